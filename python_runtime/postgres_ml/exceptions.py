@@ -1,0 +1,44 @@
+"""Every error this package raises on purpose. dbt shows their text, so they are written for its user."""
+
+from __future__ import annotations
+
+
+class PostgresMLError(Exception):
+    """Base class: the message names the cause and the cure."""
+
+
+class SpecError(PostgresMLError):
+    """A configuration that can't be trained: unknown key, wrong value, not supported yet."""
+
+
+class TrainingDataError(PostgresMLError):
+    """The query's rows can't be trained on: too few, one class only, a column of a type not supported."""
+
+
+class TrackingError(PostgresMLError):
+    """The MLflow tracking store can't be reached or written."""
+
+
+class UnsupportedModelError(PostgresMLError):
+    """A fitted estimator, attribute or option that no scoring program expresses exactly.
+
+    Parameters
+    ----------
+    estimator : class name
+    detail : the attribute or option, and its value
+    hint : what the user can do
+    """
+
+    def __init__(self, estimator: str, detail: str, hint: str = "use runtime: python") -> None:
+        super().__init__(f"{estimator}: {detail} can't be compiled to a function; {hint}")
+        self.estimator = estimator
+        self.detail = detail
+        self.hint = hint
+
+
+class ParityError(PostgresMLError):
+    """The published function's predictions differ from the pipeline's own."""
+
+
+class EmbeddedServerError(PostgresMLError):
+    """The embedded Postgres can't be found, started, joined or stopped."""

@@ -1,0 +1,1 @@
+"""The scoring program (intermediate representation): frozen data, JSON form, reference interpreter."""

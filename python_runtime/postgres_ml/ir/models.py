@@ -1,0 +1,159 @@
+"""Steps that score: tree ensembles, linear maps, network layers, distances, links and averages.
+
+They read slots and append slots exactly as the encoders do, so that stacking, voting and calibration
+are nothing but more steps. Where a library computes in single precision, the step's `dtype` is 'float32'
+and its slots hold doubles that are exactly representable in single precision.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Dtype = Literal["float32", "float64"]
+
+
+@dataclass(frozen=True)
+class Tree:
+    """One decision tree as parallel arrays over its nodes; node 0 is the root, children follow parents.
+
+    Parameters
+    ----------
+    split_index : position in the ensemble's `slots`; -1 in a leaf
+    threshold : compared with the slot as the ensemble says; NaN in a leaf and in a categorical split
+    left, right : child nodes; -1 in a leaf
+    default_left : whether NaN goes left
+    categories : codes of a categorical split, None elsewhere; empty tuple for a tree that has none
+    leaf_value : one value for each of `outputs`; an empty tuple in an inner node
+    outputs : the ensemble outputs that this tree adds to
+    """
+
+    split_index: tuple[int, ...]
+    threshold: tuple[float, ...]
+    left: tuple[int, ...]
+    right: tuple[int, ...]
+    default_left: tuple[bool, ...]
+    leaf_value: tuple[tuple[float, ...], ...]
+    outputs: tuple[int, ...] = (0,)
+    categories: tuple[tuple[int, ...] | None, ...] = ()
+
+    @property
+    def n_nodes(self) -> int:
+        return len(self.split_index)
+
+
+@dataclass(frozen=True)
+class TreeEnsemble:
+    """`(base_scores + sum of leaves, in tree order) / divisor`, each addition rounded to `dtype`.
+
+    Parameters
+    ----------
+    slots : what the trees' `split_index` counts in
+    operator : a row goes left where `x <operator> threshold`
+    split_dtype : 'float32' rounds x to single precision first (xgboost, scikit-learn's trees),
+        'float64' compares the double (HistGradientBoosting, LightGBM)
+    category_goes_left : where x's code is in a split's `categories` the row goes left (else right)
+    base_scores : what each output starts from
+    divisor : 1, or the number of trees of an averaging forest
+    """
+
+    slots: tuple[int, ...]
+    trees: tuple[Tree, ...]
+    operator: Literal["<", "<="]
+    split_dtype: Dtype
+    dtype: Dtype
+    base_scores: tuple[float, ...]
+    divisor: float = 1.0
+    category_goes_left: bool = True
+
+    @property
+    def width(self) -> int:
+        return len(self.base_scores)
+
+    @property
+    def n_nodes(self) -> int:
+        return sum(tree.n_nodes for tree in self.trees)
+
+
+@dataclass(frozen=True)
+class Linear:
+    """`weights @ slots + intercepts` in double precision, added in slot order, the intercept last.
+
+    `weights` has a row for each output. Also PCA (intercepts = -components @ mean), and a dense layer
+    of a neural network before its activation.
+    """
+
+    slots: tuple[int, ...]
+    weights: tuple[tuple[float, ...], ...]
+    intercepts: tuple[float, ...]
+
+    @property
+    def width(self) -> int:
+        return len(self.intercepts)
+
+
+ActivationName = Literal["relu", "tanh", "logistic", "silu"]
+
+
+@dataclass(frozen=True)
+class Activation:
+    """An activation function applied to each slot; logistic and silu never overflow."""
+
+    slots: tuple[int, ...]
+    function: ActivationName
+
+    @property
+    def width(self) -> int:
+        return len(self.slots)
+
+
+@dataclass(frozen=True)
+class Distances:
+    """Euclidean distance from the slots to each centre."""
+
+    slots: tuple[int, ...]
+    centers: tuple[tuple[float, ...], ...]
+
+    @property
+    def width(self) -> int:
+        return len(self.centers)
+
+
+LinkName = Literal["logistic", "softmax", "exp", "normalize"]
+
+
+@dataclass(frozen=True)
+class Link:
+    """Raw scores to predictions.
+
+    logistic : 1 / (1 + exp(-x)) of each slot
+    softmax : exp(x - max) / sum of them, over the slots
+    exp : exp(x) of each slot
+    normalize : x / sum(x) over the slots; 1 / n each where the sum is 0 (one-vs-rest)
+    """
+
+    slots: tuple[int, ...]
+    function: LinkName
+    dtype: Dtype = "float64"
+
+    @property
+    def width(self) -> int:
+        return len(self.slots)
+
+
+@dataclass(frozen=True)
+class WeightedSum:
+    """`sum of weights[i] * groups[i]` per position, in double precision, in order: voting, blending, folds.
+
+    All groups have the same length.
+    """
+
+    groups: tuple[tuple[int, ...], ...]
+    weights: tuple[float, ...]
+
+    @property
+    def width(self) -> int:
+        return len(self.groups[0])
+
+
+Scorer = TreeEnsemble | Linear | Activation | Distances | Link | WeightedSum

@@ -1,0 +1,8 @@
+"""Version of the scoring program's JSON form.
+
+To change the form: raise `IR_VERSION`, teach `serialize.program_from_json` to read the older number,
+freeze a file of the new version under tests/compat/ with the script that made it, and write a decision
+record. A program that was stored once must load and predict the same for ever.
+"""
+
+IR_VERSION = 1

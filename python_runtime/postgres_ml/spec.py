@@ -1,0 +1,211 @@
+"""What to train and what came of it, typed and JSON both ways: the contract between dbt and the training process.
+
+The adapter writes a `TrainingJob`, the training child reads it and writes a `TrainedModel`; both are files,
+so that either side can be killed and read again. Imports nothing but the standard library: `dbt parse` loads it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import types
+import typing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+Kind = Literal["number", "boolean", "text", "date", "time", "timestamp", "timestamptz"]
+ProblemType = Literal["regression", "binary_classification", "multiclass_classification"]
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of the training query.
+
+    Parameters
+    ----------
+    name : unquoted
+    sql_type : format_type() without modifier: 'integer', 'character varying', 'numeric'
+    kind : how a program reads it
+    """
+
+    name: str
+    sql_type: str
+    kind: Kind
+
+
+@dataclass(frozen=True)
+class Settings:
+    """SPEC 2, `settings`.
+
+    Parameters
+    ----------
+    max_cells : rows x columns that may be trained on; above it rows are sampled
+    max_runtime : seconds of wall clock for search, refit and evaluation
+    seed : seeds everything random
+    holdout : fraction of the rows that scores are measured on
+    min_rows : fewer rows than this are refused
+    refit : whether the chosen pipeline is fitted again on all rows before it is published
+    """
+
+    max_cells: int = 1_000_000
+    max_runtime: float = 5400.0
+    seed: int = 0
+    holdout: float = 0.2
+    min_rows: int = 500
+    refit: bool = True
+
+
+@dataclass(frozen=True)
+class TrainingSpec:
+    """A create_model node's config, validated.
+
+    Parameters
+    ----------
+    name, unique_id : the dbt model
+    database, schema, function : where the prediction function goes, unquoted
+    target : the column to predict
+    auto : whether the model type is chosen by cross-validation
+    model_types : candidates, 'xgboost' and 'linear_learner'; one of them when not auto
+    problem_type : None infers it from the target
+    objective : None is the problem type's default; lower case
+    hyperparameters : the library's names; only without auto
+    runtime : 'auto' or 'sql'
+    """
+
+    name: str
+    unique_id: str
+    database: str
+    schema: str
+    function: str
+    target: str
+    auto: bool = True
+    model_types: tuple[str, ...] = ("xgboost", "linear_learner")
+    problem_type: ProblemType | None = None
+    objective: str | None = None
+    hyperparameters: dict[str, Any] = field(default_factory=dict)
+    settings: Settings = Settings()
+    runtime: str = "auto"
+
+
+@dataclass(frozen=True)
+class TrainingJob:
+    """Everything the training child needs; a JSON file in `directory`.
+
+    Parameters
+    ----------
+    features, target : the query's columns in order, less the target; and the target
+    directory : the child reads `snapshot.csv` here and writes all of its files here
+    tracking_uri, experiment : MLflow
+    tags : lead from the MLflow run back to dbt (unique_id, invocation_id, git commit, …)
+    query : the compiled training query, for MLflow
+    n_threads : cores this training may use
+    """
+
+    spec: TrainingSpec
+    features: tuple[Column, ...]
+    target: Column
+    directory: str
+    tracking_uri: str
+    experiment: str
+    tags: dict[str, str]
+    query: str
+    n_threads: int = 1
+
+
+@dataclass(frozen=True)
+class FunctionBody:
+    """One function to create, without its `create function` (that is the publish macro's).
+
+    Parameters
+    ----------
+    role : 'predict' and 'probabilities' are called by users, 'part' by those two
+    name : unquoted
+    arguments : (name, SQL type) pairs, unquoted names
+    returns, language, body : as in create function
+    """
+
+    role: Literal["predict", "probabilities", "part"]
+    name: str
+    arguments: tuple[tuple[str, str], ...]
+    returns: str
+    language: str
+    body: str
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """What the training child hands back: card, metrics, functions, and rows to check them with.
+
+    Parameters
+    ----------
+    return_type : SQL type of the prediction
+    labels : class labels in the estimator's order, as text; empty for regression
+    metrics, train_metrics : by metric name, on the hold-out and on the training rows
+    metric, score : the objective's metric and its value on the hold-out
+    n_rows, n_holdout, n_features : rows used (hold-out included) and columns
+    functions : in the order of creation
+    runtime, runtime_reason : which runtime, and why
+    n_nodes : tree nodes of the program
+    parity_file : rows to run the function on, in COPY text format (see `parity`)
+    messages : what the user should know (dropped rows, ignored columns, choices made)
+    seconds : duration of each phase
+    """
+
+    features: tuple[Column, ...]
+    return_type: str
+    problem_type: ProblemType
+    model_type: str
+    objective: str
+    labels: tuple[str, ...]
+    metric: str
+    score: float
+    metrics: dict[str, float]
+    train_metrics: dict[str, float]
+    n_rows: int
+    n_holdout: int
+    n_features: int
+    functions: tuple[FunctionBody, ...]
+    runtime: str
+    runtime_reason: str
+    n_nodes: int
+    mlflow_run_id: str
+    mlflow_model_uri: str
+    parity_file: str
+    messages: tuple[str, ...]
+    seconds: dict[str, float]
+
+
+def to_json(value: Any) -> str:
+    """Return the dataclass as JSON text."""
+    return json.dumps(dataclasses.asdict(value), ensure_ascii=False, indent=1)
+
+
+def from_json(cls: type[T], text: str) -> T:
+    """Return the dataclass that `to_json` wrote.
+
+    Raises
+    ------
+    TypeError, KeyError
+        The text was not written by `to_json` for this class.
+    """
+    return typing.cast(T, _build(cls, json.loads(text)))
+
+
+def read(cls: type[T], path: Path) -> T:
+    """Return the dataclass stored in a JSON file."""
+    return from_json(cls, path.read_text(encoding="utf-8"))
+
+
+def _build(annotation: Any, value: Any) -> Any:
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if dataclasses.is_dataclass(annotation):
+        hints = typing.get_type_hints(annotation)
+        return typing.cast(Any, annotation)(**{k: _build(hints[k], v) for k, v in value.items()})
+    if origin is tuple:
+        kinds = arguments[:1] * len(value) if arguments[1:] == (...,) else arguments
+        return tuple(_build(kind, item) for kind, item in zip(kinds, value, strict=True))
+    if origin in (types.UnionType, typing.Union) and value is not None:
+        return _build(next(a for a in arguments if a is not type(None)), value)
+    return value
