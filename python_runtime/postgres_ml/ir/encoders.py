@@ -14,30 +14,36 @@ from typing import Literal
 Scalar = str | float | bool
 
 
-@dataclass(frozen=True)
-class Number:
-    """The input as a double: NULL and NaN become NaN, false and true become 0 and 1.
-
-    Dates and timestamps are seconds since 1970-01-01 00:00 UTC in double precision, times are seconds
-    since midnight.
-    """
-
-    input: int
+class SingleSlot:
+    """A step of one slot."""
 
     @property
     def width(self) -> int:
+        """Number of slots."""
         return 1
 
 
 @dataclass(frozen=True)
-class Category:
+class Number(SingleSlot):
+    """The input as a double: NULL and NaN become NaN, false and true become 0 and 1.
+
+    Dates and timestamps are seconds since 1970-01-01 00:00 UTC in double precision, times are seconds
+    since midnight. Infinite dates and timestamps are missing.
+    """
+
+    input: int
+
+
+@dataclass(frozen=True)
+class Category(SingleSlot):
     """The output that belongs to the input's value, for text, boolean and number inputs.
 
     One-hot, ordinal and target encoding all begin here: the outputs are codes or encodings.
 
     Parameters
     ----------
-    values : distinct values; text is compared byte by byte, numbers as doubles
+    values : distinct values: str for text inputs, compared byte by byte; bool for boolean inputs; float
+        for number inputs, compared as doubles
     outputs : one double for each value
     missing : output for NULL (and NaN); None refuses the row, its prediction is NULL
     unseen : output for a value that is not listed; None refuses the row
@@ -49,10 +55,6 @@ class Category:
     missing: float | None
     unseen: float | None
 
-    @property
-    def width(self) -> int:
-        return 1
-
 
 DatePartName = Literal[
     "year", "quarter", "month", "day", "weekday", "day_of_year", "hour", "minute", "second", "epoch"
@@ -60,15 +62,16 @@ DatePartName = Literal[
 
 
 @dataclass(frozen=True)
-class DatePart:
-    """One calendar part of a date, time or timestamp input; NaN for NULL. Monday is weekday 0."""
+class DatePart(SingleSlot):
+    """One calendar part of a date, time or timestamp input, in UTC; NaN for NULL and for infinite dates.
+
+    Monday is weekday 0, 1 January is day_of_year 1. `second` is whole (0 to 59), `epoch` has the fraction:
+    seconds since 1970-01-01 00:00 UTC (times: since midnight) to the microsecond, rounded once to double.
+    A date has every part (its time is midnight); a time has hour, minute, second and epoch only.
+    """
 
     input: int
     part: DatePartName
-
-    @property
-    def width(self) -> int:
-        return 1
 
 
 @dataclass(frozen=True)
@@ -80,43 +83,44 @@ class OneHot:
 
     @property
     def width(self) -> int:
+        """Number of slots."""
         return len(self.codes)
 
 
 @dataclass(frozen=True)
-class Impute:
+class Impute(SingleSlot):
     """The slot, or `value` where the slot is NaN."""
 
     slot: int
     value: float
 
-    @property
-    def width(self) -> int:
-        return 1
+
+@dataclass(frozen=True)
+class NullIf(SingleSlot):
+    """NaN where the slot equals `value` (-0.0 equals 0.0), else the slot: SQL's nullif().
+
+    For markers of missing values (SimpleImputer(missing_values=-1), xgboost's `missing`), and for matrices
+    that a library saw as sparse, where xgboost takes an absent entry, a zero, for missing.
+    """
+
+    slot: int
+    value: float
 
 
 @dataclass(frozen=True)
-class IsMissing:
+class IsMissing(SingleSlot):
     """1.0 where the slot is NaN, else 0.0."""
 
     slot: int
 
-    @property
-    def width(self) -> int:
-        return 1
-
 
 @dataclass(frozen=True)
-class Arithmetic:
+class Arithmetic(SingleSlot):
     """`slot <operator> constant` in double precision; NaN stays NaN, overflow gives an infinity."""
 
     slot: int
     operator: Literal["+", "-", "*", "/"]
     constant: float
-
-    @property
-    def width(self) -> int:
-        return 1
 
 
 UnaryName = Literal[
@@ -126,7 +130,7 @@ UnaryName = Literal[
 
 
 @dataclass(frozen=True)
-class Unary:
+class Unary(SingleSlot):
     """A function of one slot. Outside its domain: NaN or an infinity, as NumPy gives.
 
     `smooth_clip` is x / sqrt(1 + (x/3)^2) (Holzmüller et al. 2024, "Better by default", RealMLP).
@@ -135,72 +139,58 @@ class Unary:
     slot: int
     function: UnaryName
 
-    @property
-    def width(self) -> int:
-        return 1
-
 
 @dataclass(frozen=True)
-class Clip:
+class Clip(SingleSlot):
     """The slot limited to [low, high]; NaN stays NaN."""
 
     slot: int
     low: float
     high: float
 
-    @property
-    def width(self) -> int:
-        return 1
-
 
 @dataclass(frozen=True)
-class PiecewiseLinear:
+class PiecewiseLinear(SingleSlot):
     """Linear interpolation through (x, y) as numpy.interp does it; constant outside; NaN stays NaN.
 
-    `x` is strictly increasing and has at least two points.
+    `x` is strictly increasing and has at least two points. Where x[j] <= value < x[j + 1]:
+    (y[j + 1] - y[j]) / (x[j + 1] - x[j]) * (value - x[j]) + y[j], the slope rounded first.
     """
 
     slot: int
     x: tuple[float, ...]
     y: tuple[float, ...]
 
-    @property
-    def width(self) -> int:
-        return 1
-
 
 @dataclass(frozen=True)
-class Bucket:
+class Bucket(SingleSlot):
     """How many of the increasing edges are <= the slot (numpy.searchsorted, side 'right'); NaN stays NaN."""
 
     slot: int
     edges: tuple[float, ...]
 
-    @property
-    def width(self) -> int:
-        return 1
-
 
 @dataclass(frozen=True)
-class Product:
+class Product(SingleSlot):
     """The slots' product, multiplied from left to right (a slot may appear more than once)."""
 
     slots: tuple[int, ...]
 
-    @property
-    def width(self) -> int:
-        return 1
-
 
 @dataclass(frozen=True)
 class Normalize:
-    """The slots divided by their norm; unchanged where the norm is 0."""
+    """The slots divided by their norm; unchanged where the norm is 0.
+
+    l1 sums absolute values, l2 is the root of the sum of squares (both in slot order), max is the greatest
+    absolute value.
+    """
 
     slots: tuple[int, ...]
     norm: Literal["l1", "l2", "max"]
 
     @property
     def width(self) -> int:
+        """Number of slots."""
         return len(self.slots)
 
 
@@ -210,6 +200,7 @@ Encoder = (
     | DatePart
     | OneHot
     | Impute
+    | NullIf
     | IsMissing
     | Arithmetic
     | Unary

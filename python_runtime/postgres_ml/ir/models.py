@@ -20,10 +20,12 @@ class Tree:
     Parameters
     ----------
     split_index : position in the ensemble's `slots`; -1 in a leaf
-    threshold : compared with the slot as the ensemble says; NaN in a leaf and in a categorical split
+    threshold : compared with the slot as the ensemble says; NaN in a leaf and in a categorical split;
+        +Infinity with operator '<=' sends every number left (scikit-learn's split on missing or not)
     left, right : child nodes; -1 in a leaf
     default_left : whether NaN goes left
-    categories : codes of a categorical split, None elsewhere; empty tuple for a tree that has none
+    categories : codes of a categorical split, None elsewhere; empty tuple for a tree that has none.
+        Where a node has codes, its slot holds a whole number or NaN
     leaf_value : one value for each of `outputs`; an empty tuple in an inner node
     outputs : the ensemble outputs that this tree adds to
     """
@@ -39,6 +41,7 @@ class Tree:
 
     @property
     def n_nodes(self) -> int:
+        """Inner nodes and leaves."""
         return len(self.split_index)
 
 
@@ -68,10 +71,12 @@ class TreeEnsemble:
 
     @property
     def width(self) -> int:
+        """Number of slots."""
         return len(self.base_scores)
 
     @property
     def n_nodes(self) -> int:
+        """Inner nodes and leaves."""
         return sum(tree.n_nodes for tree in self.trees)
 
 
@@ -89,6 +94,7 @@ class Linear:
 
     @property
     def width(self) -> int:
+        """Number of slots."""
         return len(self.intercepts)
 
 
@@ -104,18 +110,20 @@ class Activation:
 
     @property
     def width(self) -> int:
+        """Number of slots."""
         return len(self.slots)
 
 
 @dataclass(frozen=True)
 class Distances:
-    """Euclidean distance from the slots to each centre."""
+    """Euclidean distance from the slots to each centre: the root of the sum of squares, in slot order."""
 
     slots: tuple[int, ...]
     centers: tuple[tuple[float, ...], ...]
 
     @property
     def width(self) -> int:
+        """Number of slots."""
         return len(self.centers)
 
 
@@ -126,10 +134,15 @@ LinkName = Literal["logistic", "softmax", "exp", "normalize"]
 class Link:
     """Raw scores to predictions.
 
-    logistic : 1 / (1 + exp(-x)) of each slot
+    logistic : 1 / (exp(-x) + 1) of each slot
     softmax : exp(x - max) / sum of them, over the slots
     exp : exp(x) of each slot
     normalize : x / sum(x) over the slots; 1 / n each where the sum is 0 (one-vs-rest)
+
+    With dtype 'float32' the result of every operation is rounded to single precision (exp is computed in
+    double and rounded once), except that softmax sums in double precision, in slot order, and rounds the sum:
+    xgboost's own arithmetic. Then equal probabilities, which decide ties in `MulticlassLabel`, are equal
+    here too.
     """
 
     slots: tuple[int, ...]
@@ -138,6 +151,7 @@ class Link:
 
     @property
     def width(self) -> int:
+        """Number of slots."""
         return len(self.slots)
 
 
@@ -153,6 +167,7 @@ class WeightedSum:
 
     @property
     def width(self) -> int:
+        """Number of slots."""
         return len(self.groups[0])
 
 

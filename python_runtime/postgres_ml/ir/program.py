@@ -56,7 +56,7 @@ class Value:
 
 @dataclass(frozen=True)
 class BinaryLabel:
-    """Two classes: `labels[1]` where `score > threshold` (or >=), else `labels[0]`.
+    """Two classes: `labels[1]` where `score > threshold` (or >=), else (NaN too) `labels[0]`.
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ class BinaryLabel:
 
 @dataclass(frozen=True)
 class MulticlassLabel:
-    """Several classes: the label of the greatest score; among equals the first.
+    """Several classes: the label of the greatest score; among equals the first; the first NaN before all.
 
     `probabilities` are the slots of P(label), in the order of `labels`; empty when there are none.
     """
