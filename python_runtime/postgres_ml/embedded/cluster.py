@@ -1,0 +1,83 @@
+"""Makes the data directory: initdb into a temporary name, then one rename, so that an interrupted run leaves nothing."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+from postgres_ml.embedded.account import Account
+from postgres_ml.embedded.binaries import Binaries
+from postgres_ml.embedded.layout import Layout
+from postgres_ml.exceptions import EmbeddedServerError
+
+SUPERUSER = "postgres"
+UNFINISHED = "initdb."
+# what a user may change in postgresql.conf; what the life cycle depends on goes on the command line
+SETTINGS = """
+# set by postgres_ml
+max_wal_size = '1GB'
+jit = off               # the wheels have no LLVM: planning for it would be for nothing
+log_timezone = 'UTC'
+"""
+
+
+def environment() -> dict[str, str]:
+    """The environment of PostgreSQL's programs: no PG* variable of the user's leaks in, messages are in English."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PG", "LC_", "LANGUAGE"))}
+    return {**kept, "LC_ALL": "C"}
+
+
+def create(layout: Layout, account: Account, binaries: Binaries, durability: str) -> None:
+    """Make `layout.data`; encoding UTF8, locale C.UTF-8 or, where the system lacks it, C.
+
+    Raises
+    ------
+    EmbeddedServerError
+        initdb failed: its last words are in the message.
+    """
+    for path in layout.root.glob(f"{UNFINISHED}*"):
+        shutil.rmtree(path, ignore_errors=True)
+    # a name of its own: the initdb of a client that was killed may be running still
+    unfinished = Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=layout.root))
+    try:
+        if account.uid >= 0:
+            os.chown(unfinished, account.uid, account.gid)
+        _initdb(unfinished, account, binaries, durability)
+        with (unfinished / "postgresql.conf").open("a", encoding="utf-8") as file:
+            file.write(SETTINGS)
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.rename(layout.data)
+        _sync(layout.root)
+    except BaseException:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        raise
+
+
+def _initdb(target: Path, account: Account, binaries: Binaries, durability: str) -> None:
+    initdb = [binaries.bindir / "initdb", "-D", target, "-U", SUPERUSER, "-E", "UTF8", "-A", "trust"]
+    if durability == "off":
+        initdb.append("--no-sync")
+    for locale in ("C.UTF-8", "C"):
+        outcome = account.run([*initdb, f"--locale={locale}"], environment())
+        if outcome.returncode == 0:
+            return
+        if "invalid locale name" not in outcome.stderr:
+            break
+    raise EmbeddedServerError(f"initdb failed in {target.parent}: {last_words(outcome.stderr or outcome.stdout)}")
+
+
+def last_words(text: str, lines: int = 6) -> str:
+    """The end of a program's messages; said in plain words when the disk is full."""
+    said = "\n".join(line for line in text.strip().splitlines()[-lines:])
+    return f"the disk is full\n{said}" if "No space left on device" in text else said
+
+
+def _sync(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

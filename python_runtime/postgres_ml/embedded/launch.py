@@ -1,0 +1,152 @@
+"""Starts the server under its supervisor and waits until it takes connections."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from postgres_ml.embedded import cluster, supervisor
+from postgres_ml.embedded.account import Account, choose
+from postgres_ml.embedded.binaries import Binaries, find
+from postgres_ml.embedded.layout import Layout, socket_directory
+from postgres_ml.embedded.locks import acquire, is_held
+from postgres_ml.exceptions import EmbeddedServerError
+
+RECOVERY_S = 300.0  # replaying max_wal_size after a crash takes seconds on a disk, a minute or two on a slow one
+PREDECESSOR_S = 360.0  # longer than the supervisor's own patience with a shutdown
+LOG_BYTES = 4_000_000
+PORT = 5432
+NO_PROCESS = 2**22 + 1  # above the largest process id of Linux (2**22) and macOS (99998)
+SHARED_MEMORY_IN_USE = "pre-existing shared memory block"
+
+
+def start(layout: Layout, bindir: str | Path | None, durability: str) -> None:
+    """Start the server of a directory, making its data first when there is none. Needs start.lock.
+
+    Raises
+    ------
+    EmbeddedServerError
+        No programs, no account to run them, initdb or the server failed: with their last words.
+    """
+    binaries = find(bindir, layout.major())
+    account, binaries = choose(layout.root, layout.data, binaries)
+    if layout.major() is None:
+        cluster.create(layout, account, binaries, durability)
+    _describe(layout, binaries)
+    sockets = socket_directory(layout)
+    if account.uid >= 0:
+        os.chown(sockets, account.uid, account.gid)
+    command = _command(layout, account, binaries, sockets, durability)
+    deadline = time.monotonic() + RECOVERY_S
+    try:
+        while not _launch(layout, account, command, deadline):
+            supervisor.end_orphans(str(layout.data))
+    except BaseException:
+        if sockets != layout.root:
+            sockets.rmdir()
+        raise
+
+
+def adopt(layout: Layout) -> None:
+    """Give a running server whose supervisor was killed a new one. Needs start.lock."""
+    _supervise(layout, Account("same"), [])
+
+
+def is_ready(layout: Layout) -> bool:
+    """Whether the server says in its pid file that it takes connections."""
+    lines = supervisor.read_pid_file(str(layout.data))
+    return len(lines) > 7 and lines[7].strip() == "ready"
+
+
+def _describe(layout: Layout, binaries: Binaries) -> None:
+    content = {
+        "version": binaries.version,
+        "major": binaries.major,
+        "bindir": str(binaries.bindir),
+        "provider": binaries.provider,
+    }
+    partial = layout.description.with_suffix(".partial")
+    partial.write_text(json.dumps(content), encoding="utf-8")
+    partial.replace(layout.description)
+
+
+def _disown_pid_file(layout: Layout) -> None:
+    """Keep a pid file whose process id has been recycled from stopping the start.
+
+    PostgreSQL looks only whether the process exists. The file itself must stay: its shared-memory line is what keeps
+    two servers off the same data while a backend of the dead one still lives.
+    """
+    lines = supervisor.read_pid_file(str(layout.data))
+    if lines:
+        text = "\n".join([str(NO_PROCESS), *lines[1:]])
+        (layout.data / "postmaster.pid").write_text(text, encoding="utf-8", errors="surrogateescape")
+
+
+def _command(
+    layout: Layout, account: Account, binaries: Binaries, sockets: Path, durability: str
+) -> list[str]:
+    command = [*account.prefix, str(binaries.bindir / "postgres"), "-D", str(layout.data)]
+    command += ["-k", str(sockets), "-p", str(PORT), "-c", "listen_addresses=", "-c", "unix_socket_permissions=0700"]
+    if durability == "off":
+        command += ["-F", "-c", "synchronous_commit=off", "-c", "full_page_writes=off"]
+    return command
+
+
+def _launch(layout: Layout, account: Account, command: list[str], deadline: float) -> bool:
+    """Whether the server came up; False to try again, when backends of a dead one are still there."""
+    logged = _supervise(layout, account, command)
+    while time.monotonic() < deadline:
+        if supervisor.postmaster_pid(str(layout.data)) and is_ready(layout):
+            return True
+        if not is_held(layout.supervisor_lock):
+            said = _log_since(layout, logged)
+            if SHARED_MEMORY_IN_USE in said:
+                return False
+            raise EmbeddedServerError(f"the server in {layout.root} did not start: {cluster.last_words(said)}")
+        time.sleep(0.01)
+    raise EmbeddedServerError(f"the server in {layout.root} is still starting after {RECOVERY_S:.0f} s: see {layout.log}")
+
+
+def _supervise(layout: Layout, account: Account, command: list[str]) -> int:
+    """Hand supervisor.lock to a new supervisor; where in the log its words begin.
+
+    A dead server's supervisor ends that server's backends first, and holds the lock until it has.
+    """
+    if not sys.executable:
+        raise EmbeddedServerError("the embedded server needs a Python program to watch it, and sys.executable is empty")
+    lock = acquire(layout.supervisor_lock, PREDECESSOR_S, "stopping the server")
+    try:
+        if command:
+            layout.keep.unlink(missing_ok=True)  # of a server that is no more
+            _disown_pid_file(layout)
+        size = _log_size(layout)
+        with layout.log.open("ab" if size < LOG_BYTES else "wb") as log:
+            numbers = (str(lock), str(account.uid), str(account.gid))
+            outcome = subprocess.run(
+                [sys.executable, "-I", "-S", supervisor.__file__, str(layout.root), *numbers, *command],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd="/",
+                env=cluster.environment(),
+                pass_fds=[lock],
+                check=False,
+            )
+    finally:
+        os.close(lock)  # not unlocked: the lock is the supervisor's now
+    if outcome.returncode:
+        raise EmbeddedServerError(f"the supervisor did not start: {cluster.last_words(_log_since(layout, size))}")
+    return size
+
+
+def _log_size(layout: Layout) -> int:
+    return layout.log.stat().st_size if layout.log.exists() else 0
+
+
+def _log_since(layout: Layout, position: int) -> str:
+    content = layout.log.read_bytes()
+    return content[position if position <= len(content) else 0 :].decode("utf-8", errors="replace")

@@ -1,0 +1,102 @@
+"""Advisory locks between processes: flock, which the kernel drops when a process ends in any way."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from postgres_ml.embedded.supervisor import try_lock
+from postgres_ml.exceptions import EmbeddedServerError
+
+NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL})
+
+
+def open_lock(path: Path) -> int:
+    """The descriptor of a lock file, made when missing; not inherited by programs that are started."""
+    return os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+
+
+def acquire(path: Path, patience: float, doing: str) -> int:
+    """The descriptor of an exclusive lock.
+
+    Parameters
+    ----------
+    patience : seconds to wait for it
+    doing : what whoever holds it is likely to be doing, for the error
+
+    Raises
+    ------
+    EmbeddedServerError
+        It is still held after that time, or the file system has no locks.
+    """
+    descriptor = open_lock(path)
+    try:
+        deadline = time.monotonic() + patience
+        with explained_lock_errors(path):
+            while not try_lock(descriptor):
+                if time.monotonic() > deadline:
+                    raise EmbeddedServerError(f"another process is {doing} since {patience:.0f} s: it holds {path}")
+                time.sleep(0.01)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+@contextlib.contextmanager
+def exclusive(path: Path, patience: float, doing: str) -> Iterator[None]:
+    """Hold an exclusive lock, taken as `acquire` does."""
+    descriptor = acquire(path, patience, doing)
+    try:
+        yield
+    finally:
+        # closing alone would leave the lock to a child that was forked meanwhile
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
+        os.close(descriptor)
+
+
+def is_held(path: Path) -> bool:
+    """Whether some process holds a lock."""
+    descriptor = open_lock(path)
+    try:
+        return not try_lock(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def share(path: Path) -> int:
+    """The descriptor of a shared lock, which is held until it is closed here and in every forked child."""
+    descriptor = open_lock(path)
+    try:
+        with explained_lock_errors(path):
+            fcntl.flock(descriptor, fcntl.LOCK_SH)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def same_file(descriptor: int, path: Path) -> bool:
+    """Whether a path still names the open file: not once its directory has been deleted or made anew."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except OSError:
+        return False
+
+
+@contextlib.contextmanager
+def explained_lock_errors(path: Path) -> Iterator[None]:
+    """Turn 'no locks available' into an error that says what to do."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in NO_LOCKS:
+            raise
+        raise EmbeddedServerError(
+            f"the file system of {path.parent} has no working locks ({error.strerror}); name a directory on a local disk"
+        ) from error

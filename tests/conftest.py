@@ -1,0 +1,79 @@
+"""The server that tests run on: a throw-away embedded one, or any other by POSTGRES_ML_TEST_DSN.
+
+All xdist workers share it. Tests keep apart by schema. A server that can't be had is an error, never a skip.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+import psycopg2.extensions
+import pytest
+from psycopg2 import sql
+
+from postgres_ml import embedded
+from postgres_ml.embedded import ServerAddress
+
+DIRECTORY = pytest.StashKey[Path]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if hasattr(config, "workerinput"):  # an xdist worker
+        config.stash[DIRECTORY] = Path(config.workerinput["server_directory"])
+    else:
+        config.stash[DIRECTORY] = Path(tempfile.mkdtemp(prefix="pgml-test-", dir="/tmp"))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    node.workerinput["server_directory"] = str(node.config.stash[DIRECTORY])
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    directory = config.stash.get(DIRECTORY, None)
+    if directory is not None and not hasattr(config, "workerinput"):
+        embedded.stop(directory)
+        shutil.rmtree(directory)
+
+
+@pytest.fixture(scope="session")
+def server(pytestconfig: pytest.Config) -> ServerAddress:
+    """Where the tests' server is. A password in POSTGRES_ML_TEST_DSN reaches clients as PGPASSWORD."""
+    if dsn := os.environ.get("POSTGRES_ML_TEST_DSN"):
+        with psycopg2.connect(dsn) as probe:
+            info = probe.info
+            if info.password:
+                os.environ["PGPASSWORD"] = info.password
+            return ServerAddress(host=info.host, port=info.port, user=info.user, dbname=info.dbname)
+    return embedded.ensure(pytestconfig.stash[DIRECTORY], linger=5.0, durability="off")
+
+
+@pytest.fixture
+def connection(server: ServerAddress) -> Iterator[psycopg2.extensions.connection]:
+    """A new connection in autocommit mode."""
+    made = psycopg2.connect(host=server.host, port=server.port, user=server.user, dbname=server.dbname)
+    made.autocommit = True
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def schema(server: ServerAddress) -> Iterator[str]:
+    """The name of a new schema, which is dropped with all that is in it afterwards."""
+    name = f"test_{uuid.uuid4().hex[:12]}"
+    made = psycopg2.connect(host=server.host, port=server.port, user=server.user, dbname=server.dbname)
+    made.autocommit = True
+    try:
+        with made.cursor() as cursor:
+            cursor.execute(sql.SQL("create schema {}").format(sql.Identifier(name)))
+            yield name
+            cursor.execute(sql.SQL("drop schema {} cascade").format(sql.Identifier(name)))
+    finally:
+        made.close()
