@@ -1,0 +1,67 @@
+# Everything starts here; `make help` lists it. Needs Python 3.10 or newer and make, nothing else.
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+EXAMPLES = models_examples
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo docs mlflow psql test test-unit test-functional lint bench-parse dist clean
+
+help: ## list these commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' \
+		|| { echo "dbt-postgres-ml needs Python 3.10 or newer; name one: make $(MAKECMDGOALS) PYTHON=python3.11"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+
+# The stamp's rules make `make demo` install once, and again only when the requirements change.
+$(VENV)/installed: setup.py pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --editable .
+	@touch $@
+
+$(VENV)/installed-test: setup.py pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --editable ".[test]"
+	@touch $@ $(VENV)/installed
+
+install: $(VENV)/installed ## install into .venv
+
+demo: $(VENV)/installed ## train the examples on an embedded Postgres and show predictions
+	$(BIN)/python scripts/demo.py $(EXAMPLES)
+
+docs: $(VENV)/installed ## browse the examples' dbt documentation (after make demo)
+	cd $(EXAMPLES) && ../$(BIN)/dbt docs generate && ../$(BIN)/dbt docs serve --host 127.0.0.1
+
+mlflow: $(VENV)/installed ## browse the examples' training runs in MLflow (after make demo)
+	cd $(EXAMPLES) && ../$(BIN)/mlflow ui --backend-store-uri sqlite:///mlflow.db --host 127.0.0.1
+
+psql: $(VENV)/installed ## open psql on the examples' database
+	$(BIN)/postgres-ml psql $(EXAMPLES)/postgres.pgdata
+
+test: $(VENV)/installed-test ## set everything up and run every test
+	$(BIN)/ruff check . && $(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+test-unit: $(VENV)/installed-test ## run the tests that need no database
+	$(BIN)/python -m pytest tests/unit -n 2
+
+test-functional: $(VENV)/installed-test ## run the tests on a database
+	$(BIN)/python -m pytest tests/functional -n 2 --dist loadgroup
+
+lint: $(VENV)/installed-test ## format and check the code
+	$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench-parse: $(VENV)/installed ## time `dbt parse` against plain dbt-postgres
+	$(BIN)/python benchmarks/bench_parse.py
+
+dist: $(VENV)/installed-test ## build wheel and source archive into dist/
+	$(BIN)/python -m build --outdir dist .
+
+clean: ## remove what the commands above made
+	rm -rf $(VENV) build dist *.egg-info $(EXAMPLES)/target $(EXAMPLES)/logs $(EXAMPLES)/mlflow.db $(EXAMPLES)/mlartifacts
+	@test ! -d $(EXAMPLES)/postgres.pgdata || echo "kept: $(EXAMPLES)/postgres.pgdata, the examples' database"

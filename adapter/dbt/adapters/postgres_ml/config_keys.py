@@ -1,0 +1,52 @@
+"""The vocabulary of a create_model config: keys, values, and what this version supports of them.
+
+The tables follow SPEC section 2, which follows Amazon Redshift ML's CREATE MODEL clause by clause.
+Everything the vocabulary knows and this version can't do is refused by name, never skipped.
+"""
+
+from __future__ import annotations
+
+MODEL_TYPES = ("xgboost", "linear_learner", "mlp", "kmeans")
+SUPPORTED_MODEL_TYPES = ("xgboost", "linear_learner")
+PROBLEM_TYPES = ("regression", "binary_classification", "multiclass_classification")
+RUNTIMES = ("auto", "sql", "native", "python")
+SUPPORTED_RUNTIMES = ("auto", "sql")
+
+CLASSIFICATION_OBJECTIVES = ("accuracy", "f1", "f1_macro", "auc")
+AUTO_OBJECTIVES = ("mse", *CLASSIFICATION_OBJECTIVES)
+OBJECTIVE_SPELLINGS = {"f1macro": "f1_macro"}
+XGBOOST_OBJECTIVES = {
+    "reg:squarederror": "regression",
+    "reg:squaredlogerror": "regression",
+    "reg:logistic": "regression",
+    "reg:pseudohubererror": "regression",
+    "reg:tweedie": "regression",
+    "binary:logistic": "binary_classification",
+    "binary:hinge": "binary_classification",
+    "multi:softmax": "multiclass_classification",
+    "multi:softprob": "multiclass_classification",
+}
+
+#: keys of the config that this version reads
+SUPPORTED_KEYS = (
+    "target",
+    "function",
+    "auto",
+    "model_type",
+    "problem_type",
+    "objective",
+    "hyperparameters",
+    "settings",
+    "runtime",
+    "promote",
+    "retrain",
+)
+#: keys that the specification knows and this version refuses
+PLANNED_KEYS = ("preprocessors", "gates", "source", "endpoint", "arguments", "returns", "trust")
+#: keys of the specification whose one supported value is also what happens without them
+ONLY_VALUE = {"promote": "always", "retrain": "always"}
+
+SUPPORTED_SETTINGS = ("max_cells", "max_runtime", "seed", "holdout", "min_rows", "refit")
+PLANNED_SETTINGS = ("max_trials", "keep_versions", "compute")
+#: Redshift's own; accepted, because configs are carried over, and named in one line when the model is built
+REDSHIFT_SETTINGS = ("s3_bucket", "kms_key_id", "s3_garbage_collect", "tags", "iam_role")

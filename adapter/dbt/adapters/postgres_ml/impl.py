@@ -1,0 +1,189 @@
+"""The adapter: dbt-postgres, plus what the create_model materialization and `predict` ask of Python.
+
+Methods are short on purpose; the work is in `training` and in the package postgres_ml.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from dbt.adapters.base import available
+from dbt.adapters.base.impl import AdapterTrackingRelationInfo
+from dbt.adapters.contracts.macros import MacroResolverProtocol
+from dbt.adapters.events.logging import AdapterLogger
+from dbt.adapters.postgres.impl import PostgresAdapter
+from dbt.adapters.postgres_ml.connections import PostgresMLConnectionManager
+from dbt.adapters.postgres_ml.model_config import check_manifest, is_create_model
+from dbt.adapters.postgres_ml.results import CreateModelResponse, response
+from dbt_common.exceptions import CompilationError, DbtDatabaseError, DbtRuntimeError, DbtValidationError
+
+from postgres_ml.exceptions import PostgresMLError
+
+logger = AdapterLogger("PostgresML")
+
+
+class PostgresMLAdapter(PostgresAdapter):
+    """Type `postgres_ml`."""
+
+    ConnectionManager = PostgresMLConnectionManager
+    connections: PostgresMLConnectionManager
+
+    def __init__(self, config: Any, mp_context: Any) -> None:
+        super().__init__(config, mp_context)
+        self._trainings: dict[int, Any] = {}
+
+    @classmethod
+    def get_adapter_run_info(cls, config: Any) -> AdapterTrackingRelationInfo:
+        """Return versions for dbt's own events.
+
+        dbt derives the module to read them from out of the class name and would look for
+        `dbt.adapters.postgresml`, after each node, and fail.
+        """
+        from dbt.adapters.__about__ import version as base_version
+        from dbt.adapters.postgres_ml.__version__ import version
+
+        return AdapterTrackingRelationInfo(
+            adapter_name=cls.type(),
+            base_adapter_version=base_version,
+            adapter_version=version,
+            model_adapter_details=cls._get_adapter_specific_run_info(config),
+        )
+
+    def set_macro_resolver(self, macro_resolver: MacroResolverProtocol) -> None:
+        """Check every create_model's config: dbt hands over the manifest here after each parse.
+
+        Raises
+        ------
+        DbtValidationError
+            With all problems of all models at once.
+        """
+        super().set_macro_resolver(macro_resolver)
+        problems = check_manifest(macro_resolver)
+        if problems:
+            raise DbtValidationError("create_model configuration\n  " + "\n  ".join(problems))
+
+    @available.parse_none
+    def take_snapshot(self, model: dict[str, Any], sql: str) -> None:
+        """Describe the query, start the training process, copy the rows: one consistent read."""
+        from dbt.adapters.postgres_ml.training import Training
+
+        with self._errors_of(model):
+            training = Training(self._node(model["unique_id"]), sql, self.config, self.connections)
+            self._trainings[threading.get_ident()] = training
+            training.take_snapshot()
+
+    @available.parse_none
+    def train_model(self, model: dict[str, Any]) -> Any:
+        """Return the TrainedModel of this thread's snapshot."""
+        with self._errors_of(model):
+            return self._trainings[threading.get_ident()].train()
+
+    @available.parse_none
+    def check_parity(self, model: dict[str, Any]) -> None:
+        """Run the new function on the parity rows, inside the publishing transaction; raise on a difference."""
+        from postgres_ml.parity import check_parity
+
+        training = self._trainings[threading.get_ident()]
+        with self._errors_of(model):
+            cursor = self.connections.get_thread_connection().handle.cursor()
+            training.log("info", check_parity(cursor, training.spec, training.trained).message)
+
+    @available.parse_none
+    def finish_training(self, model: dict[str, Any], version: int) -> None:
+        """Mark the MLflow run as published; called after the commit."""
+        with self._errors_of(model):
+            self._trainings[threading.get_ident()].published(version)
+
+    @available.parse_none
+    def create_model_response(self, model: dict[str, Any], version: int) -> CreateModelResponse:
+        """Return what the console and run_results.json show of the node."""
+        training = self._trainings[threading.get_ident()]
+        return response(training.trained, f"{training.spec.schema}.{training.spec.function}", version)
+
+    @available.parse_none
+    def execute_quietly(self, sql: str, summary: str) -> None:
+        """Run a statement and log its summary: a function's body can be megabytes, dbt logs whole statements."""
+        connection = self.connections.get_thread_connection()
+        if not connection.transaction_open:
+            self.connections.begin()
+        logger.debug(summary)
+        with self.connections.exception_handler(summary):
+            connection.handle.cursor().execute(sql)
+
+    @available.parse_none
+    def catalog_row(self, model: dict[str, Any], version: int) -> str:
+        """Return the new version's row of postgres_ml.model_version as JSON."""
+        return self._trainings[threading.get_ident()].catalog_row(version)
+
+    @available.parse_none
+    def prediction_function(self, relation: Any, name: str, suffix: str = "") -> dict[str, str]:
+        """Return schema, name and quoted qualified name of a create_model's function.
+
+        The schema is that of the relation `ref` gave, which follows --defer; in a unit test ref() is a CTE
+        and the node's own schema counts.
+
+        Raises
+        ------
+        CompilationError
+            No create_model has that name.
+        """
+        node = self._create_model_node(name)
+        schema = (
+            relation.schema if relation.schema and not getattr(relation, "is_cte", False) else node.schema
+        )
+        function = (node.config.get("function") or f"predict_{node.name}") + suffix
+        return {
+            "schema": schema,
+            "name": function,
+            "qualified": f"{self.quote(schema)}.{self.quote(function)}",
+        }
+
+    def pre_model_hook(self, config: Any) -> None:
+        """Forget a training that an earlier node left to this thread (there is none unless dbt was interrupted)."""
+        self._close_training()
+
+    def post_model_hook(self, config: Any, context: Any) -> None:
+        """End this thread's training; dbt calls this after every node, also after one that failed."""
+        self._close_training()
+
+    def _close_training(self) -> None:
+        training = self._trainings.pop(threading.get_ident(), None)
+        if training is not None:
+            training.close()
+
+    def _node(self, unique_id: str) -> Any:
+        resolver = self.get_macro_resolver()
+        return resolver.nodes[unique_id]  # type: ignore[union-attr]  # at run time it is the manifest
+
+    def _create_model_node(self, name: str) -> Any:
+        nodes = self.get_macro_resolver().nodes.values()  # type: ignore[union-attr]  # as in _node
+        found = [node for node in nodes if is_create_model(node)]
+        for node in found:
+            if node.name == name:
+                return node
+        names = ", ".join(sorted(node.name for node in found)) or "none in this project"
+        raise CompilationError(f"predict('{name}'): no create_model has that name; there are: {names}")
+
+    @contextmanager
+    def _errors_of(self, model: dict[str, Any]) -> Iterator[None]:
+        """Turn the runtime's errors into dbt's, led by the model's name, and end the open transaction."""
+        try:
+            yield
+        except PostgresMLError as error:
+            self.connections.rollback_if_open()
+            raise DbtRuntimeError(f"{model['name']}: {error}") from error
+        except DbtRuntimeError:
+            self.connections.rollback_if_open()
+            raise
+        except self._driver_error() as error:
+            self.connections.rollback_if_open()
+            raise DbtDatabaseError(f"{model['name']}: {str(error).strip()}") from error
+
+    @staticmethod
+    def _driver_error() -> type[Exception]:
+        import psycopg2
+
+        return psycopg2.Error

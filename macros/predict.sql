@@ -1,0 +1,74 @@
+{#
+  A call of a create_model's prediction function, for use in the SELECT of a downstream model.
+
+    predict('customer_churn', ['state', 'spend'])         features in the order of the training query
+    predict('customer_churn', {'spend': 'total / days'})  by name; features left out are NULL
+    predict('customer_churn', alias='c')                  the columns of c that are named like the features
+    predict('customer_churn')                             the same, of the only relation in scope
+#}
+{% macro predict(model_name, features=none, alias=none, package=none) -%}
+  {{ return(postgres_ml__call(model_name, '', features, alias, package)) }}
+{%- endmacro %}
+
+
+{% macro postgres_ml__call(model_name, suffix, features, alias, package) %}
+  {#- ref() draws the edge of the graph; its schema follows --defer -#}
+  {%- set relation = ref(package, model_name) if package else ref(model_name) -%}
+  {%- if not execute -%}
+    {{ return('') }}
+  {%- endif -%}
+  {%- set function = adapter.prediction_function(relation, model_name, suffix) -%}
+  {%- set known = postgres_ml__feature_names(function) -%}
+  {%- do postgres_ml__check_features(model_name, function, known, features) -%}
+
+  {%- set arguments = [] -%}
+  {%- if features is none -%}
+    {%- set prefix = alias ~ '.' if alias else '' -%}
+    {%- for name in known -%}
+      {%- do arguments.append(prefix ~ adapter.quote(name | replace('"', '""'))) -%}
+    {%- endfor -%}
+  {%- elif features is mapping -%}
+    {%- for name in known -%}
+      {%- do arguments.append(features.get(name, 'null')) -%}
+    {%- endfor -%}
+  {%- else -%}
+    {%- do arguments.extend(features) -%}
+  {%- endif -%}
+  {{ return(function.qualified ~ '(' ~ arguments | join(', ') ~ ')') }}
+{% endmacro %}
+
+
+{#- The function's argument names in order; none where the function does not exist yet. -#}
+{% macro postgres_ml__feature_names(function) %}
+  {%- for overload in postgres_ml__overloads(function.schema, function.name) if overload.is_ours and not overload.is_superseded -%}
+    {{ return(fromjson(overload.names)) }}
+  {%- endfor -%}
+  {{ return(none) }}
+{% endmacro %}
+
+
+{% macro postgres_ml__check_features(model_name, function, known, features) %}
+  {%- set call = "predict('" ~ model_name ~ "')" -%}
+  {%- if known is none -%}
+    {%- if features is none or features is mapping -%}
+      {%- do exceptions.raise_compiler_error(
+          call ~ ': function ' ~ function.qualified ~ ' does not exist yet, so the names of its features are not known; '
+          ~ 'build it first: dbt build --select ' ~ model_name
+      ) -%}
+    {%- endif -%}
+  {%- elif features is mapping -%}
+    {%- for name in features if name not in known -%}
+      {%- do exceptions.raise_compiler_error(
+          call ~ " has no feature '" ~ name ~ "'; its features are " ~ known | join(', ')
+      ) -%}
+    {%- endfor -%}
+  {%- elif features is string -%}
+    {%- do exceptions.raise_compiler_error(
+        call ~ ": features must be a list such as ['" ~ known | join("', '") ~ "'], found the text '" ~ features ~ "'"
+    ) -%}
+  {%- elif features is not none and features | length != known | length -%}
+    {%- do exceptions.raise_compiler_error(
+        call ~ ' got ' ~ features | length ~ ' features and takes ' ~ known | length ~ ': ' ~ known | join(', ')
+    ) -%}
+  {%- endif -%}
+{% endmacro %}

@@ -1,0 +1,97 @@
+{#
+  Decides what happens to functions that already have the new function's name (SPEC 8.14, 8.15):
+    somebody else's             an error names the owner, nothing is touched
+    ours, the same signature    create or replace does it; views that use it go on
+    ours, arguments renamed     Postgres can't replace that: dropped, or the error names what depends on it
+    or another return type      (--full-refresh drops that as well)
+    ours, other argument types  dropped when free; kept, marked SUPERSEDED, while something depends on it
+#}
+{% macro postgres_ml__make_room(schema, body) %}
+  {%- set names = body.arguments | map(attribute=0) | list -%}
+  {%- set types = body.arguments | map(attribute=1) | list -%}
+  {%- for old in postgres_ml__overloads(schema, body.name) -%}
+    {%- if not old.is_ours -%}
+      {%- do exceptions.raise_compiler_error(
+          model.name ~ ': function ' ~ old.signature ~ ' exists and was not made by dbt-postgres-ml (owner ' ~ old.owner
+          ~ '); it stays as it is. Set the config `function` to another name, or drop it yourself'
+      ) -%}
+    {%- elif fromjson(old.types) != types -%}
+      {%- if old.dependents -%}
+        {%- do postgres_ml__supersede(old) -%}
+      {%- else -%}
+        {%- do postgres_ml__drop_function(old) -%}
+      {%- endif -%}
+    {%- elif fromjson(old.names) != names or old.returns != body.returns -%}
+      {%- if old.dependents and not should_full_refresh() -%}
+        {%- do exceptions.raise_compiler_error(
+            model.name ~ ': the arguments or the return type of ' ~ old.signature ~ ' change, which Postgres can not do in '
+            ~ 'place, and these depend on it: ' ~ old.dependents ~ '. The old version keeps serving. `dbt build --full-refresh` '
+            ~ 'drops and rebuilds them, or set the config `function` to a new name'
+        ) -%}
+      {%- endif -%}
+      {%- do postgres_ml__drop_function(old, cascade=old.dependents) -%}
+    {%- endif -%}
+  {%- endfor -%}
+{% endmacro %}
+
+
+{#- A row for each function of that name: signature, names, types, returns, owner, is_ours, dependents. -#}
+{% macro postgres_ml__overloads(schema, name) %}
+  {%- set query -%}
+    select
+        p.oid::regprocedure::text as signature,
+        coalesce(to_json(p.proargnames), '[]')::text as names,
+        (
+            select coalesce(json_agg(format_type(a.type, null) order by a.position), '[]')::text
+            from unnest(p.proargtypes::oid[]) with ordinality as a(type, position)
+        ) as types,
+        format_type(p.prorettype, null) as returns,
+        pg_get_userbyid(p.proowner) as owner,
+        coalesce(obj_description(p.oid, 'pg_proc'), '') like '%[dbt-postgres-ml]' as is_ours,
+        coalesce(obj_description(p.oid, 'pg_proc'), '') like 'SUPERSEDED%' as is_superseded,
+        (
+            select string_agg(distinct replace(pg_describe_object(d.classid, d.objid, d.objsubid), 'rule _RETURN on ', ''), ', ')
+            from pg_depend as d
+            where d.refclassid = 'pg_proc'::regclass and d.refobjid = p.oid and d.deptype = 'n'
+        ) as dependents
+    from pg_proc as p
+    inner join pg_namespace as n on n.oid = p.pronamespace
+    where n.nspname = {{ postgres_ml__literal(schema) }} and p.proname = {{ postgres_ml__literal(name) }}
+  {%- endset -%}
+  {{ return(run_query(query)) }}
+{% endmacro %}
+
+
+{% macro postgres_ml__drop_function(old, cascade=false) %}
+  {%- call statement('drop_function') -%}
+    drop function {{ old.signature }} {{ 'cascade' if cascade }}
+  {%- endcall -%}
+{% endmacro %}
+
+
+{% macro postgres_ml__supersede(old) %}
+  {%- do log(model.name ~ ': ' ~ old.signature ~ ' stays, SUPERSEDED, because these depend on it: ' ~ old.dependents, info=true) -%}
+  {%- set comment = 'SUPERSEDED by a version with other arguments; goes with the first build that finds it free '
+      ~ postgres_ml__marker() -%}
+  {%- call statement('supersede_function') -%}
+    comment on function {{ old.signature }} is {{ postgres_ml__literal(comment) }}
+  {%- endcall -%}
+{% endmacro %}
+
+
+{#- An earlier version may have needed more parts than this one. -#}
+{% macro postgres_ml__drop_stale_parts(schema, function, names) %}
+  {%- set query -%}
+    select p.proname as name
+    from pg_proc as p
+    inner join pg_namespace as n on n.oid = p.pronamespace
+    where n.nspname = {{ postgres_ml__literal(schema) }}
+        and starts_with(p.proname, {{ postgres_ml__literal(function ~ '__') }})
+        and obj_description(p.oid, 'pg_proc') like 'A part of %[dbt-postgres-ml]'
+  {%- endset -%}
+  {%- for row in run_query(query) if row.name not in names -%}
+    {%- for old in postgres_ml__overloads(schema, row.name) -%}
+      {%- do postgres_ml__drop_function(old) -%}
+    {%- endfor -%}
+  {%- endfor -%}
+{% endmacro %}

@@ -1,0 +1,90 @@
+{#
+  Creates the functions of a trained model in the card's schema, in the open transaction.
+  The bodies come from the code generator; everything around them is decided here.
+#}
+{% macro postgres_ml__publish_functions(card, trained, version, grantees) %}
+  {%- set names = trained.functions | map(attribute='name') | list -%}
+  {%- set function = (trained.functions | selectattr('role', 'equalto', 'predict') | first).name -%}
+  {%- do postgres_ml__drop_stale_parts(card.schema, function, names) -%}
+  {%- for body in trained.functions -%}
+    {%- do postgres_ml__make_room(card.schema, body) -%}
+    {%- do postgres_ml__create_function(card.schema, body) -%}
+    {%- do postgres_ml__comment_on_function(card, body, trained, version) -%}
+    {%- if grantees is not none -%}
+      {%- do postgres_ml__grant_execute(card.schema, body, grantees) -%}
+    {%- endif -%}
+  {%- endfor -%}
+{% endmacro %}
+
+
+{#- The signature as in `drop function`, `comment on function`, `grant … on function`. -#}
+{% macro postgres_ml__signature(schema, body) -%}
+  {{ adapter.quote(schema) }}.{{ adapter.quote(body.name) }}({{ body.arguments | map(attribute=1) | join(', ') }})
+{%- endmacro %}
+
+
+{% macro postgres_ml__create_function(schema, body) %}
+  {%- set arguments = [] -%}
+  {%- for name, type in body.arguments -%}
+    {%- do arguments.append(adapter.quote(name | replace('"', '""')) ~ ' ' ~ type) -%}
+  {%- endfor -%}
+  {%- set statement -%}
+    create or replace function {{ adapter.quote(schema) }}.{{ adapter.quote(body.name) }}({{ arguments | join(', ') }})
+    returns {{ body.returns }}
+    language {{ body.language }} immutable parallel safe
+    as {{ postgres_ml__literal(body.body) }}
+  {%- endset -%}
+  {%- do adapter.execute_quietly(
+      statement, 'create or replace function ' ~ postgres_ml__signature(schema, body)
+      ~ ' returns ' ~ body.returns ~ ' language ' ~ body.language ~ ': ' ~ body.body | length ~ ' characters'
+  ) -%}
+{% endmacro %}
+
+
+{% macro postgres_ml__comment_on_function(card, body, trained, version) %}
+  {%- set purpose = {
+      'predict': 'Predicts by ' ~ card.identifier,
+      'probabilities': 'Class probabilities by ' ~ card.identifier,
+      'part': 'A part of the functions of ' ~ card.identifier,
+  }[body.role] -%}
+  {%- set comment -%}
+    {{ purpose }}, version {{ version }} ({{ trained.metric }} {{ '%.4g' | format(trained.score) }} on the hold-out, MLflow run {{ trained.mlflow_run_id }}) {{ postgres_ml__marker() }}
+  {%- endset -%}
+  {%- call statement('comment_on_function') -%}
+    comment on function {{ postgres_ml__signature(card.schema, body) }} is {{ postgres_ml__literal(comment) }}
+  {%- endcall -%}
+{% endmacro %}
+
+
+{#- SPEC 8.10: a list of grantees replaces PUBLIC's default right to execute. -#}
+{% macro postgres_ml__grant_execute(schema, body, grantees) %}
+  {%- set grantees = [grantees] if grantees is string else grantees -%}
+  {%- call statement('grant_execute') -%}
+    revoke execute on function {{ postgres_ml__signature(schema, body) }} from public;
+    {% for grantee in grantees %}
+    grant execute on function {{ postgres_ml__signature(schema, body) }} to {{ adapter.quote(grantee) }};
+    {% endfor %}
+  {%- endcall -%}
+{% endmacro %}
+
+
+{#- What of `grants` belongs to the card: everything but execute. -#}
+{% macro postgres_ml__grants_on_card(grants) %}
+  {%- set on_card = {} -%}
+  {%- for privilege, grantees in grants.items() if privilege != 'execute' -%}
+    {%- do on_card.update({privilege: grantees}) -%}
+  {%- endfor -%}
+  {{ return(on_card) }}
+{% endmacro %}
+
+
+{#- Ends the comment of every function of ours; what lacks it is somebody else's and never touched. -#}
+{% macro postgres_ml__marker() -%}
+  [dbt-postgres-ml]
+{%- endmacro %}
+
+
+{#- A string literal; E'' because then backslashes mean the same under both standard_conforming_strings. -#}
+{% macro postgres_ml__literal(text) -%}
+  E'{{ text | string | replace('\\', '\\\\') | replace("'", "''") }}'
+{%- endmacro %}

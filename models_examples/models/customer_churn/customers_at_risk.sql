@@ -1,0 +1,25 @@
+-- The customers to call, most likely to leave first.
+{{ config(materialized='table') }}
+
+with scored as (
+
+    select
+        customer_id,
+        state,
+        number_customer_service_calls,
+        -- the features are taken by name from the relation in scope
+        {{ predict('customer_churn') }} as will_churn,
+        {{ predict_probabilities('customer_churn') }} as churn_probabilities
+    from {{ ref('telco_customers') }}
+
+)
+
+select
+    customer_id,
+    state,
+    number_customer_service_calls,
+    will_churn,
+    (churn_probabilities -> 'probabilities' ->> 0)::double precision as probability
+from scored
+where will_churn = 'yes'
+order by probability desc, customer_id

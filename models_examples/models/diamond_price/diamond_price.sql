@@ -1,0 +1,13 @@
+-- A regression on 54,000 rows, without the search for a model type: xgboost, with hyperparameters of one's own.
+{{ config(
+    materialized='create_model',
+    target='price',
+    auto=false,
+    model_type='xgboost',
+    problem_type='regression',
+    objective='reg:squarederror',
+    hyperparameters={'num_round': 100, 'max_depth': 6, 'eta': 0.15},
+) }}
+
+select carat, cut, color, clarity, depth, "table", x, y, z, price
+from {{ ref('diamonds') }}

