@@ -15,6 +15,18 @@ class TrainingDataError(PostgresMLError):
     """The query's rows can't be trained on: too few, one class only, a column of a type not supported."""
 
 
+class TrainingProcessError(PostgresMLError):
+    """The training child died, or didn't start: killed by a signal, out of memory, a crash in a library."""
+
+
+class TrainingCancelledError(PostgresMLError):
+    """The training was stopped from outside: Ctrl-C, --fail-fast."""
+
+
+class StorageError(PostgresMLError):
+    """A file of the training can't be written: disk full, read-only, no permission."""
+
+
 class TrackingError(PostgresMLError):
     """The MLflow tracking store can't be reached or written."""
 

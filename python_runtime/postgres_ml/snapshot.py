@@ -1,0 +1,215 @@
+"""First step: what the training query's columns are, and one consistent copy of its rows in a file.
+
+Input: a psycopg2 cursor and the compiled query. Output: typed columns, and `snapshot.csv` for `training_data`.
+Runs in dbt's process, inside dbt's own session, so that the query sees the same transaction, role, row
+security and temporary tables as every other node; imports nothing but the standard library.
+"""
+
+from __future__ import annotations
+
+import difflib
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, Protocol
+
+from postgres_ml.exceptions import StorageError, TrainingDataError
+from postgres_ml.snapshot_sql import snapshot_query
+from postgres_ml.spec import Column, Kind, ProblemType, Settings
+
+MAX_FEATURES = 100  # Postgres's limit for the arguments of a function
+
+KINDS: dict[str, Kind] = {
+    "smallint": "number",
+    "integer": "number",
+    "bigint": "number",
+    "numeric": "number",
+    "real": "number",
+    "double precision": "number",
+    "boolean": "boolean",
+    "text": "text",
+    "character varying": "text",
+    "character": "text",
+}
+CURES = {
+    "date": "not supported yet; use its parts: extract(year from {0}), extract(isodow from {0}), …",
+    "timestamp without time zone": "not supported yet; use extract(epoch from {0}), extract(hour from {0}), …",
+    "timestamp with time zone": "not supported yet; use extract(epoch from {0}), extract(hour from {0}), …",
+    "time without time zone": "not supported yet; use extract(epoch from {0})",
+    "time with time zone": "not supported yet; use extract(epoch from {0})",
+    "interval": "use extract(epoch from {0})",
+    "json": "take its values out: ({0}->>'key')::numeric",
+    "jsonb": "take its values out: ({0}->>'key')::numeric",
+    "money": "cast it: {0}::numeric",
+    "uuid": "an identifier: leave it out",
+}
+GENERAL_CURE = "cast it to text or to a number, or leave it out"
+
+
+class Cursor(Protocol):
+    """What is used of a psycopg2 cursor."""
+
+    description: Any
+
+    def execute(self, query: str, vars: Any = None) -> Any: ...
+
+    def fetchall(self) -> list[tuple[Any, ...]]: ...
+
+    def copy_expert(self, sql: str, file: Any) -> None: ...
+
+
+@dataclass(frozen=True)
+class SnapshotSummary:
+    """What was copied.
+
+    Parameters
+    ----------
+    n_rows_query : rows of the query
+    n_rows : rows in the file; rows without a target stay out
+    n_null_target : rows whose target is NULL
+    sampled : whether `max_cells` left rows out
+    seconds : duration
+    """
+
+    n_rows_query: int
+    n_rows: int
+    n_null_target: int
+    sampled: bool
+    seconds: float
+
+
+def describe_query(cursor: Cursor, sql: str) -> tuple[Column, ...]:
+    """Return the query's columns, in order, without running it.
+
+    Raises
+    ------
+    TrainingDataError
+        Columns without a name, with one name, or of a type that can't be trained on; all in one message.
+    psycopg2.Error
+        The database refuses the query.
+    """
+    cursor.execute(f"select * from (\n{sql}\n) query limit 0")
+    described = [(column[0], column[1]) for column in cursor.description]
+    cursor.execute(
+        "select oid::bigint, format_type(oid, null), typtype = 'e' from pg_catalog.pg_type where oid = any(%s)",
+        ([oid for _, oid in described],),
+    )
+    types = {oid: (name, is_enum) for oid, name, is_enum in cursor.fetchall()}
+    problems = _naming_problems([name for name, _ in described])
+    columns = []
+    for name, oid in described:
+        sql_type, is_enum = types[oid]
+        kind = "text" if is_enum else KINDS.get(sql_type)
+        if kind is None:
+            cure = CURES.get(sql_type, GENERAL_CURE).format(quote(name))
+            problems.append(f'column "{name}" is of type {sql_type}: {cure}')
+        else:
+            columns.append(Column(name, sql_type, kind))
+    if problems:
+        raise TrainingDataError("the training query can't be used:\n  " + "\n  ".join(problems))
+    return tuple(columns)
+
+
+def _naming_problems(names: Sequence[str]) -> list[str]:
+    problems = [
+        f"column {position} has no name: add `as <name>`"
+        for position, name in enumerate(names, 1)
+        if name == "?column?"
+    ]
+    problems += [
+        f'{count} columns are named "{name}": rename or leave out all but one'
+        for name, count in Counter(names).items()
+        if count > 1 and name != "?column?"
+    ]
+    return problems
+
+
+def split_target(columns: Sequence[Column], target: str) -> tuple[tuple[Column, ...], Column]:
+    """Return the features and the target among the query's columns.
+
+    Raises
+    ------
+    TrainingDataError
+        The query has no such column, nothing but it, or more features than a function has arguments.
+    """
+    found = [column for column in columns if column.name == target]
+    if not found:
+        names = [column.name for column in columns]
+        near = difflib.get_close_matches(target, names, 1, 0.5)
+        hint = f'; did you mean "{near[0]}"?' if near else ""
+        raise TrainingDataError(f'the query has no column "{target}" (target){hint} It has: {", ".join(names)}')
+    features = tuple(column for column in columns if column.name != target)
+    if not features:
+        raise TrainingDataError(f'the query has no column besides the target "{target}": nothing to predict from')
+    if len(features) > MAX_FEATURES:
+        raise TrainingDataError(
+            f"the query has {len(features)} features; a Postgres function takes {MAX_FEATURES} arguments, and "
+            "wider models are not supported yet: select fewer columns"
+        )
+    return features, found[0]
+
+
+def copy_snapshot(
+    cursor: Cursor,
+    sql: str,
+    features: Sequence[Column],
+    target: Column,
+    path: Path,
+    settings: Settings,
+    problem_type: ProblemType | None,
+) -> SnapshotSummary:
+    """Copy the query's rows into a CSV file for `training_data.load` and return what was copied.
+
+    The query runs once, in one statement: what it reads is consistent. Above `settings.max_cells` rows x
+    columns the database drops rows by a hash of their content: without bias, the same rows whatever the
+    order they come in, and some rows of every class.
+
+    Raises
+    ------
+    StorageError
+        The file can't be written.
+    psycopg2.Error
+        The database refuses the query.
+    """
+    started = time.monotonic()
+    max_rows = settings.max_cells // (len(features) + 1)
+    copy = snapshot_query(sql, features, target, max_rows, problem_type)
+    try:
+        with path.open("wb", buffering=1 << 20) as file:
+            output = _Output(file)
+            cursor.copy_expert(copy, output)
+    except OSError as error:
+        raise StorageError(f"the training snapshot can't be written to {path}: {error.strerror}") from error
+    return SnapshotSummary(
+        n_rows_query=output.n_query,
+        n_rows=output.n_rows,
+        n_null_target=output.n_query - output.n_labelled,
+        sampled=output.n_rows < output.n_labelled,
+        seconds=time.monotonic() - started,
+    )
+
+
+class _Output:
+    """A file that takes the row of totals out of the stream: the only one whose first field isn't empty.
+
+    psycopg2 calls `write` once for each row.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.file = file
+        self.n_query = self.n_labelled = self.n_rows = 0
+
+    def write(self, row: bytes) -> int:
+        if not row.startswith(b","):
+            total, labelled = row.split(b",", 2)[:2]
+            self.n_query, self.n_labelled = int(total), int(labelled)
+            return len(row)
+        self.n_rows += 1
+        return self.file.write(row)
+
+
+def quote(identifier: str) -> str:
+    """Return the identifier quoted for SQL."""
+    return '"' + identifier.replace('"', '""') + '"'

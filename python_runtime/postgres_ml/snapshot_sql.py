@@ -1,0 +1,113 @@
+"""The one statement that reads the training rows: casts, content hash, and sampling inside the database."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from postgres_ml.spec import Column, ProblemType
+
+# A numeric target with at most this many values may turn out to be classes (see `problem_type`), so that a
+# sample keeps each of them.
+MAX_NUMERIC_CLASSES = 20
+# Rows of each class that a sample keeps if it can: with a hold-out of 20 %, the chance that a class has fewer
+# than two rows there is 0.8^50 (1 + 50 / 4) = 2e-4.
+CLASS_ROWS = 50
+
+INTEGER_TYPES = frozenset({"smallint", "integer", "bigint"})
+
+
+def snapshot_query(
+    sql: str,
+    features: Sequence[Column],
+    target: Column,
+    max_rows: int,
+    problem_type: ProblemType | None,
+) -> str:
+    """Return a COPY statement: (n_rows, n_labelled, row_hash, features…, target) in CSV.
+
+    Its first row holds the totals, all others begin with two empty fields. Numbers are cast to double
+    precision as the function's arguments will be, an integer target to bigint so that no label is rounded.
+
+    `row_hash` is the second half of the md5 of the row's values: it doesn't depend on the order of rows, on
+    the names of columns or on the server's version. Sampling uses another hash, so that hold-out and sample
+    are independent, and numbers equal rows, so that a table of few distinct rows is thinned evenly.
+    """
+    expressions = [_feature(column) for column in features] + [_target(target)]
+    names = [f"c{index}" for index in range(len(expressions))]
+    label = names[-1]
+    columns = ", ".join(names)
+    return f"""copy (
+with read as materialized (
+  select {", ".join(f"{expression} as {name}" for expression, name in zip(expressions, names, strict=True))}
+  from (
+{sql}
+) query
+), hashed as materialized (
+  select *, md5(row({columns})::text) as digest from read
+), totals as (
+  select count(*) as n_rows, count({label}) as n_labelled from hashed
+), numbered as (  -- nothing is sorted here while all rows fit
+  select *, {_stratum(label, target, problem_type)} as stratum,
+    row_number() over (partition by digest) as occurrence
+  from hashed
+  where {label} is not null and (select n_labelled > {max_rows} from totals)
+), keyed as (
+  select *, {_unit("md5(digest || ' ' || occurrence)")} as key from numbered
+), strata as (
+  select stratum, count(*) as n, count(*) over () as n_strata from keyed group by stratum
+), reserved as (
+  select *, least(n, {CLASS_ROWS}, {max_rows} / (2 * n_strata)) as kept from strata
+), quotas as (
+  select stratum, n, kept + floor(({max_rows} - sum(kept) over ())
+    * ((n - kept)::float8 / greatest(sum(n - kept) over (), 1)::float8)) as quota
+  from reserved
+), candidates as (  -- the filter leaves 1.5 times the rows needed and keeps the sort small
+  select keyed.*, quota, row_number() over (partition by keyed.stratum order by key) as rank
+  from keyed join quotas on keyed.stratum is not distinct from quotas.stratum
+  where key <= (1.5 * quota + 100) / n
+)
+select n_rows, n_labelled, null::bigint, {", ".join(f"null::{_type(e)}" for e in expressions)} from totals
+union all
+select null, null, {_bits("digest", 17)}, {columns} from hashed
+where {label} is not null and (select n_labelled <= {max_rows} from totals)
+union all
+select null, null, {_bits("digest", 17)}, {columns} from candidates where rank <= quota
+) to stdout (format csv, encoding 'UTF8')"""
+
+
+def _identifier(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _feature(column: Column) -> str:
+    cast = {"number": "float8", "boolean": "boolean"}.get(column.kind, "text")
+    return f"query.{_identifier(column.name)}::{cast}"
+
+
+def _target(column: Column) -> str:
+    if column.sql_type in INTEGER_TYPES:
+        return f"query.{_identifier(column.name)}::bigint"
+    return _feature(column)
+
+
+def _type(expression: str) -> str:
+    return expression.rpartition("::")[2]
+
+
+def _stratum(label: str, target: Column, problem_type: ProblemType | None) -> str:
+    """Classes are sampled each for itself; the rows of a regression all together."""
+    if problem_type == "regression":
+        return "null::text"
+    if problem_type is None and target.kind == "number":
+        few = f"select count(distinct {label}) <= {MAX_NUMERIC_CLASSES} from hashed"
+        return f"case when ({few}) then {label}::text end"
+    return f"{label}::text"
+
+
+def _bits(digest: str, start: int) -> str:
+    return f"('x' || substr({digest}, {start}, 16))::bit(64)::bigint"
+
+
+def _unit(digest: str) -> str:
+    """A number in [0, 1) from the first 48 bits of a hexadecimal digest."""
+    return f"(('x' || substr({digest}, 1, 12))::bit(48)::bigint / {2.0**48})"
