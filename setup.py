@@ -29,7 +29,7 @@ def read_version():
 setup(
     name="dbt-postgres-ml",
     version=read_version(),
-    description="Train a model with a SELECT, predict with a SQL function: Redshift ML's CREATE MODEL for dbt and Postgres",
+    description="Train a model with a SELECT, predict with a SQL function: CREATE MODEL for dbt and Postgres",
     long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="Apache-2.0",

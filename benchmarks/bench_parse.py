@@ -19,7 +19,7 @@ PROFILE = """
 bench:
   target: {name}
   outputs:
-    {name}: {{type: {name}, host: localhost, port: 5432, user: nobody, password: none, dbname: none, schema: s}}
+    {name}: {{type: {name}, host: localhost, port: 5432, user: u, password: p, dbname: d, schema: s}}
 """
 
 

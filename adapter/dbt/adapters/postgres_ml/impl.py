@@ -18,6 +18,7 @@ from dbt.adapters.postgres.impl import PostgresAdapter
 from dbt.adapters.postgres_ml.connections import PostgresMLConnectionManager
 from dbt.adapters.postgres_ml.model_config import check_manifest, is_create_model
 from dbt.adapters.postgres_ml.results import CreateModelResponse, response
+from dbt.adapters.postgres_ml.seed_rows import copy_rows
 from dbt_common.exceptions import CompilationError, DbtDatabaseError, DbtRuntimeError, DbtValidationError
 
 from postgres_ml.exceptions import PostgresMLError
@@ -83,7 +84,7 @@ class PostgresMLAdapter(PostgresAdapter):
 
     @available.parse_none
     def check_parity(self, model: dict[str, Any]) -> None:
-        """Run the new function on the parity rows, inside the publishing transaction; raise on a difference."""
+        """Run the new function on the parity rows in the publishing transaction; raise on a difference."""
         from postgres_ml.parity import check_parity
 
         training = self._trainings[threading.get_ident()]
@@ -105,13 +106,25 @@ class PostgresMLAdapter(PostgresAdapter):
 
     @available.parse_none
     def execute_quietly(self, sql: str, summary: str) -> None:
-        """Run a statement and log its summary: a function's body can be megabytes, dbt logs whole statements."""
+        """Run a statement and log its summary: dbt logs whole statements, and a body can be megabytes."""
         connection = self.connections.get_thread_connection()
         if not connection.transaction_open:
             self.connections.begin()
         logger.debug(summary)
         with self.connections.exception_handler(summary):
             connection.handle.cursor().execute(sql)
+
+    @available.parse_none
+    def copy_seed_rows(self, relation: Any, columns: str, agate_table: Any) -> str:
+        """Load a seed's rows by COPY and return the statement."""
+        connection = self.connections.get_thread_connection()
+        if not connection.transaction_open:
+            self.connections.begin()
+        indices = range(len(agate_table.column_names))
+        are_integers = [self.convert_type(agate_table, index) in ("integer", "bigint") for index in indices]
+        with self.connections.exception_handler(f"copy {relation}"):
+            cursor = connection.handle.cursor()
+            return copy_rows(cursor, str(relation), columns, agate_table.rows, are_integers)
 
     @available.parse_none
     def catalog_row(self, model: dict[str, Any], version: int) -> str:
@@ -142,7 +155,7 @@ class PostgresMLAdapter(PostgresAdapter):
         }
 
     def pre_model_hook(self, config: Any) -> None:
-        """Forget a training that an earlier node left to this thread (there is none unless dbt was interrupted)."""
+        """Forget a training that an interrupted node left to this thread."""
         self._close_training()
 
     def post_model_hook(self, config: Any, context: Any) -> None:

@@ -254,8 +254,8 @@ def is_create_model(node: Any) -> bool:
 def check_manifest(manifest: Any) -> list[str]:
     """Return every problem of every create_model in the manifest, each led by model name and file.
 
-    Besides each node's own config: two functions of one name in a schema, and a function named like a relation
-    there (Postgres would take both, dbt's relation cache would not).
+    Besides each node's own config: two functions of one name in a schema, and a function named like a
+    relation there (Postgres would take both, dbt's relation cache would not).
     """
     nodes = list(getattr(manifest, "nodes", {}).values())
     relations = {

@@ -94,6 +94,7 @@ class Training:
         assert self.trained is not None, "train comes first"
         spec, trained = self.spec, self.trained
         arguments = next(body.arguments for body in trained.functions if body.role == "predict")
+        signature = ", ".join(f"{name} {kind}" for name, kind in arguments)
         same_name = ("problem_type", "model_type", "objective", "metric", "score", "metrics", "train_metrics")
         counts = ("n_rows", "n_holdout", "n_features", "n_nodes", "est_rows_per_s")
         row = {
@@ -104,7 +105,7 @@ class Training:
             "is_serving": True,
             "trained_at": datetime.now(timezone.utc).isoformat(),
             "function_name": spec.function,
-            "signature": f"({', '.join(f'{name} {kind}' for name, kind in arguments)}) returns {trained.return_type}",
+            "signature": f"({signature}) returns {trained.return_type}",
             "runtime": trained.runtime,
             "mlflow_run_id": trained.mlflow_run_id,
             "mlflow_model_uri": trained.mlflow_model_uri,
@@ -139,7 +140,8 @@ class Training:
             raise DbtValidationError(f"{self.node.name}: " + "; ".join(reader.problems))
         if reader.notices:
             logger.info(
-                f"{spec.name}: settings {', '.join(reader.notices)} are Amazon Redshift's and mean nothing here"
+                f"{spec.name}: settings {', '.join(reader.notices)} are Amazon Redshift's; "
+                "they mean nothing on Postgres"
             )
         return spec
 
