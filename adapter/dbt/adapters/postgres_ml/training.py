@@ -19,7 +19,6 @@ from dbt_common.exceptions import DbtRuntimeError, DbtValidationError
 from dbt_common.invocation import get_invocation_id
 
 from postgres_ml import snapshot
-from postgres_ml.exceptions import TrainingDataError
 from postgres_ml.spec import Column, TrainedModel, TrainingJob, TrainingSpec
 from postgres_ml.training_process import TrainingProcess
 
@@ -58,8 +57,7 @@ class Training:
             self.connections.begin()
         cursor = connection.handle.cursor()
         columns = snapshot.describe_query(cursor, self.sql)
-        target = self._target(columns)
-        features = tuple(column for column in columns if column is not target)
+        features, target = snapshot.split_target(columns, self.spec.target)
         self.process = TrainingProcess(
             self._job(features, target), self.log, self.connections.cancelled.is_set
         )
@@ -144,19 +142,6 @@ class Training:
                 "they mean nothing on Postgres"
             )
         return spec
-
-    def _target(self, columns: tuple[Column, ...]) -> Column:
-        names = [column.name for column in columns]
-        if self.spec.target not in names:
-            raise TrainingDataError(
-                f"the query has no column '{self.spec.target}', which 'target' names; "
-                f"its columns are {', '.join(names)}"
-            )
-        if len(columns) == 1:
-            raise TrainingDataError(
-                f"the query has no column but the target '{self.spec.target}'; select the features too"
-            )
-        return columns[names.index(self.spec.target)]
 
     def _fresh_directory(self) -> Path:
         directory: Path = (
