@@ -14,6 +14,7 @@ import math
 import re
 import types
 import typing
+from collections.abc import Hashable
 from typing import Any
 
 from postgres_ml.ir import encoders, models, program
@@ -70,7 +71,7 @@ _KINDS: dict[str, type] = {
 
 @functools.cache
 def _hints(cls: Any) -> dict[str, Any]:
-    return typing.get_type_hints(cls)
+    return typing.get_type_hints(typing.cast(type, cls))
 
 
 def _float_to_json(value: float) -> float | str:
@@ -94,7 +95,8 @@ def _to_json(annotation: Any, value: Any) -> Any:
 
 
 def _fields_to_json(value: Any) -> dict[str, Any]:
-    hints = _hints(type(value))
+    cls: Any = type(value)
+    hints = _hints(cls)
     return {
         field.name: _to_json(hints[field.name], getattr(value, field.name))
         for field in dataclasses.fields(value)
@@ -120,7 +122,7 @@ def _build(annotation: Any, value: Any) -> Any:
         cls: Any = (
             _KINDS[value["kind"]] if "kind" in value and not _has_kind_field(annotation) else annotation
         )
-        hints = _hints(cls)
+        hints = _hints(typing.cast(Hashable, cls))
         return cls(**{k: _build(hints[k], v) for k, v in value.items() if k in hints or k != "kind"})
     if isinstance(value, list):
         item_types = _item_types(annotation, len(value))
@@ -132,4 +134,4 @@ def _build(annotation: Any, value: Any) -> Any:
 
 
 def _has_kind_field(annotation: Any) -> bool:
-    return dataclasses.is_dataclass(annotation) and "kind" in _hints(annotation)
+    return dataclasses.is_dataclass(annotation) and "kind" in _hints(typing.cast(Hashable, annotation))
