@@ -16,10 +16,9 @@ from typing import Any
 import psycopg2
 import psycopg2.extensions
 import pytest
-from psycopg2 import sql
-
 from postgres_ml import embedded
 from postgres_ml.embedded import ServerAddress
+from psycopg2 import sql
 
 DIRECTORY = pytest.StashKey[Path]()
 

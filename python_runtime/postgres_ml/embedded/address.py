@@ -24,8 +24,12 @@ class ServerAddress:
 
     @property
     def url(self) -> str:
-        """A URL that both libpq and SQLAlchemy take; a socket directory is percent-encoded as the host."""
-        return f"postgresql://{quote(self.user, safe='')}@{quote(self.host, safe='')}:{self.port}/{quote(self.dbname, safe='')}"
+        """A URL that libpq and SQLAlchemy both take.
+
+        The host stands in the query: SQLAlchemy does not decode a socket directory in the host's own place.
+        """
+        host, dbname = quote(self.host, safe=""), quote(self.dbname, safe="")
+        return f"postgresql://{quote(self.user, safe='')}@/{dbname}?host={host}&port={self.port}"
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
 """Finds PostgreSQL's programs: in a directory that is named, in an installed wheel, or on the system.
 
-Wheels serve as a source of files only and are never imported: the life-cycle code of the pgserver family fails when
-8 threads ask at once, keeps the server for ever after a client's kill -9, and as root makes every parent directory
-readable to everyone.
+Wheels are a source of files only and never imported: the life-cycle code of the pgserver family fails when 8
+threads ask at once, runs the server for ever after a client's kill -9, and as root opens every directory
+above its files to everyone.
 """
 
 from __future__ import annotations
@@ -65,7 +65,9 @@ def find(bindir: str | Path | None = None, major: str | None = None) -> Binaries
     for path, provider in _candidates(bindir):
         if not all(os.access(path / program, os.X_OK) for program in ("postgres", "initdb")):
             if provider in ("bindir", VARIABLE):
-                raise EmbeddedServerError(f"{provider} is {path}, which has no programs 'postgres' and 'initdb'")
+                raise EmbeddedServerError(
+                    f"{provider} is {path}, which has no programs 'postgres' and 'initdb'"
+                )
             continue
         binaries = Binaries(path, provider, _version(path))
         if major in (None, binaries.major):
@@ -106,11 +108,15 @@ def _candidates(bindir: str | Path | None) -> Iterator[tuple[Path, str]]:
 def _version(bindir: Path) -> str:
     """What `postgres --version` says, without the words around it."""
     try:
-        answer = subprocess.run([bindir / "postgres", "--version"], capture_output=True, text=True, check=False)
+        answer = subprocess.run(
+            [bindir / "postgres", "--version"], capture_output=True, text=True, check=False
+        )
     except OSError as error:
         raise EmbeddedServerError(f"{bindir / 'postgres'} can't be run: {error.strerror}") from error
     match = re.search(r"\b(\d+(?:\.\d+|devel|beta\d+|rc\d+)?)", answer.stdout)
     if answer.returncode or not match:
         said = (answer.stderr or answer.stdout).strip()
-        raise EmbeddedServerError(f"{bindir / 'postgres'} can't be run: {said or f'exit code {answer.returncode}'}")
+        raise EmbeddedServerError(
+            f"{bindir / 'postgres'} can't be run: {said or f'exit code {answer.returncode}'}"
+        )
     return match[1]

@@ -1,4 +1,4 @@
-"""Makes the data directory: initdb into a temporary name, then one rename, so that an interrupted run leaves nothing."""
+"""Makes the data directory: initdb under a temporary name, then one rename, so half of one is never used."""
 
 from __future__ import annotations
 
@@ -24,8 +24,10 @@ log_timezone = 'UTC'
 
 
 def environment() -> dict[str, str]:
-    """The environment of PostgreSQL's programs: no PG* variable of the user's leaks in, messages are in English."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PG", "LC_", "LANGUAGE"))}
+    """The environment of PostgreSQL's programs: none of the user's PG* variables, messages in English."""
+    kept = {
+        name: value for name, value in os.environ.items() if not name.startswith(("PG", "LC_", "LANGUAGE"))
+    }
     return {**kept, "LC_ALL": "C"}
 
 
@@ -57,21 +59,22 @@ def create(layout: Layout, account: Account, binaries: Binaries, durability: str
 
 
 def _initdb(target: Path, account: Account, binaries: Binaries, durability: str) -> None:
-    initdb = [binaries.bindir / "initdb", "-D", target, "-U", SUPERUSER, "-E", "UTF8", "-A", "trust"]
-    if durability == "off":
-        initdb.append("--no-sync")
+    initdb = binaries.bindir / "initdb"
+    options = ["-U", SUPERUSER, "-E", "UTF8", "-A", "trust", *(["--no-sync"] if durability == "off" else [])]
     for locale in ("C.UTF-8", "C"):
-        outcome = account.run([*initdb, f"--locale={locale}"], environment())
+        outcome = account.run([initdb, "-D", target, f"--locale={locale}", *options], environment())
         if outcome.returncode == 0:
             return
         if "invalid locale name" not in outcome.stderr:
             break
-    raise EmbeddedServerError(f"initdb failed in {target.parent}: {last_words(outcome.stderr or outcome.stdout)}")
+    raise EmbeddedServerError(
+        f"initdb failed in {target.parent}: {last_words(outcome.stderr or outcome.stdout)}"
+    )
 
 
 def last_words(text: str, lines: int = 6) -> str:
     """The end of a program's messages; said in plain words when the disk is full."""
-    said = "\n".join(line for line in text.strip().splitlines()[-lines:])
+    said = "\n".join(text.strip().splitlines()[-lines:])
     return f"the disk is full\n{said}" if "No space left on device" in text else said
 
 

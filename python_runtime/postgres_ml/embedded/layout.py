@@ -1,14 +1,14 @@
 """What stands in an embedded server's directory, and which directories are fit to be one.
 
-    shop.pgdata/          0700, so that only its owner reaches the socket
-        data/             PostgreSQL's own data directory
-        clients.lock      shared flock of every client, for its life
-        start.lock        exclusive flock of whoever starts or stops the server
-        supervisor.lock   exclusive flock of the supervisor, for its life
-        linger            seconds that the server outlives its last client, as the latest client asked
-        keep              present while `postgres-ml server start` keeps the server up
-        server.json       version and place of the programs
-        server.log        what PostgreSQL says
+shop.pgdata/          0700, so that only its owner reaches the socket
+    data/             PostgreSQL's own data directory
+    clients.lock      shared flock of every client, for its life
+    start.lock        exclusive flock of whoever starts or stops the server
+    supervisor.lock   exclusive flock of the supervisor, for its life
+    linger            seconds that the server outlives its last client, as the latest client asked
+    keep              present while `postgres-ml server start` keeps the server up
+    server.json       version and place of the programs
+    server.log        what PostgreSQL says
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from postgres_ml.embedded.files import write
 from postgres_ml.exceptions import EmbeddedServerError
 
 # sun_path holds 104 bytes on macOS, 108 on Linux; the longest name is that of the socket's lock file
@@ -102,9 +103,13 @@ def locate(directory: str | os.PathLike[str]) -> Layout:
     """
     path = Path(directory).expanduser()
     if not path.is_absolute():
-        raise EmbeddedServerError(f"the embedded server's directory must be an absolute path, not {str(path)!r}")
+        raise EmbeddedServerError(
+            f"the embedded server's directory must be an absolute path, not {str(path)!r}"
+        )
     if "\n" in str(path) or "\r" in str(path):
-        raise EmbeddedServerError(f"the embedded server's directory has a line break in its name: {str(path)!r}")
+        raise EmbeddedServerError(
+            f"the embedded server's directory has a line break in its name: {str(path)!r}"
+        )
     return Layout(path.resolve())
 
 
@@ -120,25 +125,33 @@ def prepare(layout: Layout) -> None:
     root.mkdir(mode=0o700, parents=True, exist_ok=True)
     status = root.stat()
     if os.geteuid() not in (0, status.st_uid):
-        raise EmbeddedServerError(f"{root} belongs to another user (uid {status.st_uid}); use a directory of your own")
+        raise EmbeddedServerError(
+            f"{root} belongs to another user (uid {status.st_uid}); use a directory of your own"
+        )
     if (root / "PG_VERSION").exists():
-        raise EmbeddedServerError(f"{root} is the data directory of another server; name a directory of its own")
-    names = {entry.name for entry in root.iterdir()}
+        raise EmbeddedServerError(
+            f"{root} is the data directory of another server; name a directory of its own"
+        )
+    names = {entry.name for entry in root.iterdir() if not entry.name.startswith(".")} - {"lost+found"}
     if names and not names & {"data", "clients.lock", "start.lock"}:
         raise EmbeddedServerError(f"{root} has other files in it; name a new or an empty directory")
     if kind := _network_file_system(root):
         raise EmbeddedServerError(
-            f"{root} is on a network file system ({kind}), where locks don't keep a second machine from starting a "
-            "server on the same data; name a directory on a local disk"
+            f"{root} is on a network file system ({kind}), where nothing keeps a second machine from "
+            "starting a server on the same data; name a directory on a local disk"
         )
     if stat.S_IMODE(status.st_mode) != 0o700:
         root.chmod(0o700)
+    if not (root / ".gitignore").exists():
+        write(root / ".gitignore", "# 40 MB of database\n*\n")
 
 
 def _network_file_system(path: Path) -> str | None:
-    """The type of the network file system a path is on, None for a local one or where Linux's mountinfo is missing."""
+    """The type of the network file system a path is on; None for a local one, and where no /proc tells."""
     try:
-        lines = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+        lines = (
+            Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+        )
     except OSError:
         return None
     kind = file_system_type(path, lines)
@@ -165,11 +178,13 @@ def file_system_type(path: Path, mountinfo: list[str]) -> str:
 def socket_directory(layout: Layout) -> Path:
     """Where the server's socket goes: its own directory, or a new 0700 one in /tmp when that name won't do.
 
-    It won't when the path is too long for a socket, or has characters that mean something else in PostgreSQL's
+    It won't when the path is too long for a socket, or has characters that mean something in PostgreSQL's
     list of socket directories or in libpq's list of hosts.
     """
     name = str(layout.root)
-    if len(os.fsencode(name)) + 1 + len(SOCKET_LOCK) <= SOCKET_PATH_BYTES and re.fullmatch(r"[\w./+~%@:= -]+", name):
+    if len(os.fsencode(name)) + 1 + len(SOCKET_LOCK) <= SOCKET_PATH_BYTES and re.fullmatch(
+        r"[\w./+~%@:= -]+", name
+    ):
         return layout.root
     # not TMPDIR, which can be long itself; PostgreSQL touches its socket hourly against cleaners of /tmp
     return Path(tempfile.mkdtemp(prefix="postgres-ml-", dir="/tmp"))

@@ -1,4 +1,4 @@
-"""Advisory locks between processes: flock, which the kernel drops when a process ends in any way."""
+"""Locks between processes by flock, which the kernel drops however a process ends."""
 
 from __future__ import annotations
 
@@ -10,37 +10,47 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from postgres_ml.embedded.files import open_owned
 from postgres_ml.embedded.supervisor import try_lock
 from postgres_ml.exceptions import EmbeddedServerError
 
 NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL})
 
 
-def open_lock(path: Path) -> int:
-    """The descriptor of a lock file, made when missing; not inherited by programs that are started."""
-    return os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+def share(path: Path) -> int:
+    """The descriptor of a shared lock, which is held until it is closed here and in every forked child."""
+    descriptor = open_owned(path, os.O_RDWR)
+    try:
+        with _no_locks_explained(path):
+            fcntl.flock(descriptor, fcntl.LOCK_SH)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
 
 
 def acquire(path: Path, patience: float, doing: str) -> int:
-    """The descriptor of an exclusive lock.
+    """The descriptor of an exclusive lock, held until it is unlocked or closed everywhere.
 
     Parameters
     ----------
     patience : seconds to wait for it
-    doing : what whoever holds it is likely to be doing, for the error
+    doing : what a process that holds it does, for the error
 
     Raises
     ------
     EmbeddedServerError
         It is still held after that time, or the file system has no locks.
     """
-    descriptor = open_lock(path)
+    descriptor = open_owned(path, os.O_RDWR)
+    deadline = time.monotonic() + patience
     try:
-        deadline = time.monotonic() + patience
-        with explained_lock_errors(path):
+        with _no_locks_explained(path):
             while not try_lock(descriptor):
                 if time.monotonic() > deadline:
-                    raise EmbeddedServerError(f"another process is {doing} since {patience:.0f} s: it holds {path}")
+                    raise EmbeddedServerError(
+                        f"another process has been {doing} for {patience:.0f} s: it holds {path}"
+                    )
                 time.sleep(0.01)
     except BaseException:
         os.close(descriptor)
@@ -62,23 +72,11 @@ def exclusive(path: Path, patience: float, doing: str) -> Iterator[None]:
 
 def is_held(path: Path) -> bool:
     """Whether some process holds a lock."""
-    descriptor = open_lock(path)
+    descriptor = open_owned(path, os.O_RDWR)
     try:
         return not try_lock(descriptor)
     finally:
         os.close(descriptor)
-
-
-def share(path: Path) -> int:
-    """The descriptor of a shared lock, which is held until it is closed here and in every forked child."""
-    descriptor = open_lock(path)
-    try:
-        with explained_lock_errors(path):
-            fcntl.flock(descriptor, fcntl.LOCK_SH)
-    except BaseException:
-        os.close(descriptor)
-        raise
-    return descriptor
 
 
 def same_file(descriptor: int, path: Path) -> bool:
@@ -90,13 +88,13 @@ def same_file(descriptor: int, path: Path) -> bool:
 
 
 @contextlib.contextmanager
-def explained_lock_errors(path: Path) -> Iterator[None]:
-    """Turn 'no locks available' into an error that says what to do."""
+def _no_locks_explained(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
         if error.errno not in NO_LOCKS:
             raise
         raise EmbeddedServerError(
-            f"the file system of {path.parent} has no working locks ({error.strerror}); name a directory on a local disk"
+            f"the file system of {path.parent} has no working locks ({error.strerror}); "
+            "name a directory on a local disk"
         ) from error

@@ -16,6 +16,7 @@ from pathlib import Path
 from postgres_ml.embedded import launch, supervisor
 from postgres_ml.embedded.address import Description, ServerAddress
 from postgres_ml.embedded.cluster import SUPERUSER
+from postgres_ml.embedded.files import write
 from postgres_ml.embedded.layout import Layout, locate, prepare
 from postgres_ml.embedded.locks import exclusive, is_held, same_file, share
 from postgres_ml.exceptions import EmbeddedServerError
@@ -23,7 +24,9 @@ from postgres_ml.exceptions import EmbeddedServerError
 START_S = 420.0  # longer than a start may take after a crash
 
 _threads = threading.RLock()
-_leases: dict[Path, tuple[int, float]] = {}  # root -> descriptor of the shared lock, seconds of linger asked for
+_leases: dict[
+    Path, tuple[int, float]
+] = {}  # root -> descriptor of the shared lock, seconds of linger asked for
 
 
 def _forget_threads() -> None:
@@ -63,24 +66,30 @@ def ensure(
     layout = locate(directory)
     with _threads, _explained(layout):
         lease = _leases.get(layout.root)
-        if lease and lease[1] == linger and same_file(lease[0], layout.clients_lock) and (here := _address(layout)):
+        if (
+            lease
+            and lease[1] == linger
+            and same_file(lease[0], layout.clients_lock)
+            and (here := _address(layout))
+        ):
             return here
         return _join(layout, linger, bindir, durability)
 
 
-def _join(layout: Layout, linger: float, bindir: str | os.PathLike[str] | None, durability: str) -> ServerAddress:
+def _join(
+    layout: Layout, linger: float, bindir: str | os.PathLike[str] | None, durability: str
+) -> ServerAddress:
     prepare(layout)
     descriptor = _lease(layout)
     try:
         with exclusive(layout.start_lock, START_S, "starting or stopping the server"):
             _write_linger(layout, linger)
-            if _address(layout) is None:
-                launch.start(layout, None if bindir is None else Path(bindir), durability)
-            elif not is_held(layout.supervisor_lock):
-                launch.adopt(layout)
+            launch.bring_up(layout, None if bindir is None else Path(bindir), durability)
             here = _address(layout)
             if here is None or not same_file(descriptor, layout.clients_lock):
-                raise EmbeddedServerError(f"the server in {layout.root} ended, or its files went, while it was joined")
+                raise EmbeddedServerError(
+                    f"the server in {layout.root} ended, or its files went, while it was joined"
+                )
     except BaseException:
         release(layout.root)
         raise
@@ -101,9 +110,7 @@ def _lease(layout: Layout) -> int:
 
 def _write_linger(layout: Layout, seconds: float) -> None:
     """Also tells the supervisor, by the file's time, that someone joined between two of its looks."""
-    partial = layout.linger.with_suffix(".partial")
-    partial.write_text(repr(float(seconds)), encoding="ascii")
-    partial.replace(layout.linger)
+    write(layout.linger, repr(float(seconds)))
 
 
 def _address(layout: Layout) -> ServerAddress | None:
@@ -122,11 +129,17 @@ def release(directory: str | os.PathLike[str]) -> None:
             os.close(lease[0])
 
 
+def keep_claim_on_exec(directory: str | os.PathLike[str]) -> None:
+    """Have this process's claim outlast an exec: it is then held as long as the new program runs."""
+    with _threads:
+        os.set_inheritable(_leases[locate(directory).root][0], True)
+
+
 def keep(directory: str | os.PathLike[str], *, bindir: str | os.PathLike[str] | None = None) -> ServerAddress:
     """Start or join a server, and have it stay up without clients until `stop`."""
     layout = locate(directory)
     here = ensure(layout.root, bindir=bindir)
-    layout.keep.touch(mode=0o600)
+    write(layout.keep, "")
     return here
 
 
@@ -143,7 +156,11 @@ def stop(directory: str | os.PathLike[str]) -> bool:
     layout = locate(directory)
     if not layout.is_ours():
         return False
-    with _threads, _explained(layout), exclusive(layout.start_lock, START_S, "starting or stopping the server"):
+    with (
+        _threads,
+        _explained(layout),
+        exclusive(layout.start_lock, START_S, "starting or stopping the server"),
+    ):
         layout.keep.unlink(missing_ok=True)
         pid = supervisor.postmaster_pid(str(layout.data))
         if pid is not None:
@@ -169,7 +186,9 @@ def describe(directory: str | os.PathLike[str]) -> Description:
     with _explained(layout):
         if not layout.is_ours():
             raise EmbeddedServerError(f"{layout.root} is not the directory of an embedded server")
-        known = json.loads(layout.description.read_text(encoding="utf-8")) if layout.description.exists() else {}
+        known = (
+            json.loads(layout.description.read_text(encoding="utf-8")) if layout.description.exists() else {}
+        )
         here = _address(layout)
         return Description(
             address=here,
@@ -188,6 +207,12 @@ def _explained(layout: Layout) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        cause = "the disk is full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else (error.strerror or str(error))
+        cause = (
+            "the disk is full"
+            if error.errno in (errno.ENOSPC, errno.EDQUOT)
+            else (error.strerror or str(error))
+        )
         where = error.filename or layout.root
-        raise EmbeddedServerError(f"the embedded server in {layout.root} can't be used: {cause} ({where})") from error
+        raise EmbeddedServerError(
+            f"the embedded server in {layout.root} can't be used: {cause} ({where})"
+        ) from error

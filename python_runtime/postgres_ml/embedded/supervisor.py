@@ -1,14 +1,15 @@
-"""The process that outlives the clients: it starts the server, and stops it some seconds after the last client.
+"""The process that outlives the clients: starts the server, and stops it some seconds after the last client.
 
-Run as a script by `python -I -S supervisor.py ROOT LOCK_FD UID GID [postgres ...]`. It imports neither this
-package nor anything beyond six small modules, so that it costs 8 MB (PSS) while dbt itself costs hundreds. The rest
-of the package takes from here what it must know about the postmaster's process.
+Run as a script by `python -I -S supervisor.py ROOT LOCK UID GID [postgres ...]`. It imports seven small
+modules and nothing of this package, so that it costs 8 MB of memory while the dbt that started it takes
+hundreds. The rest of the package takes from here what it must know about the postmaster's process.
 
-A client is whoever holds a shared flock on `clients.lock`: the kernel drops it however the client dies, which a list
-of process ids does not survive.
+A client is whoever holds a shared flock on `clients.lock`. The kernel drops that however the client dies; a
+list of process ids, which others keep, has the server run for ever after one kill -9.
 """
 
-# ruff: noqa: PTH  (pathlib would double the number of modules this process keeps in memory)
+# pathlib would nearly double the modules that stay in memory
+# ruff: noqa: PTH106, PTH110, PTH115, PTH116, PTH118, PTH123, PTH208
 from __future__ import annotations
 
 import contextlib
@@ -52,14 +53,26 @@ def serves(pid: int, data: str) -> bool:
     """Whether a live process is the postmaster of a data directory; false for a recycled process id."""
     if not HAS_PROC:
         return data in (_ps(pid, "command") or "")
+    if start_time(pid) is None:
+        return False
     try:
-        return start_time(pid) is not None and os.readlink(f"/proc/{pid}/cwd") == data
+        return os.readlink(f"/proc/{pid}/cwd") == data
+    except PermissionError:  # root without CAP_SYS_PTRACE, as in Docker, and the server of another user
+        return data in _command_line(pid)
     except OSError:
         return False
 
 
+def _command_line(pid: int) -> list[str]:
+    try:
+        with open(f"/proc/{pid}/cmdline", encoding="utf-8", errors="surrogateescape") as file:
+            return file.read().split("\0")
+    except OSError:
+        return []
+
+
 def read_pid_file(data: str) -> list[str]:
-    """The lines of postmaster.pid (pid, data, start, port, socket directory, address, shm, status), or none."""
+    """The lines of postmaster.pid: pid, data, start, port, socket directory, address, memory, status."""
     try:
         with open(os.path.join(data, "postmaster.pid"), encoding="utf-8", errors="surrogateescape") as file:
             return file.read().split("\n")
@@ -91,11 +104,9 @@ def end_orphans(data: str) -> None:
 
     Only where /proc shows them; elsewhere a new server waits until they notice.
     """
-    if not HAS_PROC:
-        return
     for number in (signal.SIGQUIT, signal.SIGKILL):
         deadline = time.monotonic() + 5.0
-        while (left := _backends(data)) and time.monotonic() < deadline:
+        while postmaster_pid(data) is None and (left := _backends(data)) and time.monotonic() < deadline:
             for pid in left:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, number)
@@ -103,12 +114,17 @@ def end_orphans(data: str) -> None:
 
 
 def _backends(data: str) -> list[int]:
+    """The processes named postgres that are in a data directory, which may have been deleted."""
+    if not HAS_PROC:
+        return []
     found = []
-    for name in os.listdir("/proc"):
-        if name.isdigit() and serves(int(name), data):
-            with contextlib.suppress(OSError), open(f"/proc/{name}/comm", encoding="utf-8") as file:
+    for pid in map(int, filter(str.isdigit, os.listdir("/proc"))):
+        with contextlib.suppress(OSError):
+            if os.readlink(f"/proc/{pid}/cwd").removesuffix(" (deleted)") != data or start_time(pid) is None:
+                continue
+            with open(f"/proc/{pid}/comm", encoding="utf-8") as file:
                 if file.read().strip() == "postgres":
-                    found.append(int(name))
+                    found.append(pid)
     return found
 
 
@@ -167,7 +183,11 @@ class Supervisor:
                 idle_since, last_joined = None, joined
             elif idle_since is None:
                 idle_since = time.monotonic()
-            if idle_since is not None and time.monotonic() - idle_since >= self._linger() and self._stop_idle():
+            if (
+                idle_since is not None
+                and time.monotonic() - idle_since >= self._linger()
+                and self._stop_idle()
+            ):
                 break
             self._pause(TICK)
         end_orphans(self.data)
@@ -253,7 +273,7 @@ class Supervisor:
 
 
 def _end_with_parent() -> None:
-    """Ask Linux to shut the server down when this process is killed; elsewhere the next client adopts the server."""
+    """Have Linux shut the server down when the supervisor is killed; elsewhere the next client adopts it."""
     if sys.platform != "linux":
         return
     try:

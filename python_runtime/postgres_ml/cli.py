@@ -1,0 +1,161 @@
+"""The command `postgres-ml`: attaches to an embedded server and, for the adapter, trains.
+
+Imports what a command needs when that command runs: `train` alone takes the heavy libraries.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from postgres_ml.exceptions import PostgresMLError
+
+OK, FAILED, NOT_RUNNING = 0, 1, 3  # 3 is what init scripts answer to `status` for a stopped service
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; its exit code: 0 well, 1 failed, 2 wrong usage, 3 `server status` of a stopped server.
+
+    Results go to stdout, everything else to stderr.
+    """
+    options = _parser().parse_args(arguments)
+    try:
+        code: int = options.run(options)
+    except PostgresMLError as error:
+        _say(f"postgres-ml: {error}")
+        return FAILED
+    except KeyboardInterrupt:
+        return 130
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="postgres-ml", description="Machine-learning models as Postgres functions."
+    )
+    commands = parser.add_subparsers(required=True, metavar="command")
+
+    server = commands.add_parser("server", help="the embedded Postgres of a directory")
+    actions = server.add_subparsers(required=True, metavar="action")
+    for name, run, text in (
+        (
+            "url",
+            _url,
+            "print a URL for any client; starts the server, which then stays up until `stop`",
+        ),
+        ("start", _start, "start the server; it stays up until `stop`, also without clients"),
+        ("stop", _stop, "stop the server at once, ending the sessions of whoever uses it"),
+        ("status", _status, "say whether the server runs (exit code 0) or not (3)"),
+    ):
+        action = actions.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+        _add_directory(action)
+        if run in (_url, _start):
+            _add_bindir(action)
+        action.set_defaults(run=run)
+
+    psql = commands.add_parser(
+        "psql", help="psql on the embedded Postgres of a directory, which is started if need be"
+    )
+    _add_bindir(psql)
+    _add_directory(psql)
+    psql.add_argument("arguments", nargs=argparse.REMAINDER, metavar="...", help="passed to psql as they are")
+    psql.set_defaults(run=_psql)
+
+    train = commands.add_parser("train", help="train what a job file describes; the adapter calls this")
+    train.add_argument("job", type=Path, help="a JSON file")
+    train.set_defaults(run=_train)
+    return parser
+
+
+def _add_directory(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("directory", type=_absolute, help="what the profile calls `embedded`")
+
+
+def _add_bindir(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--bindir", type=_absolute, help="directory of PostgreSQL's programs; by default found"
+    )
+
+
+def _absolute(text: str) -> Path:
+    return Path(text).expanduser().absolute()
+
+
+def _url(options: argparse.Namespace) -> int:
+    from postgres_ml import embedded
+
+    address = embedded.keep(options.directory, bindir=options.bindir)
+    sys.stdout.write(f"{address.url}\n")
+    _say(f"The server stays up until `postgres-ml server stop {options.directory}`.")
+    return OK
+
+
+def _start(options: argparse.Namespace) -> int:
+    from postgres_ml import embedded
+
+    embedded.keep(options.directory, bindir=options.bindir)
+    _status(options)
+    return OK
+
+
+def _stop(options: argparse.Namespace) -> int:
+    from postgres_ml import embedded
+
+    was_running = embedded.stop(options.directory)
+    _say("stopped" if was_running else f"no server was running in {options.directory}")
+    return OK
+
+
+def _status(options: argparse.Namespace) -> int:
+    from postgres_ml import embedded
+
+    found = embedded.describe(options.directory)
+    if found.address is None:
+        sys.stdout.write(f"no server runs in {options.directory}\n")
+        return NOT_RUNNING
+    until = "until it is stopped" if found.kept else "while it has clients, and a little longer"
+    sys.stdout.write(
+        f"PostgreSQL {found.version} runs in {options.directory} (process {found.pid}), {until}\n"
+        f"  url       {found.address.url}\n"
+        f"  programs  {found.bindir} ({found.provider})\n"
+    )
+    return OK
+
+
+def _psql(options: argparse.Namespace) -> int:
+    """Become psql, which takes over the claim on the server: that stays up as long as psql runs."""
+    from postgres_ml import embedded
+    from postgres_ml.embedded.server import keep_claim_on_exec
+
+    address = embedded.ensure(options.directory, bindir=options.bindir)
+    beside_postgres = embedded.describe(options.directory).bindir / "psql"
+    psql = str(beside_postgres) if beside_postgres.exists() else shutil.which("psql")
+    if psql is None:
+        _say(
+            f"postgres-ml: no psql in {beside_postgres.parent} or on the PATH; install PostgreSQL's client, "
+            f"or use another one with `postgres-ml server url {options.directory}`"
+        )
+        return FAILED
+    keep_claim_on_exec(options.directory)
+    # by environment, so that what the user passes on the command line wins
+    overriding = ("PGHOSTADDR", "PGSERVICE", "PGPASSWORD", "PGOPTIONS", "PGSSLMODE", "PGTARGETSESSIONATTRS")
+    environment = {name: value for name, value in os.environ.items() if name not in overriding}
+    environment.update(
+        PGHOST=address.host, PGPORT=str(address.port), PGUSER=address.user, PGDATABASE=address.dbname
+    )
+    sys.stdout.flush()
+    return os.execve(psql, [psql, *options.arguments], environment)
+
+
+def _train(options: argparse.Namespace) -> int:
+    outcome: int | None = importlib.import_module("postgres_ml.training_child").main(options.job)
+    return outcome or OK
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
