@@ -18,7 +18,7 @@
     {{ return('') }}
   {%- endif -%}
   {%- set function = adapter.prediction_function(relation, model_name, suffix) -%}
-  {%- set known = postgres_ml__feature_names(function) -%}
+  {%- set known = postgres_ml__features_of(function) -%}
   {%- do postgres_ml__check_features(model_name, function, known, features) -%}
 
   {%- set arguments = [] -%}
@@ -34,14 +34,19 @@
   {%- else -%}
     {%- do arguments.extend(features) -%}
   {%- endif -%}
-  {{ return(function.qualified ~ '(' ~ arguments | join(', ') ~ ')') }}
+  {%- set arguments = arguments | join(', ') -%}
+  {%- if (known or features) | length > 100 -%}
+    {#- Postgres allows 100 arguments: a wider model takes one of a composite type -#}
+    {%- set arguments = 'row(' ~ arguments ~ ')::' ~ function.features_type -%}
+  {%- endif -%}
+  {{ return(function.qualified ~ '(' ~ arguments ~ ')') }}
 {% endmacro %}
 
 
-{#- The function's argument names in order; none where the function does not exist yet. -#}
-{% macro postgres_ml__feature_names(function) %}
+{#- The names of the function's features in order; none where the function does not exist yet. -#}
+{% macro postgres_ml__features_of(function) %}
   {%- for overload in postgres_ml__overloads(function.schema, function.name) if overload.is_ours and not overload.is_superseded -%}
-    {{ return(fromjson(overload.names)) }}
+    {{ return(fromjson(overload.features)) }}
   {%- endfor -%}
   {{ return(none) }}
 {% endmacro %}

@@ -9,13 +9,13 @@
 {% macro postgres_ml__make_room(schema, body) %}
   {%- set names = body.arguments | map(attribute=0) | list -%}
   {%- set types = body.arguments | map(attribute=1) | list -%}
-  {%- for old in postgres_ml__overloads(schema, body.name) -%}
+  {%- for old in postgres_ml__overloads(schema, body.name, types) -%}
     {%- if not old.is_ours -%}
       {%- do exceptions.raise_compiler_error(
           model.name ~ ': function ' ~ old.signature ~ ' exists and was not made by dbt-postgres-ml (owner ' ~ old.owner
           ~ '); it stays as it is. Set the config `function` to another name, or drop it yourself'
       ) -%}
-    {%- elif fromjson(old.types) != types -%}
+    {%- elif not old.has_same_types -%}
       {%- if old.dependents -%}
         {%- do postgres_ml__supersede(old) -%}
       {%- else -%}
@@ -35,17 +35,18 @@
 {% endmacro %}
 
 
-{#- A row for each function of that name: signature, names, types, returns, owner, is_ours, dependents. -#}
-{% macro postgres_ml__overloads(schema, name) %}
+{#-
+  A row for each function of that name: signature, owner, is_ours, is_superseded, dependents, returns, the arguments'
+  names, whether their types are the given ones, and the features' names (those of the composite type of a wide model).
+-#}
+{% macro postgres_ml__overloads(schema, name, types=[]) %}
+  {%- set literals = [] -%}
+  {%- for type in types -%}
+    {%- do literals.append(postgres_ml__literal(type)) -%}
+  {%- endfor -%}
   {%- set query -%}
     select
         p.oid::regprocedure::text as signature,
-        coalesce(to_json(p.proargnames), '[]')::text as names,
-        (
-            select coalesce(json_agg(format_type(a.type, null) order by a.position), '[]')::text
-            from unnest(p.proargtypes::oid[]) with ordinality as a(type, position)
-        ) as types,
-        format_type(p.prorettype, null) as returns,
         pg_get_userbyid(p.proowner) as owner,
         coalesce(obj_description(p.oid, 'pg_proc'), '') like '%[dbt-postgres-ml]' as is_ours,
         coalesce(obj_description(p.oid, 'pg_proc'), '') like 'SUPERSEDED%' as is_superseded,
@@ -53,10 +54,24 @@
             select string_agg(distinct replace(pg_describe_object(d.classid, d.objid, d.objsubid), 'rule _RETURN on ', ''), ', ')
             from pg_depend as d
             where d.refclassid = 'pg_proc'::regclass and d.refobjid = p.oid and d.deptype = 'n'
-        ) as dependents
+        ) as dependents,
+        format_type(p.prorettype, null) as returns,
+        coalesce(to_json(p.proargnames), '[]')::text as names,
+        array(select unnest(p.proargtypes)) = array(
+            select to_regtype(given.type)::oid
+            from unnest(array[{{ literals | join(', ') }}]::text[]) with ordinality as given(type, position)
+            order by given.position
+        ) as has_same_types,
+        coalesce(features.names, to_json(p.proargnames), '[]')::text as features
     from pg_proc as p
-    inner join pg_namespace as n on n.oid = p.pronamespace
-    where n.nspname = {{ postgres_ml__literal(schema) }} and p.proname = {{ postgres_ml__literal(name) }}
+    left join lateral (
+        select json_agg(a.attname order by a.attnum) as names
+        from pg_type as t
+        inner join pg_attribute as a on a.attrelid = t.typrelid
+        where p.pronargs = 1 and t.oid = p.proargtypes[0] and t.typtype = 'c' and a.attnum > 0 and not a.attisdropped
+    ) as features on true
+    where p.pronamespace = to_regnamespace({{ postgres_ml__literal(adapter.quote(schema)) }})
+        and p.proname = {{ postgres_ml__literal(name) }}
   {%- endset -%}
   {{ return(run_query(query)) }}
 {% endmacro %}
@@ -84,8 +99,7 @@
   {%- set query -%}
     select p.proname as name
     from pg_proc as p
-    inner join pg_namespace as n on n.oid = p.pronamespace
-    where n.nspname = {{ postgres_ml__literal(schema) }}
+    where p.pronamespace = to_regnamespace({{ postgres_ml__literal(adapter.quote(schema)) }})
         and starts_with(p.proname, {{ postgres_ml__literal(function ~ '__') }})
         and obj_description(p.oid, 'pg_proc') like 'A part of %[dbt-postgres-ml]'
   {%- endset -%}

@@ -7,6 +7,9 @@
   {%- set function = (trained.functions | selectattr('role', 'equalto', 'predict') | first).name -%}
   {%- do postgres_ml__drop_stale_parts(card.schema, function, names) -%}
   {%- for body in trained.functions -%}
+    {%- if body.composite and body.role == 'predict' -%}
+      {%- do postgres_ml__create_features_type(card.schema, body) -%}
+    {%- endif -%}
     {%- do postgres_ml__make_room(card.schema, body) -%}
     {%- do postgres_ml__create_function(card.schema, body) -%}
     {%- do postgres_ml__comment_on_function(card, body, trained, version) -%}

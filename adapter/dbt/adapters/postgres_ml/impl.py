@@ -18,7 +18,7 @@ from dbt.adapters.postgres.impl import PostgresAdapter
 from dbt.adapters.postgres_ml.connections import PostgresMLConnectionManager
 from dbt.adapters.postgres_ml.model_config import check_manifest, is_create_model
 from dbt.adapters.postgres_ml.results import CreateModelResponse, response
-from dbt.adapters.postgres_ml.seed_rows import copy_rows
+from dbt.adapters.postgres_ml.seed_rows import copy_rows, staging_type
 from dbt_common.exceptions import CompilationError, DbtDatabaseError, DbtRuntimeError, DbtValidationError
 
 from postgres_ml.exceptions import PostgresMLError
@@ -115,16 +115,16 @@ class PostgresMLAdapter(PostgresAdapter):
             connection.handle.cursor().execute(sql)
 
     @available.parse_none
-    def copy_seed_rows(self, relation: Any, columns: str, agate_table: Any) -> str:
-        """Load a seed's rows by COPY and return the statement."""
+    def seed_staging_types(self, agate_table: Any) -> list[str | None]:
+        """Return the type of each column of a seed's staging table; None is that of the seed's column."""
+        return [staging_type(column.values()) for column in agate_table.columns]
+
+    @available.parse_none
+    def copy_seed_rows(self, table: str, agate_table: Any) -> str:
+        """Copy a seed's rows into its staging table and return the statement."""
         connection = self.connections.get_thread_connection()
-        if not connection.transaction_open:
-            self.connections.begin()
-        indices = range(len(agate_table.column_names))
-        are_integers = [self.convert_type(agate_table, index) in ("integer", "bigint") for index in indices]
-        with self.connections.exception_handler(f"copy {relation}"):
-            cursor = connection.handle.cursor()
-            return copy_rows(cursor, str(relation), columns, agate_table.rows, are_integers)
+        with self.connections.exception_handler(f"copy {table}"):
+            return copy_rows(connection.handle.cursor(), table, agate_table.rows)
 
     @available.parse_none
     def catalog_row(self, model: dict[str, Any], version: int) -> str:
@@ -133,7 +133,7 @@ class PostgresMLAdapter(PostgresAdapter):
 
     @available.parse_none
     def prediction_function(self, relation: Any, name: str, suffix: str = "") -> dict[str, str]:
-        """Return schema, name and quoted qualified name of a create_model's function.
+        """Return a create_model's function: schema, name, and quoted names of it and its features' type.
 
         The schema is that of the relation `ref` gave, which follows --defer; in a unit test ref() is a CTE
         and the node's own schema counts.
@@ -144,14 +144,14 @@ class PostgresMLAdapter(PostgresAdapter):
             No create_model has that name.
         """
         node = self._create_model_node(name)
-        schema = (
-            relation.schema if relation.schema and not getattr(relation, "is_cte", False) else node.schema
-        )
-        function = (node.config.get("function") or f"predict_{node.name}") + suffix
+        is_real = relation.schema and not getattr(relation, "is_cte", False)
+        schema = relation.schema if is_real else node.schema
+        function = node.config.get("function") or f"predict_{node.name}"
         return {
             "schema": schema,
-            "name": function,
-            "qualified": f"{self.quote(schema)}.{self.quote(function)}",
+            "name": function + suffix,
+            "qualified": f"{self.quote(schema)}.{self.quote(function + suffix)}",
+            "features_type": f"{self.quote(schema)}.{self.quote(function + '_features')}",
         }
 
     def pre_model_hook(self, config: Any) -> None:

@@ -1,0 +1,54 @@
+{#
+  The composite type that a function of more than 100 features takes: Postgres allows no more arguments.
+  Kept while its attributes stay the same. Otherwise it is made anew, which the functions of the old one don't survive:
+  where something depends on them, an error names it.
+#}
+{% macro postgres_ml__create_features_type(schema, body) %}
+  {%- set type = body.arguments[0][1] -%}
+  {%- set attributes = [] -%}
+  {%- for name, attribute_type in body.composite -%}
+    {%- do attributes.append(adapter.quote(name | replace('"', '""')) ~ ' ' ~ attribute_type) -%}
+  {%- endfor -%}
+  {%- set query -%}
+    select
+        json_agg(json_build_array(a.attname, format_type(a.atttypid, null)) order by a.attnum)::text as attributes,
+        coalesce(obj_description(to_regtype({{ postgres_ml__literal(type) }})::oid, 'pg_type'), '')
+            like '%[dbt-postgres-ml]' as is_ours
+    from pg_type as t
+    inner join pg_attribute as a on a.attrelid = t.typrelid and a.attnum > 0 and not a.attisdropped
+    where t.oid = to_regtype({{ postgres_ml__literal(type) }})
+  {%- endset -%}
+  {%- set found = run_query(query).rows[0] -%}
+  {%- if found.attributes is not none and not found.is_ours -%}
+    {%- do exceptions.raise_compiler_error(
+        model.name ~ ': type ' ~ type ~ ' exists and was not made by dbt-postgres-ml. Set the config `function` to another name'
+    ) -%}
+  {%- endif -%}
+  {%- if found.attributes is none or fromjson(found.attributes) != fromjson(tojson(body.composite)) -%}
+    {%- if found.attributes is not none -%}
+      {%- do postgres_ml__drop_features_type(schema, body, type) -%}
+    {%- endif -%}
+    {%- call statement('create_features_type') -%}
+      create type {{ type }} as ({{ attributes | join(', ') }});
+      comment on type {{ type }} is {{ postgres_ml__literal('Features of ' ~ body.name ~ ' ' ~ postgres_ml__marker()) }}
+    {%- endcall -%}
+  {%- endif -%}
+{% endmacro %}
+
+
+{% macro postgres_ml__drop_features_type(schema, body, type) %}
+  {%- for name in [body.name, body.name ~ '_probabilities'] -%}
+    {%- for old in postgres_ml__overloads(schema, name, [type]) if old.has_same_types and old.is_ours -%}
+      {%- if old.dependents and not should_full_refresh() -%}
+        {%- do exceptions.raise_compiler_error(
+            model.name ~ ': the features of ' ~ old.signature ~ ' change, and these depend on it: ' ~ old.dependents
+            ~ '. The old version keeps serving. `dbt build --full-refresh` drops and rebuilds them, or set the config '
+            ~ '`function` to a new name'
+        ) -%}
+      {%- endif -%}
+    {%- endfor -%}
+  {%- endfor -%}
+  {%- call statement('drop_features_type') -%}
+    drop type {{ type }} cascade
+  {%- endcall -%}
+{% endmacro %}
