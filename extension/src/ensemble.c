@@ -1,0 +1,118 @@
+/* The tree ensemble as a step: reads its features, has a kernel walk the trees, divides. */
+#include <math.h>
+
+#include "ensemble.h"
+
+#define FLAG_OR_EQUAL 0x01
+#define FLAG_DOUBLE_SPLITS 0x02
+#define FLAG_DOUBLE_SUMS 0x04
+#define FLAG_CATEGORY_GOES_LEFT 0x08
+#define FLAG_WIDE_SPLITS 0x10
+#define FLAG_VECTOR_LEAVES 0x20
+#define ALL_FLAGS 0x3F
+
+PLM_INLINE void
+single_keys(const Ensemble *self, const double *cells)
+{
+	int32	   *keys = self->keys;
+
+	for (uint32 i = 0; i < self->n_features; i++)
+	{
+		float		x = (float) cells[self->cells[i]];
+		int32		key = single_key(x);
+
+		keys[2 * i] = isnan(x) ? INT32_MAX : key;
+		keys[2 * i + 1] = isnan(x) ? INT32_MIN : key;
+	}
+}
+
+static void
+double_keys(const Ensemble *self, const double *cells)
+{
+	int64	   *keys = self->keys;
+
+	for (uint32 i = 0; i < self->n_features; i++)
+	{
+		double		x = cells[self->cells[i]];
+		int64		key;
+
+		if (self->single_splits)
+			x = (float) x;
+		key = self->single_splits ? single_key((float) x) : double_key(x);
+		keys[2 * i] = isnan(x) ? INT64_MAX : key;
+		keys[2 * i + 1] = isnan(x) ? INT64_MIN : key;
+		self->values[i] = x;
+	}
+}
+
+static bool
+run_single_sums(const Step *step, double *cells, const Text *texts)
+{
+	const Ensemble *self = (const Ensemble *) step;
+	double	   *out = &cells[step->out];
+
+	(void) texts;
+	if (self->small_nodes != NULL)
+		single_keys(self, cells);
+	else
+		double_keys(self, cells);
+	for (uint32 o = 0; o < step->width; o++)
+		self->single[o] = (float) self->base_scores[o];
+	self->kernel((Ensemble *) self);
+	for (uint32 o = 0; o < step->width; o++)
+		out[o] = self->divisor == 1 ? self->single[o] : self->single[o] / (float) self->divisor;
+	return true;
+}
+
+static bool
+run_double_sums(const Step *step, double *cells, const Text *texts)
+{
+	const Ensemble *self = (const Ensemble *) step;
+	double	   *out = &cells[step->out];
+
+	(void) texts;
+	double_keys(self, cells);
+	memcpy(self->sums, self->base_scores, sizeof(double) * step->width);
+	self->kernel((Ensemble *) self);
+	for (uint32 o = 0; o < step->width; o++)
+		out[o] = self->divisor == 1 ? self->sums[o] : self->sums[o] / self->divisor;
+	return true;
+}
+
+Step *
+plm_parse_ensemble(StepParser *parser)
+{
+	Reader	   *reader = &parser->reader;
+	uint8		flags = read_u8(reader);
+	double		divisor = read_f64(reader);
+	uint32		n_outputs = read_count(reader, 8);
+	Ensemble   *self = plm_new_step(parser, sizeof(Ensemble), run_double_sums, n_outputs);
+
+	if (n_outputs == 0 || (flags & ~ALL_FLAGS) || !(divisor > 0))
+		plm_reject("a tree ensemble's head is wrong");
+	self->or_equal = flags & FLAG_OR_EQUAL;
+	self->single_splits = !(flags & FLAG_DOUBLE_SPLITS);
+	self->single_sums = !(flags & FLAG_DOUBLE_SUMS);
+	self->category_goes_left = flags & FLAG_CATEGORY_GOES_LEFT;
+	self->vector_leaves = flags & FLAG_VECTOR_LEAVES;
+	self->divisor = divisor;
+	self->base_scores = read_doubles(reader, n_outputs);
+	plm_read_trees(parser, self, flags & FLAG_WIDE_SPLITS);
+
+	if (!(plm_isa() >= ISA_AVX512 && plm_choose_avx512_kernel(self)) &&
+		!(plm_isa() >= ISA_AVX2 && plm_choose_avx2_kernel(self)))
+		plm_choose_scalar_kernel(self);
+	if (self->single_sums)
+		self->step.run = run_single_sums;
+	self->single = plm_alloc(sizeof(float) * (size_t) n_outputs);
+	self->sums = plm_alloc(sizeof(double) * (size_t) n_outputs);
+	self->values = plm_alloc(sizeof(double) * (size_t) self->n_features);
+	self->keys = plm_alloc(sizeof(int64) * (2 * (size_t) self->n_features + 1));
+	if (self->small_nodes != NULL)
+		((int32 *) self->keys)[2 * self->n_features] = INT32_MIN;
+	else
+		((int64 *) self->keys)[2 * self->n_features] = INT64_MIN;
+	parser->program->n_nodes += self->n_nodes;
+	parser->program->kernel = self->kernel_name;
+	return &self->step;
+}

@@ -1,0 +1,60 @@
+/* Adding what a group of trees has come to, in tree order: the same for every kernel. */
+#ifndef PLMODEL_LEAVES_H
+#define PLMODEL_LEAVES_H
+
+#include "ensemble.h"
+
+PLM_INLINE double
+leaf_double(int64 payload)
+{
+	double		value;
+
+	memcpy(&value, &payload, sizeof(value));
+	return value;
+}
+
+/* Trees of one output each, all the same one (sums[0]) or each its own. */
+PLM_INLINE void
+add_doubles(Ensemble *ensemble, uint32 tree, const int64 *payloads, uint32 count)
+{
+	for (uint32 i = 0; i < count; i++)
+	{
+		uint32		output = ensemble->outputs[tree + i];
+
+		if (ensemble->single_sums)
+			ensemble->single[output] += (float) leaf_double(payloads[i]);
+		else
+			ensemble->sums[output] += leaf_double(payloads[i]);
+	}
+}
+
+PLM_INLINE void
+add_singles(Ensemble *ensemble, uint32 tree, const int32 *payloads, uint32 count)
+{
+	for (uint32 i = 0; i < count; i++)
+	{
+		float		value;
+
+		memcpy(&value, &payloads[i], sizeof(value));
+		ensemble->single[ensemble->outputs[tree + i]] += value;
+	}
+}
+
+/* payload: where the leaf's values begin */
+static inline void
+add_vector(Ensemble *ensemble, uint32 tree, size_t payload)
+{
+	const double *values = &ensemble->leaf_values[payload];
+	const uint32 *outputs = ensemble->tree_outputs[tree];
+	uint32		n_outputs = ensemble->n_tree_outputs[tree];
+
+	for (uint32 o = 0; o < n_outputs; o++)
+	{
+		if (ensemble->single_sums)
+			ensemble->single[outputs[o]] += (float) values[o];
+		else
+			ensemble->sums[outputs[o]] += values[o];
+	}
+}
+
+#endif

@@ -1,0 +1,146 @@
+/* From a pg_proc row to a model; memory and errors of the parsers. */
+#include "model.h"
+
+#include "access/htup_details.h"
+#include "catalog/pg_proc.h"
+#include "mb/pg_wchar.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/syscache.h"
+
+/* Function being loaded, for messages. */
+const char *plm_function_name = "";
+
+void *
+plm_alloc(size_t size)
+{
+	return MemoryContextAllocExtended(CurrentMemoryContext, size, MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+}
+
+void
+plm_free(void *memory)
+{
+	pfree(memory);
+}
+
+/*
+ * The statement and the context are kept out of the log: they would be the
+ * body, megabytes of it.
+ */
+#define REJECT(code, text) \
+	do \
+	{ \
+		char		reason[256]; \
+		va_list		arguments; \
+		\
+		va_start(arguments, format); \
+		vsnprintf(reason, sizeof(reason), format, arguments); \
+		va_end(arguments); \
+		ereport(ERROR, \
+				(errcode(code), \
+				 errmsg("body of function \"%s\" " text ": %s", plm_function_name, reason), \
+				 errhidestmt(true), \
+				 errhidecontext(true))); \
+	} while (0)
+
+void
+plm_reject(const char *format,...)
+{
+	REJECT(ERRCODE_INVALID_FUNCTION_DEFINITION, "is not a scoring program");
+	pg_unreachable();
+}
+
+void
+plm_reject_unsupported(const char *format,...)
+{
+	REJECT(ERRCODE_FEATURE_NOT_SUPPORTED, "can't be run");
+	pg_unreachable();
+}
+
+Text
+plm_server_text(Text utf8)
+{
+	Text		result;
+	char	   *copy;
+
+	if (utf8.length > 0 && memchr(utf8.bytes, 0, utf8.length) != NULL)
+		plm_reject("a text holds a zero byte");
+	if (!pg_verify_mbstr(PG_UTF8, utf8.bytes, (int) utf8.length, true))
+		plm_reject("a text is not UTF-8");
+	copy = palloc((Size) utf8.length + 1);
+	memcpy(copy, utf8.bytes, utf8.length);
+	copy[utf8.length] = '\0';
+	result.bytes = copy;
+	result.length = utf8.length;
+	if (GetDatabaseEncoding() != PG_UTF8 && GetDatabaseEncoding() != PG_SQL_ASCII)
+	{
+		result.bytes = pg_any_to_server(copy, (int) utf8.length, PG_UTF8);
+		result.length = (uint32) strlen(result.bytes);
+	}
+	return result;
+}
+
+/* What no scoring program can be, whatever its body says. */
+static void
+check_procedure(Form_pg_proc procedure, HeapTuple tuple)
+{
+	if (procedure->prokind != PROKIND_FUNCTION)
+		plm_reject_unsupported("only a plain function can have one");
+	if (procedure->proretset)
+		plm_reject_unsupported("it returns one value, not a set");
+	if (!heap_attisnull(tuple, Anum_pg_proc_proallargtypes, NULL) || OidIsValid(procedure->provariadic))
+		plm_reject_unsupported("its arguments can't be OUT, INOUT or VARIADIC");
+	if (procedure->proisstrict)
+		plm_reject_unsupported("a STRICT function would return NULL where a value is missing");
+}
+
+static void
+parse_source(Model *model, HeapTuple tuple)
+{
+	bool		is_null;
+	Datum		source = SysCacheGetAttr(PROCOID, tuple, Anum_pg_proc_prosrc, &is_null);
+	MemoryContext model_context = CurrentMemoryContext;
+	MemoryContext body_context;
+	text	   *base64;
+	uint8	   *body;
+	size_t		length;
+
+	if (is_null)
+		plm_reject("it is missing");
+
+	/* the decoded body is needed no longer than the parser runs */
+	body_context = AllocSetContextCreate(model_context, "plmodel body", ALLOCSET_DEFAULT_SIZES);
+	MemoryContextSwitchTo(body_context);
+	base64 = DatumGetTextPP(source);
+	length = VARSIZE_ANY_EXHDR(base64);
+	body = plm_alloc(length / 4 * 3 + 3);
+	length = plm_base64_decode(VARDATA_ANY(base64), length, body);
+	MemoryContextSwitchTo(model_context);
+	model->program = plm_parse(body, length);
+	MemoryContextDelete(body_context);
+}
+
+/*
+ * Make a model in the current memory context. Both the validator and the first
+ * call come through here, so a body that was created is a body that runs.
+ */
+Model *
+plm_load_model(HeapTuple tuple)
+{
+	Form_pg_proc procedure = (Form_pg_proc) GETSTRUCT(tuple);
+	Model	   *model = palloc0(sizeof(Model));
+
+	model->name = plm_function_name = pstrdup(NameStr(procedure->proname));
+	check_procedure(procedure, tuple);
+	parse_source(model, tuple);
+	plm_bind_inputs(model, tuple);
+	plm_bind_output(model, tuple);
+	model->context = CurrentMemoryContext;
+	model->xmin = HeapTupleHeaderGetRawXmin(tuple->t_data);
+	model->tid = tuple->t_self;
+	ereport(DEBUG1,
+			(errmsg_internal("plmodel: function \"%s\" has %zu tree nodes, kernel %s",
+							 NameStr(procedure->proname), model->program->n_nodes,
+							 model->program->kernel ? model->program->kernel : "none")));
+	return model;
+}

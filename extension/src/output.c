@@ -1,0 +1,243 @@
+/* The prediction as the function's return type. */
+#include "model.h"
+
+#include <math.h>
+
+#include "access/htup_details.h"
+#include "catalog/pg_proc.h"
+#include "catalog/pg_type.h"
+#include "common/shortest_dec.h"
+#include "utils/builtins.h"
+#include "utils/datum.h"
+#include "utils/float.h"
+#include "utils/jsonb.h"
+#include "utils/lsyscache.h"
+
+/* One label's place in the order of probability. */
+typedef struct Ranked
+{
+	double		probability;
+	uint32		label;
+} Ranked;
+
+static bool
+is_number_type(Oid type)
+{
+	return type == FLOAT8OID || type == FLOAT4OID || type == INT2OID || type == INT4OID || type == INT8OID ||
+		type == NUMERICOID;
+}
+
+static bool
+is_label_type(Oid type)
+{
+	return is_number_type(type) || type == BOOLOID || type == TEXTOID || type == VARCHAROID ||
+		type == BPCHAROID || type_is_enum(type);
+}
+
+/* The labels as constants of the return type; its own input function says which texts it takes. */
+static void
+bind_labels(Model *model)
+{
+	const Output *output = &model->program->output;
+	Oid			input_function;
+	Oid			type_parameter;
+
+	get_typlenbyval(model->return_type, &model->label_length, &model->label_by_value);
+	getTypeInputInfo(model->return_type, &input_function, &type_parameter);
+	model->labels = palloc0(sizeof(Datum) * output->n_labels);
+	for (uint32 i = 0; i < output->n_labels; i++)
+		model->labels[i] = OidInputFunctionCall(input_function, (char *) output->labels[i].text,
+												type_parameter, -1);
+}
+
+/* Check the function's return type against the program's output and prepare returning it. */
+void
+plm_bind_output(Model *model, HeapTuple tuple)
+{
+	Oid			type = ((Form_pg_proc) GETSTRUCT(tuple))->prorettype;
+	const Program *program = model->program;
+
+	model->return_type = type;
+	if (program->role == ROLE_PROBABILITIES)
+	{
+		if (type != JSONBOID)
+			plm_reject_unsupported("probabilities are returned as jsonb, not as %s", format_type_be(type));
+	}
+	else if (program->output.kind == OUTPUT_VALUE)
+	{
+		if (!is_number_type(type))
+			plm_reject_unsupported("a value is returned as a number, not as %s", format_type_be(type));
+	}
+	else if (!is_label_type(type))
+		plm_reject_unsupported("labels can't be returned as %s", format_type_be(type));
+	else
+		bind_labels(model);
+}
+
+/* A whole number of the type's range, rounded as SQL's cast rounds it. */
+static Datum
+whole_number(double value, Oid type, bool *is_null)
+{
+	double		rounded = rint(value);
+	double		limit = type == INT2OID ? 32768.0 : type == INT4OID ? 2147483648.0 : 9223372036854775808.0;
+
+	*is_null = !(rounded >= -limit && rounded < limit);
+	if (*is_null)
+		return (Datum) 0;
+	switch (type)
+	{
+		case INT2OID:
+			return Int16GetDatum((int16) rounded);
+		case INT4OID:
+			return Int32GetDatum((int32) rounded);
+		default:
+			return Int64GetDatum((int64) rounded);
+	}
+}
+
+/* Shortest digits that read back to the same double. */
+static Datum
+numeric_of_double(double value)
+{
+	char		digits[64];
+
+	double_to_shortest_decimal_buf(value, digits);
+	return DirectFunctionCall3(numeric_in, CStringGetDatum(digits), ObjectIdGetDatum(InvalidOid),
+							   Int32GetDatum(-1));
+}
+
+static Datum
+number(double value, Oid type, bool *is_null)
+{
+	switch (type)
+	{
+		case FLOAT8OID:
+			return Float8GetDatum(value);
+		case FLOAT4OID:
+			return Float4GetDatum((float4) value);
+		case NUMERICOID:
+			*is_null = !isfinite(value);
+			return *is_null ? (Datum) 0 : numeric_of_double(value);
+		default:
+			return whole_number(value, type, is_null);
+	}
+}
+
+/* Most likely first; among equals in the labels' order. */
+static int
+compare_ranked(const void *left, const void *right)
+{
+	const Ranked *a = left;
+	const Ranked *b = right;
+
+	if (a->probability != b->probability)
+		return a->probability > b->probability ? -1 : 1;
+	return a->label < b->label ? -1 : 1;
+}
+
+static Ranked *
+rank_labels(const Output *output, const double *cells)
+{
+	Ranked	   *ranked = palloc(sizeof(Ranked) * output->n_labels);
+
+	for (uint32 i = 0; i < output->n_labels; i++)
+	{
+		double		probability = cells[output->probabilities[i]];
+
+		/* JSON has no NaN: no probabilities then */
+		if (!isfinite(probability))
+			return NULL;
+		ranked[i].probability = probability;
+		ranked[i].label = i;
+	}
+	qsort(ranked, output->n_labels, sizeof(Ranked), compare_ranked);
+	return ranked;
+}
+
+static void
+push_key(JsonbParseState **state, const char *key)
+{
+	JsonbValue	value;
+
+	value.type = jbvString;
+	value.val.string.val = (char *) key;
+	value.val.string.len = (int) strlen(key);
+	pushJsonbValue(state, WJB_KEY, &value);
+}
+
+static void
+push_label(JsonbParseState **state, const Label *label)
+{
+	JsonbValue	value;
+
+	switch (label->type)
+	{
+		case LABEL_NUMBER:
+			value.type = jbvNumeric;
+			value.val.numeric = DatumGetNumeric(DirectFunctionCall3(numeric_in, CStringGetDatum(label->text),
+																	ObjectIdGetDatum(InvalidOid),
+																	Int32GetDatum(-1)));
+			break;
+		case LABEL_BOOLEAN:
+			value.type = jbvBool;
+			value.val.boolean = strcmp(label->text, "true") == 0;
+			break;
+		default:
+			value.type = jbvString;
+			value.val.string.val = (char *) label->text;
+			value.val.string.len = (int) label->length;
+	}
+	pushJsonbValue(state, WJB_ELEM, &value);
+}
+
+/* {"labels": [...], "probabilities": [...]} */
+static Datum
+probabilities(const Output *output, const Ranked *ranked)
+{
+	JsonbParseState *state = NULL;
+	JsonbValue *result;
+
+	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+	push_key(&state, "labels");
+	pushJsonbValue(&state, WJB_BEGIN_ARRAY, NULL);
+	for (uint32 i = 0; i < output->n_labels; i++)
+		push_label(&state, &output->labels[ranked[i].label]);
+	pushJsonbValue(&state, WJB_END_ARRAY, NULL);
+	push_key(&state, "probabilities");
+	pushJsonbValue(&state, WJB_BEGIN_ARRAY, NULL);
+	for (uint32 i = 0; i < output->n_labels; i++)
+	{
+		JsonbValue	value;
+
+		value.type = jbvNumeric;
+		value.val.numeric = DatumGetNumeric(numeric_of_double(ranked[i].probability));
+		pushJsonbValue(&state, WJB_ELEM, &value);
+	}
+	pushJsonbValue(&state, WJB_END_ARRAY, NULL);
+	result = pushJsonbValue(&state, WJB_END_OBJECT, NULL);
+	return JsonbPGetDatum(JsonbValueToJsonb(result));
+}
+
+/* Run the program on the row that was read. */
+Datum
+plm_prediction(const Model *model, bool *is_null)
+{
+	const Program *program = model->program;
+	const Output *output = &program->output;
+
+	*is_null = !plm_run(program);
+	if (*is_null)
+		return (Datum) 0;
+	if (program->role == ROLE_PROBABILITIES)
+	{
+		Ranked	   *ranked = rank_labels(output, program->cells);
+
+		*is_null = ranked == NULL;
+		return *is_null ? (Datum) 0 : probabilities(output, ranked);
+	}
+	if (output->kind == OUTPUT_VALUE)
+		return number(program->cells[output->scores[0]], model->return_type, is_null);
+	/* a copy, since the model may go before the query's last look at the label */
+	return datumCopy(model->labels[plm_best_label(output, program->cells)], model->label_by_value,
+					 model->label_length);
+}

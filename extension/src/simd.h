@@ -1,0 +1,26 @@
+/*
+ * One source, three instruction sets: a function body marked PLM_INLINE is
+ * compiled once for each. Floating-point results are the same in all: the
+ * loops are vectorised across independent sums only, each sum keeps its order,
+ * and -ffp-contract=off keeps multiplication and addition apart.
+ */
+#ifndef PLMODEL_SIMD_H
+#define PLMODEL_SIMD_H
+
+#include "platform.h"
+
+#if defined(__x86_64__) && defined(__GNUC__)
+#define PLM_X86 1
+#define PLM_AVX2 __attribute__((target("avx2")))
+#define PLM_AVX512 __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,prefer-vector-width=512")))
+#endif
+
+typedef enum Isa
+{
+	ISA_SCALAR, ISA_AVX2, ISA_AVX512
+} Isa;
+
+/* Best instruction set that the machine has and the user allows (setting plmodel.kernel). */
+extern Isa plm_isa(void);
+
+#endif

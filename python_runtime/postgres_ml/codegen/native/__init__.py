@@ -1,0 +1,65 @@
+"""Scoring program to functions in language plmodel: the program in binary form, as base64.
+
+Sixth step of the flow, the fastest of the runtimes. The format is described in docs/plmodel-format.md and read by
+the C extension in extension/. Exactness: trees to the last bit of the library's own margins; sums and products in
+the order that the scoring program states; exp, log and their like are the server's C library's, as xgboost's are.
+"""
+
+from __future__ import annotations
+
+import base64
+
+from postgres_ml.codegen.base import GeneratedFunctions
+from postgres_ml.codegen.native.body import Role, write_body
+from postgres_ml.codegen.native.estimate import estimate_rows_per_s
+from postgres_ml.codegen.sql import literals
+from postgres_ml.ir.program import Program
+from postgres_ml.spec import FunctionBody
+
+__all__ = ["generate_native"]
+
+MAX_ARGUMENTS = 100  # Postgres's limit, FUNC_MAX_ARGS
+MAX_BODY_BYTES = 512 * 1024 * 1024  # a statement may have 1 GB; this leaves room for its copies
+LANGUAGE = "plmodel"
+
+
+def generate_native(program: Program, schema: str, function: str) -> GeneratedFunctions:
+    """Return the functions that compute a scoring program in language plmodel.
+
+    `<function>` returns the label or value, `<function>_probabilities` returns jsonb where the program has
+    probabilities. Names, arguments and types are those of the SQL runtime.
+
+    Parameters
+    ----------
+    schema, function : where the functions go, unquoted
+
+    Raises
+    ------
+    UnsupportedModelError
+        The program is too large for a function's body, or holds a label that no Postgres text can hold.
+    """
+    arguments = tuple((item.name, item.sql_type) for item in program.inputs)
+    composite: tuple[tuple[str, str], ...] = ()
+    if len(arguments) > MAX_ARGUMENTS:
+        composite, row_type = arguments, literals.part_name(function, "row")
+        qualified = f"{literals.identifier(schema)}.{literals.identifier(row_type)}"
+        arguments = (("features", qualified),)
+    bodies = [("predict", function, program.return_type)]
+    if getattr(program.output, "probabilities", ()):
+        bodies.append(("probabilities", f"{function}_probabilities", "jsonb"))
+    functions = tuple(
+        FunctionBody(role, name, arguments, returns, LANGUAGE, _base64(program, role), composite)  # type: ignore[arg-type]
+        for role, name, returns in bodies
+    )
+    return GeneratedFunctions(
+        functions=functions,
+        style="program",
+        n_nodes=program.n_nodes,
+        size_bytes=sum(len(item.body) for item in functions),
+        est_rows_per_s=estimate_rows_per_s(program),
+        messages=(),
+    )
+
+
+def _base64(program: Program, role: Role) -> str:
+    return base64.b64encode(write_body(program, role)).decode("ascii")
