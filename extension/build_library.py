@@ -1,8 +1,8 @@
 """Build plmodel for a server whose headers are at hand, without its Makefile.
 
-The embedded servers' Makefile.global names the compiler that they were built with elsewhere; PGXS then fails on
-flags that the compiler here doesn't know. Used by setup.py, by `make native` and by the tests. Standard library
-only: setup.py runs before anything is installed.
+The embedded servers' Makefile.global names the compiler that they were built with elsewhere; PGXS then fails
+on flags that the compiler here doesn't know. Used by setup.py, by `make native` and by the tests. Standard
+library only: setup.py runs before anything is installed.
 """
 
 from __future__ import annotations

@@ -256,10 +256,9 @@ def random_rows(seed: int, n_rows: int) -> dict[str, list[Any]]:
             case "d":
                 return number()
             case "r":
-                value = source.choice(
+                return source.choice(
                     [0.0, -0.0, 1.5, math.inf, -math.inf, math.nan, source.randint(-99, 99) / 8]
                 )
-                return value
             case "n":
                 return Decimal(str(round(source.gauss(0, 9), 3)))
             case "s" | "i" | "l":

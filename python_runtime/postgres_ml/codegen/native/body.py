@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from postgres_ml.codegen.native.buffer import Buffer
-from postgres_ml.codegen.native.prune import prune
+from postgres_ml.codegen.native.prune import prune, scores_of
 from postgres_ml.codegen.native.steps import OPCODES, write_step
 from postgres_ml.codegen.sql.literals import is_text
 from postgres_ml.exceptions import UnsupportedModelError
@@ -69,30 +69,18 @@ def write_body(program: Program, role: Role) -> bytes:
 
 
 def _write_output(content: Buffer, output: Output, role: Role) -> None:
-    is_binary = isinstance(output, BinaryLabel)
     probabilities = getattr(output, "probabilities", ()) if role == "probabilities" else ()
     content.u8(OUTPUT_KINDS.index(type(output)))
-    content.u8(is_binary and output.operator == ">=")
-    content.f64(output.threshold if is_binary else 0.0)
+    content.u8(isinstance(output, BinaryLabel) and output.operator == ">=")
+    content.f64(output.threshold if isinstance(output, BinaryLabel) else 0.0)
     labels: Sequence[Label] = getattr(output, "labels", ())
     content.u32(len(labels))
     for label in labels:
         content.u8(LABEL_TYPES.index(float if type(label) is int else type(label)))
         content.string(_label_text(label))
-    content.slots(scores_of(output, role))
+    content.slots(scores_of(output))
     content.u8(bool(probabilities))
     content.u32s(probabilities)
-
-
-def scores_of(output: Output, role: Role) -> tuple[int, ...]:
-    """Return the slots that choose the label; in role probabilities any slots will do, none are looked at."""
-    if isinstance(output, Value):
-        return (output.slot,)
-    if isinstance(output, ClusterLabel):
-        return output.distances
-    if isinstance(output, BinaryLabel):
-        return (output.score,) if role == "predict" else output.probabilities[:1]
-    return output.scores if role == "predict" else output.probabilities
 
 
 def _label_text(label: Label) -> str:

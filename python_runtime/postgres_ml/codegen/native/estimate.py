@@ -22,9 +22,7 @@ def estimate_rows_per_s(program: Program) -> int:
         if isinstance(step, models.TreeEnsemble):
             # a balanced tree of n nodes has about log2(n) levels
             nanoseconds += TREE_LEVEL * sum(tree.n_nodes.bit_length() for tree in step.trees)
-        elif isinstance(step, models.Linear):
-            nanoseconds += WEIGHT * step.width * len(step.slots)
-        elif isinstance(step, models.Distances):
+        elif isinstance(step, models.Linear | models.Distances):
             nanoseconds += WEIGHT * step.width * len(step.slots)
         elif isinstance(step, models.Activation | models.Link):
             nanoseconds += ACTIVATION * step.width

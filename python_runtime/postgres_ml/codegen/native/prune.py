@@ -19,7 +19,10 @@ def prune(program: Program, role: Role) -> Program:
     'predict' the probabilities go.
     """
     output = _output_of(program.output, role)
-    needed = _needed(program, {*_output_slots(output), *(r.slot for r in program.refusals)})
+    needed = _needed(
+        program,
+        {*scores_of(output), *getattr(output, "probabilities", ()), *(r.slot for r in program.refusals)},
+    )
     moved: dict[int, int] = {}
     steps: list[Step] = []
     total = 0
@@ -43,14 +46,13 @@ def _output_of(output: Output, role: Role) -> Output:
     return replace(output, scores=output.probabilities)
 
 
-def _output_slots(output: Output) -> tuple[int, ...]:
+def scores_of(output: Output) -> tuple[int, ...]:
+    """Return the slots that the label or value is chosen by."""
     if isinstance(output, Value):
         return (output.slot,)
     if isinstance(output, ClusterLabel):
         return output.distances
-    if isinstance(output, BinaryLabel):
-        return (output.score, *output.probabilities)
-    return (*output.scores, *output.probabilities)
+    return (output.score,) if isinstance(output, BinaryLabel) else output.scores
 
 
 def _needed(program: Program, slots: set[int]) -> list[bool]:
