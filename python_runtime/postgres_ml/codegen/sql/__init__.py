@@ -1,0 +1,1 @@
+"""Plain SQL and plpgsql: runs on any Postgres, without an extension."""

@@ -1,0 +1,265 @@
+"""Function bodies: the prologue that reads arguments, the groups of steps, and the return expression."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from postgres_ml.codegen.base import GENERATOR_VERSION
+from postgres_ml.codegen.sql import ensembles, ieee, literals, refusals
+from postgres_ml.codegen.sql.emitter import Emitter
+from postgres_ml.codegen.sql.literals import DOUBLE
+from postgres_ml.codegen.sql.part_scope import PartScope
+from postgres_ml.codegen.sql.plan import EnsemblePlan, Plan
+from postgres_ml.codegen.sql.refusals import Refusals
+from postgres_ml.codegen.sql.scope import Scope
+from postgres_ml.codegen.sql.tree_sql import TreeWriter
+from postgres_ml.codegen.sql.values import Calculator, NotInlinableError, Value
+from postgres_ml.ir.program import Program
+from postgres_ml.ir.version import IR_VERSION
+from postgres_ml.spec import FunctionBody
+
+Result = Callable[[Callable[[int], Value]], str]
+PART_NODES = 8000  # of one part of a chained ensemble
+
+
+@dataclass
+class Context:
+    """What the functions of one program share.
+
+    Parameters
+    ----------
+    arguments, composite : of the functions that users call (see `FunctionBody`)
+    parts : by name, in the order of creation
+    """
+
+    program: Program
+    schema: str
+    function: str
+    refusals: Refusals
+    arguments: tuple[tuple[str, str], ...]
+    composite: tuple[tuple[str, str], ...]
+    parts: dict[str, FunctionBody] = field(default_factory=dict)
+
+    def add_part(self, suffix: str, arguments: tuple[tuple[str, str], ...], returns: str, body: str) -> str:
+        """Return the qualified name of a part, made now unless there is the same one already."""
+        number = 0
+        while True:
+            name = literals.part_name(self.function, f"{suffix}{f'_{number}' if number else ''}")
+            part = FunctionBody("part", name, arguments, returns, "plpgsql", header(name) + body)
+            if self.parts.setdefault(name, part) == part:
+                return self.qualified(name)
+            number += 1
+
+    def qualified(self, name: str) -> str:
+        """Return the name with its schema."""
+        return f"{literals.identifier(self.schema)}.{literals.identifier(name)}"
+
+    @property
+    def helper(self) -> str:
+        """The qualified name of the helper function for IEEE arithmetic (see `ieee`)."""
+        return self.qualified(literals.part_name(self.function, "ieee"))
+
+    def use_helper(self) -> None:
+        """Make the helper function one of the parts."""
+        self.add_part("ieee", ieee.ARGUMENTS, DOUBLE, ieee.BODY)
+
+
+def header(name: str) -> str:
+    """Return the line that says where a body comes from; a line break in the name is written as \\n."""
+    return f"\n-- {json.dumps(name, ensure_ascii=False)}, generator {GENERATOR_VERSION}, ir_version {IR_VERSION}\n"
+
+
+def inline_body(context: Context, plan: Plan, result: Result, suffix: str, returns: str) -> str:
+    """Return the body of a SQL function that the planner can inline: one expression.
+
+    Raises
+    ------
+    NotInlinableError
+        The program needs variables, or reads something that isn't immutable.
+    """
+    scope, calculator = Scope(context.program, False), Calculator(context.helper, False)
+    if any(scope.is_stable(position) for position in range(len(scope.inputs))) or context.refusals.computed:
+        raise NotInlinableError
+    writer, emitter = TreeWriter(scope, frozenset()), Emitter(plan, scope, calculator, False)
+    for group in plan.groups:
+        if group[0] in plan.ensembles:
+            ensemble = plan.ensembles[group[0]]
+            offset = context.program.offsets[group[0]]
+            for output, position in enumerate(ensemble.positions):
+                chunk = _all_of(ensemble, output)
+                sql = f"({ensembles.total(writer, ensemble, chunk, ensembles.start(ensemble, output))})"
+                emitter.keep_inline(offset + position, ensembles.finished(ensemble, output, sql, calculator))
+        else:
+            emitter.group(group)
+    expression = result(emitter.read)
+    refusals.extreme_conditions(scope, context.refusals)
+    conditions = refusals.ordinary_conditions(plan, scope, writer, context.refusals)
+    whens = []
+    if guard := scope.guard():
+        exact = plpgsql_body(context, plan, result, None, only_exact=True)
+        part = context.add_part(suffix, context.arguments, returns, exact)
+        passed = ",".join(f"${number}" for number in range(1, len(context.arguments) + 1))
+        whens.append(f"when {guard} then {part}({passed})")
+    if conditions:
+        whens.append(f"when {' or '.join(conditions)} then null")
+    if calculator.uses_helper:
+        context.use_helper()
+    if whens:
+        expression = f"case {' '.join(whens)}\nelse {expression} end"
+    return f"select {expression}\n"
+
+
+def _all_of(ensemble: EnsemblePlan, output: int) -> ensembles.Chunk:
+    trees = tuple(tree for outputs, tree in ensemble.trees if outputs == (output,))
+    if len(trees) != sum(output in outputs for outputs, _ in ensemble.trees):
+        raise NotInlinableError  # trees of several outputs go by a leaf number
+    return ensembles.Chunk((output,), trees)
+
+
+def plpgsql_body(
+    context: Context, plan: Plan, result: Result, part_nodes: int | None, only_exact: bool = False
+) -> str:
+    """Return a plpgsql body.
+
+    Parameters
+    ----------
+    result : makes the returned expression
+    part_nodes : trees go to parts of at most so many nodes; None keeps them in this body
+    only_exact : whether the body is called for rows with extreme values only
+    """
+    scope = Scope(context.program, True)
+    writer = TreeWriter(scope, plan.coded)
+    ordinary = Emitter(plan, scope, Calculator(context.helper, True, "t"), False)
+    exact = Emitter(plan, scope, Calculator(context.helper, True, "x"), True)
+    statements: list[str] = []
+    both = False
+    for group in [*plan.groups, []]:
+        if group and group[0] in plan.ensembles:
+            statements += _ensemble(context, plan.ensembles[group[0]], (ordinary, exact), writer, part_nodes)
+            continue
+        usual, careful = (emitter.group(group) if group else emitter.roots() for emitter in (ordinary, exact))
+        if only_exact or usual == [re.sub(r"\bx(\d+)\b", r"t\1", line) for line in careful]:
+            statements += careful if only_exact else usual
+        else:
+            both = True
+            statements += ["if extreme then", *careful, "else", *usual, "end if;"]
+    returned = result((exact if only_exact else ordinary).read)
+    if any(emitter.calculator.uses_helper for emitter in (ordinary, exact)):
+        context.use_helper()
+    statements += [_refuse(refusals.computed_conditions(scope, context.refusals)), f"return {returned};"]
+    prologue = _prologue(context, plan, scope, writer, only_exact, both)
+    declarations = {**exact.calculator.declarations, **ordinary.calculator.declarations}
+    return _written(scope, declarations, [*prologue, *statements], both)
+
+
+def _prologue(
+    context: Context, plan: Plan, scope: Scope, writer: TreeWriter, only_exact: bool, both: bool
+) -> list[str]:
+    if context.refusals.always:
+        return ["return null;"]
+    conditions = refusals.extreme_conditions(scope, context.refusals)
+    ordinary = refusals.ordinary_conditions(plan, scope, writer, context.refusals)
+    guard = scope.guard()
+    base = [f"{name} := {sql};" for source, (name, sql) in scope.conversions.items() if source == source.base]
+    changed = [
+        f"{name} := {sql};" for source, (name, sql) in scope.conversions.items() if source != source.base
+    ]
+    codes = [f"{name} := {sql};" for name, sql in scope.codes.values()]
+    extreme = [f"{argument} := nullif({argument},'NaN');" for argument in scope.floats()]
+    extreme.append(_refuse(conditions))
+    if guard and not only_exact:
+        extreme = [f"if {guard} then", *extreme, *(["extreme := true;"] if both else []), "end if;"]
+    return [*base, *(extreme if guard else []), *changed, *codes, _refuse(ordinary)]
+
+
+def _refuse(conditions: Sequence[str]) -> str:
+    return f"if {' or '.join(conditions)} then return null; end if;" if conditions else ""
+
+
+def _written(scope: Scope, declarations: dict[str, str], statements: Sequence[str], both: bool) -> str:
+    declared = ["f alias for $1;"] if scope.is_composite else []
+    declared += [f"{name} {DOUBLE};" for name, _ in scope.conversions.values()]
+    declared += [f"{name} integer;" for name, _ in scope.codes.values()]
+    declared += [f"{name} {sql_type};" for name, sql_type in declarations.items()]
+    declared += ["extreme boolean := false;"] if both else []
+    lines = [line for line in statements if line]
+    opening = ["declare", *declared] if declared else []
+    return "\n".join([*opening, "begin", *lines, "end\n"])
+
+
+def _ensemble(
+    context: Context,
+    ensemble: EnsemblePlan,
+    emitters: tuple[Emitter, Emitter],
+    writer: TreeWriter,
+    part_nodes: int | None,
+) -> list[str]:
+    """Return the statements that leave each output of the ensemble in its slot's variable."""
+    calculator, number_type = emitters[0].calculator, ensembles.sql_type(ensemble)
+    offset = context.program.offsets[ensemble.step]
+    names = [f"s{offset + position}" for position in ensemble.positions]
+    started = set[int]()
+    for chunk in ensembles.chunks(ensemble, part_nodes or float("inf")):
+        totals = [names[output] for output in chunk.outputs]
+        begins = [ensembles.start(ensemble, o) if o not in started else names[o] for o in chunk.outputs]
+        started.update(chunk.outputs)
+        if part_nodes is not None:
+            _call_part(context, ensemble, calculator, writer, chunk, totals, begins)
+        elif len(chunk.outputs) == 1:
+            sql = ensembles.total(writer, ensemble, chunk, begins[0])
+            calculator.statements.append(f"{totals[0]} := {sql};")
+        else:
+            calculator.statements += [f"{n} := {b};" for n, b in zip(totals, begins, strict=True) if n != b]
+            ensembles.add_chunk(writer, calculator, ensemble, chunk, totals)
+    for output, name in enumerate(names):
+        if output not in started:
+            calculator.statements.append(f"{name} := {ensembles.start(ensemble, output)};")
+        value = ensembles.finished(ensemble, output, name, calculator)
+        if value.sql != name:
+            calculator.statements.append(f"{name} := {value.sql};")
+        calculator.declarations[name] = number_type
+        for emitter in emitters:
+            emitter.keep(offset + ensemble.positions[output], value, name)
+    statements, calculator.statements = calculator.statements, []
+    return statements
+
+
+def _call_part(
+    context: Context,
+    ensemble: EnsemblePlan,
+    calculator: Calculator,
+    writer: TreeWriter,
+    chunk: ensembles.Chunk,
+    totals: Sequence[str],
+    begins: Sequence[str],
+) -> None:
+    """Write the call of a part that adds the chunk's leaves to the totals; make the part."""
+    number_type = ensembles.sql_type(ensemble)
+    scope = PartScope(writer.scope, chunk)
+    inner = Calculator(context.helper, True, "t")
+    part_writer = TreeWriter(scope, writer.coded)
+    outputs = "_".join(str(ensemble.positions[output]) for output in chunk.outputs)
+    suffix = f"trees_{ensemble.step}_{outputs}"
+    if len(totals) == 1:
+        body = f"begin\nreturn {ensembles.total(part_writer, ensemble, chunk, '$1')};\nend\n"
+        returns, passed, target = number_type, begins[0], totals[0]
+    else:
+        locals_ = [f"m{number}" for number in range(1, len(totals) + 1)]
+        inner.statements += [f"{name} := $1[{number}];" for number, name in enumerate(locals_, 1)]
+        ensembles.add_chunk(part_writer, inner, ensemble, chunk, locals_)
+        declared = [
+            f"{n} {t};" for n, t in {**dict.fromkeys(locals_, number_type), **inner.declarations}.items()
+        ]
+        lines = [*inner.statements, f"return array[{','.join(locals_)}];"]
+        body = "\n".join(["declare", *declared, "begin", *lines, "end\n"])
+        returns, passed = f"{number_type}[]", f"array[{','.join(begins)}]"
+        target = calculator.declare(returns)
+    arguments = (("total", returns), *scope.arguments())
+    part = context.add_part(suffix, arguments, returns, body)
+    operands = ",".join([passed, *(operand.sql for operand in scope.passed)])
+    calculator.statements.append(f"{target} := {part}({operands});")
+    if len(totals) > 1:
+        calculator.statements += [f"{name} := {target}[{n}];" for n, name in enumerate(totals, 1)]

@@ -1,0 +1,221 @@
+"""The statements of a function body: one path for ordinary rows, one that is exact for any row.
+
+Both paths store the same slots in the same variables, so that the trees between them and after them are
+written once. Where the two come out the same (nothing could raise) only one is written.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+from postgres_ml.codegen.sql import functions, literals, steps
+from postgres_ml.codegen.sql.literals import DOUBLE
+from postgres_ml.codegen.sql.plan import Plan
+from postgres_ml.codegen.sql.scope import LIMIT, SIMPLE_CASE, Operand, Scope
+from postgres_ml.codegen.sql.slots import Computed, Constant, Finite, Monotone
+from postgres_ml.codegen.sql.values import LARGEST, SMALLEST, Calculator, Value, as_double, constant
+from postgres_ml.ir import models
+
+
+class Emitter:
+    """Computes a plan's slots on one of the two paths.
+
+    Parameters
+    ----------
+    plan, scope : what to compute, from which arguments
+    calculator : collects the statements
+    is_exact : whether arguments may be anything; on the ordinary path they are within `scope.LIMIT`
+    values : slots computed so far
+    """
+
+    def __init__(self, plan: Plan, scope: Scope, calculator: Calculator, is_exact: bool) -> None:
+        self.plan = plan
+        self.scope = scope
+        self.calculator = calculator
+        self.is_exact = is_exact
+        self.values: dict[int, Value] = {}
+        self._memo: dict[int, Value] = {}
+
+    def group(self, numbers: Sequence[int]) -> list[str]:
+        """Return the statements that store the slots of these steps, none of which is a tree ensemble."""
+        self._memo = {}
+        for number in numbers:
+            step = self.plan.program.steps[number]
+            positions = self.plan.positions[number]
+            read = self.read if isinstance(step, models.Link) else self.number
+            if isinstance(step, models.Linear):
+                values = [self._dot(step, p) for p in positions]
+            else:
+                values = steps.write_step(step, self.calculator, read, positions)
+            offset = self.plan.program.offsets[number]
+            for position, value in zip(positions, values, strict=True):
+                self.values[offset + position] = self._kept(offset + position, value)
+        statements, self.calculator.statements = self.calculator.statements, []
+        return statements
+
+    def roots(self) -> list[str]:
+        """Return statements that store what is asked for and isn't computed by a step."""
+        self._memo = {}
+        for index in self.plan.roots:
+            if not isinstance(self.plan.slots[index], Computed | Constant):
+                value = self.read(index)
+                self._memo[index] = self.values[index] = self._kept(index, value)
+        statements, self.calculator.statements = self.calculator.statements, []
+        return statements
+
+    def keep(self, slot: int, value: Value, name: str) -> None:
+        """Take note that the slot's value stands in a variable."""
+        self.values[slot] = replace(value, sql=name, constant=None)
+        self.scope.slot_operands[slot] = Operand(name, "real" if value.is_real else DOUBLE)
+
+    def keep_inline(self, slot: int, value: Value) -> None:
+        """Take note of a slot's expression, in a body without variables."""
+        if self.plan.uses[slot] > 1:
+            value = self.calculator.bind(value)
+        self.values[slot] = value
+        if value.is_short:
+            self.scope.slot_operands[slot] = Operand(value.sql, "real" if value.is_real else DOUBLE)
+
+    def _kept(self, slot: int, value: Value) -> Value:
+        """Store the slot in its variable where there are variables, else hand it on as it is."""
+        if not self.calculator.has_variables:
+            self.keep_inline(slot, value)
+            return self.values[slot]
+        name = f"s{slot}"
+        sql = value.sql if value.constant is None else f"{value.sql}::{DOUBLE}"
+        self.calculator.statements.append(f"{name} := {sql};")
+        self.calculator.declarations[name] = "real" if value.is_real else DOUBLE
+        self.keep(slot, value, name)
+        return self.values[slot]
+
+    def number(self, index: int) -> Value:
+        """Return a slot in double precision."""
+        return as_double(self.read(index))
+
+    def read(self, index: int) -> Value:
+        """Return a slot, in single precision where it was computed so."""
+        slot = self.plan.slots[index]
+        if isinstance(slot, Computed):
+            return self.values[index]
+        if isinstance(slot, Constant):
+            return constant(slot.value)
+        if index not in self._memo:
+            value = self._finite(slot) if isinstance(slot, Finite) else self._monotone(slot)
+            if self.plan.uses[index] > 1:
+                value = self.calculator.bind(value)
+            self._memo[index] = value
+        return self._memo[index]
+
+    def _monotone(self, slot: Monotone) -> Value:
+        source = slot.source
+        if source.slot is not None:
+            value = as_double(self.values[source.slot])
+        else:
+            value = self._argument(slot)
+        for step in slot.operations:
+            value = functions.apply(self.calculator, step, value)
+        return steps.filled(value, slot.missing)
+
+    def _argument(self, slot: Monotone) -> Value:
+        source = slot.source
+        nullable = source not in self.plan.facts.present
+        operand = self.scope.source(source)
+        sql = operand.sql if operand.sql_type == DOUBLE else f"{operand.sql}::{DOUBLE}"
+        bounds = self.scope.bounds(source.base)
+        if bounds is None:
+            self.scope.limit(source, -LIMIT, LIMIT)
+            tiny = 1e-45 if operand.sql_type == "real" else SMALLEST
+            if self.is_exact:
+                return Value(sql, tiny=tiny, nullable=nullable)
+            if not self.scope.has_variables and operand.sql != self.scope.argument(source.input or 0):
+                tiny = 1e-300  # the guard looks at a numeric's scale
+            return Value(sql, -LIMIT, LIMIT, tiny, nullable)
+        tiny = 1.0 if source.part is None else 1e-6
+        return Value(sql, bounds[0], bounds[1], tiny, nullable)
+
+    def _finite(self, slot: Finite) -> Value:
+        is_coded = slot.key in self.plan.coded
+        if not self.scope.has_variables:  # a lookup then is one where it is read
+            is_coded = is_coded and len(slot.values) > SIMPLE_CASE
+        return finite_value(self.scope, slot, is_coded, self.plan.facts.impossible.get(slot.key, frozenset()))
+
+    def _dot(self, step: models.Linear, position: int) -> Value:
+        """Return a linear map's output; one-hot slots side by side are one lookup of their weights."""
+        terms: list[Value] = []
+        pending: Finite | None = None
+        weights = step.weights[position]
+        for index, weight in zip(step.slots, weights, strict=True):
+            slot = self.plan.slots[index]
+            if isinstance(slot, Finite):
+                weighted = slot.map(lambda x, w=weight: x * w)
+                merged = None if pending is None else _merged(pending, weighted)
+                if merged is None and pending is not None:
+                    terms.append(self._finite(pending))
+                pending = merged or weighted
+                continue
+            if pending is not None:
+                terms.append(self._finite(pending))
+                pending = None
+            value = self.number(index)
+            if weight == 0.0 and not value.nullable and value.magnitude <= LARGEST:
+                continue  # adds zero
+            terms.append(self.calculator.multiply(value, constant(weight)))
+        if pending is not None:
+            terms.append(self._finite(pending))
+        return self.calculator.sum([*terms, constant(step.intercepts[position])])
+
+
+def _merged(first: Finite, second: Finite) -> Finite | None:
+    """Return the sum of two encodings of one category if each category has at most one part of it."""
+    if first.key != second.key:
+        return None
+    sums: list[float | None] = []
+    for a, b in zip(first.atoms, second.atoms, strict=True):
+        if a is None or b is None:
+            sums.append(None)
+        elif a == 0.0 or b == 0.0:
+            sums.append(a + b)
+        elif math.isnan(a) and math.isnan(b):
+            sums.append(a)
+        else:
+            return None
+    return replace(first, outputs=tuple(sums[:-2]), missing=sums[-2], unseen=sums[-1])
+
+
+def finite_value(scope: Scope, slot: Finite, is_coded: bool, impossible: frozenset[int]) -> Value:
+    """Return the category's number as an expression; a category that was refused is NULL."""
+    atoms = [math.nan if atom is None else atom for atom in slot.atoms]
+    possible = [atom for number, atom in enumerate(atoms) if number not in impossible]
+    numbers = [atom for atom in possible if not math.isnan(atom)] or [0.0]
+    nonzero = [abs(number) for number in numbers if number]
+    bounds = Value(
+        "", min(numbers), max(numbers), min(nonzero, default=LARGEST), len(numbers) < len(possible)
+    )
+    if is_coded:
+        return replace(bounds, sql=f"({functions.array(tuple(atoms))})[{scope.code(slot.key)}]")
+    *outputs, missing, unseen = atoms
+    operand, groups = scope.category(slot.input), dict[str, list[str]]()
+    default = _number(unseen)
+    for value, output in zip(slot.values, outputs, strict=True):
+        literal = scope.scalar(slot.key, value)
+        if literal is not None and _number(output) != default:
+            groups.setdefault(_number(output), []).append(literal)
+    whens = [
+        f"when {operand}={found[0]} then {number}" if len(found) == 1 else
+        f"when {operand} in ({','.join(found)}) then {number}"
+        for number, found in groups.items()
+    ]  # fmt: skip
+    if _number(missing) != default:
+        whens.insert(0, f"when {scope.presence(slot.input)} is null then {_number(missing)}")
+    elif all(len(found) == 1 for found in groups.values()) and whens:
+        simple = " ".join(f"when {found[0]} then {number}" for number, found in groups.items())
+        return replace(bounds, sql=f"(case {operand} {simple} else {default}::{DOUBLE} end)")
+    if not whens:
+        return constant(unseen)
+    return replace(bounds, sql=f"(case {' '.join(whens)} else {default}::{DOUBLE} end)")
+
+
+def _number(value: float) -> str:
+    return "null" if math.isnan(value) else literals.double(value)

@@ -1,0 +1,23 @@
+"""How fast a body will be: a formula calibrated with benchmarks/bench_sql.py."""
+
+from __future__ import annotations
+
+from postgres_ml.codegen.sql.plan import Plan
+
+CALL = 0.45  # microseconds of a plpgsql call
+VISIT = 0.02  # of one condition of a tree
+TERM = 0.03  # of one multiplication and addition
+CACHED_NODES = 30_000  # conditions of a larger ensemble leave the processor's caches
+
+
+def microseconds(plan: Plan, style: str) -> float:
+    """Return the time to expect for one row on one core."""
+    visits = sum(ensemble.visits for ensemble in plan.ensembles.values())
+    crowding = max(1.0, (plan.n_nodes / CACHED_NODES) ** 0.35)
+    terms = sum(
+        len(getattr(step, "slots", ())) * len(positions)
+        for number, positions in plan.positions.items()
+        if number not in plan.ensembles and (step := plan.program.steps[number])
+    )
+    call = 0.2 if style == "inline" else CALL
+    return call + 0.03 * len(plan.program.inputs) + VISIT * visits * crowding + TERM * terms

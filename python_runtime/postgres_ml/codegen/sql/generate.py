@@ -1,0 +1,155 @@
+"""A scoring program as functions: choice of the style, bodies, parts.
+
+Third step: parse -> ir -> codegen. Input: a checked program. Output: bodies for the publish macro, which
+writes `create function` around them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+from postgres_ml.codegen.base import GeneratedFunctions, Style
+from postgres_ml.codegen.sql import literals, outputs
+from postgres_ml.codegen.sql.body import PART_NODES, Context, header, inline_body, plpgsql_body
+from postgres_ml.codegen.sql.estimate import microseconds
+from postgres_ml.codegen.sql.plan import Plan, make_plan
+from postgres_ml.codegen.sql.refusals import facts_of, find_refusals
+from postgres_ml.codegen.sql.scope import MAX_ARGUMENTS
+from postgres_ml.codegen.sql.slots import fold
+from postgres_ml.codegen.sql.values import NotInlinableError, Value
+from postgres_ml.exceptions import SpecError, UnsupportedModelError
+from postgres_ml.ir.program import BinaryLabel, MulticlassLabel, Program
+from postgres_ml.spec import FunctionBody
+
+INLINE_NODES = 500
+INLINE_CHARACTERS = 20_000
+EXPRESSION_NODES = 50_000
+CHAINED_NODES = 200_000
+LONGEST_NAME = literals.IDENTIFIER_BYTES - len("_probabilities")
+
+
+def generate_sql(program: Program, schema: str, function: str) -> GeneratedFunctions:
+    """Return the functions that predict what the program predicts.
+
+    Parameters
+    ----------
+    program : a program that `check_program` accepts
+    schema, function : where the prediction function goes, unquoted; the others are named after it
+
+    Raises
+    ------
+    UnsupportedModelError
+        The program has too many tree nodes for SQL, or something that SQL can't say exactly.
+    SpecError
+        The function's name is too long for the names of its parts.
+    """
+    if len(function.encode()) > LONGEST_NAME:
+        raise SpecError(
+            f'function "{function}": the name may have {LONGEST_NAME} bytes, it has {len(function.encode())}'
+        )
+    slots = fold(program)
+    refusals = find_refusals(program, slots)
+    facts = facts_of(program, slots, refusals)
+    arguments, composite = _arguments(program, schema, function)
+    context = Context(program, schema, function, refusals, arguments, composite)
+    computed = [slot for slot, _ in refusals.computed]
+    roots = [*outputs.predicted_slots(program.output), *computed]
+    plan = make_plan(program, slots, facts, roots)
+    predict, style = _predict(context, plan)
+    functions = [predict]
+    probabilities = getattr(program.output, "probabilities", ())
+    if probabilities:
+        other = make_plan(program, slots, facts, [*probabilities, *computed])
+        functions.append(_probabilities(context, other))
+    all_functions = (*context.parts.values(), *functions)
+    size = sum(len(body.body.encode()) for body in all_functions)
+    speed = round(1e6 / microseconds(plan, style))
+    messages = _messages(program.n_nodes, size, speed, style)
+    return GeneratedFunctions(all_functions, style, program.n_nodes, size, speed, messages)
+
+
+def _arguments(
+    program: Program, schema: str, function: str
+) -> tuple[tuple[tuple[str, str], ...], tuple[tuple[str, str], ...]]:
+    """Return the functions' arguments, and the attributes of their composite type if they need one."""
+    arguments = tuple((item.name, item.sql_type) for item in program.inputs)
+    if len(arguments) <= MAX_ARGUMENTS:
+        return arguments, ()
+    type_name = literals.identifier(f"{function}_features")
+    return (("features", f"{literals.identifier(schema)}.{type_name}"),), arguments
+
+
+def _predict(context: Context, plan: Plan) -> tuple[FunctionBody, Style]:
+    program = context.program
+
+    def result(read: Callable[[int], Value]) -> str:
+        return outputs.prediction(program, read)
+
+    style: Style = "expression"
+    language, body = "plpgsql", ""
+    if plan.n_nodes <= INLINE_NODES:
+        before = dict(context.parts)
+        try:
+            body = inline_body(context, plan, result, "extreme", program.return_type)
+            style, language = "inline", "sql"
+        except NotInlinableError:
+            body = ""
+        if len(body) > INLINE_CHARACTERS or context.refusals.always:
+            body = ""
+        if not body:
+            context.parts, style, language = before, "expression", "plpgsql"
+    if not body:
+        style = _style(plan)
+        body = plpgsql_body(context, plan, result, PART_NODES if style == "chained" else None)
+    return _function(context, "predict", context.function, program.return_type, language, body), style
+
+
+def _probabilities(context: Context, plan: Plan) -> FunctionBody:
+    output = context.program.output
+    assert isinstance(output, BinaryLabel | MulticlassLabel)
+
+    def result(read: Callable[[int], Value]) -> str:
+        return outputs.probabilities(output.labels, [read(slot) for slot in output.probabilities])
+
+    body = plpgsql_body(context, plan, result, PART_NODES if _style(plan) == "chained" else None)
+    name = f"{context.function}_probabilities"
+    return _function(context, "probabilities", name, "jsonb", "plpgsql", body)
+
+
+def _function(
+    context: Context,
+    role: Literal["predict", "probabilities"],
+    name: str,
+    returns: str,
+    language: str,
+    body: str,
+) -> FunctionBody:
+    return FunctionBody(
+        role, name, context.arguments, returns, language, header(name) + body, context.composite
+    )
+
+
+def _style(plan: Plan) -> Style:
+    if plan.n_nodes <= EXPRESSION_NODES:
+        return "expression"
+    if plan.n_nodes <= CHAINED_NODES:
+        return "chained"
+    raise UnsupportedModelError(
+        "tree ensemble",
+        f"an ensemble of {plan.n_nodes:,} nodes",
+        f"SQL functions take up to {CHAINED_NODES:,}: use runtime: native, or fewer or shallower trees",
+    )
+
+
+def _messages(n_nodes: int, size: int, speed: int, style: Style) -> tuple[str, ...]:
+    nodes = f"{n_nodes:,} nodes, " if n_nodes else ""
+    rounded = round(speed, 1 - len(str(speed)))
+    messages = [f"sql: {nodes}{size / 1e6:.1f} MB, about {rounded:,} rows/s a core"]
+    if style == "chained":
+        messages.append(
+            f"sql: an ensemble of {n_nodes:,} nodes takes some {n_nodes * 2.5e-3:,.0f} MB and "
+            f"{n_nodes * 4e-3:,.0f} ms at the first call of every connection; "
+            "runtime native, or fewer or shallower trees, would be better"
+        )
+    return tuple(messages)
