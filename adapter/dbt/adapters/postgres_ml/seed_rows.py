@@ -24,7 +24,7 @@ def staging_type(values: Sequence[Any]) -> str | None:
 
     Parameters
     ----------
-    values : as agate parsed them, all of one type: text, bool, int, Decimal, date, datetime, timedelta; or None
+    values : as agate parsed them: None, and text, bool, int, Decimal, date, datetime or timedelta, of one type
     """
     known = [value for value in values if value is not None]
     first = known[0] if known else None
