@@ -24,7 +24,7 @@ def staging_type(values: Sequence[Any]) -> str | None:
 
     Parameters
     ----------
-    values : as agate parsed them: None, and text, bool, int, Decimal, date, datetime or timedelta, of one type
+    values : as agate parsed them: None, or text, bool, int, Decimal, date, datetime or timedelta, all of one
     """
     known = [value for value in values if value is not None]
     first = known[0] if known else None
