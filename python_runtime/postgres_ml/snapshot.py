@@ -1,6 +1,6 @@
 """First step: what the training query's columns are, and one consistent copy of its rows in a file.
 
-Input: a psycopg2 cursor and the compiled query. Output: typed columns, and `snapshot.csv` for `training_data`.
+Input: a psycopg2 cursor, the compiled query. Output: typed columns, and `snapshot.csv` for `training_data`.
 Runs in dbt's process, inside dbt's own session, so that the query sees the same transaction, role, row
 security and temporary tables as every other node; imports nothing but the standard library.
 """
@@ -17,7 +17,7 @@ from typing import Any, BinaryIO, Protocol
 
 from postgres_ml.exceptions import StorageError, TrainingDataError
 from postgres_ml.snapshot_sql import snapshot_query
-from postgres_ml.spec import Column, Kind, ProblemType, Settings
+from postgres_ml.spec import Column, Kind, ProblemType, Settings, to_json
 
 MAX_FEATURES = 100  # Postgres's limit for the arguments of a function
 
@@ -35,8 +35,8 @@ KINDS: dict[str, Kind] = {
 }
 CURES = {
     "date": "not supported yet; use its parts: extract(year from {0}), extract(isodow from {0}), …",
-    "timestamp without time zone": "not supported yet; use extract(epoch from {0}), extract(hour from {0}), …",
-    "timestamp with time zone": "not supported yet; use extract(epoch from {0}), extract(hour from {0}), …",
+    "timestamp without time zone": "not supported yet; use its parts: extract(hour from {0}), …",
+    "timestamp with time zone": "not supported yet; use its parts: extract(hour from {0}), …",
     "time without time zone": "not supported yet; use extract(epoch from {0})",
     "time with time zone": "not supported yet; use extract(epoch from {0})",
     "interval": "use extract(epoch from {0})",
@@ -53,11 +53,14 @@ class Cursor(Protocol):
 
     description: Any
 
-    def execute(self, query: str, vars: Any = None) -> Any: ...
+    def execute(self, query: str, vars: Any = None) -> Any:
+        """Run a statement."""
 
-    def fetchall(self) -> list[tuple[Any, ...]]: ...
+    def fetchall(self) -> list[tuple[Any, ...]]:
+        """Return its rows."""
 
-    def copy_expert(self, sql: str, file: Any) -> None: ...
+    def copy_expert(self, sql: str, file: Any) -> None:
+        """Run a COPY statement from or to a file."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +96,8 @@ def describe_query(cursor: Cursor, sql: str) -> tuple[Column, ...]:
     cursor.execute(f"select * from (\n{sql}\n) query limit 0")
     described = [(column[0], column[1]) for column in cursor.description]
     cursor.execute(
-        "select oid::bigint, format_type(oid, null), typtype = 'e' from pg_catalog.pg_type where oid = any(%s)",
+        "select oid::bigint, format_type(oid, null), typtype = 'e' from pg_catalog.pg_type "
+        "where oid = any(%s)",
         ([oid for _, oid in described],),
     )
     types = {oid: (name, is_enum) for oid, name, is_enum in cursor.fetchall()}
@@ -139,14 +143,18 @@ def split_target(columns: Sequence[Column], target: str) -> tuple[tuple[Column, 
         names = [column.name for column in columns]
         near = difflib.get_close_matches(target, names, 1, 0.5)
         hint = f'; did you mean "{near[0]}"?' if near else ""
-        raise TrainingDataError(f'the query has no column "{target}" (target){hint} It has: {", ".join(names)}')
+        raise TrainingDataError(
+            f'the query has no column "{target}" (target){hint} It has: {", ".join(names)}'
+        )
     features = tuple(column for column in columns if column.name != target)
     if not features:
-        raise TrainingDataError(f'the query has no column besides the target "{target}": nothing to predict from')
+        raise TrainingDataError(
+            f'the query has no column besides the target "{target}": nothing to predict from'
+        )
     if len(features) > MAX_FEATURES:
         raise TrainingDataError(
-            f"the query has {len(features)} features; a Postgres function takes {MAX_FEATURES} arguments, and "
-            "wider models are not supported yet: select fewer columns"
+            f"the query has {len(features)} features; a Postgres function takes {MAX_FEATURES} arguments, "
+            "and wider models are not supported yet: select fewer columns"
         )
     return features, found[0]
 
@@ -161,6 +169,8 @@ def copy_snapshot(
     problem_type: ProblemType | None,
 ) -> SnapshotSummary:
     """Copy the query's rows into a CSV file for `training_data.load` and return what was copied.
+
+    The summary goes into a JSON file of the same name, for the training process.
 
     The query runs once, in one statement: what it reads is consistent. Above `settings.max_cells` rows x
     columns the database drops rows by a hash of their content: without bias, the same rows whatever the
@@ -180,15 +190,17 @@ def copy_snapshot(
         with path.open("wb", buffering=1 << 20) as file:
             output = _Output(file)
             cursor.copy_expert(copy, output)
+        summary = SnapshotSummary(
+            n_rows_query=output.n_query,
+            n_rows=output.n_rows,
+            n_null_target=output.n_query - output.n_labelled,
+            sampled=output.n_rows < output.n_labelled,
+            seconds=time.monotonic() - started,
+        )
+        path.with_suffix(".json").write_text(to_json(summary), encoding="utf-8")
     except OSError as error:
         raise StorageError(f"the training snapshot can't be written to {path}: {error.strerror}") from error
-    return SnapshotSummary(
-        n_rows_query=output.n_query,
-        n_rows=output.n_rows,
-        n_null_target=output.n_query - output.n_labelled,
-        sampled=output.n_rows < output.n_labelled,
-        seconds=time.monotonic() - started,
-    )
+    return summary
 
 
 class _Output:

@@ -1,7 +1,8 @@
-"""What to train and what came of it, typed and JSON both ways: the contract between dbt and the training process.
+"""What to train and what came of it, typed, JSON both ways: the contract of dbt and the training process.
 
 The adapter writes a `TrainingJob`, the training child reads it and writes a `TrainedModel`; both are files,
-so that either side can be killed and read again. Imports nothing but the standard library: `dbt parse` loads it.
+so that either side can be killed and read again. Imports nothing but the standard library: `dbt parse`
+loads it.
 """
 
 from __future__ import annotations
@@ -124,6 +125,8 @@ class FunctionBody:
     name : unquoted
     arguments : (name, SQL type) pairs, unquoted names
     returns, language, body : as in create function
+    composite : attributes of the composite type that the only argument is of, created before the function
+        and named as that argument's type says; empty for a function of at most 100 arguments
     """
 
     role: Literal["predict", "probabilities", "part"]
@@ -132,6 +135,7 @@ class FunctionBody:
     returns: str
     language: str
     body: str
+    composite: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -148,6 +152,7 @@ class TrainedModel:
     functions : in the order of creation
     runtime, runtime_reason : which runtime, and why
     n_nodes : tree nodes of the program
+    est_rows_per_s : predictions a second to expect of one core
     parity_file : rows to run the function on, in COPY text format (see `parity`)
     messages : what the user should know (dropped rows, ignored columns, choices made)
     seconds : duration of each phase
@@ -170,6 +175,7 @@ class TrainedModel:
     runtime: str
     runtime_reason: str
     n_nodes: int
+    est_rows_per_s: int
     mlflow_run_id: str
     mlflow_model_uri: str
     parity_file: str

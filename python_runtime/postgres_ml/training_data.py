@@ -1,4 +1,4 @@
-"""Second step: the snapshot file as a frame, in an order that depends on nothing but the rows' content; the split.
+"""Second step: the snapshot file as a frame, ordered by nothing but the rows' content; the split.
 
 Input: `snapshot.csv`. Output: `TrainingRows`, and which of them are the hold-out.
 """
@@ -32,8 +32,8 @@ class TrainingRows:
 
     Parameters
     ----------
-    frame : features in the query's order; numbers and booleans as float64 (NaN is missing), text as objects
-        (NaN is missing)
+    frame : features in the query's order; numbers and booleans as float64 (NaN is missing), text as str
+        objects (None is missing)
     target : ndarray of shape (n_rows,); int64, float64, bool or str objects, never NULL
     keys : ndarray of shape (n_rows,), uint64, increasing; a random number that follows from the row's
         content and the seed
@@ -69,12 +69,18 @@ def load(path: Path, features: Sequence[Column], target: Column, seed: int = 0) 
         table = pa.table({name: pa.array([], type=kind) for name, kind in types.items()})
     else:
         table = _read(path, ["n_rows", "n_labelled", "hash", *names, "target"], types)
-    keys = _keys(table["hash"].to_numpy(), seed)
+    hashes = table["hash"].to_numpy().astype(np.int64).view(np.uint64)
+    keys = _keys(hashes, seed)
     order = np.argsort(keys, kind="stable")
     frame = pd.DataFrame(
-        {column.name: _values(table[name])[order] for name, column in zip(names, features, strict=True)}
+        {
+            column.name: pd.Series(
+                _values(table[name])[order], dtype=object if column.kind == "text" else float
+            )
+            for name, column in zip(names, features, strict=True)
+        }
     )
-    digest = np.bitwise_xor.reduce(keys, initial=np.uint64(0)) + np.sum(keys, dtype=np.uint64)
+    digest = np.sum(_mix(hashes), dtype=np.uint64)  # wraps around; the same in any order
     return TrainingRows(frame, _labels(table["target"])[order], keys[order], f"{digest:016x}")
 
 
@@ -102,7 +108,6 @@ def _target_type(target: Column) -> pa.DataType:
 def _values(column: pa.ChunkedArray) -> Array:
     if pa.types.is_string(column.type):
         values: Array = column.to_numpy(zero_copy_only=False)
-        values[column.is_null().to_numpy(zero_copy_only=False)] = np.nan
         return values
     if pa.types.is_boolean(column.type):
         column = column.cast(pa.int8())
@@ -115,11 +120,10 @@ def _labels(column: pa.ChunkedArray) -> Array:
 
 
 def _keys(hashes: Array, seed: int) -> Array:
-    """Return splitmix64 of the content's hash and the seed; equal rows get equal keys unless there are many."""
-    hashes = hashes.astype(np.int64).view(np.uint64)
+    """Return splitmix64 of content hash and seed; equal rows get equal keys unless there are many."""
     if len(hashes) >= FEW_DISTINCT_ROWS * max(len(np.unique(hashes)), 1):
         hashes = _mix(hashes + _occurrence(hashes) * np.uint64(0xD1B54A32D192ED03))
-    return _mix(hashes + np.uint64(seed % 2**64) * np.uint64(0x9E3779B97F4A7C15))
+    return _mix(hashes + np.uint64(seed * 0x9E3779B97F4A7C15 % 2**64))
 
 
 def _occurrence(hashes: Array) -> Array:

@@ -1,0 +1,109 @@
+"""The files of a training: pipeline, program, SQL, trials, plots and card.
+
+Input: `Fitted`. Output: a folder that MLflow keeps, and the pipeline as MLflow gets it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+from pathlib import Path
+
+import joblib
+from sklearn.pipeline import Pipeline
+
+from postgres_ml import card, plots
+from postgres_ml.codegen.base import create_statement
+from postgres_ml.exceptions import StorageError
+from postgres_ml.frame_reader import FrameReader
+from postgres_ml.ir.serialize import program_to_json
+from postgres_ml.results import Fitted, Report
+
+
+def write_artifacts(fitted: Fitted, report: Report, folder: Path) -> None:
+    """Write all files into the folder, which is made.
+
+    Raises
+    ------
+    StorageError
+        A file can't be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        joblib.dump(fitted.pipeline, folder / "pipeline.joblib")
+        digest = hashlib.sha256((folder / "pipeline.joblib").read_bytes()).hexdigest()
+        (folder / "pipeline.joblib.sha256").write_text(f"{digest}  pipeline.joblib\n")
+        images = plots.draw_all(fitted, folder / "plots")
+        title = f"{fitted.job.spec.schema}.{fitted.job.spec.name}"
+        parts = card.sections(fitted, report)
+        _write(folder / "model_card.md", card.markdown(title, parts))
+        _write(folder / "model_card.html", card.to_html(title, parts, images))
+        _write(folder / "program.json", program_to_json(fitted.program))
+        _write(folder / "functions.sql", functions_sql(fitted))
+        _write(folder / "training_query.sql", fitted.job.query)
+        _write(folder / "trials.json", trials_json(fitted))
+    except OSError as error:
+        raise StorageError(f"the training's files can't be written to {folder}: {error.strerror}") from error
+
+
+def _write(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8", newline="\n")
+
+
+def functions_sql(fitted: Fitted) -> str:
+    """Return the statements that create the functions."""
+    schema = fitted.job.spec.schema
+    return ";\n\n".join(create_statement(body, schema) for body in fitted.generated.functions) + ";\n"
+
+
+def trials_json(fitted: Fitted) -> str:
+    """Return the candidates as MLflow's tables are stored: pandas' orient 'split'."""
+    metric = fitted.task.problem.metric
+    columns = [
+        "candidate",
+        metric,
+        "loss",
+        "threshold",
+        "n_trees",
+        "n_nodes",
+        "seconds",
+        "chosen",
+        "parameters",
+    ]
+    data = [
+        [
+            trial.candidate.name,
+            abs(trial.score),
+            trial.loss,
+            trial.threshold,
+            trial.n_trees,
+            trial.n_nodes,
+            round(trial.seconds, 3),
+            trial.candidate is fitted.choice.candidate,
+            json.dumps(trial.candidate.parameters),
+        ]
+        for trial in fitted.choice.trials
+    ]
+    return json.dumps({"columns": columns, "data": data})
+
+
+def mlflow_pipeline(fitted: Fitted) -> Pipeline:
+    """Return the published pipeline behind a step that takes frames of any driver."""
+    features = fitted.job.features
+    reader = FrameReader(
+        names=tuple(column.name for column in features),
+        texts=tuple(column.name for column in features if column.kind == "text"),
+    )
+    return Pipeline([("frame", reader), *fitted.pipeline.steps])
+
+
+def requirements() -> list[str]:
+    """Return what loads the pipeline, at the versions of this process."""
+    names = ["scikit-learn", "numpy", "pandas", "cloudpickle", _xgboost_distribution()]
+    return [f"{name}=={importlib.metadata.version(name)}" for name in names]
+
+
+def _xgboost_distribution() -> str:
+    """The import package xgboost comes from either of two distributions."""
+    return importlib.metadata.packages_distributions()["xgboost"][0]

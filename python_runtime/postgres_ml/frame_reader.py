@@ -1,0 +1,52 @@
+"""First step of the pipeline in MLflow: a frame from anywhere becomes one like the training's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.base import BaseEstimator, TransformerMixin
+
+
+class FrameReader(TransformerMixin, BaseEstimator):  # type: ignore[misc]
+    """Reads numbers, booleans and text however a driver or a file brought them.
+
+    psycopg2 gives None, bool and Decimal, pandas gives int64, Int64, str and category, and MLflow's signature
+    would refuse an integer where it saw a double. All of that becomes float64 with NaN, and str objects
+    with None.
+
+    Parameters
+    ----------
+    names : all columns, in the order of the training
+    texts : those that are text
+    """
+
+    def __init__(self, names: tuple[str, ...] = (), texts: tuple[str, ...] = ()) -> None:
+        self.names = names
+        self.texts = texts
+
+    def fit(self, X: pd.DataFrame, y: Any = None) -> FrameReader:
+        """Return itself: there is nothing to learn."""
+        return self
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return True
+
+    def transform(self, X: pd.DataFrame) -> pd.DataFrame:
+        """Return the frame as in training; other columns are ignored, missing ones are NULL."""
+        return pd.DataFrame({name: self._read(X, name) for name in self.names}, index=X.index)
+
+    def _read(self, frame: pd.DataFrame, name: str) -> Any:
+        if name not in frame:
+            return pd.Series(
+                None if name in self.texts else np.nan, index=frame.index, dtype=self._dtype(name)
+            )
+        values = frame[name]
+        missing = values.isna().to_numpy()
+        objects = values.to_numpy(dtype=object, copy=True)
+        objects[missing] = None if name in self.texts else np.nan
+        return pd.Series(objects, index=frame.index).astype(self._dtype(name))
+
+    def _dtype(self, name: str) -> Any:
+        return object if name in self.texts else np.float64

@@ -1,0 +1,138 @@
+"""Eleventh step: the check of the new function inside the database, before the publication is committed.
+
+Input: a cursor in the publishing transaction, and the file that `parity_rows` wrote. Output: `ParitySummary`,
+or an error that refuses the publication. Runs in dbt's process: nothing but the standard library.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from postgres_ml.exceptions import ParityError
+from postgres_ml.snapshot import Cursor, quote
+from postgres_ml.spec import FunctionBody, TrainedModel, TrainingSpec
+
+TOLERANCE = 1e-6  # absolute for probabilities, relative for a regression
+TABLE = "pg_temp.postgres_ml_parity"
+
+
+@dataclass(frozen=True)
+class ParitySummary:
+    """What the check saw.
+
+    Parameters
+    ----------
+    n_rows : rows compared
+    max_difference : greatest difference of a probability, or relative difference of a regression
+    """
+
+    n_rows: int
+    max_difference: float
+
+    @property
+    def message(self) -> str:
+        """One line for the log."""
+        return f"parity: {self.n_rows:,} rows agree with the pipeline, within {self.max_difference:.1g}"
+
+
+def check_parity(cursor: Cursor, spec: TrainingSpec, trained: TrainedModel) -> ParitySummary:
+    """Run the functions on the parity rows and compare them with the pipeline's own predictions.
+
+    Leaves nothing behind: its table is temporary and goes with the transaction, or before.
+
+    Raises
+    ------
+    ParityError
+        A label differs, or a probability or number by more than 1e-6; shows the first such row.
+    psycopg2.Error
+        A function raises.
+    """
+    names = [f"a{index}" for index in range(len(trained.features))]
+    columns = ", ".join(f"{name} text" for name in [*names, "expected", "probabilities"])
+    cursor.execute(f"create temporary table postgres_ml_parity (n bigserial, {columns}) on commit drop")
+    fields = ", ".join([*names, "expected", "probabilities"])
+    with Path(trained.parity_file).open("rb") as file:
+        cursor.copy_expert(f"copy {TABLE} ({fields}) from stdin (encoding 'UTF8')", file)
+    cursor.execute(compare_sql(spec, trained))
+    n_rows, n_different, difference, first = cursor.fetchall()[0]
+    if n_different:
+        raise ParityError(
+            f"the function's prediction differs from the pipeline's in {n_different:,} of {n_rows:,} rows; "
+            f"the first: {_describe(cursor, trained, names, first)}; nothing was published"
+        )
+    cursor.execute(f"drop table {TABLE}")
+    return ParitySummary(n_rows, difference or 0.0)
+
+
+def compare_sql(spec: TrainingSpec, trained: TrainedModel) -> str:
+    """Return a query of one row: rows, rows that differ, greatest difference, first row that differs."""
+    predict = _body(trained, "predict")
+    probabilities = _body(trained, "probabilities")
+    if trained.problem_type == "regression":
+        numbers = "got::float8", "expected::float8"
+        differs, difference = _numbers_differ(*numbers), _relative(*numbers)
+    else:
+        differs, difference = f"got is distinct from expected::{_cast(trained.return_type)}", "0::float8"
+    if probabilities is not None:
+        difference = f"case when got_p is null and probabilities is null then 0 else {_distance(trained)} end"
+        differs = f"({differs}) or {difference} > {TOLERANCE}"
+    calls = f"{_call(spec.schema, predict, trained)} as got"  # type: ignore[arg-type]  # every program has one
+    if probabilities is not None:
+        calls += f", {_call(spec.schema, probabilities, trained)} as got_p"
+    return f"""
+with called as materialized (select *, {calls} from {TABLE}),
+compared as (select n, {differs} as differs, {difference} as difference from called)
+select count(*), count(*) filter (where differs), max(difference), min(n) filter (where differs)
+from compared"""
+
+
+def _body(trained: TrainedModel, role: str) -> FunctionBody | None:
+    return next((body for body in trained.functions if body.role == role), None)
+
+
+def _call(schema: str, body: FunctionBody, trained: TrainedModel) -> str:
+    cells = ", ".join(f"a{i}::{_cast(column.sql_type)}" for i, column in enumerate(trained.features))
+    if body.composite:
+        cells = f"row({cells})::{body.arguments[0][1]}"
+    return f"{quote(schema)}.{quote(body.name)}({cells})"
+
+
+def _cast(sql_type: str) -> str:
+    """`character` alone means character(1) in a cast, and would cut the text."""
+    return "bpchar" if sql_type == "character" else sql_type
+
+
+def _numbers_differ(got: str, expected: str) -> str:
+    return f"""case when {got} is null or {expected} is null then ({got} is null) <> ({expected} is null)
+    else {_relative(got, expected)} > {TOLERANCE} end"""
+
+
+def _relative(got: str, expected: str) -> str:
+    """|got - expected| / |expected|, written so that nothing over- or underflows: Postgres would raise."""
+    return f"""case when {got} = {expected} or {got} is null or {expected} is null then 0
+    when greatest(abs({got}), abs({expected})) <= 1e280 then
+      abs({got} - {expected}) / greatest(abs({expected}), 1e-9)
+    when greatest(abs({got}), abs({expected})) < 'Infinity'
+      and least(abs({got}), abs({expected})) > 1e270 then abs({got} / {expected} - 1)
+    else 'Infinity' end"""
+
+
+def _distance(trained: TrainedModel) -> str:
+    """Greatest difference over the labels; infinite where one side lacks a label or the whole row."""
+    label = _cast(trained.return_type)
+    return f"""(select coalesce(max(coalesce(abs(e.p::float8 - g.p::float8), 'Infinity')), 'Infinity')
+    from jsonb_each_text(probabilities::jsonb) e(label, p) full join rows from (
+      jsonb_array_elements_text(got_p->'labels'), jsonb_array_elements_text(got_p->'probabilities')
+    ) g(label, p)
+    on e.label::{label} = g.label::{label})"""
+
+
+def _describe(cursor: Cursor, trained: TrainedModel, names: list[str], row: int) -> str:
+    cursor.execute(f"select {', '.join(names)}, expected from {TABLE} where n = {int(row)}")
+    *values, expected = cursor.fetchall()[0]
+    shown: Any = ", ".join(
+        f"{c.name} => {value!r}" for c, value in zip(trained.features, values, strict=True)
+    )
+    return f"({shown}), where the pipeline says {expected!r}"

@@ -1,0 +1,137 @@
+r"""Ninth step: rows for the check inside the database, each with what the pipeline itself predicts.
+
+Input: the fitted pipeline, its program and hold-out rows. Output: a file that `parity.check_parity` copies
+into Postgres, in COPY's text format: a column for each feature, as text that casts back exactly to the
+argument's type, then the prediction as text, then {label: probability} as JSON. `\N` is NULL everywhere.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.pipeline import Pipeline
+
+from postgres_ml.exceptions import StorageError
+from postgres_ml.ir.probe import adversarial_rows
+from postgres_ml.problem import label_text
+from postgres_ml.results import Fitted
+from postgres_ml.snapshot_sql import INTEGER_TYPES
+from postgres_ml.spec import Column
+from postgres_ml.training_data import Array
+
+MAX_HOLDOUT_ROWS = 2_000
+N_ADVERSARIAL_ROWS = 400
+MAX_BIGINT = 2**63 - 1
+ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
+
+
+def write_parity(path: Path, fitted: Fitted) -> int:
+    """Write hold-out rows, then adversarial ones, and return how many.
+
+    Raises
+    ------
+    StorageError
+        The file can't be written.
+    """
+    features, seed = fitted.job.features, fitted.job.spec.settings.seed
+    ordinary = fitted.holdout.frame.iloc[:MAX_HOLDOUT_ROWS]
+    hostile = adversarial_rows(fitted.program, seed, N_ADVERSARIAL_ROWS)
+    columns = {c.name: [*ordinary[c.name].tolist(), *hostile[c.name]] for c in features}
+    frame = as_frame(columns, features)
+    with np.errstate(all="ignore"):  # the hostile rows overflow on purpose
+        predictions = expected(fitted.pipeline, frame, probabilities=fitted.task.problem.has_probabilities)
+    cells = [[to_text(value, c.sql_type) for value in columns[c.name]] for c in features]
+    cells += predictions
+    try:
+        with path.open("w", encoding="utf-8", newline="\n") as file:
+            for row in zip(*cells, strict=True):
+                file.write(
+                    "\t".join("\\N" if cell is None else cell.translate(ESCAPES) for cell in row) + "\n"
+                )
+    except OSError as error:
+        raise StorageError(f"the parity rows can't be written to {path}: {error.strerror}") from error
+    return len(frame)
+
+
+def as_frame(columns: dict[str, list[Any]], features: Sequence[Column]) -> pd.DataFrame:
+    """Return raw values as the frame that pipelines are fitted on."""
+    data = {}
+    for column in features:
+        values = columns[column.name]
+        if column.kind == "text":
+            data[column.name] = pd.Series(values, dtype=object)
+        else:
+            numbers = [math.nan if value is None else float(value) for value in values]
+            if column.sql_type == "real":
+                numbers = np.array(numbers).astype(np.float32).astype(np.float64).tolist()
+            data[column.name] = pd.Series(numbers, dtype=float)
+    return pd.DataFrame(data)
+
+
+def to_text(value: Any, sql_type: str) -> str | None:
+    """Return the value as text that Postgres casts back to the same value of the type; None is NULL."""
+    if value is None or (
+        isinstance(value, float) and math.isnan(value) and sql_type in (*INTEGER_TYPES, "boolean")
+    ):
+        return None
+    if isinstance(value, str):
+        return value
+    if sql_type == "boolean":
+        return "true" if value else "false"
+    if sql_type in INTEGER_TYPES:
+        return str(min(int(value), MAX_BIGINT))  # 2^63, the double that is nearest to the greatest bigint
+    number = float(value)
+    if math.isinf(number):
+        return "Infinity" if number > 0 else "-Infinity"
+    return "NaN" if math.isnan(number) else repr(number)
+
+
+def expected(pipeline: Pipeline, frame: pd.DataFrame, *, probabilities: bool) -> list[list[str | None]]:
+    """Return predictions as text, and probabilities as JSON; None where the pipeline refuses the row."""
+    columns: list[list[str | None]] = []
+    columns.append([None if v is None else label_text(v) for v in row_by_row(pipeline.predict, frame)])
+    if not probabilities:
+        return [*columns, [None] * len(frame)]
+    labels = [label_text(label) for label in pipeline[-1].classes_.tolist()]
+    columns.append(
+        [
+            None if values is None else json.dumps(dict(zip(labels, values, strict=True)), ensure_ascii=False)
+            for values in row_by_row(pipeline.predict_proba, frame)
+        ]
+    )
+    return columns
+
+
+def row_by_row(predict: Callable[[pd.DataFrame], Array], frame: pd.DataFrame) -> list[Any]:
+    """Return each row's prediction as Python values, None where the library refuses it.
+
+    A library refuses a whole batch for one row: batches are halved until the row is found. Rows with an
+    infinity, which are the usual cause, are asked apart.
+    """
+    results: list[Any] = [None] * len(frame)
+    numbers = frame.select_dtypes(float).to_numpy()
+    infinite = np.isinf(numbers).any(axis=1)
+
+    def ask(positions: Array) -> None:
+        if len(positions) == 0:
+            return
+        try:
+            predictions = predict(frame.iloc[positions])
+        except ValueError:  # scikit-learn's, and xgboost's XGBoostError, which is one
+            if len(positions) > 1:
+                half = len(positions) // 2
+                ask(positions[:half])
+                ask(positions[half:])
+            return
+        for position, prediction in zip(positions.tolist(), predictions.tolist(), strict=True):
+            results[position] = prediction
+
+    ask(np.flatnonzero(~infinite))
+    ask(np.flatnonzero(infinite))
+    return results

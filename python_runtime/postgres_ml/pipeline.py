@@ -1,0 +1,79 @@
+"""The whole training, in the order in which it happens. Read this first.
+
+Input: a job, `snapshot.csv` in its directory, an open MLflow run. Output: `TrainedModel` and files.
+Extraction comes before (`snapshot`), publication and its check after (`parity`, the adapter's macros).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sklearn.pipeline import Pipeline
+
+from postgres_ml import evaluate, preparation, training_data
+from postgres_ml.artifacts import write_artifacts
+from postgres_ml.codegen import generate_sql
+from postgres_ml.fit import Choice, Deadline, Task, fit_pipeline
+from postgres_ml.parity_rows import write_parity
+from postgres_ml.parse import parse_pipeline
+from postgres_ml.results import Fitted, Relay, Report
+from postgres_ml.search import search
+from postgres_ml.spec import TrainedModel, TrainingJob
+from postgres_ml.track import TrackedRun
+from postgres_ml.training_data import TrainingRows
+
+
+def train(job: TrainingJob, run: TrackedRun, relay: Relay) -> TrainedModel:
+    """Train, evaluate, compile and track; return what is to be published.
+
+    Raises
+    ------
+    PostgresMLError
+        Rows that can't be trained on, a config that doesn't fit them, a store that can't be written.
+    """
+    spec, directory, report = job.spec, Path(job.directory), Report(relay)
+    with report.phase("load"):
+        rows = training_data.load(directory / "snapshot.csv", job.features, job.target, spec.settings.seed)
+        deadline = Deadline(spec.settings.max_runtime)
+        task, rows, training, holdout = preparation.prepare(job, rows, deadline, report)
+    with report.phase("search"):
+        choice = search(task, training, report.note)
+    with report.phase("evaluate"):
+        evaluated = fit_pipeline(task, choice, training, deadline)
+        codes = task.problem.encode(holdout.target)
+        metrics = evaluate.evaluate(task.problem, evaluated, holdout.frame, codes)
+        train_codes = task.problem.encode(training.target)
+        train_metrics = evaluate.evaluate(task.problem, evaluated, training.frame, train_codes)
+        importance = evaluate.permutation_importance(task, evaluated, holdout.frame, codes)
+    with report.phase("refit"):
+        pipeline = refit(task, choice, rows, report) or evaluated
+    with report.phase("lower"):
+        return_type = "double precision" if task.problem.is_regression else job.target.sql_type
+        program = parse_pipeline(pipeline, preparation.inputs(job), return_type)
+        generated = generate_sql(program, spec.schema, spec.function)
+        for text in generated.messages:
+            report.note(text)
+    fitted = Fitted(
+        job, task, rows, holdout, choice, evaluated, pipeline, program, generated,
+        metrics, train_metrics, importance, return_type,
+    )  # fmt: skip
+    with report.phase("parity rows"):
+        write_parity(directory / "parity.copy", fitted)
+    with report.phase("artifacts"):
+        write_artifacts(fitted, report, directory / "artifacts")
+    with report.phase("track"):
+        model_uri = run.log(fitted, directory / "artifacts")
+    return preparation.trained_model(fitted, report, run.run_id, model_uri)
+
+
+def refit(task: Task, choice: Choice, rows: TrainingRows, report: Report) -> Pipeline | None:
+    """Return the chosen pipeline fitted on all rows, or None where settings or the time left forbid it."""
+    if not task.spec.settings.refit:
+        return None
+    # all rows take longer than the training rows, and a refit that the deadline cut short would be worse
+    if task.deadline.left < 1.5 * report.seconds["evaluate"]:
+        report.note(
+            "max_runtime leaves no time to fit again on all rows: the evaluated pipeline is published"
+        )
+        return None
+    return fit_pipeline(task, choice, rows, deadline=None)

@@ -1,0 +1,96 @@
+"""Between rows and search: checks, columns, split; and at the end the result as the adapter reads it."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+from postgres_ml import problem as problems
+from postgres_ml import spec as specs
+from postgres_ml.exceptions import TrainingDataError
+from postgres_ml.fit import Deadline, Task
+from postgres_ml.ir.program import Input
+from postgres_ml.preprocess import choose_columns
+from postgres_ml.results import Fitted, Report
+from postgres_ml.snapshot import SnapshotSummary
+from postgres_ml.spec import TrainedModel, TrainingJob
+from postgres_ml.training_data import TrainingRows, holdout_mask
+
+
+def prepare(
+    job: TrainingJob, rows: TrainingRows, deadline: Deadline, report: Report
+) -> tuple[Task, TrainingRows, TrainingRows, TrainingRows]:
+    """Return the task, all rows with labels in the function's type, the training rows and the hold-out.
+
+    Raises
+    ------
+    TrainingDataError, SpecError
+        Too few rows, one class only, a target that doesn't fit the problem type, nothing to predict from…
+    """
+    spec, notes = job.spec, list[str]()
+    _check_rows(job, len(rows), notes)
+    rows = dataclasses.replace(rows, target=problems.label_values(rows.target, job.target.sql_type))
+    problem = problems.resolve(spec, job.target, rows.target, notes)
+    mask = holdout_mask(rows.keys, spec.settings.holdout)
+    problems.check_split(problem, problem.encode(rows.target), mask, job.target)
+    columns = choose_columns(job.features, rows, notes)
+    for text in notes:
+        report.note(text, "warning" if text.startswith("column") else "info")
+    task = Task(spec, problem, columns, job.n_threads, deadline)
+    return task, rows, rows.take(~mask), rows.take(mask)
+
+
+def _check_rows(job: TrainingJob, n_rows: int, notes: list[str]) -> None:
+    """Check the number of rows, and say which rows of the query aren't among them."""
+    path = Path(job.directory) / "snapshot.json"
+    n_null = 0
+    if path.exists():
+        summary = specs.read(SnapshotSummary, path)
+        n_null = summary.n_null_target
+        if n_null:
+            notes.append(f'{n_null:,} rows without a target ("{job.target.name}" is NULL) are left out')
+        if summary.sampled:
+            notes.append(f"{summary.n_rows:,} of {summary.n_rows_query - n_null:,} rows are used (max_cells)")
+    minimum = job.spec.settings.min_rows
+    if n_rows < minimum:
+        others = f" ({n_null:,} more have none)" if n_null else ""
+        raise TrainingDataError(
+            f"the query returns {n_rows:,} rows with a target{others}, fewer than {minimum:,}: "
+            f"add rows, or lower settings: {{min_rows: {max(n_rows, 2)}}}"
+        )
+
+
+def inputs(job: TrainingJob) -> tuple[Input, ...]:
+    """Return the function's arguments."""
+    return tuple(Input(column.name, column.sql_type, column.kind) for column in job.features)
+
+
+def trained_model(fitted: Fitted, report: Report, run_id: str, model_uri: str) -> TrainedModel:
+    """Return what the adapter publishes."""
+    problem, generated = fitted.task.problem, fitted.generated
+    reason = "as configured" if fitted.job.spec.runtime == "sql" else "the only runtime so far"
+    return TrainedModel(
+        features=fitted.job.features,
+        return_type=fitted.return_type,
+        problem_type=problem.type,
+        model_type=fitted.choice.candidate.model_type,
+        objective=problem.objective,
+        labels=problem.labels,
+        metric=problem.metric,
+        score=fitted.score,
+        metrics=fitted.metrics,
+        train_metrics=fitted.train_metrics,
+        n_rows=len(fitted.rows),
+        n_holdout=len(fitted.holdout),
+        n_features=len(fitted.job.features),
+        functions=generated.functions,
+        runtime="sql",
+        runtime_reason=reason,
+        n_nodes=generated.n_nodes,
+        est_rows_per_s=generated.est_rows_per_s,
+        mlflow_run_id=run_id,
+        mlflow_model_uri=model_uri,
+        parity_file=str(Path(fitted.job.directory) / "parity.copy"),
+        messages=tuple(report.messages),
+        seconds=report.seconds,
+    )

@@ -1,0 +1,80 @@
+"""What a training has produced, for the steps that report it: MLflow, plots, card, the JSON result."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Literal
+
+from sklearn.pipeline import Pipeline
+
+from postgres_ml.codegen.base import GeneratedFunctions
+from postgres_ml.fit import Choice, Task
+from postgres_ml.ir.program import Program
+from postgres_ml.spec import TrainingJob
+from postgres_ml.training_data import TrainingRows
+
+Level = Literal["debug", "info", "warning"]
+Relay = Callable[[Level, str], None]
+
+
+@dataclass
+class Report:
+    """Messages to the user, relayed as they come, and the duration of each phase.
+
+    Parameters
+    ----------
+    relay : takes (level, text)
+    messages : what belongs on the card
+    """
+
+    relay: Relay
+    messages: list[str] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def note(self, text: str, level: Level = "info") -> None:
+        """Relay a message and keep it for the card."""
+        self.messages.append(text)
+        self.relay(level, text)
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """Measure what is done inside."""
+        started = time.monotonic()
+        yield
+        self.seconds[name] = time.monotonic() - started
+        self.relay("debug", f"{name}: {self.seconds[name]:.2f} s")
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A trained, evaluated and compiled pipeline.
+
+    Parameters
+    ----------
+    rows, holdout : labelled rows used in all, and those of them that were held out
+    evaluated : the pipeline that never saw the hold-out; the metrics are its
+    pipeline : the one that is published
+    importance : rise of the loss on the hold-out when a column is shuffled
+    """
+
+    job: TrainingJob
+    task: Task
+    rows: TrainingRows
+    holdout: TrainingRows
+    choice: Choice
+    evaluated: Pipeline
+    pipeline: Pipeline
+    program: Program
+    generated: GeneratedFunctions
+    metrics: dict[str, float]
+    train_metrics: dict[str, float]
+    importance: dict[str, float]
+    return_type: str
+
+    @property
+    def score(self) -> float:
+        """The objective's metric on the hold-out."""
+        return self.metrics[self.task.problem.metric]

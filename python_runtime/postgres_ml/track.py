@@ -1,0 +1,242 @@
+"""Tenth step: the training as an MLflow run. With `tracking_store` the only module that imports mlflow.
+
+Input: the job, then `Fitted`. Output: one run: parameters, metrics, trials, dataset, tags, artifacts, the
+pipeline as a logged model, and after the publication a registered version with the alias `champion`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import mlflow.sklearn
+import sqlalchemy.exc
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
+from mlflow.exceptions import MlflowException
+from mlflow.models import ModelSignature
+from mlflow.tracking import MlflowClient
+from mlflow.types import ColSpec, DataType, Schema
+from mlflow.types.schema import AnyType
+
+from postgres_ml import frame_reader, tracking_store
+from postgres_ml.artifacts import mlflow_pipeline, requirements
+from postgres_ml.exceptions import StorageError, TrackingError
+from postgres_ml.results import Fitted
+from postgres_ml.spec import TrainingJob
+
+OUTPUT_TYPES = {
+    "smallint": DataType.long,
+    "integer": DataType.long,
+    "bigint": DataType.long,
+    "boolean": DataType.boolean,
+    "real": DataType.double,
+    "double precision": DataType.double,
+    "numeric": DataType.double,
+}
+MODEL_NAME = "pipeline"
+MAX_PARAM_LENGTH = 6000  # MLflow's limit
+CHAMPION = "champion"
+
+for _name in ("mlflow", "alembic"):  # notices about schema versions and the like
+    logging.getLogger(_name).setLevel(logging.WARNING)
+# It advises against pickles each time; skops, which it advises, refuses xgboost's and our own classes.
+logging.getLogger("mlflow.sklearn").setLevel(logging.ERROR)
+
+
+def registered_name(job: TrainingJob) -> str:
+    """Return the registered model's name, '<schema>.<model>': what the card's view is called."""
+    name = f"{job.spec.schema}.{job.spec.name}"
+    return name.replace("/", "_").replace(":", "_")  # MLflow's separators
+
+
+class TrackedRun:
+    """One MLflow run, from its start to its end.
+
+    Parameters
+    ----------
+    client, run_id : of an open run
+    """
+
+    def __init__(self, job: TrainingJob, client: MlflowClient, run_id: str) -> None:
+        self.job, self.client, self.run_id = job, client, run_id
+        self.model_uri = ""
+
+    @classmethod
+    def open(cls, job: TrainingJob) -> TrackedRun:
+        """Create the experiment if need be, and start a run in it.
+
+        Raises
+        ------
+        TrackingError
+            The tracking store can't be reached or written.
+        """
+        with _errors(job):
+            client, experiment = tracking_store.open_experiment(job.tracking_uri, job.experiment)
+            tags = {"mlflow.source.name": job.spec.unique_id, "mlflow.source.type": "JOB", **job.tags}
+            run = client.create_run(experiment, run_name=job.spec.name, tags=tags)
+        return cls(job, client, run.info.run_id)
+
+    def log(self, fitted: Fitted, folder: Path) -> str:
+        """Log everything about the training and return the pipeline's URI.
+
+        Parameters
+        ----------
+        folder : its files become the run's artifacts
+
+        Raises
+        ------
+        TrackingError, StorageError
+        """
+        with _errors(self.job):
+            self._log_values(fitted)
+            self.client.log_artifacts(self.run_id, str(folder))
+            self.model_uri = self._log_pipeline(fitted)
+        return self.model_uri
+
+    def _log_values(self, fitted: Fitted) -> None:
+        now = int(time.time() * 1000)
+        train = {f"train_{name}": value for name, value in fitted.train_metrics.items()}
+        metrics = [Metric(k, v, now, 0) for k, v in (fitted.metrics | train).items()]
+        params = [Param(k, str(v)[:MAX_PARAM_LENGTH]) for k, v in parameters(fitted).items()]
+        tags = [
+            RunTag("function", f"{self.job.spec.schema}.{self.job.spec.function}"),
+            RunTag("mlflow.loggedArtifacts", json.dumps([{"path": "trials.json", "type": "table"}])),
+        ]
+        self.client.log_batch(self.run_id, metrics=metrics, params=params, tags=tags)
+        source = json.dumps({"database": self.job.spec.database, "query": self.job.query})
+        profile = json.dumps({"num_rows": len(fitted.rows), "num_elements": fitted.rows.frame.size})
+        columns = [{"name": c.name, "type": c.sql_type} for c in (*self.job.features, self.job.target)]
+        dataset = Dataset(
+            self.job.spec.name, fitted.rows.digest, "sql", source, json.dumps({"columns": columns}), profile
+        )
+        self.client.log_inputs(
+            self.run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])]
+        )
+
+    def _log_pipeline(self, fitted: Fitted) -> str:
+        pipeline = mlflow_pipeline(fitted)
+        example = fitted.holdout.frame.head(3)
+        # the class definitions of ours that the pipeline needs travel with it: whoever loads it needs MLflow,
+        # scikit-learn and xgboost, not this package
+        with _pickled_by_value(), mlflow.start_run(run_id=self.run_id):
+            logged = mlflow.sklearn.log_model(
+                pipeline,
+                name=MODEL_NAME,
+                serialization_format="cloudpickle",
+                signature=signature(fitted),
+                input_example=example,
+                pip_requirements=requirements(),  # inferring them would start a process and take 10 s
+            )
+        uri: str = logged.model_uri
+        return uri
+
+    def publish(self, version: int, details: dict[str, str]) -> None:
+        """Register the pipeline as a version of the registered model, its champion, and end the run.
+
+        Raises
+        ------
+        TrackingError
+        """
+        name = registered_name(self.job)
+        with _errors(self.job):
+            with contextlib.suppress(MlflowException):  # it exists already
+                self.client.create_registered_model(name, description=f"dbt model {self.job.spec.unique_id}")
+            tags = {"function_version": str(version), **details}
+            made = self.client.create_model_version(
+                name, self.model_uri, self.run_id, tags=tags, await_creation_for=0
+            )
+            self.client.set_registered_model_alias(name, CHAMPION, made.version)
+            for key, value in {**tags, "model_version": str(made.version)}.items():
+                self.client.set_tag(self.run_id, key, value)
+            self.client.set_terminated(self.run_id, "FINISHED")
+
+    def end(self, status: str, reason: str) -> None:
+        """End the run as FAILED or KILLED, with the reason as a tag.
+
+        Raises
+        ------
+        TrackingError
+        """
+        with _errors(self.job):
+            self.client.set_tag(self.run_id, "reason", reason[:5000])
+            self.client.set_terminated(self.run_id, status)
+
+
+def parameters(fitted: Fitted) -> dict[str, Any]:
+    """Return the run's parameters: what was configured, and what was chosen."""
+    spec, choice, problem = fitted.job.spec, fitted.choice, fitted.task.problem
+    settings = {
+        f"settings.{name}": getattr(spec.settings, name) for name in ("max_cells", "holdout", "seed", "refit")
+    }
+    return {
+        "target": spec.target,
+        "auto": spec.auto,
+        "problem_type": problem.type,
+        "objective": problem.objective,
+        "model_type": choice.candidate.model_type,
+        "candidate": choice.candidate.name,
+        "n_trees": choice.n_trees,
+        "threshold": choice.threshold,
+        "n_rows": len(fitted.rows),
+        "n_holdout": len(fitted.holdout),
+        "n_features": len(fitted.job.features),
+        "n_nodes": fitted.generated.n_nodes,
+        **settings,
+        **choice.candidate.parameters,
+    }
+
+
+def signature(fitted: Fitted) -> ModelSignature:
+    """Return the pipeline's columns and prediction as MLflow describes them.
+
+    Numbers and booleans are of type any: MLflow refuses an int64 column where it was told double, and
+    a column with a missing value where it was told long.
+    """
+    inputs = [
+        ColSpec(DataType.string if column.kind == "text" else AnyType(), column.name, required=False)
+        for column in fitted.job.features
+    ]
+    return ModelSignature(
+        Schema(inputs), Schema([ColSpec(OUTPUT_TYPES.get(fitted.return_type, DataType.string))])
+    )
+
+
+@contextlib.contextmanager
+def _pickled_by_value() -> Iterator[None]:
+    import cloudpickle
+
+    from postgres_ml import estimators
+
+    modules = (estimators, frame_reader)
+    for module in modules:
+        cloudpickle.register_pickle_by_value(module)
+    try:
+        yield
+    finally:
+        for module in modules:
+            cloudpickle.unregister_pickle_by_value(module)
+
+
+@contextlib.contextmanager
+def _errors(job: TrainingJob) -> Iterator[None]:
+    """Turn what MLflow raises into an error that names the store and the cure."""
+    try:
+        yield
+    except (MlflowException, sqlalchemy.exc.SQLAlchemyError, ImportError) as error:
+        raise TrackingError(_unreachable(job, error)) from error
+    except OSError as error:
+        if error.errno is None:  # requests' errors are OSErrors
+            raise TrackingError(_unreachable(job, error)) from error
+        raise StorageError(f"MLflow's files can't be written: {error}") from error
+
+
+def _unreachable(job: TrainingJob, error: Exception) -> str:
+    uri = tracking_store.without_password(job.tracking_uri)
+    text = str(error).strip() or type(error).__name__
+    return f"MLflow at {uri} can't be used: {text}\nCheck mlflow_tracking_uri in the profile."

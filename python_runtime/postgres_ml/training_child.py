@@ -1,0 +1,147 @@
+"""The child's side of `training_process`: opens MLflow, trains when told, ends with its parent."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import queue
+import signal
+import sys
+import threading
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from postgres_ml import spec
+from postgres_ml.exceptions import PostgresMLError, StorageError, TrainingProcessError
+from postgres_ml.spec import TrainingJob
+
+if TYPE_CHECKING:
+    from postgres_ml.track import TrackedRun
+
+MARKING_S = 2.0  # to mark the MLflow run, when the parent is gone
+OOM_SCORE = "800"  # the kernel should take this process before dbt or an embedded Postgres
+
+
+def main(job_path: Path) -> int:
+    """Train what the job says; return the exit code.
+
+    Parameters
+    ----------
+    job_path : a `TrainingJob` as JSON
+    """
+    parent = Parent()
+    job = spec.read(TrainingJob, job_path)
+    _volunteer_for_oom()
+    warnings.showwarning = parent.warn
+    try:
+        return _train(job, parent)
+    except PostgresMLError as error:
+        parent.fail(type(error).__name__, str(error))
+    except MemoryError as error:
+        text = f"not enough memory: {error}. Lower max_cells in settings, or select fewer columns"
+        parent.fail(TrainingProcessError.__name__, text)
+    except OSError as error:
+        parent.fail(StorageError.__name__, f"{error.strerror or error}: {error.filename or job.directory}")
+    return 1
+
+
+def _train(job: TrainingJob, parent: Parent) -> int:
+    from postgres_ml.track import TrackedRun  # heavy: the libraries come in with it
+
+    run = TrackedRun.open(job)
+    parent.run = run
+    from postgres_ml import pipeline
+
+    parent.send({"event": "ready", "run_id": run.run_id})
+    parent.wait_for("train")
+    trained = pipeline.train(job, run, parent.relay)
+    file = Path(job.directory) / "trained.json"
+    file.write_text(spec.to_json(trained), encoding="utf-8")
+    parent.send({"event": "trained", "file": str(file)})
+    command = parent.wait_for("published")
+    run.publish(command["version"], command["details"])
+    parent.send({"event": "done"})
+    return 0
+
+
+class Parent:
+    """The process at the other end of stdin and stdout.
+
+    Attributes
+    ----------
+    run : the MLflow run to mark when everything ends before its time
+    """
+
+    def __init__(self) -> None:
+        self.run: TrackedRun | None = None
+        self._commands: queue.Queue[dict[str, Any]] = queue.Queue()
+        self._lock = threading.Lock()
+        self._seen: set[str] = set()
+        # what libraries print goes to stderr, so that stdout carries nothing but events
+        self._out = os.fdopen(os.dup(1), "wb", buffering=0)
+        sys.stdout.flush()
+        os.dup2(2, 1)
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    def send(self, event: dict[str, Any]) -> None:
+        """Send an event; a parent that is gone gets nothing."""
+        with self._lock, contextlib.suppress(BrokenPipeError):
+            self._out.write(json.dumps(event).encode() + b"\n")
+
+    def relay(self, level: str, text: str) -> None:
+        """Send a message for the user."""
+        self.send({"event": "message", "level": level, "text": text})
+
+    def warn(self, message: Any, category: type[Warning], *_: Any, **__: Any) -> None:
+        """Relay a Python warning, each text once: a loop over folds repeats it."""
+        text = f"{category.__name__}: {message}"
+        if text not in self._seen:
+            self._seen.add(text)
+            self.relay("warning", text)
+
+    def fail(self, kind: str, text: str) -> None:
+        """End the MLflow run as FAILED, and report the error."""
+        if self.run is not None:
+            with contextlib.suppress(PostgresMLError):  # the store may be what failed
+                self.run.end("FAILED", text)
+        self.send({"event": "error", "type": kind, "text": text})
+
+    def wait_for(self, name: str) -> dict[str, Any]:
+        """Return the command when it comes."""
+        while True:
+            command = self._commands.get()
+            if command["command"] == name:
+                return command
+
+    def _listen(self) -> None:
+        for line in sys.stdin.buffer:
+            command = json.loads(line)
+            if command["command"] == "abandon":
+                self._leave("FAILED", command["reason"])
+            self._commands.put(command)
+            if command["command"] == "published":
+                return  # a parent that leaves now has had all it wanted
+        self._leave("KILLED", "dbt's process ended")
+
+    def _leave(self, status: str, reason: str) -> None:
+        """End this process and its children now; the MLflow run gets two seconds to be marked."""
+        timer = threading.Timer(MARKING_S, _kill_own_group)
+        timer.daemon = True
+        timer.start()
+        if self.run is not None:
+            with contextlib.suppress(PostgresMLError):
+                self.run.end(status, reason)
+        _kill_own_group()
+
+
+def _kill_own_group() -> None:
+    if sys.platform != "win32" and os.getpgid(0) == os.getpid():
+        os.killpg(0, signal.SIGKILL)
+    os._exit(1)
+
+
+def _volunteer_for_oom() -> None:
+    with contextlib.suppress(OSError):  # only Linux has it
+        Path("/proc/self/oom_score_adj").write_text(OOM_SCORE)
