@@ -48,7 +48,7 @@ begin
     return case
       when x >= '1' and y >= '1' then
         case when (x * '7.458340731200207e-155') * (y * '7.458340731200207e-155') >= '1' then overflow else a * b end
-      when x < '1' and y < '1' then
+      when x < '1' and y < '1' and (x < '3.054936363499605e-151' or y < '3.054936363499605e-151') then
         case when (x * '4.4989137945431964e161') * (y * '4.4989137945431964e161') <= '0.5' then '0' else a * b end
       else a * b
     end;

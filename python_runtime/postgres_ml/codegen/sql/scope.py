@@ -254,7 +254,7 @@ def _part(part: str, moment: str) -> str:
         return f"pg_catalog.floor(pg_catalog.date_part('second',{moment}))"
     if part == "year":  # Postgres has no year 0, the year before 1 is -1
         year = f"pg_catalog.date_part('year',{moment})"
-        return f"{year}+case when {year}<'0' then '1' else '0' end"
+        return f"{year}+case when {year}<'0' then '1' else '0'::{DOUBLE} end"
     return f"pg_catalog.date_part('{_PARTS.get(part, part)}',{moment})"
 
 

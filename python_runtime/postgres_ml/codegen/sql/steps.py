@@ -17,7 +17,6 @@ import numpy as np
 from postgres_ml.codegen.sql import functions, literals
 from postgres_ml.codegen.sql.literals import DOUBLE
 from postgres_ml.codegen.sql.values import LARGEST, SMALLEST, Calculator, Value, as_double, constant
-from postgres_ml.exceptions import UnsupportedModelError
 from postgres_ml.ir import encoders, models
 
 Read = Callable[[int], Value]
@@ -216,11 +215,13 @@ def _relu(calculator: Calculator, value: Value) -> Value:
 
 
 def _silu(calculator: Calculator, value: Value) -> Value:
-    factor = calculator.store(logistic(calculator, value, functions.ACTIVATION_LIMIT))
+    """Return x / (1 + e^-x); below -700 it is zero to within 1e-301."""
+    factor = calculator.bind(logistic(calculator, value))
     product = calculator.multiply(value, factor)
     if value.magnitude <= LARGEST:
         return product
-    return replace(product, sql=f"(case when {value.sql}='-Infinity' then '0' else {product.sql} end)")
+    sql = f"(case when {value.sql}<'-{ABOVE_HALF_RANGE:g}' then '0' else {product.sql} end)"
+    return Value(sql, -0.3, value.high, SMALLEST, value.nullable)
 
 
 def logistic(calculator: Calculator, value: Value, limit: float = ABOVE_HALF_RANGE) -> Value:
@@ -265,32 +266,47 @@ def _distances(
 def _link(step: models.Link, calculator: Calculator, read: Read, positions: Sequence[int]) -> list[Value]:
     is_real = step.dtype == "float32"
     if step.function in ("logistic", "exp"):
-        values = [_in_dtype(read(step.slots[p]), is_real) for p in positions]
+        values = [_in_dtype(calculator, read(step.slots[p]), is_real) for p in positions]
         if step.function == "logistic":
             return [logistic(calculator, value) for value in values]
         return [_exp(calculator, value) for value in values]
-    values = [calculator.bind(_in_dtype(read(slot), is_real)) for slot in step.slots]
+    values = [calculator.bind(_in_dtype(calculator, read(slot), is_real)) for slot in step.slots]
     if step.function == "softmax":
         terms = _softmax_terms(calculator, values)
         total = calculator.store(_total(calculator, terms))
         return [_share(terms[p], total) for p in positions]
     total = calculator.store(_total(calculator, values))
     each = f"'{1 / len(values)!r}'"
+    divisor = replace(total, sql=f"(case when {total.sql}='0' then '1' else {total.sql} end)", low=SMALLEST)
+    divisor = as_double(calculator.store(divisor))
     results = []
     for p in positions:
-        shared = replace(total, low=SMALLEST)
-        quotient = _share(values[p], shared) if is_real else calculator.divide(values[p], shared)
+        # a quotient of two singles, rounded to double and then to single, is the quotient rounded once
+        quotient = calculator.divide(as_double(values[p]), divisor)
+        if is_real:
+            quotient = _rounded(calculator, quotient)
         sql = f"(case when {total.sql}='0' then {each} else {quotient.sql} end)"
         results.append(Value(sql, -LARGEST, LARGEST, nullable=True, is_real=is_real))
     return results
 
 
-def _in_dtype(value: Value, is_real: bool) -> Value:
+def _in_dtype(calculator: Calculator, value: Value, is_real: bool) -> Value:
     if value.is_real or not is_real:
         return value if is_real else as_double(value)
+    return _rounded(calculator, value)
+
+
+def _rounded(calculator: Calculator, value: Value) -> Value:
+    """Return a double rounded to single precision."""
     if value.magnitude <= LARGEST_SINGLE and value.tiny >= SMALLEST_SINGLE:
         return replace(value, sql=f"{value.sql}::real", is_real=True)
-    raise UnsupportedModelError("link", "a single-precision link of an unbounded double")
+    value = calculator.bind(value)
+    sql = (  # the cast raises where the result would be infinite or zero
+        f"(case when pg_catalog.abs({value.sql})<='7.006492321624085e-46' then '0' "
+        f"when {value.sql}>'3.4028235677973362e38' then 'Infinity' "
+        f"when {value.sql}<'-3.4028235677973362e38' then '-Infinity' else {value.sql}::real end)"
+    )
+    return Value(sql, nullable=value.nullable, is_real=True)
 
 
 def _exp(calculator: Calculator, value: Value) -> Value:
@@ -315,9 +331,11 @@ def _softmax_terms(calculator: Calculator, values: Sequence[Value]) -> list[Valu
     limit = SINGLE_RANGE if greatest.is_real else ABOVE_HALF_RANGE
     terms = []
     for value in values:
-        below = f"greatest({value.sql}-{greatest.sql},'-{limit:g}')"
-        if greatest.magnitude > LARGEST:
-            difference = calculator.bind(calculator.subtract(value, greatest)).sql
+        if greatest.magnitude <= LARGEST_SINGLE / 4:
+            below = f"greatest({value.sql}-{greatest.sql},'-{limit:g}')"
+        else:
+            exact = calculator.subtract(as_double(value), as_double(greatest))
+            difference = calculator.bind(_rounded(calculator, exact) if greatest.is_real else exact).sql
             below = f"case when {difference}<'-{limit:g}' then '-{limit:g}' else {difference} end"
         if greatest.nullable:
             below = f"case when {greatest.sql} is not null then {below} end"
@@ -332,11 +350,11 @@ def _total(calculator: Calculator, values: Sequence[Value]) -> Value:
     """Return the sum in double precision, rounded to the values' own at the end."""
     if not values[0].is_real:
         return calculator.sum(list(values))
-    total = calculator.sum([as_double(value) for value in values])
-    return replace(total, sql=f"{total.sql}::real", is_real=True)
+    return _rounded(calculator, calculator.sum([as_double(value) for value in values]))
 
 
 def _share(value: Value, total: Value) -> Value:
+    """Return a softmax term divided by the sum, of which it is a part."""
     return Value(f"({value.sql}/{total.sql})", 0.0, 1.0, value.tiny * 1e-6, value.nullable, value.is_real)
 
 

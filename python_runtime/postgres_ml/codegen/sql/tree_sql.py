@@ -83,8 +83,13 @@ class TreeWriter:
 
     def _among(self, condition: Among, branch: Branch) -> _Test:
         operand = self.scope.source(condition.source)
-        values = [f"{literals.double(value)}::{DOUBLE}" for value in condition.values]
-        listed = f"{operand.sql} in ({','.join(values)})" if values else "false"
+        values = ",".join(f"{literals.double(value)}::{DOUBLE}" for value in condition.values)
+        tests = [f"{operand.sql} in ({values})"] if values else []
+        for low, high in condition.ranges:
+            ends = [below(operand, low, False)] if low > -boundary.TOP else []
+            ends += [below(operand, high, True)] if high <= boundary.TOP else []
+            tests.append(" and ".join(ends) or f"{operand.sql}={operand.sql}")
+        listed = " or ".join(tests) or f"{operand.sql}<>{operand.sql}"
         if not branch.missing_yes:
             return _Test(listed, branch.yes, branch.no)
         return _Test(f"({listed}) is not false", branch.yes, branch.no)

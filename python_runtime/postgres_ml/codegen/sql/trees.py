@@ -32,10 +32,11 @@ class Below:
 
 @dataclass(frozen=True)
 class Among:
-    """Whether the source equals one of the values."""
+    """Whether the source is one of the values, or in one of the ranges of doubles, numbered from low to below high."""
 
     source: Source
     values: tuple[float, ...]
+    ranges: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -257,13 +258,14 @@ class Simplifier:
         missing_left: bool,
     ) -> Node:
         left, right = (self._node(tree, child, columns, known) for child in children)
-        if slot.operations:
-            raise UnsupportedModelError("tree", "a categorical split on a computed number")
         yes, no = (left, right) if self.ensemble.category_goes_left else (right, left)
         missing_yes = missing_left == self.ensemble.category_goes_left
-        if slot.source in self.facts.present:
-            return self._branch(Among(slot.source, tuple(map(float, codes))), yes, no, None)
-        return self._branch(Among(slot.source, tuple(map(float, codes))), yes, no, missing_yes)
+        if slot.operations:
+            condition = Among(slot.source, (), _ranges(slot, codes))
+        else:
+            condition = Among(slot.source, tuple(map(float, codes)))
+        present = slot.source in self.facts.present
+        return self._branch(condition, yes, no, None if present else missing_yes)
 
     def _member(
         self,
@@ -296,6 +298,16 @@ class Simplifier:
             return yes
         key = (condition, id(yes), id(no), missing_yes)
         return self._nodes.setdefault(key, Branch(condition, yes, no, missing_yes))
+
+
+def _ranges(slot: Monotone, codes: tuple[int, ...]) -> tuple[tuple[int, int], ...]:
+    """Return where the slot is one of the codes."""
+    wanted = np.array(sorted(codes), dtype=np.float64)
+    first, increasing = boundary.crossings(slot.operations, wanted, "<", "float64")
+    last, _ = boundary.crossings(slot.operations, wanted, "<=", "float64")
+    pairs = zip(first.tolist(), last.tolist(), strict=True)
+    found = [(low, high) if increasing else (high, low) for low, high in pairs]
+    return tuple((low, high) for low, high in found if low < high)
 
 
 def _as_source(slot: Slot) -> Slot:

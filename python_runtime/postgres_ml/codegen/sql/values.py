@@ -195,8 +195,8 @@ class Calculator:
         a, b = self.bind(a), self.bind(b)
         exact = self.ieee("*", a, b)
         large = " and ".join(f"{_abs(v)}>'1e-150'" for v in (a, b) if v.tiny < 1e-150)
-        sql = f"case when {large} then {a.sql}*{b.sql} when {a.sql}='0' or {b.sql}='0' then '0' else {exact.sql} end"
-        return replace(result, sql=f"({sql})")
+        safe = f"{large} or {a.sql}='0' or {b.sql}='0'"
+        return replace(result, sql=f"(case when {safe} then {a.sql}*{b.sql} else {exact.sql} end)")
 
     def divide(self, a: Value, b: Value) -> Value:
         """Return a / b."""
@@ -230,8 +230,9 @@ class Calculator:
         a, b = self.bind(a), self.bind(b)
         exact = self.ieee("/", a, b)
         safe = " and ".join(f"{_abs(v)}>'1e-150' and {_abs(v)}<'1e150'" for v in (a, b) if v.constant is None)
-        zero = f"when {a.sql}='0' then '0' " if a.constant is None else ""
-        return Value(f"(case when {safe} then {a.sql}/{b.sql} {zero}else {exact.sql} end)")
+        if a.constant is None and (b.low > 0 or b.high < 0):
+            safe += f" or {a.sql}='0'"
+        return Value(f"(case when {safe} then {a.sql}/{b.sql} else {exact.sql} end)")
 
     def square(self, a: Value) -> Value:
         """Return a * a."""
