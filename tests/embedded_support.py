@@ -150,12 +150,11 @@ class Client:
         self.process.communicate(timeout=PATIENCE_S)
 
 
-def fake_programs(at: Path, initdb: str, postgres: Path | None = None) -> Path:
-    """A directory of PostgreSQL's programs whose initdb is a shell script."""
+def fake_programs(at: Path, initdb: str, version: str = "18.4") -> Path:
+    """A directory of PostgreSQL's programs, of which initdb is a shell script and postgres only tells its version."""
     at.mkdir()
-    real = postgres or Path("/bin/true")
     (at / "initdb").write_text(f"#!/bin/sh\n{initdb}\n")
-    (at / "postgres").write_text(f'#!/bin/sh\n[ "$1" = --version ] && echo "postgres (PostgreSQL) 18.4" && exit\nexec {real} "$@"\n')
+    (at / "postgres").write_text(f'#!/bin/sh\necho "postgres (PostgreSQL) {version}"\n')
     for program in at.iterdir():
         program.chmod(0o755)
     return at

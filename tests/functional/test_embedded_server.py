@@ -42,6 +42,12 @@ def directory() -> Iterator[Path]:
     shutil.rmtree(parent)
 
 
+def kill_server(directory):
+    """Kill -9 the postmaster, and wait until it is dead: until then it answers as if nothing were."""
+    os.kill(embedded.describe(directory).pid, signal.SIGKILL)
+    wait_until(lambda: embedded.describe(directory).pid is None, "the server is dead")
+
+
 def test_schema_fixture_is_new_and_usable(connection, schema):
     with connection.cursor() as cursor:
         cursor.execute(f"create table {schema}.t as select 1 as one")
@@ -139,7 +145,7 @@ def test_rows_survive_kill_9_of_the_server(directory):
     address = ensure(directory, durability="on")
     ask(address, "create table t as select generate_series(1, 10000) as n")
     pid = embedded.describe(directory).pid
-    os.kill(pid, signal.SIGKILL)
+    kill_server(directory)
     other = Client(directory)
     other.joined()
     assert ask(ensure(directory), "select count(*), sum(n) from t") == [(10000, 50005000)]
@@ -164,7 +170,7 @@ def test_a_busy_backend_does_not_outlive_its_server(directory):
         lambda: ask(address, "select count(*) from pg_stat_activity where query like 'do $$%'") == [(1,)],
         "the loop runs",
     )
-    os.kill(embedded.describe(directory).pid, signal.SIGKILL)
+    kill_server(directory)
     assert ask(ensure(directory), "select 1") == [(1,)]
     thread.join()
 
@@ -229,7 +235,7 @@ def test_a_server_that_ends_at_once_says_why(directory):
 
 def test_a_recycled_process_id_does_not_stop_the_start(directory):
     ask(ensure(directory, durability="on"), "create table t as select 1 as n")
-    os.kill(embedded.describe(directory).pid, signal.SIGKILL)
+    kill_server(directory)
     wait_until_gone(directory)
     stranger = subprocess.Popen(["sleep", "3600"])
     try:

@@ -45,7 +45,7 @@ class Binaries:
     @property
     def major(self) -> str:
         """The major version, which a data directory is bound to: '18'."""
-        return self.version.partition(".")[0]
+        return re.split(r"\D", self.version, maxsplit=1)[0]  # of 19beta1 too
 
 
 def find(bindir: str | Path | None = None, major: str | None = None) -> Binaries:

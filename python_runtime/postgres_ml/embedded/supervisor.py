@@ -135,14 +135,15 @@ class Supervisor:
     ----------
     root : the embedded server's directory
     pid : of its postmaster, a child of this process or, when an earlier supervisor was killed, adopted
+    socket_directory : removed in the end unless it is `root`
     """
 
-    def __init__(self, root: str, pid: int) -> None:
+    def __init__(self, root: str, pid: int, socket_directory: str) -> None:
         self.root = root
         self.data = os.path.join(root, "data")
         self.pid = pid
         self.born = start_time(pid)
-        self.socket_directory = ""
+        self.socket_directory = socket_directory
         self.clients = os.open(os.path.join(root, "clients.lock"), os.O_RDWR | os.O_CREAT, 0o600)
         self.starting = os.open(os.path.join(root, "start.lock"), os.O_RDWR | os.O_CREAT, 0o600)
         self.told_to_stop = False
@@ -201,9 +202,6 @@ class Supervisor:
 
     def _still_there(self) -> bool:
         """Whether the directory is still the one that was started in: not deleted, moved or made anew."""
-        lines = read_pid_file(self.data)
-        if len(lines) > 4 and lines[4]:
-            self.socket_directory = lines[4]
         try:
             return os.path.samestat(os.stat(os.path.join(self.root, "clients.lock")), os.fstat(self.clients))
         except OSError:
@@ -267,7 +265,7 @@ class Supervisor:
         self._stop()
 
     def _remove_socket_directory(self) -> None:
-        if self.socket_directory not in ("", self.root):
+        if self.socket_directory != self.root:
             with contextlib.suppress(OSError):
                 os.rmdir(self.socket_directory)
 
@@ -313,9 +311,10 @@ def main(arguments: list[str]) -> None:
         os._exit(0)
     os.setsid()
     os.chdir("/")
-    pid = spawn(command, int(uid), int(gid)) if command else postmaster_pid(os.path.join(root, "data"))
-    if pid:
-        Supervisor(root, pid).run()
+    if command:
+        Supervisor(root, spawn(command, int(uid), int(gid)), command[command.index("-k") + 1]).run()
+    elif pid := postmaster_pid(os.path.join(root, "data")):
+        Supervisor(root, pid, read_pid_file(os.path.join(root, "data"))[4]).run()
 
 
 if __name__ == "__main__":
