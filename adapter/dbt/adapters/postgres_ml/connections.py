@@ -47,6 +47,18 @@ class PostgresMLConnectionManager(PostgresConnectionManager):
         names: list[str] = super().cancel_open()
         return names
 
+    def add_commit_query(self) -> tuple[Connection, None]:
+        """Commit by the driver.
+
+        dbt-postgres executes the text COMMIT. psycopg2 does not notice, believes itself inside the old
+        transaction and never begins another: whatever a node does after its first commit would commit
+        statement by statement, and a failing publication would leave half of it behind.
+        """
+        connection = self.get_thread_connection()
+        with self.exception_handler("COMMIT"):
+            connection.handle.commit()
+        return connection, None
+
     @classmethod
     def open(cls, connection: Connection) -> Connection:
         """Open the connection; with an embedded profile, start or join its server first."""
