@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import html
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,7 +83,7 @@ def _identity(fitted: Fitted) -> list[tuple[str, str]]:
         ("problem", f"{problem.type}, chosen by {problem.metric}"),
         ("estimator", f"{choice.candidate.name} ({size}); {choice.reason}"),
         ("hyperparameters", settings or "the library's defaults"),
-        ("speed", f"about {fitted.generated.est_rows_per_s:,} rows a second on one core"),
+        ("speed", f"about {float(f'{fitted.generated.est_rows_per_s:.2g}'):,.0f} rows a second on one core"),
         ("dbt model", spec.unique_id),
     ]
     if choice.threshold is not None:
@@ -118,7 +119,9 @@ def _row(cells: Sequence[str]) -> str:
 
 
 def _escape(text: str) -> str:
-    return html.escape(text, quote=False).replace("\n", " ").replace("*", "\\*").replace("_", "\\_")
+    """Return text that Markdown shows as it is; an underscore inside a word means nothing there."""
+    plain = html.escape(text, quote=False).replace("\n", " ")
+    return re.sub(r"([*`]|(?<!\w)_|_(?!\w))", r"\\\1", plain)
 
 
 def to_html(title: str, parts: Sequence[Section], images: Sequence[Path]) -> str:

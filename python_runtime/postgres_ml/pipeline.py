@@ -37,7 +37,7 @@ def train(job: TrainingJob, run: TrackedRun, relay: Relay) -> TrainedModel:
         deadline = Deadline(spec.settings.max_runtime)
         task, rows, training, holdout = preparation.prepare(job, rows, deadline, report)
     with report.phase("search"):
-        choice = search(task, training, report.note)
+        choice = search(task, training, lambda text: report.relay("info", text))
     with report.phase("evaluate"):
         evaluated = fit_pipeline(task, choice, training, deadline)
         codes = task.problem.encode(holdout.target)

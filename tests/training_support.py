@@ -1,0 +1,153 @@
+"""What the training tests share: rows without a database, jobs, and a whole training through a real child."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from postgres_ml.parity import ParitySummary, check_parity
+from postgres_ml.snapshot import copy_snapshot, describe_query, split_target
+from postgres_ml.spec import Column, Settings, TrainedModel, TrainingJob, TrainingSpec
+from postgres_ml.training_process import TrainingProcess
+
+NUMBER = "double precision"
+
+
+def column(name: str, sql_type: str = NUMBER) -> Column:
+    kinds = {"text": "text", "character varying": "text", "boolean": "boolean"}
+    return Column(name, sql_type, kinds.get(sql_type, "number"))  # type: ignore[arg-type]
+
+
+def make_spec(target: str = "target", **changes: Any) -> TrainingSpec:
+    name = changes.pop("name", "churn")
+    identity = {"unique_id": f"model.shop.{name}", "database": "postgres", "schema": "ml"}
+    return TrainingSpec(**{"name": name, **identity, "function": f"predict_{name}", "target": target, **changes})
+
+
+def make_job(directory: Path, features: tuple[Column, ...], target: Column, **changes: Any) -> TrainingJob:
+    spec = changes.pop("spec", None) or make_spec(target.name)
+    defaults: dict[str, Any] = {
+        "directory": str(directory),
+        "tracking_uri": f"sqlite:///{directory}/mlflow.db",
+        "experiment": "shop",
+        "tags": {"dbt.unique_id": spec.unique_id},
+        "query": "select 1",
+    }
+    return TrainingJob(spec=spec, features=features, target=target, **{**defaults, **changes})
+
+
+def write_snapshot(path: Path, rows: list[tuple[Any, ...]]) -> None:
+    """Write rows as `snapshot_query` would: None is nothing, '' is quoted, booleans are t and f."""
+    text = io.StringIO()
+    for row in rows:
+        digest = hashlib.md5(repr(row).encode()).digest()
+        cells = ["", "", str(int.from_bytes(digest[:8], "big", signed=True)), *map(_cell, row)]
+        text.write(",".join(cells) + "\n")
+    path.write_text(text.getvalue(), encoding="utf-8")
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "t" if value else "f"
+    if isinstance(value, str):
+        quoted = io.StringIO()
+        csv.writer(quoted, quoting=csv.QUOTE_ALL, lineterminator="").writerow([value])
+        return quoted.getvalue()
+    return str(value)
+
+
+def churn_rows(n: int, seed: int = 0) -> list[tuple[Any, ...]]:
+    """(calls, plan, minutes, target): a learnable binary problem with NULLs in every feature."""
+    random = np.random.default_rng(seed)
+    rows = []
+    for _ in range(n):
+        calls, minutes = int(random.integers(0, 10)), float(random.normal(180, 50))
+        plan = str(random.choice(["basic", "gold", "it's \"x\"", "日本"]))
+        churned = calls > 5 or (plan == "gold" and minutes > 220) or random.random() < 0.05
+        missing = random.random(3) < 0.05
+        rows.append(
+            (
+                None if missing[0] else calls,
+                None if missing[1] else plan,
+                None if missing[2] else minutes,
+                "yes" if churned else "no",
+            )
+        )
+    return rows
+
+
+CHURN_COLUMNS = (column("calls", "integer"), column("plan", "text"), column("minutes"))
+CHURN_TARGET = column("target", "text")
+
+
+def fill_table(cursor: Any, table: str, rows: list[tuple[Any, ...]], types: str) -> None:
+    cursor.execute(f"create table {table} ({types})")
+    marks = ", ".join(["%s"] * len(rows[0]))
+    values = b",".join(cursor.mogrify(f"({marks})", row) for row in rows)
+    cursor.execute(b"insert into " + table.encode() + b" values " + values)
+
+
+class Recorder:
+    """Takes a training's messages."""
+
+    def __init__(self) -> None:
+        self.lines: list[tuple[str, str]] = []
+
+    def __call__(self, level: str, text: str) -> None:
+        self.lines.append((level, text))
+
+    @property
+    def text(self) -> str:
+        return "\n".join(text for _, text in self.lines)
+
+
+class Training:
+    """A training of a query as the adapter drives it."""
+
+    def __init__(self, connection: Any, sql: str, directory: Path, **changes: Any) -> None:
+        self.connection, self.sql, self.messages = connection, sql, Recorder()
+        directory.mkdir(parents=True, exist_ok=True)
+        self.directory = directory
+        job_changes = {key: changes.pop(key) for key in ("tracking_uri", "experiment") if key in changes}
+        self.spec = make_spec(**{"settings": Settings(min_rows=50), **changes})
+        self.cursor = connection.cursor()
+        features, target = split_target(describe_query(self.cursor, sql), self.spec.target)
+        self.job = make_job(directory, features, target, spec=self.spec, query=sql, **job_changes)
+        self.process = TrainingProcess(self.job, self.messages, lambda: False)
+
+    def train(self) -> TrainedModel:
+        self.process.start()
+        try:
+            copy_snapshot(
+                self.cursor,
+                self.sql,
+                self.job.features,
+                self.job.target,
+                self.directory / "snapshot.csv",
+                self.spec.settings,
+                self.spec.problem_type,
+            )
+            self.process.wait_ready()
+            return self.process.train()
+        except BaseException:
+            self.process.abandon("the test failed")
+            raise
+
+    def publish(self, trained: TrainedModel) -> ParitySummary:
+        """Create the functions and compare them with the pipeline, as the materialization does."""
+        from postgres_ml.codegen.base import create_statement
+
+        self.connection.autocommit = False
+        for body in trained.functions:
+            self.cursor.execute(create_statement(body, self.spec.schema))
+        summary = check_parity(self.cursor, self.spec, trained)
+        self.connection.commit()
+        self.connection.autocommit = True
+        return summary
