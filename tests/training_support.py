@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
 from postgres_ml.parity import ParitySummary, check_parity
 from postgres_ml.snapshot import copy_snapshot, describe_query, split_target
 from postgres_ml.spec import Column, Settings, TrainedModel, TrainingJob, TrainingSpec
@@ -26,7 +25,9 @@ def column(name: str, sql_type: str = NUMBER) -> Column:
 def make_spec(target: str = "target", **changes: Any) -> TrainingSpec:
     name = changes.pop("name", "churn")
     identity = {"unique_id": f"model.shop.{name}", "database": "postgres", "schema": "ml"}
-    return TrainingSpec(**{"name": name, **identity, "function": f"predict_{name}", "target": target, **changes})
+    return TrainingSpec(
+        **{"name": name, **identity, "function": f"predict_{name}", "target": target, **changes}
+    )
 
 
 def make_job(directory: Path, features: tuple[Column, ...], target: Column, **changes: Any) -> TrainingJob:
@@ -69,7 +70,7 @@ def churn_rows(n: int, seed: int = 0) -> list[tuple[Any, ...]]:
     rows = []
     for _ in range(n):
         calls, minutes = int(random.integers(0, 10)), float(random.normal(180, 50))
-        plan = str(random.choice(["basic", "gold", "it's \"x\"", "日本"]))
+        plan = str(random.choice(["basic", "gold", 'it\'s "x"', "日本"]))
         churned = calls > 5 or (plan == "gold" and minutes > 220) or random.random() < 0.05
         missing = random.random(3) < 0.05
         rows.append(

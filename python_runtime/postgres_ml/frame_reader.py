@@ -37,16 +37,12 @@ class FrameReader(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         """Return the frame as in training; other columns are ignored, missing ones are NULL."""
         return pd.DataFrame({name: self._read(X, name) for name in self.names}, index=X.index)
 
-    def _read(self, frame: pd.DataFrame, name: str) -> Any:
-        if name not in frame:
-            return pd.Series(
-                None if name in self.texts else np.nan, index=frame.index, dtype=self._dtype(name)
-            )
-        values = frame[name]
-        missing = values.isna().to_numpy()
-        objects = values.to_numpy(dtype=object, copy=True)
-        objects[missing] = None if name in self.texts else np.nan
-        return pd.Series(objects, index=frame.index).astype(self._dtype(name))
-
-    def _dtype(self, name: str) -> Any:
-        return object if name in self.texts else np.float64
+    def _read(self, frame: pd.DataFrame, name: str) -> pd.Series:
+        missing = None if name in self.texts else np.nan
+        if name in frame:
+            objects = frame[name].to_numpy(dtype=object, copy=True)
+            objects[frame[name].isna().to_numpy()] = missing
+        else:
+            objects = np.full(len(frame), missing, dtype=object)
+        values = pd.Series(objects, index=frame.index, dtype=object)  # else pandas 3 makes it str, with NaN
+        return values if name in self.texts else values.astype(np.float64)

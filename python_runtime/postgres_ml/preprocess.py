@@ -46,7 +46,8 @@ def choose_columns(features: Sequence[Column], rows: TrainingRows, messages: lis
         Infinite values, which no estimator here accepts; or no column is left.
     """
     useless: list[str] = []
-    numbers, texts = [], []
+    numbers: list[str] = []
+    texts: list[str] = []
     _check_finite(features, rows.frame)
     for column in features:
         reason = _useless(column, rows.frame[column.name])

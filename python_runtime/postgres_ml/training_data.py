@@ -107,11 +107,12 @@ def _target_type(target: Column) -> pa.DataType:
 
 def _values(column: pa.ChunkedArray) -> Array:
     if pa.types.is_string(column.type):
-        values: Array = column.to_numpy(zero_copy_only=False)
-        return values
+        texts: Array = column.to_numpy(zero_copy_only=False)
+        return texts
     if pa.types.is_boolean(column.type):
         column = column.cast(pa.int8())
-    return column.cast(pa.float64()).to_numpy(zero_copy_only=False)
+    numbers: Array = column.cast(pa.float64()).to_numpy(zero_copy_only=False)
+    return numbers
 
 
 def _labels(column: pa.ChunkedArray) -> Array:

@@ -2,10 +2,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from sklearn import metrics as sk
-
 from postgres_ml import evaluate
 from postgres_ml.problem import Problem
+from sklearn import metrics as sk
 
 BINARY = Problem("binary_classification", "f1", "f1", np.array(["no", "yes"], dtype=object))
 
@@ -38,14 +37,18 @@ def test_multiclass_metrics_are_scikit_learns() -> None:
     codes = np.array([random.choice(3, p=p) for p in probabilities])
     predicted = probabilities.argmax(axis=1)
     scores = evaluate.classification_metrics(codes, predicted, probabilities)
-    assert scores["auc"] == pytest.approx(sk.roc_auc_score(codes, probabilities, multi_class="ovr"), rel=1e-12)
+    assert scores["auc"] == pytest.approx(
+        sk.roc_auc_score(codes, probabilities, multi_class="ovr"), rel=1e-12
+    )
     assert scores["recall"] == sk.recall_score(codes, predicted, average="macro")
     assert "f1" not in scores
 
 
 def test_auc_leaves_out_a_class_that_the_rows_lack() -> None:
     probabilities = np.array([[0.7, 0.2, 0.1], [0.2, 0.7, 0.1], [0.6, 0.3, 0.1]])
-    assert evaluate.classification_metrics(np.array([0, 1, 0]), np.array([0, 1, 0]), probabilities)["auc"] == 1.0
+    assert (
+        evaluate.classification_metrics(np.array([0, 1, 0]), np.array([0, 1, 0]), probabilities)["auc"] == 1.0
+    )
 
 
 def test_regression_metrics_are_scikit_learns() -> None:

@@ -3,11 +3,10 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from training_support import column
-
 from postgres_ml.exceptions import TrainingDataError
 from postgres_ml.preprocess import FeatureColumns, choose_columns, linear_columns, tree_columns
 from postgres_ml.training_data import TrainingRows
+from training_support import column
 
 
 def rows_of(frame: pd.DataFrame) -> TrainingRows:

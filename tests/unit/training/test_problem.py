@@ -4,10 +4,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from training_support import column, make_spec
-
 from postgres_ml.exceptions import SpecError, TrainingDataError
 from postgres_ml.problem import Problem, check_split, label_text, label_values, resolve
+from training_support import column, make_spec
 
 
 def solve(sql_type: str, values: list, **changes: Any) -> Problem:

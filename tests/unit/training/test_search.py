@@ -6,8 +6,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from training_support import CHURN_COLUMNS, CHURN_TARGET, churn_rows, column, make_spec, write_snapshot
-
 from postgres_ml.candidates import Candidate, automatic, build_estimator, configured
 from postgres_ml.exceptions import PostgresMLError, SpecError
 from postgres_ml.fit import Choice, Deadline, Task, fit_pipeline
@@ -16,6 +14,7 @@ from postgres_ml.problem import Problem, resolve
 from postgres_ml.search import Matrices, Trial, choose, cross_validate, search
 from postgres_ml.spec import Settings
 from postgres_ml.training_data import TrainingRows, load
+from training_support import CHURN_COLUMNS, CHURN_TARGET, churn_rows, column, make_spec, write_snapshot
 
 CHURN = FeatureColumns(("calls", "minutes"), ("plan",))
 
@@ -86,7 +85,11 @@ def test_auto_is_the_same_each_time_and_says_what_it_tried(rows: TrainingRows) -
     first = search(task_for(rows), rows, lines.append)
     second = search(task_for(rows), rows, lambda _: None)
     assert len(lines) == len(first.trials) == 4 and all("f1" in line for line in lines)
-    assert (first.candidate, first.n_trees, first.threshold) == (second.candidate, second.n_trees, second.threshold)
+    assert (first.candidate, first.n_trees, first.threshold) == (
+        second.candidate,
+        second.n_trees,
+        second.threshold,
+    )
     assert np.array_equal(first.trials[-1].raw, second.trials[-1].raw)
 
 
@@ -120,7 +123,9 @@ def test_a_threshold_reaches_the_pipeline(rows: TrainingRows) -> None:
 
 def test_hyperparameters_reach_xgboost(rows: TrainingRows) -> None:
     given = {"num_round": "7", "eta": "0.5", "max_depth": 2, "lambda": 3}
-    task = task_for(rows, auto=False, model_types=("xgboost",), hyperparameters=given, objective="binary:logistic")
+    task = task_for(
+        rows, auto=False, model_types=("xgboost",), hyperparameters=given, objective="binary:logistic"
+    )
     choice = search(task, rows, lambda _: None)
     assert choice.trials == ()
     estimator = fit_pipeline(task, choice, rows, task.deadline)[-1].estimator_
@@ -149,7 +154,11 @@ def test_a_hyperparameter_of_the_other_linear_estimator_is_refused(rows: Trainin
 
 @pytest.mark.parametrize(
     ("hyperparameters", "cause"),
-    [({"max_depth": -3}, "max_depth"), ({"subsample": 7}, "subsample"), ({"tree_method": "exact", "max_leaves": 3}, "")],
+    [
+        ({"max_depth": -3}, "max_depth"),
+        ({"subsample": 7}, "subsample"),
+        ({"tree_method": "exact", "max_leaves": 3}, ""),
+    ],
 )
 def test_values_that_xgboost_refuses_are_config_errors(
     rows: TrainingRows, hyperparameters: dict, cause: str
@@ -171,12 +180,17 @@ def test_settings_have_the_documented_defaults() -> None:
 
 def test_regression_columns_are_cross_validated_by_mse(tmp_path: Path) -> None:
     random = np.random.default_rng(0)
-    given = [(float(x), float(3 * x + e)) for x, e in zip(random.normal(size=400), random.normal(size=400) / 9, strict=True)]
+    given = [
+        (float(x), float(3 * x + e))
+        for x, e in zip(random.normal(size=400), random.normal(size=400) / 9, strict=True)
+    ]
     path = tmp_path / "snapshot.csv"
     write_snapshot(path, given)
     rows = load(path, (column("x"),), column("target"))
     spec = make_spec()
-    task = Task(spec, resolve(spec, column("target"), rows.target, []), FeatureColumns(("x",), ()), 1, Deadline(60))
+    task = Task(
+        spec, resolve(spec, column("target"), rows.target, []), FeatureColumns(("x",), ()), 1, Deadline(60)
+    )
     choice = search(task, rows, lambda _: None)
     assert choice.candidate.name == "linear"
     assert -choice.trials[0].score == pytest.approx(1 / 81, rel=0.3)

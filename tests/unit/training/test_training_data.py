@@ -4,9 +4,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from training_support import CHURN_COLUMNS, CHURN_TARGET, churn_rows, column, write_snapshot
-
 from postgres_ml.training_data import FEW_DISTINCT_ROWS, TrainingRows, fold_numbers, holdout_mask, load
+from training_support import CHURN_COLUMNS, CHURN_TARGET, churn_rows, column, write_snapshot
 
 TEXT_COLUMNS = (column("number"), column("flag", "boolean"), column("word", "text"))
 
@@ -31,11 +30,16 @@ def test_null_empty_text_nan_and_infinity_stay_apart(tmp_path: Path) -> None:
         (0.1 + 0.2, True, "null", "f"),
     ]
     path = tmp_path / "snapshot.csv"
-    write_snapshot(path, [tuple(v if i != 0 or not isinstance(v, str) else float(v) for i, v in enumerate(r)) for r in given])
+    write_snapshot(
+        path,
+        [tuple(v if i != 0 or not isinstance(v, str) else float(v) for i, v in enumerate(r)) for r in given],
+    )
     rows = load(path, TEXT_COLUMNS, CHURN_TARGET)
     at = {label: i for i, label in enumerate(rows.target.tolist())}
     number, flag, word = (rows.frame[name].tolist() for name in ("number", "flag", "word"))
-    assert word[at["a"]] == "" and word[at["b"]] is None and word[at["c"]] == "NaN" and word[at["f"]] == "null"
+    assert (
+        word[at["a"]] == "" and word[at["b"]] is None and word[at["c"]] == "NaN" and word[at["f"]] == "null"
+    )
     assert word[at["d"]] == 'q"uo,te' and word[at["e"]] == "two\nlines"
     assert number[at["f"]] == 0.1 + 0.2
     assert np.isnan(number[at["b"]]) and np.isnan(number[at["c"]])
@@ -76,7 +80,9 @@ def test_order_of_rows_changes_nothing(tmp_path: Path) -> None:
 
 def test_the_digest_is_that_of_the_rows_whatever_the_seed(tmp_path: Path) -> None:
     given = churn_rows(50)
-    assert load_churn(tmp_path / "a.csv", given).digest == load_churn(tmp_path / "b.csv", given, seed=7).digest
+    assert (
+        load_churn(tmp_path / "a.csv", given).digest == load_churn(tmp_path / "b.csv", given, seed=7).digest
+    )
 
 
 def test_a_row_stays_on_its_side_when_others_come_and_go(tmp_path: Path) -> None:

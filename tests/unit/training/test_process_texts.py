@@ -1,0 +1,89 @@
+"""What the parent says when its child dies, and how it prepares the child."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from postgres_ml import tracking_store
+from postgres_ml.exceptions import PostgresMLError, TrackingError, TrainingProcessError, UnsupportedModelError
+from postgres_ml.training_process import TrainingProcess, _error, absolute_uri, death_text, environment
+from training_support import CHURN_COLUMNS, CHURN_TARGET, Recorder, make_job
+
+
+def test_a_kill_is_told_as_what_it_mostly_is() -> None:
+    text = death_text(-signal.SIGKILL, ["noise"])
+    assert "out of memory" in text and "max_cells" in text and "noise" not in text
+
+
+def test_another_death_shows_signal_or_code_and_the_last_lines() -> None:
+    assert death_text(-signal.SIGSEGV, ["Fatal Python error"]) == (
+        "the training process was ended by SIGSEGV\nFatal Python error"
+    )
+    assert "exit code 3" in death_text(3, [])
+
+
+def test_errors_keep_their_class_and_text_across_processes() -> None:
+    error = _error("UnsupportedModelError", "LinearSVC: can't be compiled")
+    assert type(error) is UnsupportedModelError and str(error) == "LinearSVC: can't be compiled"
+    assert type(_error("NoSuchError", "x")) is TrainingProcessError
+
+
+def test_paths_in_tracking_uris_are_made_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert absolute_uri("sqlite:///mlflow.db") == f"sqlite:///{tmp_path}/mlflow.db"
+    assert absolute_uri("sqlite:////a/mlflow.db") == "sqlite:////a/mlflow.db"
+    assert absolute_uri("./mlruns") == f"{tmp_path}/mlruns"
+    for uri in ("http://mlflow:5000", "postgresql://u@h/d", "databricks", "file:///x"):
+        assert absolute_uri(uri) == uri
+
+
+def test_the_child_gets_its_threads_and_calls_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", "relative")
+    found = environment(make_job(tmp_path, CHURN_COLUMNS, CHURN_TARGET, n_threads=3))
+    assert found["OMP_NUM_THREADS"] == found["OPENBLAS_NUM_THREADS"] == "3"
+    assert found["MLFLOW_DISABLE_TELEMETRY"] == "true"
+    assert found["PYTHONPATH"] == str(tmp_path / "relative")
+
+
+def test_a_job_that_can_not_be_written_is_an_error(tmp_path: Path) -> None:
+    job = make_job(tmp_path / "missing", CHURN_COLUMNS, CHURN_TARGET)
+    with pytest.raises(PostgresMLError, match=r"job can't be written.*No such file"):
+        TrainingProcess(job, Recorder(), lambda: False).start()
+
+
+def test_postgres_stores_use_the_driver_that_is_installed() -> None:
+    assert tracking_store.driver_uri("postgresql://u:p@h/d") == "postgresql+psycopg2://u:p@h/d"
+    assert tracking_store.driver_uri("postgres://u@h/d") == "postgresql+psycopg2://u@h/d"
+    assert tracking_store.driver_uri("http://h") == "http://h"
+
+
+def test_passwords_are_not_shown() -> None:
+    assert tracking_store.without_password("postgresql://me:s3c@h/d") == "postgresql://me:***@h/d"
+    assert tracking_store.without_password("http://h:5000") == "http://h:5000"
+
+
+def test_a_directory_in_the_place_of_the_store_is_an_error_at_once(tmp_path: Path) -> None:
+    (tmp_path / "mlflow.db").mkdir()
+    with pytest.raises(TrackingError, match=r"can't be written: Is a directory.*mlflow_tracking_uri"):
+        tracking_store.open_experiment(f"sqlite:///{tmp_path}/mlflow.db", "shop")
+
+
+def test_a_store_below_a_file_is_an_error_at_once(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(TrackingError, match="can't be written"):
+        tracking_store.open_experiment(f"sqlite:///{tmp_path}/file/mlflow.db", "shop")
+
+
+def test_dbt_s_side_imports_none_of_the_heavy_libraries() -> None:
+    code = (
+        "import sys, json; import postgres_ml.training_process, postgres_ml.snapshot, postgres_ml.parity, "
+        "postgres_ml.hyperparameters; print(json.dumps(sorted({m.split('.')[0] for m in sys.modules})))"
+    )
+    loaded = json.loads(subprocess.check_output([sys.executable, "-c", code]))
+    assert not {"numpy", "pandas", "sklearn", "xgboost", "mlflow", "pyarrow", "sqlalchemy"} & set(loaded)

@@ -1,0 +1,99 @@
+"""The card, the plots and the frame reader: what a person sees, and what MLflow's users call."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from postgres_ml import card, plots
+from postgres_ml.card import Section
+from postgres_ml.frame_reader import FrameReader
+from postgres_ml.problem import Problem
+
+READER = FrameReader(names=("x", "word"), texts=("word",))
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        pd.Series([1, 0, 2]),
+        pd.Series([True, False, None]),
+        pd.Series([Decimal("1"), None, Decimal("2")]),
+        pd.Series([1, None, 2], dtype="Int64"),
+        pd.Series([1.0, np.nan, 2.0], dtype="float32"),
+    ],
+)
+def test_numbers_of_any_driver_become_doubles(numbers: pd.Series) -> None:
+    read = READER.transform(pd.DataFrame({"other": [0, 0, 0], "word": ["a"] * 3, "x": numbers}))
+    assert list(read) == ["x", "word"] and read["x"].dtype == np.float64
+    wanted = [np.nan if pd.isna(v) else float(v) for v in numbers]
+    assert np.array_equal(read["x"].to_numpy(), wanted, equal_nan=True)
+
+
+@pytest.mark.parametrize("dtype", ["object", "str", "category"])
+def test_missing_text_is_none_whatever_it_was(dtype: str) -> None:
+    words = pd.Series(["a", None, "b"], dtype=object)
+    if dtype != "str":
+        words = words.astype(dtype)
+    elif pd.__version__ >= "3":
+        words = words.astype("str")
+    else:
+        words = words.astype("string")
+    read = READER.transform(pd.DataFrame({"x": [1.0] * 3, "word": words}))
+    assert read["word"].tolist() == ["a", None, "b"] and read["word"].dtype == object
+
+
+def test_a_column_that_is_not_given_is_missing() -> None:
+    read = READER.transform(pd.DataFrame({"unused": [1, 2]}))
+    assert read["x"].isna().all() and read["word"].tolist() == [None, None]
+
+
+def test_the_card_shows_text_as_it_is_in_both_forms(tmp_path: Path) -> None:
+    parts = [
+        Section("Labels", [("label", "n"), ("<b>|x|", "1")]),
+        Section("Notes", items=["a *star* and a `tick`"]),
+        Section("Query", code="select '```' as \"$$\""),
+    ]
+    markdown = card.markdown("ml.churn", parts)
+    assert "| &lt;b&gt;\\|x\\| | 1 |" in markdown
+    assert "- a \\*star\\* and a \\`tick\\`" in markdown
+    assert "````sql\nselect '```'" in markdown
+    picture = tmp_path / "roc.png"
+    picture.write_bytes(b"png")
+    page = card.to_html("ml.churn", parts, [picture])
+    assert "<td>&lt;b&gt;|x|</td>" in page and "base64,cG5n" in page and "<b>" not in page
+
+
+def test_numbers_on_the_card_are_short() -> None:
+    assert [card.number(v) for v in (0.884615384, 303402.6911, 12.0, 0.0)] == [
+        "0.88462",
+        "303,403",
+        "12",
+        "0",
+    ]
+
+
+@pytest.mark.parametrize(
+    "labels", [["no", "yes"], ["a$b_", "$$", "ümläut", "x" * 60], [str(i) for i in range(25)]]
+)
+def test_plots_draw_any_labels(labels: list[str], tmp_path: Path) -> None:
+    n = len(labels)
+    kind = "binary_classification" if n == 2 else "multiclass_classification"
+    problem = Problem(kind, "accuracy", "accuracy", np.array(labels, dtype=object))
+    random = np.random.default_rng(0)
+    probabilities = random.dirichlet(np.ones(n), 200)
+    codes = np.arange(200) % n
+    figures = [
+        plots.curves(problem, codes, probabilities, "roc"),
+        plots.curves(problem, codes, probabilities, "precision_recall"),
+        plots.calibration(problem, codes, probabilities),
+        plots.confusion(problem, codes, probabilities.argmax(axis=1)),
+        plots.importance(dict.fromkeys(labels, 0.5), problem),
+    ]
+    for number, figure in enumerate(figures):
+        path = tmp_path / f"{number}.png"
+        figure.savefig(path)
+        assert path.read_bytes().startswith(b"\x89PNG")
