@@ -78,12 +78,12 @@ setup(
             "pytest-xdist>=3.6",
             "ruff>=0.6",
             "build>=1.2",
+            "setuptools>=77",  # the packaging tests build without isolation, which would download it
         ],
     },
     entry_points={"console_scripts": ["postgres-ml = postgres_ml.cli:main"]},
     classifiers=[
         "Development Status :: 4 - Beta",
-        "License :: OSI Approved :: Apache Software License",
         "Operating System :: MacOS",
         "Operating System :: POSIX :: Linux",
         "Programming Language :: Python :: 3",
