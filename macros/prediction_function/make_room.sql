@@ -6,7 +6,14 @@
     or another return type      (--full-refresh drops that as well)
     ours, other argument types  dropped when free; kept, marked SUPERSEDED, while something depends on it
 #}
-{% macro postgres_ml__make_room(schema, body) %}
+{% macro postgres_ml__make_room(schema, callable) %}
+  {%- for body in callable -%}
+    {%- do postgres_ml__make_room_for(schema, body) -%}
+  {%- endfor -%}
+{% endmacro %}
+
+
+{% macro postgres_ml__make_room_for(schema, body) %}
   {%- set names = body.arguments | map(attribute=0) | list -%}
   {%- set types = body.arguments | map(attribute=1) | list -%}
   {%- for old in postgres_ml__overloads(schema, body.name, types) -%}
@@ -94,18 +101,43 @@
 {% endmacro %}
 
 
-{#- An earlier version may have needed more parts than this one. -#}
-{% macro postgres_ml__drop_stale_parts(schema, function, names) %}
+{#-
+  Parts that the new version doesn't replace: an earlier one may have needed more, or had other arguments.
+  A superseded function still calls its parts, so they all stay as long as there is one. Nothing of Postgres's
+  own depends on them: a body is a text.
+-#}
+{% macro postgres_ml__drop_stale_parts(schema, function, functions) %}
+  {%- set superseded = [] -%}
+  {%- for name in [function, function ~ '_probabilities'] -%}
+    {%- for overload in postgres_ml__overloads(schema, name) if overload.is_superseded -%}
+      {%- do superseded.append(overload.signature) -%}
+    {%- endfor -%}
+  {%- endfor -%}
+  {%- set new = {} -%}
+  {%- for body in functions -%}
+    {%- do new.update({body.name: body}) -%}
+  {%- endfor -%}
+  {%- for name in postgres_ml__part_names(schema, function) -%}
+    {%- set body = new.get(name) -%}
+    {%- set types = body.arguments | map(attribute=1) | list if body else [] -%}
+    {%- for old in postgres_ml__overloads(schema, name, types) if old.is_ours -%}
+      {%- set is_replaced_in_place = old.has_same_types and fromjson(old.names) == body.arguments | map(attribute=0) | list
+          and old.returns == body.returns -%}
+      {%- if old.has_same_types and not is_replaced_in_place or not old.has_same_types and not superseded -%}
+        {%- do postgres_ml__drop_function(old) -%}
+      {%- endif -%}
+    {%- endfor -%}
+  {%- endfor -%}
+{% endmacro %}
+
+
+{% macro postgres_ml__part_names(schema, function) %}
   {%- set query -%}
-    select p.proname as name
+    select distinct p.proname as name
     from pg_proc as p
     where p.pronamespace = to_regnamespace({{ postgres_ml__literal(adapter.quote(schema)) }})
         and starts_with(p.proname, {{ postgres_ml__literal(function ~ '__') }})
         and obj_description(p.oid, 'pg_proc') like 'A part of %[dbt-postgres-ml]'
   {%- endset -%}
-  {%- for row in run_query(query) if row.name not in names -%}
-    {%- for old in postgres_ml__overloads(schema, row.name) -%}
-      {%- do postgres_ml__drop_function(old) -%}
-    {%- endfor -%}
-  {%- endfor -%}
+  {{ return(run_query(query).columns[0].values()) }}
 {% endmacro %}

@@ -3,14 +3,14 @@
   The bodies come from the code generator; everything around them is decided here.
 #}
 {% macro postgres_ml__publish_functions(card, trained, version, grantees) %}
-  {%- set names = trained.functions | map(attribute='name') | list -%}
-  {%- set function = (trained.functions | selectattr('role', 'equalto', 'predict') | first).name -%}
-  {%- do postgres_ml__drop_stale_parts(card.schema, function, names) -%}
+  {%- set callable = trained.functions | rejectattr('role', 'equalto', 'part') | list -%}
+  {%- set function = (callable | selectattr('role', 'equalto', 'predict') | first).name -%}
+  {%- do postgres_ml__make_room(card.schema, callable) -%}
+  {%- do postgres_ml__drop_stale_parts(card.schema, function, trained.functions) -%}
   {%- for body in trained.functions -%}
     {%- if body.composite and body.role == 'predict' -%}
       {%- do postgres_ml__create_features_type(card.schema, body) -%}
     {%- endif -%}
-    {%- do postgres_ml__make_room(card.schema, body) -%}
     {%- do postgres_ml__create_function(card.schema, body) -%}
     {%- do postgres_ml__comment_on_function(card, body, trained, version) -%}
     {%- if grantees is not none -%}
