@@ -57,9 +57,9 @@ def adversarial_rows(program: Program, seed: int, limit: int) -> dict[str, list[
     other cells are mostly ordinary, so that one refused value does not hide the rest.
     """
     source = random.Random(seed)
-    thresholds = _thresholds(program)
+    thresholds, limits = _thresholds(program, refusals=False), _thresholds(program, refusals=True)
     pools = [
-        _Pool(item, position, program, thresholds[position], source)
+        _Pool(item, position, program, thresholds[position], limits[position], source)
         for position, item in enumerate(program.inputs)
     ]
     rows = []
@@ -78,15 +78,23 @@ class _Pool:
     Parameters
     ----------
     thresholds : numbers that the program compares this input with, each standing for its neighbourhood
+    limits : numbers beyond which the program refuses a row
     """
 
     def __init__(
-        self, item: Input, position: int, program: Program, thresholds: Iterable[float], source: random.Random
+        self,
+        item: Input,
+        position: int,
+        program: Program,
+        thresholds: Iterable[float],
+        limits: Iterable[float],
+        source: random.Random,
     ) -> None:
         self._source = source
         common, rare = _values(item, position, program, sorted(thresholds), source)
+        beyond = [value for limit in sorted(limits) for value in neighbourhood(limit)]
         self._common = common or rare
-        self._rare = [None, *rare]
+        self._rare = [None, *rare, *(_of_type(item.sql_type, beyond) if beyond else [])]
         self._turns = self._taking_turns()
 
     def _taking_turns(self) -> Iterator[Any]:
@@ -188,20 +196,30 @@ def _categories(program: Program, position: int) -> list[Any]:
     ]
 
 
-def _thresholds(program: Program) -> dict[int, set[float]]:
-    """Return, by input, the numbers that decide something about it, traced back through arithmetic."""
+def _thresholds(program: Program, *, refusals: bool) -> dict[int, set[float]]:
+    """Return, by input, the numbers that decide something about it, traced back through arithmetic.
+
+    Parameters
+    ----------
+    refusals : the limits beyond which rows are refused, instead of everything else
+    """
     marks: dict[int, set[float]] = defaultdict(set)
-    for refusal in program.refusals:
+    for refusal in program.refusals if refusals else ():
         if refusal.above is not None:
             marks[refusal.slot] |= {refusal.above, -refusal.above}
     by_input: dict[int, set[float]] = defaultdict(set)
     for step, offset in reversed(list(zip(program.steps, program.offsets, strict=True))):
         if isinstance(step, encoders.Number):
             by_input[step.input] |= marks[offset]
-        elif isinstance(step, TreeEnsemble):
+        elif isinstance(step, TreeEnsemble) and not refusals:
             _mark_splits(step, marks)
         elif hasattr(step, "slot"):
-            marks[step.slot] |= _own_marks(step) | _traced_back(step, marks[offset])
+            own = set() if refusals else _own_marks(step)
+            marks[step.slot] |= own | _traced_back(step, marks[offset])
+        elif hasattr(step, "slots") and not refusals:
+            # what is projected or measured is mostly standardised
+            for slot in step.slots:
+                marks[slot] |= {-3.0, -1.0, 0.0, 1.0, 3.0}
     return by_input
 
 
@@ -221,7 +239,7 @@ def _own_marks(step: Any) -> set[float]:
         return {step.low, step.high}
     if isinstance(step, encoders.PiecewiseLinear):
         return set(step.x)
-    return set(step.edges) if isinstance(step, encoders.Bucket) else {0.0}
+    return set(step.edges) if isinstance(step, encoders.Bucket) else set()
 
 
 _INVERSES: dict[str, Any] = {

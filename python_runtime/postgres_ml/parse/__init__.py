@@ -13,20 +13,65 @@ from typing import Any
 from postgres_ml.exceptions import UnsupportedModelError
 from postgres_ml.ir.program import Input, Label, Output, Program, Value
 from postgres_ml.ir.validate import check_program
-from postgres_ml.parse.builder import Builder, Matrix, Parser, RawColumn, Scores, type_name
-from postgres_ml.parse.categories import parse_one_hot_encoder, parse_ordinal_encoder, parse_target_encoder
+from postgres_ml.parse.average import (
+    parse_calibrated_classifier,
+    parse_voting_classifier,
+    parse_voting_regressor,
+)
+from postgres_ml.parse.builder import (
+    Builder,
+    Matrix,
+    Parser,
+    RawColumn,
+    Scores,
+    type_name,
+)
+from postgres_ml.parse.categories import (
+    parse_one_hot_encoder,
+    parse_ordinal_encoder,
+    parse_target_encoder,
+)
+from postgres_ml.parse.cluster import (
+    parse_kmeans,
+)
 from postgres_ml.parse.compose import (
     parse_column_transformer,
     parse_feature_union,
     parse_function_transformer,
     parse_pipeline_steps,
 )
-from postgres_ml.parse.impute import parse_missing_indicator, parse_simple_imputer
+from postgres_ml.parse.decompose import (
+    parse_pca,
+    parse_polynomial_features,
+    parse_truncated_svd,
+)
+from postgres_ml.parse.hist_gradient_boosting import (
+    parse_hist_gradient_boosting_classifier,
+    parse_hist_gradient_boosting_regressor,
+)
+from postgres_ml.parse.impute import (
+    parse_missing_indicator,
+    parse_simple_imputer,
+)
 from postgres_ml.parse.linear import (
     parse_linear_classifier,
     parse_linear_regressor,
     parse_logistic_regression,
     parse_sgd_classifier,
+)
+from postgres_ml.parse.neural_network import (
+    parse_mlp_classifier,
+    parse_mlp_regressor,
+)
+from postgres_ml.parse.own import (
+    parse_date_time_vectorizer,
+    parse_piecewise_linear,
+    parse_quantile_normal,
+    parse_robust_smooth_clip,
+)
+from postgres_ml.parse.quantize import (
+    parse_k_bins_discretizer,
+    parse_quantile_transformer,
 )
 from postgres_ml.parse.scale import (
     parse_max_abs_scaler,
@@ -35,37 +80,84 @@ from postgres_ml.parse.scale import (
     parse_robust_scaler,
     parse_standard_scaler,
 )
-from postgres_ml.parse.wrappers import parse_label_encoded_classifier
-from postgres_ml.parse.xgboost import parse_booster, parse_xgb_classifier, parse_xgb_regressor
+from postgres_ml.parse.tree import (
+    parse_gradient_boosting_classifier,
+    parse_gradient_boosting_regressor,
+    parse_tree_or_forest_classifier,
+    parse_tree_or_forest_regressor,
+)
+from postgres_ml.parse.wrappers import (
+    parse_frozen_estimator,
+    parse_label_encoded_classifier,
+    parse_threshold_classifier,
+    parse_transformed_target_regressor,
+)
+from postgres_ml.parse.xgboost import (
+    parse_booster,
+    parse_xgb_classifier,
+    parse_xgb_regressor,
+)
 
 # Written out by hand: a registry filled by imports would change what is supported at a distance.
 TRANSFORMERS: dict[str, Parser] = {
+    "postgres_ml.DateTimeVectorizer": parse_date_time_vectorizer,
+    "postgres_ml.PiecewiseLinear": parse_piecewise_linear,
+    "postgres_ml.QuantileNormal": parse_quantile_normal,
+    "postgres_ml.RobustSmoothClip": parse_robust_smooth_clip,
     "sklearn.ColumnTransformer": parse_column_transformer,
     "sklearn.FeatureUnion": parse_feature_union,
     "sklearn.FunctionTransformer": parse_function_transformer,
+    "sklearn.KBinsDiscretizer": parse_k_bins_discretizer,
     "sklearn.MaxAbsScaler": parse_max_abs_scaler,
     "sklearn.MinMaxScaler": parse_min_max_scaler,
     "sklearn.MissingIndicator": parse_missing_indicator,
     "sklearn.Normalizer": parse_normalizer,
     "sklearn.OneHotEncoder": parse_one_hot_encoder,
     "sklearn.OrdinalEncoder": parse_ordinal_encoder,
+    "sklearn.PCA": parse_pca,
+    "sklearn.PolynomialFeatures": parse_polynomial_features,
+    "sklearn.QuantileTransformer": parse_quantile_transformer,
     "sklearn.RobustScaler": parse_robust_scaler,
     "sklearn.SimpleImputer": parse_simple_imputer,
     "sklearn.StandardScaler": parse_standard_scaler,
     "sklearn.TargetEncoder": parse_target_encoder,
+    "sklearn.TruncatedSVD": parse_truncated_svd,
 }
 ESTIMATORS: dict[str, Parser] = {
     "postgres_ml.LabelEncodedClassifier": parse_label_encoded_classifier,
+    "sklearn.CalibratedClassifierCV": parse_calibrated_classifier,
+    "sklearn.DecisionTreeClassifier": parse_tree_or_forest_classifier,
+    "sklearn.DecisionTreeRegressor": parse_tree_or_forest_regressor,
     "sklearn.ElasticNet": parse_linear_regressor,
+    "sklearn.ExtraTreeClassifier": parse_tree_or_forest_classifier,
+    "sklearn.ExtraTreeRegressor": parse_tree_or_forest_regressor,
+    "sklearn.ExtraTreesClassifier": parse_tree_or_forest_classifier,
+    "sklearn.ExtraTreesRegressor": parse_tree_or_forest_regressor,
+    "sklearn.FixedThresholdClassifier": parse_threshold_classifier,
+    "sklearn.FrozenEstimator": parse_frozen_estimator,
+    "sklearn.GradientBoostingClassifier": parse_gradient_boosting_classifier,
+    "sklearn.GradientBoostingRegressor": parse_gradient_boosting_regressor,
+    "sklearn.HistGradientBoostingClassifier": parse_hist_gradient_boosting_classifier,
+    "sklearn.HistGradientBoostingRegressor": parse_hist_gradient_boosting_regressor,
+    "sklearn.KMeans": parse_kmeans,
     "sklearn.Lasso": parse_linear_regressor,
     "sklearn.LinearRegression": parse_linear_regressor,
     "sklearn.LinearSVC": parse_linear_classifier,
     "sklearn.LogisticRegression": parse_logistic_regression,
+    "sklearn.MLPClassifier": parse_mlp_classifier,
+    "sklearn.MLPRegressor": parse_mlp_regressor,
+    "sklearn.MiniBatchKMeans": parse_kmeans,
     "sklearn.Pipeline": parse_pipeline_steps,
+    "sklearn.RandomForestClassifier": parse_tree_or_forest_classifier,
+    "sklearn.RandomForestRegressor": parse_tree_or_forest_regressor,
     "sklearn.Ridge": parse_linear_regressor,
     "sklearn.RidgeClassifier": parse_linear_classifier,
     "sklearn.SGDClassifier": parse_sgd_classifier,
     "sklearn.SGDRegressor": parse_linear_regressor,
+    "sklearn.TransformedTargetRegressor": parse_transformed_target_regressor,
+    "sklearn.TunedThresholdClassifierCV": parse_threshold_classifier,
+    "sklearn.VotingClassifier": parse_voting_classifier,
+    "sklearn.VotingRegressor": parse_voting_regressor,
     "xgboost.Booster": parse_booster,
     "xgboost.XGBClassifier": parse_xgb_classifier,
     "xgboost.XGBRFClassifier": parse_xgb_classifier,

@@ -148,6 +148,12 @@ class Builder:
         first = self.add(step, facts)
         return tuple(range(first, first + step.width))
 
+    def step_of(self, slot: int) -> Step:
+        """Return the step that made the slot."""
+        return next(
+            step for step in self.steps if self._slot_of[step] <= slot < self._slot_of[step] + step.width
+        )
+
     def constant(self, value: float) -> int:
         """Return a slot that holds the value in every row."""
         return self.add(Linear((), ((),), (value,)), Facts(False, abs(value)))

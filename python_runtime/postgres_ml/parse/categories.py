@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from postgres_ml.ir.encoders import Category
 from postgres_ml.parse.builder import (
     MAX_FLOAT64,
     Builder,
@@ -121,7 +122,7 @@ def _lookup(
     None (text columns) or NaN (number columns) may itself be a category; if it is none, it is unseen.
     """
     if not isinstance(column, RawColumn):
-        raise unsupported(encoder, "categories of a computed column", "encode the query's own columns")
+        return _lookup_again(encoder, column.slot, codes, unseen, builder)
     text = builder.is_text(column)
     kind = builder.inputs[column.input].kind
     if kind not in ("text", "number", "boolean"):
@@ -136,3 +137,27 @@ def _lookup(
     if not text:
         builder.refuse(builder.number(RawColumn(column.input)), missing=False, above=MAX_FLOAT64)
     return builder.lookup(column, values, codes.get(null, unseen), unseen)
+
+
+def _lookup_again(
+    encoder: Any, slot: int, codes: dict[Any, float], unseen: float | None, builder: Builder
+) -> int:
+    """Return a slot with the code of another encoder's output: both tables become one.
+
+    HistGradientBoosting encodes once more what an OrdinalEncoder before it has encoded.
+    """
+    step = builder.step_of(slot)
+    if not isinstance(step, Category):
+        raise unsupported(encoder, "categories of a computed column", "encode the query's own columns")
+
+    def again(output: float | None) -> float | None:
+        return None if output is None else codes.get(_normal(output), unseen)
+
+    outputs = [again(output) for output in step.outputs]
+    known = [output for output in outputs if output is not None]
+    if len(known) < len(outputs):
+        raise unsupported(
+            encoder, "categories of codes that it has not seen", "fit both encoders on the same rows"
+        )
+    table = dict(zip(step.values, known, strict=True))
+    return builder.lookup(RawColumn(step.input), table, again(step.missing), again(step.unseen))

@@ -1,6 +1,9 @@
-"""Estimators around estimators: LabelEncodedClassifier.
+"""Estimators around one estimator: labels, thresholds, transformed targets, frozen estimators.
 
-Exactness: that of the estimator inside.
+Source: sklearn/model_selection/_classification_threshold.py, sklearn/compose/_target.py,
+sklearn/frozen/_frozen.py.
+Exactness: that of the estimator inside. A TransformedTargetRegressor around xgboost applies its function in
+single precision, as here in double: 1 ulp of single precision.
 """
 
 from __future__ import annotations
@@ -8,24 +11,105 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from postgres_ml.ir.program import BinaryLabel, MulticlassLabel
-from postgres_ml.parse.builder import Builder, Matrix, Scores, unsupported
+import numpy as np
+
+from postgres_ml.ir.program import BinaryLabel, MulticlassLabel, Value
+from postgres_ml.parse.builder import MAX_FLOAT64, Builder, Matrix, Scores, type_name, unsupported
+from postgres_ml.parse.compose import add_arithmetic, apply_ufunc
 
 
 def parse_label_encoded_classifier(estimator: Any, matrix: Matrix, builder: Builder) -> Scores:
     """Return the inner estimator's scores with the original labels, and the tuned threshold if any."""
-    scores: Scores = builder.parse(estimator.estimator_, matrix)
-    output = scores.output
-    if not isinstance(output, BinaryLabel | MulticlassLabel):
-        raise unsupported(estimator, f"estimator={type(estimator.estimator_).__name__}", "use a classifier")
+    scores = inner_scores(estimator, estimator.estimator_, matrix, builder)
     if estimator.threshold is not None:
-        output = threshold_rule(estimator, scores, float(estimator.threshold))
-    labels = estimator.classes_.tolist()
-    renamed = tuple(labels[int(code)] for code in output.labels)
-    return dataclasses.replace(scores, output=dataclasses.replace(output, labels=renamed), at_threshold=None)
+        scores = dataclasses.replace(scores, output=threshold_rule(estimator, scores, estimator.threshold))
+    return relabelled(scores, estimator.classes_.tolist())
 
 
-def threshold_rule(estimator: Any, scores: Scores, threshold: float) -> BinaryLabel:
+def parse_threshold_classifier(estimator: Any, matrix: Matrix, builder: Builder) -> Scores:
+    """Return the inner estimator's scores with the fixed or tuned threshold of scikit-learn's wrappers."""
+    if hasattr(estimator, "best_threshold_"):
+        threshold, positive = estimator.best_threshold_, estimator._curve_scorer._get_pos_label()
+    else:
+        threshold, positive = estimator.threshold, estimator.pos_label
+    if positive not in (None, estimator.classes_[1]):
+        raise unsupported(estimator, f"pos_label={positive!r}", "make the positive class the second in order")
+    scores = inner_scores(estimator, estimator.estimator_, matrix, builder)
+    by_probability = bool(getattr(scores.output, "probabilities", ()))
+    if estimator.response_method != "auto":
+        by_probability = estimator.response_method == "predict_proba"
+    if threshold == "auto":
+        threshold = 0.5 if by_probability else 0.0
+    if by_probability:
+        return dataclasses.replace(scores, output=threshold_rule(estimator, scores, float(threshold)))
+    if not isinstance(scores.output, BinaryLabel) or len(scores.decision) != 1:
+        raise unsupported(estimator, "a threshold without a decision function of one column")
+    output = dataclasses.replace(
+        scores.output, score=scores.decision[0], operator=">=", threshold=float(threshold)
+    )
+    return dataclasses.replace(scores, output=output)
+
+
+def parse_frozen_estimator(estimator: Any, matrix: Matrix, builder: Builder) -> Matrix | Scores:
+    """Return what the estimator inside returns."""
+    result: Matrix | Scores = builder.parse(estimator.estimator, matrix)
+    return result
+
+
+def parse_transformed_target_regressor(estimator: Any, matrix: Matrix, builder: Builder) -> Scores:
+    """Return the inner prediction with the target's transformation undone."""
+    scores = inner_scores(estimator, estimator.regressor_, matrix, builder)
+    if not isinstance(scores.output, Value):
+        raise unsupported(estimator, f"regressor={type(estimator.regressor_).__name__}", "use a regressor")
+    slot, transformer = scores.output.slot, estimator.transformer_
+    kind = type_name(transformer)
+    if kind == "sklearn.FunctionTransformer":
+        if transformer.validate:
+            builder.refuse(slot, missing=True, above=MAX_FLOAT64)
+        if transformer.inverse_func is not None:
+            slot = apply_ufunc(transformer, transformer.inverse_func, slot, builder)
+    elif kind == "sklearn.StandardScaler":
+        builder.refuse(slot, missing=False, above=MAX_FLOAT64)
+        if transformer.with_std:
+            slot = add_arithmetic(builder, slot, "*", transformer.scale_[0])
+        if transformer.with_mean:
+            slot = add_arithmetic(builder, slot, "+", transformer.mean_[0])
+    elif kind == "sklearn.MinMaxScaler":
+        builder.refuse(slot, missing=False, above=MAX_FLOAT64)
+        slot = add_arithmetic(builder, slot, "-", transformer.min_[0])
+        slot = add_arithmetic(builder, slot, "/", transformer.scale_[0])
+    else:
+        raise unsupported(estimator, f"transformer={type(transformer).__name__}", "use func and inverse_func")
+    return Scores(Value(slot))
+
+
+def inner_scores(owner: Any, estimator: Any, matrix: Matrix, builder: Builder) -> Scores:
+    """Return the scores of an estimator inside another.
+
+    Raises
+    ------
+    UnsupportedModelError
+        It is a transformer, or can't be compiled itself.
+    """
+    scores = builder.parse(estimator, matrix)
+    if not isinstance(scores, Scores):
+        raise unsupported(owner, f"{type(estimator).__name__} inside", "use an estimator that predicts")
+    return scores
+
+
+def relabelled(scores: Scores, labels: list[Any]) -> Scores:
+    """Return the scores with labels that are positions replaced by what stands at these positions."""
+    output = scores.output
+    if isinstance(output, BinaryLabel):
+        first, second = (labels[int(code)] for code in output.labels)
+        return Scores(dataclasses.replace(output, labels=(first, second)))
+    if isinstance(output, MulticlassLabel):
+        renamed = tuple(labels[int(code)] for code in output.labels)
+        return Scores(dataclasses.replace(output, labels=renamed))
+    raise TypeError(f"{type(output).__name__} has no labels to rename")
+
+
+def threshold_rule(owner: Any, scores: Scores, threshold: float) -> BinaryLabel:
     """Return the label rule `P(second label) >= threshold`.
 
     Raises
@@ -34,8 +118,11 @@ def threshold_rule(estimator: Any, scores: Scores, threshold: float) -> BinaryLa
         The scores have other than two labels, or no probabilities.
     """
     output = scores.output
-    if not isinstance(output, BinaryLabel) or not output.probabilities:
-        raise unsupported(estimator, f"threshold={threshold!r} without two probabilities")
     if scores.at_threshold is not None:
         return scores.at_threshold(threshold)
-    return dataclasses.replace(output, score=output.probabilities[1], operator=">=", threshold=threshold)
+    if not isinstance(output, BinaryLabel | MulticlassLabel) or len(output.probabilities) != 2:
+        raise unsupported(owner, f"threshold={threshold!r} without two probabilities")
+    first, second = output.labels
+    return BinaryLabel(
+        (first, second), output.probabilities[1], ">=", float(np.float64(threshold)), output.probabilities
+    )

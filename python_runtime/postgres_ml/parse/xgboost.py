@@ -36,7 +36,7 @@ MULTICLASS = ("multi:softprob", "multi:softmax")
 def parse_xgb_regressor(estimator: Any, matrix: Matrix, builder: Builder) -> Scores:
     """Return the margin through the objective's link."""
     parts, margins = _margins(estimator, estimator.get_booster(), _n_rounds(estimator), matrix, builder)
-    return Scores(Value(_value(estimator, parts, margins, builder)), margins)
+    return Scores(Value(_value(estimator, parts, margins, builder)))
 
 
 def parse_xgb_classifier(estimator: Any, matrix: Matrix, builder: Builder) -> Scores:
@@ -50,16 +50,16 @@ def parse_xgb_classifier(estimator: Any, matrix: Matrix, builder: Builder) -> Sc
         return _multiclass(parts, labels, margins, builder)
     if parts.objective == "binary:hinge":
         # its transform gives 1 where the margin is > 0
-        return Scores(BinaryLabel(labels, margins[0], ">", 0.0, ()), margins)
+        return Scores(BinaryLabel(labels, margins[0], ">", 0.0, ()))
     if parts.objective == "binary:logitraw":
         # predict compares the margin itself with 0.5
-        return Scores(BinaryLabel(labels, margins[0], ">", 0.5, ()), margins)
+        return Scores(BinaryLabel(labels, margins[0], ">", 0.5, ()))
     if parts.objective not in LOGISTIC:
         raise unsupported(estimator, f"objective={parts.objective!r}")
     positive = builder.add(Link(margins, "logistic", "float32"), PROBABILITY)
     probabilities = complemented(positive, builder)
     rule = functools.partial(_binary_label, parts, labels, margins[0], probabilities)
-    return Scores(rule(">", 0.5), margins, functools.partial(rule, ">="))
+    return Scores(rule(">", 0.5), at_threshold=functools.partial(rule, ">="))
 
 
 def parse_booster(booster: Any, matrix: Matrix, builder: Builder) -> Scores:
@@ -74,8 +74,8 @@ def parse_booster(booster: Any, matrix: Matrix, builder: Builder) -> Scores:
     if parts.objective in MULTICLASS:
         return _multiclass(parts, tuple(range(parts.n_groups)), margins, builder)
     if parts.objective == "binary:hinge":
-        return Scores(BinaryLabel((0.0, 1.0), margins[0], ">", 0.0, ()), margins)
-    return Scores(Value(_value(booster, parts, margins, builder)), margins)
+        return Scores(BinaryLabel((0.0, 1.0), margins[0], ">", 0.0, ()))
+    return Scores(Value(_value(booster, parts, margins, builder)))
 
 
 def _n_rounds(estimator: Any) -> int | None:
@@ -92,7 +92,8 @@ def _margins(
     missing = getattr(estimator, "missing", np.nan)
     if missing is not None and not np.isnan(missing):
         raise unsupported(estimator, f"missing={missing!r}", "use NULL for missing values")
-    parts = read_booster(booster, n_rounds)
+    in_place = estimator is not booster
+    parts = read_booster(booster, n_rounds, in_place=in_place)
     slots = builder.numbers(matrix)
     if len(slots) != parts.n_features:
         raise unsupported(estimator, f"{parts.n_features} features for {len(slots)} columns")
@@ -103,7 +104,7 @@ def _margins(
     if matrix.sparse:
         slots = tuple(_zero_is_missing(slot, builder) for slot in slots)
     step = ensemble(parts, slots)
-    _check_margins(estimator, booster, n_rounds, parts)
+    _check_margins(estimator, parts, margins_of(booster, _probe_rows(parts), n_rounds, in_place=in_place))
     return parts, builder.add_wide(step, Facts(False))
 
 
@@ -128,7 +129,7 @@ def _multiclass(
     probabilities = builder.add_wide(Link(margins, "softmax", "float32"), PROBABILITY)
     # multi:softmax compares margins, multi:softprob's labels are the argmax of rounded probabilities
     scores = margins if parts.objective == "multi:softmax" else probabilities
-    return Scores(MulticlassLabel(labels, scores, probabilities), margins)
+    return Scores(MulticlassLabel(labels, scores, probabilities))
 
 
 def _binary_label(
@@ -172,15 +173,14 @@ def _from_ordinal(ordinals: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
     return np.where(ordinals < 0, -magnitude, magnitude)
 
 
-def _check_margins(estimator: Any, booster: Any, n_rounds: int | None, parts: BoosterParts) -> None:
-    """Raise if the trees as read here give another margin than the Booster in any of 64 rows."""
+def _check_margins(estimator: Any, parts: BoosterParts, theirs: npt.NDArray[np.float32]) -> None:
+    """Raise if the trees as read here give another margin than the Booster in any of the probe rows."""
     probe = _probe_rows(parts)
     inputs = tuple(Input(f"f{i}", "real", "number") for i in range(parts.n_features))
     step: TreeEnsemble = ensemble(parts, tuple(range(parts.n_features)))
     steps: tuple[Step, ...] = (*(Number(i) for i in range(parts.n_features)), step)
     program = Program(inputs, steps, (), Value(parts.n_features), "real")
     ours = interpret_slots(program, {item.name: probe[:, i].tolist() for i, item in enumerate(inputs)})
-    theirs = margins_of(booster, probe, n_rounds)
     if not np.array_equal(ours[:, parts.n_features :].astype(np.float32), theirs):
         worst = float(np.max(np.abs(ours[:, parts.n_features :] - theirs)))
         detail = f"a margin that differs from the Booster's own by {worst:.3g}"

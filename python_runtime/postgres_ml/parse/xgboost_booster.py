@@ -44,12 +44,14 @@ class BoosterParts:
     stub: Any
 
 
-def read_booster(booster: Any, n_rounds: int | None) -> BoosterParts:
+def read_booster(booster: Any, n_rounds: int | None, *, in_place: bool) -> BoosterParts:
     """Return the booster's parts.
 
     Parameters
     ----------
     n_rounds : boosting rounds that predict uses; None for all
+    in_place : whether predict is Booster.inplace_predict (the estimators), or Booster.predict; dart adds its
+        trees differently in the two
 
     Raises
     ------
@@ -66,10 +68,13 @@ def read_booster(booster: Any, n_rounds: int | None) -> BoosterParts:
     groups = content_model["tree_info"][:end]
     n_groups = max(1, int(parameters["num_class"]))
     stub = _stub(content, n_groups)
-    base_scores = margins_of(stub, np.zeros((1, int(parameters["num_feature"])), dtype=np.float32), None)[0]
+    zeros = np.zeros((1, int(parameters["num_feature"])), dtype=np.float32)
+    base_scores = margins_of(stub, zeros, None, in_place=True)[0]
     trees = [_parse_tree(t, group) for t, group in zip(content_model["trees"][:end], groups, strict=True)]
     if boosting["name"] == "dart":
-        trees = [_weighted(t, w) for t, w in zip(trees, boosting["weight_drop"][:end], strict=True)]
+        bases = base_scores if in_place else np.zeros_like(base_scores)
+        weights = boosting["weight_drop"][:end]
+        trees = [_weighted(t, w, bases[t.outputs[0]]) for t, w in zip(trees, weights, strict=True)]
     return BoosterParts(
         learner["objective"]["name"],
         int(parameters["num_feature"]),
@@ -81,9 +86,16 @@ def read_booster(booster: Any, n_rounds: int | None) -> BoosterParts:
     )
 
 
-def margins_of(booster: Any, rows: Any, n_rounds: int | None) -> Margins:
+def margins_of(booster: Any, rows: Any, n_rounds: int | None, *, in_place: bool) -> Margins:
     """Return the booster's own margins, of shape (n_rows, n_groups)."""
-    margins = booster.inplace_predict(rows, predict_type="margin", iteration_range=(0, n_rounds or 0))
+    import xgboost
+
+    used = (0, n_rounds or 0)
+    if in_place:
+        margins = booster.inplace_predict(rows, predict_type="margin", iteration_range=used)
+    else:
+        data = xgboost.DMatrix(rows, feature_names=booster.feature_names, feature_types=booster.feature_types)
+        margins = booster.predict(data, output_margin=True, iteration_range=used)
     return np.asarray(margins, dtype=np.float32).reshape(len(rows), -1)
 
 
@@ -193,10 +205,14 @@ def _in_order(tree: Tree) -> Tree:
     )
 
 
-def _weighted(tree: Tree, weight: float) -> Tree:
-    """Return the tree with its leaves times a dart weight, the product rounded to single precision."""
+def _weighted(tree: Tree, weight: float, base: np.float32) -> Tree:
+    """Return the tree with its leaves times a dart weight, every operation rounded to single precision.
+
+    In-place prediction adds the base score to each tree's leaf and takes it away again before it multiplies;
+    that loses up to an ulp of the base score (0 leaves the leaf as it is).
+    """
     factor = np.float32(weight)
-    values = [tuple(float(np.float32(value) * factor) for value in leaf) for leaf in tree.leaf_value]
+    values = [tuple(float((base + np.float32(v) - base) * factor) for v in leaf) for leaf in tree.leaf_value]
     return Tree(
         tree.split_index,
         tree.threshold,

@@ -1,0 +1,109 @@
+"""Drawing data and hyperparameters: by hypothesis in the tests, by a seed elsewhere."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import pandas as pd
+from hypothesis import strategies as st
+from postgres_ml.ir.program import Input
+
+
+class Draw(Protocol):
+    """Where a case takes its choices from."""
+
+    def choice(self, options: Sequence[Any]) -> Any: ...
+
+    def integer(self, low: int, high: int) -> int: ...
+
+
+class SeededDraw:
+    """Choices from a seed, for runtimes that test one draw of each case."""
+
+    def __init__(self, seed: int) -> None:
+        self._source = random.Random(seed)
+
+    def choice(self, options: Sequence[Any]) -> Any:
+        return self._source.choice(list(options))
+
+    def integer(self, low: int, high: int) -> int:
+        return self._source.randint(low, high)
+
+
+class HypothesisDraw:
+    """Choices from hypothesis' `data()` strategy."""
+
+    def __init__(self, data: Any) -> None:
+        self._data = data
+
+    def choice(self, options: Sequence[Any]) -> Any:
+        return self._data.draw(st.sampled_from(list(options)))
+
+    def integer(self, low: int, high: int) -> int:
+        return self._data.draw(st.integers(low, high))
+
+
+NUMBERS = (
+    Input("amount", "double precision", "number"),
+    Input("ratio", "real", "number"),
+    Input("price", "numeric", "number"),
+    Input("quantity", "integer", "number"),
+)
+FLAG = Input("is_member", "boolean", "boolean")
+TEXTS = (Input("état", "text", "text"), Input("plan", "character varying", "text"))
+MOMENTS = (Input("born", "date", "date"), Input("seen_at", "timestamp without time zone", "timestamp"))
+STATES = ["WA", "OR", "Ça", "", "O'Brien", "日本"]
+PLANS = ["basic", "plus", "max"]
+
+
+def draw_frame(draw: Draw, n_rows: int = 160, *, nulls: bool = True) -> pd.DataFrame:
+    """Return a frame of all kinds of columns; `nulls` puts missing values into about one cell in eight."""
+    source = np.random.default_rng(draw.integer(0, 2**16))
+    amount = np.exp(source.normal(size=n_rows))
+    frame = pd.DataFrame(
+        {
+            "amount": amount,
+            # values of a real column are single precision
+            "ratio": source.normal(size=n_rows).astype(np.float32).astype(np.float64),
+            "price": np.round(source.gamma(2.0, 50.0, size=n_rows), 2),
+            "quantity": source.integers(-3, 9, size=n_rows).astype(np.float64),
+            "is_member": source.integers(0, 2, size=n_rows).astype(np.float64),
+            "état": pd.Series(
+                source.choice(STATES, p=[0.3, 0.25, 0.2, 0.15, 0.07, 0.03], size=n_rows), dtype=object
+            ),
+            "plan": pd.Series(source.choice(PLANS, p=[0.6, 0.35, 0.05], size=n_rows), dtype=object),
+            "born": np.datetime64("1960-01-01")
+            + source.integers(0, 20000, size=n_rows).astype("timedelta64[D]"),
+            "seen_at": np.datetime64("2019-11-03T00:00:00", "us")
+            + source.integers(0, 10**14, size=n_rows).astype("timedelta64[us]"),
+        }
+    )
+    frame["born"] = frame["born"].astype("datetime64[us]")
+    if nulls:
+        for name in frame:
+            frame.loc[source.random(n_rows) < 0.12, name] = None
+    return frame
+
+
+def draw_targets(frame: pd.DataFrame, draw: Draw) -> dict[str, np.ndarray]:
+    """Return targets that depend on all columns: regression, binary (text), multiclass (text), by problem."""
+    source = np.random.default_rng(draw.integer(0, 2**16))
+    signal = (
+        np.log(frame["amount"].fillna(1.0))
+        + frame["ratio"].fillna(0.3)
+        + frame["price"].fillna(40.0) / 100
+        + 0.2 * frame["quantity"].fillna(2.0)
+        + (frame["plan"] == "plus")
+        + 0.7 * (frame["état"] == "WA")
+        + 0.5 * frame["is_member"].fillna(0.5)
+        + source.normal(scale=0.4, size=len(frame))
+    ).to_numpy(dtype=np.float64)
+    low, middle, high = np.quantile(signal, [0.3, 0.5, 0.65])
+    return {
+        "regression": signal,
+        "binary": np.where(signal > middle, "yes", "no"),
+        "multiclass": np.where(signal > high, "high", np.where(signal > low, "middle", "böttom")),
+    }
