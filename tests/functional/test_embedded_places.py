@@ -158,7 +158,7 @@ class Nobody:
         found = binaries.find()
         if not self.can(str(found.bindir / "postgres"), "--version"):
             package = found.bindir.parents[1]
-            for tree in (package, package.with_name(f"{package.name}.libs")):
+            for tree in package.parent.glob(f"{package.name}*"):
                 shutil.copytree(tree, parent / "wheel" / tree.name)
             return str(parent / "wheel" / package.name / found.bindir.relative_to(package))
         return str(found.bindir)
@@ -242,11 +242,12 @@ assert server() != first
 @as_root
 def test_root_without_user_namespaces_copies_programs_that_no_one_else_can_reach(parent, monkeypatch):
     parent.chmod(0o755)
+    monkeypatch.delenv(binaries.VARIABLE, raising=False)
     found = binaries.find()
     package = found.bindir.parents[1]
     private = parent / "private"
     private.mkdir(mode=0o700)
-    for tree in (package, package.with_name(f"{package.name}.libs")):
+    for tree in package.parent.glob(f"{package.name}*"):
         shutil.copytree(tree, private / tree.name)
     bindir = private / package.name / found.bindir.relative_to(package)
     monkeypatch.setattr(account, "_namespace", lambda user: None)

@@ -23,6 +23,8 @@ from embedded_support import (
     wait_until_gone,
 )
 from postgres_ml import embedded
+from postgres_ml.embedded import server
+from postgres_ml.embedded.locks import exclusive
 from postgres_ml.exceptions import EmbeddedServerError
 
 
@@ -261,6 +263,16 @@ def test_a_client_killed_while_the_server_starts_does_not_disturb_the_next(direc
         assert ask(ensure(directory, linger=3600), "select 1") == [(1,)]
         embedded.release(directory)
         assert embedded.stop(directory)
+
+
+def test_a_failed_change_of_linger_keeps_the_claim(directory, monkeypatch):
+    ensure(directory)
+    with monkeypatch.context() as patch:
+        patch.setattr(server, "START_S", 0.0)
+        with exclusive(directory / "start.lock", 0, "testing"), pytest.raises(EmbeddedServerError):
+            ensure(directory, linger=1)
+    time.sleep(1.5)  # three looks of the supervisor
+    assert embedded.describe(directory).pid is not None
 
 
 @pytest.mark.parametrize("how", ["deleted", "moved", "replaced"])

@@ -1,15 +1,17 @@
 """What the embedded server decides without a server: programs, places, and what importing it costs."""
 
+import os
 import re
 import subprocess
 import sys
 import types
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from embedded_support import RUNTIME, fake_programs
 from postgres_ml import cli, embedded
-from postgres_ml.embedded import binaries, cluster, layout, supervisor
+from postgres_ml.embedded import binaries, cluster, layout, server, supervisor
 from postgres_ml.exceptions import EmbeddedServerError
 
 MOUNTS = """\
@@ -135,6 +137,16 @@ def test_importing_takes_the_standard_library_only():
         check=True,
     )
     assert outcome.stdout == "[]\n"
+
+
+def test_a_forked_child_does_not_wait_for_a_thread_it_does_not_have():
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(server._threads.acquire).result()
+        child = os.fork()
+        if child == 0:
+            os._exit(0 if server._threads.acquire(timeout=60) else 1)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        pool.submit(server._threads.release).result()
 
 
 def test_windows_is_told_so(monkeypatch):

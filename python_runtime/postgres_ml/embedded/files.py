@@ -21,7 +21,7 @@ def open_owned(path: Path, flags: int) -> int:
 
 def write(path: Path, text: str) -> None:
     """Write a file so that a reader finds the old text or the new one, never a part."""
-    partial = path.with_name(f"{path.name}.partial")
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")  # several may write at once
     with os.fdopen(open_owned(partial, os.O_WRONLY | os.O_TRUNC), "w", encoding="utf-8") as file:
         file.write(text)
     partial.replace(path)

@@ -80,7 +80,7 @@ def _join(
     layout: Layout, linger: float, bindir: str | os.PathLike[str] | None, durability: str
 ) -> ServerAddress:
     prepare(layout)
-    descriptor = _lease(layout)
+    descriptor, is_new = _lease(layout)
     try:
         with exclusive(layout.start_lock, START_S, "starting or stopping the server"):
             _write_linger(layout, linger)
@@ -91,21 +91,25 @@ def _join(
                     f"the server in {layout.root} ended, or its files went, while it was joined"
                 )
     except BaseException:
-        release(layout.root)
+        if is_new:
+            release(layout.root)
         raise
     _leases[layout.root] = (descriptor, linger)
     return here
 
 
-def _lease(layout: Layout) -> int:
-    """The descriptor of this process's shared lock, taken anew when the directory has been replaced."""
+def _lease(layout: Layout) -> tuple[int, bool]:
+    """The descriptor of this process's shared lock, and whether it had to be taken: not if held already.
+
+    One on the lock file of a directory that has been replaced since is given up.
+    """
     held = _leases.get(layout.root)
     if held and same_file(held[0], layout.clients_lock):
-        return held[0]
+        return held[0], False
     release(layout.root)
     descriptor = share(layout.clients_lock)
     _leases[layout.root] = (descriptor, math.nan)
-    return descriptor
+    return descriptor, True
 
 
 def _write_linger(layout: Layout, seconds: float) -> None:
