@@ -11,38 +11,62 @@
 #define FLAG_VECTOR_LEAVES 0x20
 #define ALL_FLAGS 0x3F
 
-PLM_INLINE void
-single_keys(const Ensemble *self, const double *cells)
+static void
+one_single_key(const Ensemble *self, const double *cells)
 {
-	int32	   *keys = self->keys;
+	uint32	   *keys = self->keys;
 
 	for (uint32 i = 0; i < self->n_features; i++)
 	{
 		float		x = (float) cells[self->cells[i]];
-		int32		key = single_key(x);
 
-		keys[2 * i] = isnan(x) ? INT32_MAX : key;
-		keys[2 * i + 1] = isnan(x) ? INT32_MIN : key;
+		keys[i] = isnan(x) ? 0 : single_key(x);
+	}
+}
+
+static void
+single_keys(const Ensemble *self, const double *cells)
+{
+	uint32	   *keys = self->keys;
+
+	for (uint32 i = 0; i < self->n_features; i++)
+	{
+		float		x = (float) cells[self->cells[i]];
+		uint32		key = single_key(x);
+
+		keys[2 * i] = isnan(x) ? UINT32_MAX : key;
+		keys[2 * i + 1] = isnan(x) ? 0 : key;
 	}
 }
 
 static void
 double_keys(const Ensemble *self, const double *cells)
 {
-	int64	   *keys = self->keys;
+	uint64	   *keys = self->keys;
 
 	for (uint32 i = 0; i < self->n_features; i++)
 	{
 		double		x = cells[self->cells[i]];
-		int64		key;
+		uint64		key;
 
 		if (self->single_splits)
 			x = (float) x;
 		key = self->single_splits ? single_key((float) x) : double_key(x);
-		keys[2 * i] = isnan(x) ? INT64_MAX : key;
-		keys[2 * i + 1] = isnan(x) ? INT64_MIN : key;
+		keys[2 * i] = isnan(x) ? UINT64_MAX : key;
+		keys[2 * i + 1] = isnan(x) ? 0 : key;
 		self->values[i] = x;
 	}
+}
+
+static void
+read_keys(const Ensemble *self, const double *cells)
+{
+	if (self->one_key)
+		one_single_key(self, cells);
+	else if (self->small_keys)
+		single_keys(self, cells);
+	else
+		double_keys(self, cells);
 }
 
 static bool
@@ -52,10 +76,7 @@ run_single_sums(const Step *step, double *cells, const Text *texts)
 	double	   *out = &cells[step->out];
 
 	(void) texts;
-	if (self->small_nodes != NULL)
-		single_keys(self, cells);
-	else
-		double_keys(self, cells);
+	read_keys(self, cells);
 	for (uint32 o = 0; o < step->width; o++)
 		self->single[o] = (float) self->base_scores[o];
 	self->kernel((Ensemble *) self);
@@ -71,12 +92,22 @@ run_double_sums(const Step *step, double *cells, const Text *texts)
 	double	   *out = &cells[step->out];
 
 	(void) texts;
-	double_keys(self, cells);
+	read_keys(self, cells);
 	memcpy(self->sums, self->base_scores, sizeof(double) * step->width);
 	self->kernel((Ensemble *) self);
 	for (uint32 o = 0; o < step->width; o++)
 		out[o] = self->divisor == 1 ? self->sums[o] : self->sums[o] / self->divisor;
 	return true;
+}
+
+static void
+choose_kernel(Ensemble *self)
+{
+	Isa			isa = plm_isa();
+
+	if (!(isa >= ISA_AVX512 && plm_choose_avx512_kernel(self)) &&
+		!(isa >= ISA_AVX2 && plm_choose_avx2_kernel(self)))
+		plm_choose_scalar_kernel(self);
 }
 
 Step *
@@ -99,19 +130,14 @@ plm_parse_ensemble(StepParser *parser)
 	self->base_scores = read_doubles(reader, n_outputs);
 	plm_read_trees(parser, self, flags & FLAG_WIDE_SPLITS);
 
-	if (!(plm_isa() >= ISA_AVX512 && plm_choose_avx512_kernel(self)) &&
-		!(plm_isa() >= ISA_AVX2 && plm_choose_avx2_kernel(self)))
-		plm_choose_scalar_kernel(self);
+	choose_kernel(self);
 	if (self->single_sums)
 		self->step.run = run_single_sums;
 	self->single = plm_alloc(sizeof(float) * (size_t) n_outputs);
 	self->sums = plm_alloc(sizeof(double) * (size_t) n_outputs);
 	self->values = plm_alloc(sizeof(double) * (size_t) self->n_features);
-	self->keys = plm_alloc(sizeof(int64) * (2 * (size_t) self->n_features + 1));
-	if (self->small_nodes != NULL)
-		((int32 *) self->keys)[2 * self->n_features] = INT32_MIN;
-	else
-		((int64 *) self->keys)[2 * self->n_features] = INT64_MIN;
+	/* the last one stays 0: it is what leaves read */
+	self->keys = plm_alloc(sizeof(uint64) * (2 * (size_t) self->n_features + 1 + 64));
 	parser->program->n_nodes += self->n_nodes;
 	parser->program->kernel = self->kernel_name;
 	return &self->step;

@@ -1,14 +1,14 @@
 /*
  * Tree ensembles: `(base scores + leaves, in tree order) / divisor`.
  *
- * Comparisons are made between integers ("keys") that are ordered as the
- * numbers are, -0.0 equal to 0.0. A feature has two keys, which differ only
- * where it is missing: the least integer, which goes left everywhere, and the
- * greatest, which goes right everywhere; a split reads the one its default
- * direction asks for. So a step down a tree is one comparison without a branch.
+ * Comparisons are made between unsigned integers ("keys") that are ordered as
+ * the numbers are, -0.0 equal to 0.0. A feature has two keys, which differ only
+ * where it is missing: 0, which goes left everywhere, and the greatest integer,
+ * which goes right everywhere; a split reads the one its default direction asks
+ * for. So a step down a tree is one comparison without a branch, and unsigned
+ * makes it an addition with carry.
  *
- * A leaf reads a key that is always the least integer and is its own left
- * child, so that a walk may take more steps than the tree is deep. Its
+ * A leaf reads a key that is always 0 and is its own left child, so that a walk may take more steps than the tree is deep. Its
  * threshold field holds what it adds.
  */
 #ifndef PLMODEL_ENSEMBLE_H
@@ -20,7 +20,7 @@
 /* A node as it is parsed, and as the kernel for doubles and categories walks it. */
 typedef struct Node
 {
-	int64		threshold;		/* goes right where key > threshold */
+	uint64		threshold;		/* goes right where key > threshold */
 	uint32		left;			/* left child less this node; the right child follows it */
 	uint32		key;			/* 2 * feature + default_left, and flag */
 } Node;
@@ -30,7 +30,7 @@ typedef struct Node
 /* A node of trees that split on single precision: half of the memory, half of the cache misses. */
 typedef struct SmallNode
 {
-	int32		threshold;
+	uint32		threshold;
 	uint16		left;
 	uint16		key;
 } SmallNode;
@@ -62,12 +62,14 @@ struct Ensemble
 	bool		category_goes_left;
 	bool		has_categories;
 	bool		vector_leaves;	/* a tree adds to several outputs */
+	bool		small_keys;		/* the kernel takes uint32 keys, else uint64 */
+	bool		one_key;		/* it takes one for each feature, 0 where it is missing */
 	double		divisor;
 	double	   *base_scores;
 
 	uint32		n_features;		/* slots that a split reads, in the order of their first use */
 	uint32	   *cells;			/* [feature] */
-	void	   *keys;			/* [2 * n_features + 1], int32 or int64 */
+	void	   *keys;			/* [2 * n_features + 1], and 64 for vector loads */
 	double	   *values;			/* [feature], where there are categories */
 
 	uint32		n_trees;
@@ -89,29 +91,32 @@ struct Ensemble
 };
 
 extern void plm_read_trees(StepParser *parser, Ensemble *ensemble, bool wide_splits);
-extern bool plm_choose_scalar_kernel(Ensemble *ensemble);
+extern void plm_choose_scalar_kernel(Ensemble *ensemble);
 extern bool plm_choose_avx2_kernel(Ensemble *ensemble);
 extern bool plm_choose_avx512_kernel(Ensemble *ensemble);
 
-/* An integer that is ordered as the number; not for NaN. */
-PLM_INLINE int32
+/*
+ * An unsigned integer that is ordered as the number is; not for NaN. That of
+ * -infinity is greater than 0, that of infinity less than the greatest integer.
+ */
+PLM_INLINE uint32
 single_key(float x)
 {
-	int32		bits;
+	uint32		bits;
 
 	x += 0.0f;					/* -0.0 equals 0.0 */
 	memcpy(&bits, &x, sizeof(bits));
-	return bits ^ (int32) ((uint32) (bits >> 31) >> 1);
+	return bits ^ ((uint32) ((int32) bits >> 31) | UINT32_C(0x80000000));
 }
 
-PLM_INLINE int64
+PLM_INLINE uint64
 double_key(double x)
 {
-	int64		bits;
+	uint64		bits;
 
 	x += 0.0;
 	memcpy(&bits, &x, sizeof(bits));
-	return bits ^ (int64) ((uint64) (bits >> 63) >> 1);
+	return bits ^ ((uint64) ((int64) bits >> 63) | UINT64_C(0x8000000000000000));
 }
 
 #endif

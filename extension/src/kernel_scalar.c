@@ -29,14 +29,14 @@ has_code(const CategorySet *set, double value)
 }
 
 static const Node *
-categorical_step(const Ensemble *ensemble, const Node *node, const int64 *keys)
+categorical_step(const Ensemble *ensemble, const Node *node, const uint64 *keys)
 {
 	uint32		key = node->key & ~CATEGORICAL_FLAG;
 	bool		right;
 
-	/* the greatest and the least key stand for missing values only */
-	if (keys[key] == INT64_MIN || keys[key] == INT64_MAX)
-		right = keys[key] == INT64_MAX;
+	/* the least and the greatest key stand for missing values only */
+	if (keys[key] == 0 || keys[key] == UINT64_MAX)
+		right = keys[key] != 0;
 	else
 		right = has_code(&ensemble->sets[node->threshold], ensemble->values[key / 2]) !=
 			ensemble->category_goes_left;
@@ -44,11 +44,11 @@ categorical_step(const Ensemble *ensemble, const Node *node, const int64 *keys)
 }
 
 PLM_INLINE const Node *
-step(const Ensemble *ensemble, const Node *node, const int64 *keys, bool categories)
+step(const Ensemble *ensemble, const Node *node, const uint64 *keys, bool categories)
 {
 	if (categories && (node->key & CATEGORICAL_FLAG))
 		return categorical_step(ensemble, node, keys);
-	return node + node->left + (keys[node->key] > node->threshold);
+	return node + ((size_t) node->left + (keys[node->key] > node->threshold));
 }
 
 PLM_INLINE uint32
@@ -67,14 +67,14 @@ group_depth(const Ensemble *ensemble, uint32 tree)
 PLM_INLINE void
 walk(Ensemble *ensemble, bool categories, bool vector)
 {
-	const int64 *keys = ensemble->keys;
+	const uint64 *keys = ensemble->keys;
 
 	for (uint32 tree = 0; tree < ensemble->n_trees; tree += GROUP)
 	{
 		uint32		count = Min(ensemble->n_trees - tree, GROUP);
 		uint32		depth = group_depth(ensemble, tree);
 		const Node *nodes[GROUP];
-		int64		payloads[GROUP];
+		uint64		payloads[GROUP];
 
 		for (uint32 i = 0; i < GROUP; i++)
 			nodes[i] = &ensemble->nodes[ensemble->roots[tree + i]];
@@ -124,13 +124,13 @@ walk_categories(Ensemble *ensemble)
 static void
 walk_small(Ensemble *ensemble)
 {
-	const int32 *keys = ensemble->keys;
+	const uint32 *keys = ensemble->keys;
 
 	for (uint32 tree = 0; tree < ensemble->n_trees; tree += GROUP)
 	{
 		uint32		depth = group_depth(ensemble, tree);
 		const SmallNode *nodes[GROUP];
-		int32		payloads[GROUP];
+		uint32		payloads[GROUP];
 
 		for (uint32 i = 0; i < GROUP; i++)
 			nodes[i] = &ensemble->small_nodes[ensemble->roots[tree + i]];
@@ -141,7 +141,7 @@ walk_small(Ensemble *ensemble)
 			for (uint32 levels = Min(depth, STRIDE); levels > 0; levels--, depth--)
 #pragma GCC unroll 8
 				for (uint32 i = 0; i < GROUP; i++)
-					nodes[i] += nodes[i]->left + (keys[nodes[i]->key] > nodes[i]->threshold);
+					nodes[i] += (size_t) nodes[i]->left + (keys[nodes[i]->key] > nodes[i]->threshold);
 			for (uint32 i = 0; i < GROUP; i++)
 				inner |= nodes[i]->left;
 			if (inner == 0)
@@ -175,7 +175,7 @@ make_small_nodes(Ensemble *ensemble)
 
 		small[i].left = (uint16) node->left;
 		small[i].key = (uint16) node->key;
-		small[i].threshold = (int32) node->threshold;
+		small[i].threshold = (uint32) node->threshold;
 		if (node->left == 0)
 		{
 			float		value = (float) leaf_double(node->threshold);
@@ -186,10 +186,11 @@ make_small_nodes(Ensemble *ensemble)
 	plm_free(ensemble->nodes);
 	ensemble->nodes = NULL;
 	ensemble->small_nodes = small;
+	ensemble->small_keys = true;
 	return true;
 }
 
-bool
+void
 plm_choose_scalar_kernel(Ensemble *ensemble)
 {
 	ensemble->kernel_name = "scalar";
@@ -199,5 +200,4 @@ plm_choose_scalar_kernel(Ensemble *ensemble)
 		ensemble->kernel = walk_categories;
 	else
 		ensemble->kernel = ensemble->vector_leaves ? walk_vector : walk_plain;
-	return true;
 }

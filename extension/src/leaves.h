@@ -5,7 +5,7 @@
 #include "ensemble.h"
 
 PLM_INLINE double
-leaf_double(int64 payload)
+leaf_double(uint64 payload)
 {
 	double		value;
 
@@ -15,7 +15,7 @@ leaf_double(int64 payload)
 
 /* Trees of one output each, all the same one (sums[0]) or each its own. */
 PLM_INLINE void
-add_doubles(Ensemble *ensemble, uint32 tree, const int64 *payloads, uint32 count)
+add_doubles(Ensemble *ensemble, uint32 tree, const uint64 *payloads, uint32 count)
 {
 	for (uint32 i = 0; i < count; i++)
 	{
@@ -29,8 +29,23 @@ add_doubles(Ensemble *ensemble, uint32 tree, const int64 *payloads, uint32 count
 }
 
 PLM_INLINE void
-add_singles(Ensemble *ensemble, uint32 tree, const int32 *payloads, uint32 count)
+add_singles(Ensemble *ensemble, uint32 tree, const uint32 *payloads, uint32 count)
 {
+	/* a sum in a register: through memory each addition would wait for the last one's store */
+	if (ensemble->step.width == 1)
+	{
+		float		sum = ensemble->single[0];
+
+		for (uint32 i = 0; i < count; i++)
+		{
+			float		value;
+
+			memcpy(&value, &payloads[i], sizeof(value));
+			sum += value;
+		}
+		ensemble->single[0] = sum;
+		return;
+	}
 	for (uint32 i = 0; i < count; i++)
 	{
 		float		value;
@@ -38,6 +53,23 @@ add_singles(Ensemble *ensemble, uint32 tree, const int32 *payloads, uint32 count
 		memcpy(&value, &payloads[i], sizeof(value));
 		ensemble->single[ensemble->outputs[tree + i]] += value;
 	}
+}
+
+/* payloads: positions in values */
+PLM_INLINE void
+add_indirect(Ensemble *ensemble, uint32 tree, const double *values, const uint32 *payloads, uint32 count)
+{
+	if (ensemble->step.width == 1)
+	{
+		double		sum = ensemble->sums[0];
+
+		for (uint32 i = 0; i < count; i++)
+			sum += values[payloads[i]];
+		ensemble->sums[0] = sum;
+		return;
+	}
+	for (uint32 i = 0; i < count; i++)
+		ensemble->sums[ensemble->outputs[tree + i]] += values[payloads[i]];
 }
 
 /* payload: where the leaf's values begin */

@@ -76,19 +76,19 @@ feature_number(TreeReader *self, uint32 slot)
 	return *feature;
 }
 
-static int64
+static uint64
 read_threshold(TreeReader *self, bool categorical)
 {
 	const Ensemble *ensemble = self->ensemble;
 	double		threshold = ensemble->single_splits ? read_f32(self->reader) : read_f64(self->reader);
-	int64		key;
+	uint64		key;
 
 	if (categorical)
 		return 0;
 	if (isnan(threshold))
 		plm_reject("a threshold is NaN");
 	key = ensemble->single_splits ? single_key((float) threshold) : double_key(threshold);
-	/* x >= t is key > key of t, less one: the keys of -infinity and less are not the least integer */
+	/* x >= t is key > key of t, less one; no number has the key 0 */
 	return ensemble->or_equal ? key : key - 1;
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import sys
 from pathlib import Path
@@ -44,8 +45,10 @@ def plmodel(server: ServerAddress, tmp_path_factory: pytest.TempPathFactory) -> 
             major = made.server_version // 10000
             headers = builder.server_headers()
             assert major in headers, f"no headers of PostgreSQL {major}"
-            # one directory for all xdist workers: each would else point the language to its own library
-            library = tmp_path_factory.getbasetemp().parent / "plmodel" / f"plmodel-{major}.so"
+            # one place for all xdist workers: each would else point the language to its own library
+            sources = b"".join(file.read_bytes() for file in sorted(builder.SOURCES.iterdir()))
+            digest = hashlib.sha256(sources).hexdigest()[:16]
+            library = tmp_path_factory.getbasetemp().parent / f"plmodel-{digest}" / f"plmodel-{major}.so"
             if not library.exists():
                 building = library.with_suffix(f".{id(made)}")
                 builder.build(headers[major], building)

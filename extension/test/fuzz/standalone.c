@@ -1,0 +1,103 @@
+#include "standalone.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* One block each, so that AddressSanitizer sees every overrun. */
+typedef struct Block
+{
+	struct Block *next;
+	struct Block *previous;
+	max_align_t memory[];
+} Block;
+
+Isa			standalone_isa = ISA_SCALAR;
+
+static Block blocks = {&blocks, &blocks};
+static jmp_buf rejected;
+static char reason[256];
+
+void *
+plm_alloc(size_t size)
+{
+	Block	   *block = calloc(1, sizeof(Block) + size);
+
+	if (block == NULL)
+		plm_reject("out of memory");
+	block->next = blocks.next;
+	block->previous = &blocks;
+	blocks.next->previous = block;
+	blocks.next = block;
+	return block->memory;
+}
+
+void
+plm_free(void *memory)
+{
+	Block	   *block = (Block *) ((char *) memory - offsetof(Block, memory));
+
+	block->previous->next = block->next;
+	block->next->previous = block->previous;
+	free(block);
+}
+
+void
+standalone_free(void)
+{
+	while (blocks.next != &blocks)
+		plm_free(blocks.next->memory);
+}
+
+void
+plm_reject(const char *format,...)
+{
+	va_list		arguments;
+
+	va_start(arguments, format);
+	vsnprintf(reason, sizeof(reason), format, arguments);
+	va_end(arguments);
+	longjmp(rejected, 1);
+}
+
+void
+plm_reject_unsupported(const char *format,...)
+{
+	va_list		arguments;
+
+	va_start(arguments, format);
+	vsnprintf(reason, sizeof(reason), format, arguments);
+	va_end(arguments);
+	longjmp(rejected, 1);
+}
+
+Text
+plm_server_text(Text utf8)
+{
+	char	   *copy = plm_alloc((size_t) utf8.length + 1);
+	Text		result = {copy, utf8.length};
+
+	memcpy(copy, utf8.bytes, utf8.length);
+	return result;
+}
+
+Isa
+plm_isa(void)
+{
+	return standalone_isa;
+}
+
+const char *
+standalone_reason(void)
+{
+	return reason;
+}
+
+Program *
+standalone_parse(const uint8 *bytes, size_t length)
+{
+	if (setjmp(rejected) != 0)
+		return NULL;
+	return plm_parse(bytes, length);
+}

@@ -1,0 +1,15 @@
+/* The host that parsers and kernels run in outside of Postgres. */
+#ifndef PLMODEL_STANDALONE_H
+#define PLMODEL_STANDALONE_H
+
+#include "../../src/program.h"
+#include "../../src/simd.h"
+
+extern Isa	standalone_isa;
+
+/* The program, or NULL where the body is refused (see standalone_reason). */
+extern Program *standalone_parse(const uint8 *bytes, size_t length);
+extern const char *standalone_reason(void);
+extern void standalone_free(void);
+
+#endif
