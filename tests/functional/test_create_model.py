@@ -378,32 +378,3 @@ class TestSignatures:
         with connection.cursor() as cursor:
             cursor.execute(f'select "{project.test_schema}".predict_m(1)')
             assert cursor.fetchone() == (42,)
-
-
-class TestPredictErrors:
-    @pytest.fixture(scope="class")
-    def models(self):
-        return {
-            "m.sql": TestSignatures.QUERY.format(columns="i as a, i as b"),
-            "unbuilt.sql": TestSignatures.QUERY.format(columns="i as a"),
-            "plain.sql": "select 1 as a",
-            "too_few.sql": "select {{ predict('m', ['1']) }} as p",
-            "text_features.sql": "select {{ predict('m', 'a') }} as p",
-            "not_a_feature.sql": "select {{ predict('m', {'zzz': '1'}) }} as p",
-            "not_a_model.sql": "select {{ predict('plain', ['1']) }} as p",
-            "not_built.sql": "select {{ predict('unbuilt') }} as p",
-            "missing_column.sql": "select {{ predict('m', alias='s') }} as p from (select 1 as a) as s",
-            "fine.sql": "select {{ predict('m', ['1', '2']) }} as p",
-        }
-
-    def test_messages(self, project):
-        run_dbt(["build", "--select", "m", "plain"])
-        results = run_dbt(["run", "--exclude", "m", "unbuilt", "plain"], expect_pass=False)
-        messages = {result.node.name: result.message for result in results}
-        assert "got 1 features and takes 2: a, b" in messages["too_few"]
-        assert "features must be a list such as ['a', 'b']" in messages["text_features"]
-        assert "has no feature 'zzz'; its features are a, b" in messages["not_a_feature"]
-        assert "no create_model has that name; there are: m, unbuilt" in messages["not_a_model"]
-        assert "build it first: dbt build --select unbuilt" in messages["not_built"]
-        assert "column s.b does not exist" in messages["missing_column"]
-        assert messages["fine"] == "CREATE VIEW"

@@ -20,9 +20,10 @@ DIRECTORY = "shop.pgdata"
 
 
 @pytest.fixture
-def project() -> Iterator[Path]:
+def project(pristine_data) -> Iterator[Path]:
     """A directory that the commands run in, and the check that no process of it is left."""
     made = Path(tempfile.mkdtemp(prefix="pge-", dir="/tmp"))
+    shutil.copytree(pristine_data, made / DIRECTORY / "data")
     yield made
     embedded.stop(made / DIRECTORY)
     wait_until_gone(made / DIRECTORY)
@@ -133,9 +134,9 @@ def test_psql_that_is_nowhere(project):
 
 
 def test_errors_are_one_line_and_exit_code_1(project):
-    (project / DIRECTORY).mkdir()
-    (project / DIRECTORY / "notes.txt").touch()
-    for words in (("server", "url", DIRECTORY), ("server", "status", DIRECTORY), ("psql", DIRECTORY)):
+    (project / "notes").mkdir()
+    (project / "notes" / "notes.txt").touch()
+    for words in (("server", "url", "notes"), ("server", "status", "notes"), ("psql", "notes")):
         outcome = run(project, *words)
         assert (outcome.returncode, outcome.stdout) == (1, "")
         assert outcome.stderr.startswith("postgres-ml: ")

@@ -42,8 +42,9 @@ def end(directory):
 @pytest.mark.parametrize(
     "name", ["x" * 120, "comma,quote\"'", "\N{GREEK SMALL LETTER PI} 100% a=b@c", "back\\slash"], ids=str
 )
-def test_any_path_will_do(parent, name):
+def test_any_path_will_do(parent, pristine_data, name):
     directory = parent / name
+    shutil.copytree(pristine_data, directory / "data")
     address = ensure(directory)
     assert ask(address, "select 1") == [(1,)]
     assert stat.S_IMODE(Path(address.host).stat().st_mode) == 0o700
@@ -55,9 +56,9 @@ def test_any_path_will_do(parent, name):
     assert Path(address.host) == directory or not Path(address.host).exists()
 
 
-def test_a_link_and_its_target_are_one_server(parent):
+def test_a_link_and_its_target_are_one_server(parent, pristine_data):
     (parent / "link").symlink_to(parent / "pg")
-    (parent / "pg").mkdir()
+    shutil.copytree(pristine_data, parent / "pg" / "data")
     assert ensure(parent / "link") == ensure(parent / "pg")
     end(parent / "link")
 
@@ -81,10 +82,9 @@ def test_places_that_will_not_do(parent):
         ensure(occupied)
 
 
-def test_data_of_another_major_version(parent):
+def test_data_of_another_major_version(parent, pristine_data):
     directory = parent / "pg"
-    ensure(directory)
-    end(directory)
+    shutil.copytree(pristine_data, directory / "data")
     (directory / "data" / "PG_VERSION").write_text("9\n")
     with pytest.raises(EmbeddedServerError, match="made by PostgreSQL 9 and only that version can read it"):
         ensure(directory)
@@ -269,10 +269,9 @@ def test_root_without_user_namespaces_says_what_is_closed(parent, monkeypatch):
 
 
 @as_root
-def test_root_keeps_to_the_way_the_data_was_made(parent, monkeypatch):
+def test_root_keeps_to_the_way_the_data_was_made(parent, pristine_data, monkeypatch):
     directory = parent / "pg"
-    ensure(directory)
-    end(directory)
+    shutil.copytree(pristine_data, directory / "data")
     monkeypatch.setattr(account, "_namespace", lambda user: None)
     with pytest.raises(EmbeddedServerError, match="made by root in a user namespace"):
         ensure(directory)

@@ -33,7 +33,7 @@ def ensure(directory, linger=0.0, durability="off"):
 
 
 @pytest.fixture
-def directory() -> Iterator[Path]:
+def new_directory() -> Iterator[Path]:
     """A place for a server, and the check that nothing of it is left."""
     parent = Path(tempfile.mkdtemp(prefix="pge-", dir="/tmp"))
     yield parent / "pg"
@@ -42,6 +42,13 @@ def directory() -> Iterator[Path]:
     embedded.stop(parent / "pg")
     wait_until_gone(parent)
     shutil.rmtree(parent)
+
+
+@pytest.fixture
+def directory(new_directory, pristine_data) -> Path:
+    """The same with data in it, for tests that are not about making that."""
+    shutil.copytree(pristine_data, new_directory / "data")
+    return new_directory
 
 
 def kill_server(directory):
@@ -57,7 +64,8 @@ def test_schema_fixture_is_new_and_usable(connection, schema):
         assert cursor.fetchone() == (1,)
 
 
-def test_first_start_makes_a_private_utf8_server(directory):
+def test_first_start_makes_a_private_utf8_server(new_directory):
+    directory = new_directory
     address = embedded.ensure(directory)
     names = ("fsync", "jit", "listen_addresses", "server_encoding", "max_wal_size", "unix_socket_permissions")
     values = ask(address, "select " + ", ".join(f"current_setting('{name}')" for name in names))
@@ -87,7 +95,8 @@ def test_durability_off_is_for_throw_away_data(directory):
     assert values == [("off", "off", "off")]
 
 
-def test_eight_threads_at_once_start_one_server(directory):
+def test_eight_threads_at_once_start_one_server(new_directory):
+    directory = new_directory
     barrier = threading.Barrier(8)
 
     def join(_):
@@ -100,7 +109,8 @@ def test_eight_threads_at_once_start_one_server(directory):
     assert len(results) == 1
 
 
-def test_four_processes_at_once_start_one_server(directory):
+def test_four_processes_at_once_start_one_server(new_directory):
+    directory = new_directory
     clients = [Client(directory, linger=60) for _ in range(4)]
     assert {client.joined() for client in clients} == {str(directory)}
     pid = embedded.describe(directory).pid
@@ -198,7 +208,8 @@ def test_a_server_without_supervisor_is_adopted_and_stopped_in_the_end(directory
     wait_until_gone(directory)
 
 
-def test_a_killed_initdb_leaves_no_data_directory(directory):
+def test_a_killed_initdb_leaves_no_data_directory(new_directory):
+    directory = new_directory
     number = directory.parent / "initdb.pid"
     stuck = fake_programs(
         directory.parent / "bin", f'echo 18 > "$2/PG_VERSION"; echo $$ > {number}; exec sleep 3600'
@@ -215,7 +226,8 @@ def test_a_killed_initdb_leaves_no_data_directory(directory):
         os.kill(int(number.read_text()), signal.SIGKILL)
 
 
-def test_a_failed_initdb_says_why_and_leaves_nothing(directory):
+def test_a_failed_initdb_says_why_and_leaves_nothing(new_directory):
+    directory = new_directory
     full = fake_programs(
         directory.parent / "bin", "echo 'could not write: No space left on device' >&2; exit 1"
     )
@@ -326,7 +338,8 @@ def test_stop_ends_sessions_and_says_whether_there_was_a_server(directory):
     client.leave()
 
 
-def test_describe_tells_of_running_and_stopped_servers(directory):
+def test_describe_tells_of_running_and_stopped_servers(new_directory):
+    directory = new_directory
     with pytest.raises(EmbeddedServerError, match="not the directory of an embedded server"):
         embedded.describe(directory)
     address = ensure(directory)
