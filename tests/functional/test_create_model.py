@@ -1,6 +1,5 @@
 """What stands in the database after a build, seen from a second connection (SPEC 3)."""
 
-
 import mlflow
 import pytest
 from dbt.tests.util import run_dbt, write_file
@@ -158,13 +157,15 @@ class TestFirstBuild:
         assert error < 1.0  # the target is linear in the features
 
     def test_label_is_the_likeliest(self, select):
-        assert select("select count(*) from scored where predicted_label <> probabilities->'labels'->>0") == [(0,)]
+        assert select("select count(*) from scored where predicted_label <> probabilities->'labels'->>0") == [
+            (0,)
+        ]
 
     def test_another_role_may_predict_and_nothing_else(self, select, project, connection):
         with connection.cursor() as cursor:
             cursor.execute(f'grant usage on schema "{project.test_schema}" to analyst')
         query = "select predict_churn(50, 1, 'north', true)"
-        assert select(query, role="analyst") == [("l'été $$ \\\"1\"",)]
+        assert select(query, role="analyst") == [('l\'été $$ \\"1"',)]
         with connection.cursor() as cursor:
             cursor.execute(
                 "select has_function_privilege('public', 'predict_churn(numeric, numeric, text, boolean)', 'execute')"
@@ -199,7 +200,11 @@ class TestFirstBuild:
         assert rows == [("amount", 1, True, 1), ("churn", 1, True, 2), ("tier", 1, True, 2)]
 
     def test_nothing_is_left_behind(self, built, project):
-        target = project.project_root / "target" / "postgres_ml" if hasattr(project.project_root, "joinpath") else None
+        target = (
+            project.project_root / "target" / "postgres_ml"
+            if hasattr(project.project_root, "joinpath")
+            else None
+        )
         assert target is None or not list(target.rglob("snapshot.csv"))
 
     def test_a_second_build_is_version_two(self, select, project):
@@ -216,9 +221,11 @@ class TestFirstBuild:
         write_file(CHURN, project.project_root, "models", "churn.sql")
         assert "division by zero" in results[0].message
         assert select("select version from churn") == [(before,)]
-        assert select("select predict_churn(50, 1, 'north', true)") == [("l'été $$ \\\"1\"",)]
+        assert select("select predict_churn(50, 1, 'north', true)") == [('l\'été $$ \\"1"',)]
         client = mlflow.MlflowClient(f"sqlite:///{project.project_root}/mlflow.db")
-        failed = client.search_runs([e.experiment_id for e in client.search_experiments()], "status = 'FAILED'")
+        failed = client.search_runs(
+            [e.experiment_id for e in client.search_experiments()], "status = 'FAILED'"
+        )
         assert len(failed) == 1
 
     def test_show_previews_the_training_rows(self, built, project):
@@ -240,12 +247,19 @@ class TestBadInput:
             "twice": base.format(more="", query="select 1 as x, 2 as x, 3 as y"),
             "json_feature": base.format(more="", query="select '{}'::jsonb as x, 3 as y"),
             "too_few": base.format(more="", query=rows.format(n=100)),
-            "one_class": base.format(more="", query="select i as x, 'a' as y from generate_series(1, 600) as i"),
-            "all_null": base.format(more="", query="select i as x, null::text as y from generate_series(1, 600) as i"),
-            "rare_class": base.format(
-                more="", query="select i as x, case when i = 1 then 'rare' else (i % 2)::text end as y from generate_series(1, 600) as i"
+            "one_class": base.format(
+                more="", query="select i as x, 'a' as y from generate_series(1, 600) as i"
             ),
-            "failing_query": base.format(more="", query="select 1 / (i - 5) as x, i as y from generate_series(1, 600) as i"),
+            "all_null": base.format(
+                more="", query="select i as x, null::text as y from generate_series(1, 600) as i"
+            ),
+            "rare_class": base.format(
+                more="",
+                query="select i as x, case when i = 1 then 'rare' else (i % 2)::text end as y from generate_series(1, 600) as i",
+            ),
+            "failing_query": base.format(
+                more="", query="select 1 / (i - 5) as x, i as y from generate_series(1, 600) as i"
+            ),
             "nan_target": base.format(
                 more=", problem_type='regression'",
                 query="select i as x, case when i < 4 then 'NaN'::float else i end as y from generate_series(1, 600) as i",
@@ -254,7 +268,8 @@ class TestBadInput:
                 more=", auto=false, model_type='xgboost', hyperparameters={'max_depth': 'deep'}", query=many
             ),
             "wrong_problem": base.format(
-                more=", problem_type='regression'", query="select i as x, 'a' || i % 2 as y from generate_series(1, 600) as i"
+                more=", problem_type='regression'",
+                query="select i as x, 'a' || i % 2 as y from generate_series(1, 600) as i",
             ),
         }
         return {f"{name}.sql": text for name, text in cases.items()}
@@ -289,7 +304,8 @@ class TestBadInput:
     def test_nothing_was_made(self, messages, project, connection):
         with connection.cursor() as cursor:
             cursor.execute(
-                "select count(*) from pg_proc where pronamespace = %s::regnamespace", (f'"{project.test_schema}"',)
+                "select count(*) from pg_proc where pronamespace = %s::regnamespace",
+                (f'"{project.test_schema}"',),
             )
             assert cursor.fetchone() == (0,)
             cursor.execute("select to_regclass(%s)", (f'"{project.test_schema}".too_few',))
