@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import csv
+import functools
 import hashlib
 import io
+import shutil
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from mlflow.tracking import MlflowClient
 from postgres_ml.parity import ParitySummary, check_parity
 from postgres_ml.snapshot import copy_snapshot, describe_query, split_target
 from postgres_ml.spec import Column, Settings, TrainedModel, TrainingJob, TrainingSpec
@@ -95,6 +99,20 @@ def fill_table(cursor: Any, table: str, rows: list[tuple[Any, ...]], types: str)
     cursor.execute(b"insert into " + table.encode() + b" values " + values)
 
 
+@functools.cache
+def _empty_store() -> tempfile.TemporaryDirectory[str]:
+    """A store with tables and nothing in them, made once: MLflow takes seconds for that."""
+    directory = tempfile.TemporaryDirectory(prefix="mlflow-store-")  # kept by the cache, deleted at exit
+    MlflowClient(f"sqlite:///{directory.name}/mlflow.db").search_experiments()
+    return directory
+
+
+def put_store(directory: Path) -> None:
+    """Put an empty MLflow store into the directory."""
+    directory.mkdir(parents=True, exist_ok=True)
+    shutil.copy(Path(_empty_store().name) / "mlflow.db", directory / "mlflow.db")
+
+
 class Recorder:
     """Takes a training's messages."""
 
@@ -114,7 +132,7 @@ class Training:
 
     def __init__(self, connection: Any, sql: str, directory: Path, **changes: Any) -> None:
         self.connection, self.sql, self.messages = connection, sql, Recorder()
-        directory.mkdir(parents=True, exist_ok=True)
+        put_store(directory)
         self.directory = directory
         job_changes = {key: changes.pop(key) for key in ("tracking_uri", "experiment") if key in changes}
         self.spec = make_spec(**{"settings": Settings(min_rows=50), **changes})

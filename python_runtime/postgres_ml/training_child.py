@@ -10,6 +10,7 @@ import signal
 import sys
 import threading
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,6 +45,8 @@ def main(job_path: Path) -> int:
         parent.fail(TrainingProcessError.__name__, text)
     except OSError as error:
         parent.fail(StorageError.__name__, f"{error.strerror or error}: {error.filename or job.directory}")
+    finally:
+        parent.end_run("FAILED", "the training process crashed")  # does nothing after an orderly end
     return 1
 
 
@@ -62,6 +65,7 @@ def _train(job: TrainingJob, parent: Parent) -> int:
     parent.send({"event": "trained", "file": str(file)})
     command = parent.wait_for("published")
     run.publish(command["version"], command["details"])
+    parent.run = None
     parent.send({"event": "done"})
     return 0
 
@@ -71,7 +75,7 @@ class Parent:
 
     Attributes
     ----------
-    run : the MLflow run to mark when everything ends before its time
+    run : the MLflow run to mark when everything ends before its time; None before and after it
     """
 
     def __init__(self) -> None:
@@ -103,10 +107,15 @@ class Parent:
 
     def fail(self, kind: str, text: str) -> None:
         """End the MLflow run as FAILED, and report the error."""
-        if self.run is not None:
-            with contextlib.suppress(PostgresMLError):  # the store may be what failed
-                self.run.end("FAILED", text)
+        self.end_run("FAILED", text)
         self.send({"event": "error", "type": kind, "text": text})
+
+    def end_run(self, status: str, reason: str) -> None:
+        """End the MLflow run if it is still open."""
+        run, self.run = self.run, None
+        if run is not None:
+            with contextlib.suppress(PostgresMLError):  # the store may be what failed
+                run.end(status, reason)
 
     def wait_for(self, name: str) -> dict[str, Any]:
         """Return the command when it comes."""
@@ -116,7 +125,7 @@ class Parent:
                 return command
 
     def _listen(self) -> None:
-        for line in sys.stdin.buffer:
+        for line in _lines(0):
             command = json.loads(line)
             if command["command"] == "abandon":
                 self._leave("FAILED", command["reason"])
@@ -130,10 +139,16 @@ class Parent:
         timer = threading.Timer(MARKING_S, _kill_own_group)
         timer.daemon = True
         timer.start()
-        if self.run is not None:
-            with contextlib.suppress(PostgresMLError):
-                self.run.end(status, reason)
+        self.end_run(status, reason)
         _kill_own_group()
+
+
+def _lines(descriptor: int) -> Iterator[bytes]:
+    """Read lines without file objects, whose lock aborts an interpreter that ends while a thread reads."""
+    rest = b""
+    while chunk := os.read(descriptor, 1 << 16):
+        *lines, rest = (rest + chunk).split(b"\n")
+        yield from lines
 
 
 def _kill_own_group() -> None:

@@ -193,8 +193,10 @@ class TrainingProcess:
             process.wait(patience)
         _kill_group(process)
         process.wait()
-        for reader in self._readers:
+        for reader, stream in zip(self._readers, (process.stdout, process.stderr), strict=False):
             reader.join(PATIENCE_S)
+            if stream is not None and not reader.is_alive():
+                stream.close()
 
     def _read_events(self, stream: IO[bytes]) -> None:
         for line in stream:

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from postgres_ml import tracking_store
+from postgres_ml import track, tracking_store
 from postgres_ml.exceptions import PostgresMLError, TrackingError, TrainingProcessError, UnsupportedModelError
 from postgres_ml.training_process import TrainingProcess, _error, absolute_uri, death_text, environment
 from training_support import CHURN_COLUMNS, CHURN_TARGET, Recorder, make_job
@@ -78,6 +78,19 @@ def test_a_store_below_a_file_is_an_error_at_once(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(TrackingError, match="can't be written"):
         tracking_store.open_experiment(f"sqlite:///{tmp_path}/file/mlflow.db", "shop")
+
+
+@pytest.mark.parametrize(
+    "uri",
+    ["sqlite:////proc/nowhere/mlflow.db", "postgresql://nobody:s3c@127.0.0.1:9/none", "file:///tmp/mlruns"],
+)
+def test_a_store_that_can_not_be_opened_is_told_at_once(uri: str, tmp_path: Path) -> None:
+    job = make_job(tmp_path, CHURN_COLUMNS, CHURN_TARGET, tracking_uri=uri)
+    with pytest.raises(
+        TrackingError, match=r"(?s)MLflow.* can't be (used|written).*mlflow_tracking_uri"
+    ) as caught:
+        track.TrackedRun.open(job)
+    assert "s3c" not in str(caught.value)
 
 
 def test_dbt_s_side_imports_none_of_the_heavy_libraries() -> None:

@@ -1,0 +1,192 @@
+"""Whole trainings: query, child, functions in the database, and what MLflow keeps of it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from mlflow.tracking import MlflowClient
+from postgres_ml.exceptions import ParityError
+from postgres_ml.ir.serialize import program_from_json
+from postgres_ml.parity import check_parity
+from postgres_ml.spec import Settings, TrainedModel
+from training_support import Training, churn_rows, fill_table
+
+TYPES = "calls integer, plan text, minutes double precision, churned text"
+
+
+@pytest.fixture
+def churn(connection: Any, schema: str, tmp_path: Path) -> Training:
+    cursor = connection.cursor()
+    fill_table(cursor, f"{schema}.customers", churn_rows(800), TYPES)
+    sql = f"select * from {schema}.customers"
+    return Training(connection, sql, tmp_path / "job", target="churned", schema=schema)
+
+
+def query(training: Training, sql: str) -> list[tuple[Any, ...]]:
+    training.cursor.execute(sql)
+    return training.cursor.fetchall()
+
+
+def test_a_training_from_the_query_to_the_function_and_mlflow(churn: Training, schema: str) -> None:
+    trained = churn.train()
+    summary = churn.publish(trained)
+    churn.process.published(7, {"function": f"{schema}.predict_churn"})
+
+    assert (trained.problem_type, trained.return_type, trained.labels) == (
+        "binary_classification",
+        "text",
+        ("no", "yes"),
+    )
+    assert trained.metrics["f1"] == trained.score > 0.8
+    assert trained.n_rows == 800 and 100 < trained.n_holdout < 220 and trained.n_features == 3
+    assert summary.n_rows == trained.n_holdout + 400 and summary.max_difference <= 1e-6
+    assert [b.role for b in trained.functions if b.role != "part"] == ["predict", "probabilities"]
+    assert not any("customers" in f.name for f in Path.cwd().glob("mlruns"))
+    in_sql = query(churn, f"select calls, plan, minutes, {schema}.predict_churn(calls, plan, minutes) "
+                          f"from {schema}.customers")  # fmt: skip
+    assert {row[3] for row in in_sql} == {"no", "yes"}
+    check_run(churn, trained, schema)
+    check_loading(churn, in_sql, schema)
+
+
+def check_run(training: Training, trained: TrainedModel, schema: str) -> None:
+    client = MlflowClient(training.job.tracking_uri)
+    run = client.get_run(trained.mlflow_run_id)
+    assert run.info.status == "FINISHED"
+    assert run.data.metrics["f1"] == trained.score
+    assert run.data.metrics["train_f1"] == trained.train_metrics["f1"]
+    assert run.data.params["target"] == "churned"
+    assert run.data.tags["dbt.unique_id"] == training.spec.unique_id
+    assert run.data.tags["function_version"] == "7"
+    (dataset,) = run.inputs.dataset_inputs
+    assert json.loads(dataset.dataset.source)["query"] == training.sql
+    names = {file.path for file in client.list_artifacts(run.info.run_id)}
+    assert names >= {
+        "functions.sql", "model_card.html", "model_card.md", "pipeline.joblib", "pipeline.joblib.sha256",
+        "plots", "program.json", "training_query.sql", "trials.json",
+    }  # fmt: skip
+    plots = {Path(file.path).stem for file in client.list_artifacts(run.info.run_id, "plots")}
+    assert plots == {"calibration", "confusion_matrix", "feature_importance", "precision_recall", "roc"}
+    program = Path(client.download_artifacts(run.info.run_id, "program.json")).read_text(encoding="utf-8")
+    assert [item.name for item in program_from_json(program).inputs] == ["calls", "plan", "minutes"]
+    version = client.get_model_version_by_alias(f"{schema}.churn", "champion")
+    assert version.run_id == run.info.run_id and version.tags["function"] == f"{schema}.predict_churn"
+
+
+LOAD = """
+import json, sys, warnings
+warnings.simplefilter("ignore")
+sys.modules["postgres_ml"] = None  # as on a machine that has MLflow, scikit-learn and xgboost, and nothing of ours
+import mlflow, pandas as pd
+mlflow.set_tracking_uri(sys.argv[1])
+given = pd.DataFrame(json.load(sys.stdin), columns=["calls", "plan", "minutes"])
+loaded = mlflow.pyfunc.load_model(f"models:/{sys.argv[2]}.churn@champion")
+typed = mlflow.sklearn.load_model(f"models:/{sys.argv[2]}.churn@champion")
+print(json.dumps([list(loaded.predict(given)), typed.predict_proba(given)[:, 1].tolist()]))
+"""
+
+
+def check_loading(training: Training, in_sql: list[tuple[Any, ...]], schema: str) -> None:
+    """The registered model gives the function's labels and probabilities, on what a driver fetched."""
+    asked = json.dumps([row[:3] for row in in_sql])
+    command = [sys.executable, "-c", LOAD, training.job.tracking_uri, schema]
+    labels, positive = json.loads(subprocess.check_output(command, input=asked.encode()))
+    assert labels == [row[3] for row in in_sql]
+    probabilities = query(
+        training,
+        f"select (select p::float8 from rows from (jsonb_array_elements_text(j->'labels'), "
+        f"jsonb_array_elements_text(j->'probabilities')) e(l, p) where l = 'yes') from (select "
+        f"{schema}.predict_churn_probabilities(calls, plan, minutes) j from {schema}.customers) q",
+    )
+    assert np.allclose(positive, [p for (p,) in probabilities], rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("sql_type", "labels"),
+    [
+        ("boolean", ["false", "true"]),
+        ("bigint", ["9007199254740993", "9007199254740995", "-5"]),
+        ("numeric", ["1.5", "2"]),
+        ("smallint", ["0", "1"]),
+        ("text", ["it''s \"$$\" \\ $body$", "日本", ""]),
+    ],
+)
+def test_labels_come_back_in_their_own_type(
+    connection: Any, schema: str, tmp_path: Path, sql_type: str, labels: list[str]
+) -> None:
+    array = ", ".join(f"'{label}'" for label in labels)
+    problem = "binary_classification" if len(labels) == 2 else "multiclass_classification"
+    sql = f'''select i % 17 + random() "order", ('{{a,b}}'::text[])[i % 2 + 1] "ümläut ""q""",
+        i % 3 = 0 flag, (array[{array}])[1 + i % {len(labels)}]::{sql_type} target, (i % {len(labels)})::real hint
+        from generate_series(1, 300) i'''
+    options: dict[str, Any] = {"auto": False, "model_types": ("linear_learner",), "problem_type": problem}
+    training = Training(connection, sql, tmp_path / "job", schema=schema, **options)
+    trained = training.train()
+    training.publish(trained)
+    training.process.abandon("the test is over")
+    assert trained.return_type == sql_type
+    found = query(
+        training,
+        f"select distinct {schema}.predict_churn(1, 'a', true, hint)::text from generate_series(0, 2) hint",
+    )
+    assert {row[0] for row in found} <= {label.replace("''", "'") for label in labels} and len(found) >= 2
+    assert query(training, f"select pg_typeof({schema}.predict_churn(1, 'a', null, 0))::text") == [
+        (sql_type,)
+    ]
+
+
+def test_a_regression_returns_double_precision_of_any_target(
+    connection: Any, schema: str, tmp_path: Path
+) -> None:
+    sql = """select i % 100 a, (i % 7)::numeric(10, 2) b, case when i % 5 > 0 then i % 11 end::smallint c,
+        (3 * (i % 100) + i % 7)::integer target from generate_series(1, 3000) i"""
+    options: dict[str, Any] = {"settings": Settings(min_rows=50, max_runtime=60)}
+    training = Training(connection, sql, tmp_path / "job", schema=schema, **options)
+    trained = training.train()
+    summary = training.publish(trained)
+    training.process.published(1, {})
+    assert (trained.problem_type, trained.return_type, trained.labels) == (
+        "regression",
+        "double precision",
+        (),
+    )
+    assert (
+        trained.metrics["r2"] > 0.99 and trained.metric == "mse" and trained.score == trained.metrics["mse"]
+    )
+    assert summary.max_difference <= 1e-6
+
+
+def test_a_function_that_differs_is_refused_with_the_row(churn: Training, schema: str) -> None:
+    trained = churn.train()
+    churn.process.abandon("the test is over")
+    churn.publish(trained)
+    churn.connection.autocommit = False
+    churn.cursor.execute(
+        f"create or replace function {schema}.predict_churn(calls integer, plan text, minutes double precision) "
+        "returns text language sql immutable as $$ select 'no' $$"
+    )
+    with pytest.raises(ParityError, match=r"differs .* rows; the first: \(calls => .*pipeline says 'yes'"):
+        check_parity(churn.cursor, churn.spec, trained)
+    churn.connection.rollback()
+
+
+def test_retraining_gives_the_same_function(churn: Training, tmp_path: Path) -> None:
+    first = churn.train()
+    churn.process.abandon("the test is over")
+    again = Training(
+        churn.connection,
+        churn.sql + " order by random()",
+        tmp_path / "again",
+        target="churned",
+        schema=churn.spec.schema,
+    )
+    second = again.train()
+    again.process.abandon("the test is over")
+    assert first.metrics == second.metrics
+    assert [b.body for b in first.functions] == [b.body for b in second.functions]

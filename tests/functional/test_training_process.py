@@ -1,0 +1,252 @@
+"""The training child as a process: how it starts, reports, fails, and never outlives its parent."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mlflow.tracking import MlflowClient
+from postgres_ml import spec
+from postgres_ml.exceptions import (
+    SpecError,
+    StorageError,
+    TrackingError,
+    TrainingCancelledError,
+    TrainingDataError,
+    TrainingProcessError,
+)
+from postgres_ml.spec import Settings, TrainedModel, TrainingJob
+from postgres_ml.training_process import TrainingProcess
+from training_support import (
+    CHURN_COLUMNS,
+    CHURN_TARGET,
+    Recorder,
+    churn_rows,
+    make_job,
+    make_spec,
+    put_store,
+    write_snapshot,
+)
+
+LINEAR: dict[str, Any] = {
+    "auto": False,
+    "model_types": ("linear_learner",),
+    "settings": Settings(min_rows=50),
+}
+# far more boosting than any test waits for
+ENDLESS: dict[str, Any] = {
+    "auto": False,
+    "model_types": ("xgboost",),
+    "hyperparameters": {"num_round": 10**8, "max_depth": 2},
+    "settings": Settings(min_rows=50),
+}
+
+
+@pytest.fixture(autouse=True)
+def store(tmp_path: Path) -> None:
+    put_store(tmp_path)
+
+
+def job_in(directory: Path, rows: list | None = None, **changes: Any) -> TrainingJob:
+    directory.mkdir(parents=True, exist_ok=True)
+    write_snapshot(directory / "snapshot.csv", churn_rows(300) if rows is None else rows)
+    job_changes = {k: changes.pop(k) for k in ("tracking_uri", "experiment") if k in changes}
+    return make_job(
+        directory, CHURN_COLUMNS, CHURN_TARGET, spec=make_spec(**{**LINEAR, **changes}), **job_changes
+    )
+
+
+def run(process: TrainingProcess) -> TrainedModel:
+    process.start()
+    try:
+        process.wait_ready()
+        return process.train()
+    finally:
+        process.abandon("the test is over")
+
+
+def never() -> bool:
+    return False
+
+
+def until(condition: Callable[[], Any], what: str, patience_s: float = 60) -> None:
+    end = time.monotonic() + patience_s
+    while not condition():
+        assert time.monotonic() < end, f"{what} didn't come true within {patience_s} s"
+        time.sleep(0.02)
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"
+
+
+def the_run(job: TrainingJob) -> Any:
+    client = MlflowClient(job.tracking_uri)
+    experiment = client.get_experiment_by_name(job.experiment)
+    (found,) = client.search_runs([experiment.experiment_id])
+    return found
+
+
+def child_pid(process: TrainingProcess) -> int:
+    assert process._process is not None
+    return process._process.pid
+
+
+def test_errors_come_back_in_their_class_and_end_the_run(tmp_path: Path) -> None:
+    job = job_in(tmp_path, rows=churn_rows(20))
+    with pytest.raises(TrainingDataError, match=r"20 rows with a target, fewer than 50.*min_rows: 20"):
+        run(TrainingProcess(job, Recorder(), never))
+    found = the_run(job)
+    assert found.info.status == "FAILED"
+    assert "fewer than 50" in found.data.tags["reason"]
+
+
+def test_hyperparameters_that_the_library_refuses_are_the_configs_fault(tmp_path: Path) -> None:
+    job = job_in(tmp_path, model_types=("xgboost",), hyperparameters={"subsample": 7})
+    with pytest.raises(SpecError, match=r"xgboost refuses these hyperparameters: .*subsample"):
+        run(TrainingProcess(job, Recorder(), never))
+
+
+def test_python_warnings_arrive_once_each(tmp_path: Path) -> None:
+    messages = Recorder()
+    run(TrainingProcess(job_in(tmp_path, hyperparameters={"max_iter": 1}), messages, never))
+    warned = [text for level, text in messages.lines if level == "warning" and "ConvergenceWarning" in text]
+    assert len(warned) == 1
+
+
+def test_a_training_says_nothing_that_the_user_need_not_know(tmp_path: Path) -> None:
+    messages = Recorder()
+    run(TrainingProcess(job_in(tmp_path), messages, never))
+    assert [line for line in messages.lines if line[0] == "warning"] == []
+
+
+def test_cancelling_ends_the_child_and_its_run(tmp_path: Path) -> None:
+    cancelled: list[bool] = []
+    job = job_in(tmp_path, **ENDLESS)
+    process = TrainingProcess(job, lambda level, text: cancelled.append(True), lambda: bool(cancelled))
+    process.start()
+    process.wait_ready()
+    pid = child_pid(process)
+    with pytest.raises(TrainingCancelledError):
+        process.train()  # the first message says what the target is
+    assert not is_alive(pid)
+    assert the_run(job).info.status == "FAILED" and the_run(job).data.tags["reason"] == "cancelled"
+    process.abandon("once more does nothing")
+
+
+def test_abandoning_tells_why_and_can_be_done_twice(tmp_path: Path) -> None:
+    job = job_in(tmp_path)
+    process = TrainingProcess(job, Recorder(), never)
+    process.abandon("before the start does nothing")
+    process.start()
+    process.wait_ready()
+    process.train()
+    process.abandon("gate f1 >= 0.9 not met")
+    process.abandon("again")
+    assert the_run(job).info.status == "FAILED"
+    assert the_run(job).data.tags["reason"] == "gate f1 >= 0.9 not met"
+
+
+def test_a_killed_child_is_told_with_the_likely_cause(tmp_path: Path) -> None:
+    process = TrainingProcess(job_in(tmp_path, **ENDLESS), Recorder(), never)
+    process.start()
+    process.wait_ready()
+    os.kill(child_pid(process), signal.SIGKILL)
+    with pytest.raises(TrainingProcessError, match=r"out of memory.*max_cells"):
+        process.train()
+
+
+def test_a_crash_shows_the_childs_last_lines(tmp_path: Path) -> None:
+    job = job_in(tmp_path)
+    process = TrainingProcess(job, Recorder(), never)
+    process.start()
+    process.wait_ready()
+    (tmp_path / "snapshot.csv").write_text("not,a,snapshot\n")
+    with pytest.raises(TrainingProcessError, match=r"exit code 1\)(.|\n)*ArrowInvalid"):
+        process.train()
+    assert the_run(job).info.status == "FAILED"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc")
+def test_the_child_dies_with_its_parent_and_marks_its_run(tmp_path: Path) -> None:
+    job = job_in(tmp_path, **ENDLESS)
+    (tmp_path / "given.json").write_text(spec.to_json(job))
+    code = f"""
+        import sys
+        from pathlib import Path
+        from postgres_ml import spec
+        from postgres_ml.training_process import TrainingProcess
+        job = spec.read(spec.TrainingJob, Path({str(tmp_path / "given.json")!r}))
+        process = TrainingProcess(job, lambda level, text: print(text, flush=True), lambda: False)
+        process.start()
+        print(process._process.pid, flush=True)
+        process.wait_ready()
+        process.train()
+    """
+    parent = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(code)], stdout=subprocess.PIPE, text=True
+    )
+    assert parent.stdout is not None
+    pid = int(parent.stdout.readline())
+    assert parent.stdout.readline()  # it trains
+    assert is_alive(pid)
+    parent.kill()
+    parent.communicate()
+    until(lambda: not is_alive(pid), "the child's end")
+    assert the_run(job).info.status == "KILLED"
+
+
+def test_a_parent_that_dies_early_takes_the_child_along(tmp_path: Path) -> None:
+    process = TrainingProcess(job_in(tmp_path), Recorder(), never)
+    process.start()
+    pid = child_pid(process)
+    assert process._process is not None and process._process.stdin is not None
+    process._process.stdin.close()  # what the kernel does for a killed parent
+    until(lambda: not is_alive(pid) or process._process.poll() is not None, "the child's end")
+    process.abandon("it is gone")
+
+
+def test_a_store_that_can_not_be_written_stops_everything_before_the_training(tmp_path: Path) -> None:
+    process = TrainingProcess(job_in(tmp_path, tracking_uri="http://127.0.0.1:9"), Recorder(), never)
+    process.start()
+    with pytest.raises(
+        TrackingError, match=r"(?s)MLflow at http://127.0.0.1:9 can't be used.*mlflow_tracking_uri"
+    ):
+        process.wait_ready()
+    assert not is_alive(child_pid(process))
+
+
+def test_several_trainings_may_make_the_store_at_once(tmp_path: Path) -> None:
+    uri = f"sqlite:///{tmp_path}/store/mlflow.db"
+    jobs = [job_in(tmp_path / str(n), name=f"model_{n}", tracking_uri=uri) for n in range(3)]
+    with ThreadPoolExecutor(3) as pool:
+        trained = list(pool.map(lambda job: run(TrainingProcess(job, Recorder(), never)), jobs))
+    client = MlflowClient(uri)
+    (experiment,) = [e for e in client.search_experiments() if e.name == "shop"]
+    assert experiment.artifact_location == (tmp_path / "store" / "mlartifacts").as_uri()
+    found = client.search_runs([experiment.experiment_id])
+    assert {r.info.run_id for r in found} == {t.mlflow_run_id for t in trained}
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["0", "1", "2", "mlflow.db", "store"]
+
+
+@pytest.mark.parametrize("file", ["artifacts/model_card.md", "trained.json"])
+def test_a_full_disk_is_told_with_the_file(tmp_path: Path, file: str) -> None:
+    job = job_in(tmp_path)
+    (tmp_path / file).parent.mkdir(exist_ok=True)
+    (tmp_path / file).symlink_to("/dev/full")
+    with pytest.raises(StorageError, match="No space left on device"):
+        run(TrainingProcess(job, Recorder(), never))
+    assert the_run(job).info.status == "FAILED"
