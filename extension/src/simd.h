@@ -12,7 +12,7 @@
 #if defined(__x86_64__) && defined(__GNUC__)
 #define PLM_X86 1
 #define PLM_AVX2 __attribute__((target("avx2")))
-#define PLM_AVX512 __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,prefer-vector-width=512")))
+#define PLM_AVX512 __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl")))
 #endif
 
 typedef enum Isa
