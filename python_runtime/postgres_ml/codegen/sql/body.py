@@ -12,10 +12,12 @@ from postgres_ml.codegen.sql import ensembles, ieee, literals, refusals
 from postgres_ml.codegen.sql.emitter import Emitter
 from postgres_ml.codegen.sql.literals import DOUBLE
 from postgres_ml.codegen.sql.part_scope import PartScope
-from postgres_ml.codegen.sql.plan import EnsemblePlan, Plan
+from postgres_ml.codegen.sql.plan import EnsemblePlan, Plan, make_plan
 from postgres_ml.codegen.sql.refusals import Refusals
 from postgres_ml.codegen.sql.scope import Scope
+from postgres_ml.codegen.sql.slots import Slot
 from postgres_ml.codegen.sql.tree_sql import TreeWriter
+from postgres_ml.codegen.sql.trees import Facts
 from postgres_ml.codegen.sql.values import Calculator, NotInlinableError, Value
 from postgres_ml.ir.program import Program
 from postgres_ml.ir.version import IR_VERSION
@@ -38,6 +40,8 @@ class Context:
     program: Program
     schema: str
     function: str
+    slots: list[Slot]
+    facts: Facts
     refusals: Refusals
     arguments: tuple[tuple[str, str], ...]
     composite: tuple[tuple[str, str], ...]
@@ -52,6 +56,15 @@ class Context:
             if self.parts.setdefault(name, part) == part:
                 return self.qualified(name)
             number += 1
+
+    def plan(self, roots: Sequence[int]) -> Plan:
+        """Return the plan that computes these slots, and those by which rows are refused."""
+        computed = [slot for slot, _ in self.refusals.computed]
+        return make_plan(self.program, self.slots, self.facts, [*roots, *computed])
+
+    def call(self, part: str) -> str:
+        """Return a call of a part that has the function's own arguments."""
+        return f"{part}({','.join(f'${number}' for number in range(1, len(self.arguments) + 1))})"
 
     def qualified(self, name: str) -> str:
         """Return the name with its schema."""
@@ -101,8 +114,7 @@ def inline_body(context: Context, plan: Plan, result: Result, suffix: str, retur
     if guard := scope.guard():
         exact = plpgsql_body(context, plan, result, None, only_exact=True)
         part = context.add_part(suffix, context.arguments, returns, exact)
-        passed = ",".join(f"${number}" for number in range(1, len(context.arguments) + 1))
-        whens.append(f"when {guard} then {part}({passed})")
+        whens.append(f"when {guard} then {context.call(part)}")
     if conditions:
         whens.append(f"when {' or '.join(conditions)} then null")
     if calculator.uses_helper:

@@ -10,7 +10,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
-from postgres_ml.codegen.sql import functions, literals, steps
+import numpy as np
+
+from postgres_ml.codegen.sql import boundary, functions, literals, steps
 from postgres_ml.codegen.sql.literals import DOUBLE
 from postgres_ml.codegen.sql.plan import Plan
 from postgres_ml.codegen.sql.scope import LIMIT, SIMPLE_CASE, Operand, Scope
@@ -124,16 +126,19 @@ class Emitter:
         operand = self.scope.source(source)
         sql = operand.sql if operand.sql_type == DOUBLE else f"{operand.sql}::{DOUBLE}"
         bounds = self.scope.bounds(source.base)
-        if bounds is None:
-            self.scope.limit(source, -LIMIT, LIMIT)
-            tiny = 1e-45 if operand.sql_type == "real" else SMALLEST
-            if self.is_exact:
-                return Value(sql, tiny=tiny, nullable=nullable)
-            if not self.scope.has_variables and operand.sql != self.scope.argument(source.input or 0):
-                tiny = 1e-300  # the guard looks at a numeric's scale
-            return Value(sql, -LIMIT, LIMIT, tiny, nullable)
-        tiny = 1.0 if source.part is None else 1e-6
-        return Value(sql, bounds[0], bounds[1], tiny, nullable)
+        low, high = bounds or (-LIMIT, LIMIT)
+        if source.part is None:
+            low, high = _moderate(slot, (low, high))
+            self.scope.limit(source, low, high)
+        if bounds is not None:
+            tiny = 1.0 if source.part is None else 1e-6
+            return Value(sql, *(bounds if self.is_exact else (low, high)), tiny, nullable)
+        tiny = 1e-45 if operand.sql_type == "real" else SMALLEST
+        if self.is_exact:
+            return Value(sql, tiny=tiny, nullable=nullable)
+        if not self.scope.has_variables and operand.sql != self.scope.argument(source.input or 0):
+            tiny = 1e-300  # the guard looks at a numeric's scale
+        return Value(sql, low, high, tiny, nullable)
 
     def _finite(self, slot: Finite) -> Value:
         is_coded = slot.key in self.plan.coded
@@ -165,6 +170,24 @@ class Emitter:
         if pending is not None:
             terms.append(self._finite(pending))
         return self.calculator.sum([*terms, constant(step.intercepts[position])])
+
+
+def _moderate(slot: Monotone, bounds: tuple[float, float]) -> tuple[float, float]:
+    """Return between which numbers of the source no operation gets beyond 1e100; `bounds` but for exp() and log()."""
+    low, high = boundary.key_of(bounds[0]), boundary.key_of(bounds[1])
+    for n in range(1, len(slot.operations) + 1):
+        operations = slot.operations[:n]
+        if np.all(np.abs(boundary.evaluate(operations, np.array(bounds))) <= 1e100):
+            continue
+        rises = all(boundary.direction(step) >= 0 for step in operations)
+        sign = 1.0 if rises else -1.0
+        for bound, is_high in ((1e100, True), (-1e100, False)):
+            keys = boundary.first_key(lambda x: sign * boundary.evaluate(operations, x) > bound, 1)
+            if is_high:
+                high = min(high, int(keys[0]) - 1)
+            else:
+                low = max(low, int(keys[0]))
+    return boundary.value_of(low), boundary.value_of(high)
 
 
 def _merged(first: Finite, second: Finite) -> Finite | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from postgres_ml.codegen.sql.plan import Plan
 
 CALL = 0.45  # microseconds of a plpgsql call
-VISIT = 0.02  # of one condition of a tree
+VISIT = 0.024  # of one condition of a tree
 TERM = 0.03  # of one multiplication and addition
 CACHED_NODES = 30_000  # conditions of a larger ensemble leave the processor's caches
 

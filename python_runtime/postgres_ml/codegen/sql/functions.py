@@ -114,7 +114,10 @@ def _expm1(calculator: Calculator, value: Value) -> Value:
         f"(case when pg_catalog.abs({x})<'1e-300' then {x} when {x}<'-40' then '-1' "
         f"when {x}>{literals.double(EXP_HIGH)} then 'Infinity' "
         f"else '2'*pg_catalog.exp{half}*pg_catalog.sinh{half} end)",
-        low=-1.0,
+        -1.0,
+        float(np.expm1(min(value.high, EXP_HIGH))) * 1.001 if value.high <= EXP_HIGH else np.inf,
+        max(value.tiny * 0.5, SMALLEST),
+        value.nullable,
     )
 
 
@@ -123,7 +126,11 @@ def _log1p(calculator: Calculator, value: Value) -> Value:
     return Value(
         f"(case when {x}>='1e300' then pg_catalog.ln({x}) when pg_catalog.abs({x})<'1e-300' then {x} "
         f"when pg_catalog.abs({x})<'.5' then '2'*pg_catalog.atanh({x}/('2'+{x})) "
-        f"when {x}>'-1' then pg_catalog.ln('1'+{x}) when {x}='-1' then '-Infinity' end)"
+        f"when {x}>'-1' then pg_catalog.ln('1'+{x}) when {x}='-1' then '-Infinity' end)",
+        -np.inf if value.low <= -1 else -1e4,
+        np.inf if value.high == np.inf else 1e4,
+        max(value.tiny * 0.1, SMALLEST),
+        value.low <= -1 or value.nullable,
     )
 
 

@@ -13,9 +13,10 @@ from postgres_ml.codegen.base import GeneratedFunctions, Style
 from postgres_ml.codegen.sql import literals, outputs
 from postgres_ml.codegen.sql.body import PART_NODES, Context, header, inline_body, plpgsql_body
 from postgres_ml.codegen.sql.estimate import microseconds
-from postgres_ml.codegen.sql.plan import Plan, make_plan
+from postgres_ml.codegen.sql.plan import Plan
 from postgres_ml.codegen.sql.refusals import facts_of, find_refusals
 from postgres_ml.codegen.sql.scope import MAX_ARGUMENTS
+from postgres_ml.codegen.sql.shortcuts import TwoClassForest, two_class_forest, with_labels_in_leaves
 from postgres_ml.codegen.sql.slots import fold
 from postgres_ml.codegen.sql.values import NotInlinableError, Value
 from postgres_ml.exceptions import SpecError, UnsupportedModelError
@@ -48,25 +49,26 @@ def generate_sql(program: Program, schema: str, function: str) -> GeneratedFunct
         raise SpecError(
             f'function "{function}": the name may have {LONGEST_NAME} bytes, it has {len(function.encode())}'
         )
-    slots = fold(program)
-    refusals = find_refusals(program, slots)
-    facts = facts_of(program, slots, refusals)
-    arguments, composite = _arguments(program, schema, function)
-    context = Context(program, schema, function, refusals, arguments, composite)
-    computed = [slot for slot, _ in refusals.computed]
-    roots = [*outputs.predicted_slots(program.output), *computed]
-    plan = make_plan(program, slots, facts, roots)
-    predict, style = _predict(context, plan)
+    context = make_context(program, schema, function)
+    predict, style, plan = _predict(context)
     functions = [predict]
     probabilities = getattr(program.output, "probabilities", ())
     if probabilities:
-        other = make_plan(program, slots, facts, [*probabilities, *computed])
-        functions.append(_probabilities(context, other))
+        functions.append(_probabilities(context))
     all_functions = (*context.parts.values(), *functions)
     size = sum(len(body.body.encode()) for body in all_functions)
     speed = round(1e6 / microseconds(plan, style))
     messages = _messages(program.n_nodes, size, speed, style)
     return GeneratedFunctions(all_functions, style, program.n_nodes, size, speed, messages)
+
+
+def make_context(program: Program, schema: str, function: str) -> Context:
+    """Return what the functions of the program share."""
+    slots = fold(program)
+    refusals = find_refusals(program, slots)
+    arguments, composite = _arguments(program, schema, function)
+    facts = facts_of(program, slots, refusals)
+    return Context(program, schema, function, slots, facts, refusals, arguments, composite)
 
 
 def _arguments(
@@ -80,38 +82,75 @@ def _arguments(
     return (("features", f"{literals.identifier(schema)}.{type_name}"),), arguments
 
 
-def _predict(context: Context, plan: Plan) -> tuple[FunctionBody, Style]:
-    program = context.program
+def _predict(context: Context) -> tuple[FunctionBody, Style, Plan]:
+    forest = two_class_forest(context.program)
+    shorter = with_labels_in_leaves(context.program)
+    if shorter is not context.program:
+        parts = context.parts
+        context = make_context(shorter, context.schema, context.function)
+        context.parts = parts
 
     def result(read: Callable[[int], Value]) -> str:
-        return outputs.prediction(program, read)
+        return outputs.prediction(context.program, read)
 
-    style: Style = "expression"
-    language, body = "plpgsql", ""
-    if plan.n_nodes <= INLINE_NODES:
+    plan = context.plan(outputs.predicted_slots(context.program.output))
+    if forest is None:
+        language, body, style = _written(context, plan, result)
+    else:
+        parts_of = PART_NODES if _style(plan) == "chained" else None
+        tie = context.add_part(
+            "tie",
+            context.arguments,
+            context.program.return_type,
+            plpgsql_body(context, plan, result, parts_of),
+        )
+        plan = context.plan((forest.slot,))
+        language, body, style = _written(context, plan, _one_score(context, forest, tie))
+    program = context.program
+    return _function(context, "predict", context.function, program.return_type, language, body), style, plan
+
+
+def _one_score(context: Context, forest: TwoClassForest, tie: str) -> Callable[[Callable[[int], Value]], str]:
+    """Return how the second score decides; where it's near a tie, the part `tie` compares both."""
+    output = context.program.output
+    assert isinstance(output, MulticlassLabel)
+    first, second = (literals.label(label, context.program.return_type) for label in output.labels)
+
+    def result(read: Callable[[int], Value]) -> str:
+        score = read(forest.slot).sql
+        return (
+            f"case when {score}>{literals.double(forest.high)} then {second} "
+            f"when {score}<{literals.double(forest.low)} then {first} else {context.call(tie)} end"
+        )
+
+    return result
+
+
+def _written(
+    context: Context, plan: Plan, result: Callable[[Callable[[int], Value]], str]
+) -> tuple[str, str, Style]:
+    """Return language, body and style: a SQL function where one is possible and short."""
+    if plan.n_nodes <= INLINE_NODES and not context.refusals.always:
         before = dict(context.parts)
         try:
-            body = inline_body(context, plan, result, "extreme", program.return_type)
-            style, language = "inline", "sql"
+            body = inline_body(context, plan, result, "extreme", context.program.return_type)
+            if len(body) <= INLINE_CHARACTERS:
+                return "sql", body, "inline"
         except NotInlinableError:
-            body = ""
-        if len(body) > INLINE_CHARACTERS or context.refusals.always:
-            body = ""
-        if not body:
-            context.parts, style, language = before, "expression", "plpgsql"
-    if not body:
-        style = _style(plan)
-        body = plpgsql_body(context, plan, result, PART_NODES if style == "chained" else None)
-    return _function(context, "predict", context.function, program.return_type, language, body), style
+            pass
+        context.parts = before
+    style = _style(plan)
+    return "plpgsql", plpgsql_body(context, plan, result, PART_NODES if style == "chained" else None), style
 
 
-def _probabilities(context: Context, plan: Plan) -> FunctionBody:
+def _probabilities(context: Context) -> FunctionBody:
     output = context.program.output
     assert isinstance(output, BinaryLabel | MulticlassLabel)
 
     def result(read: Callable[[int], Value]) -> str:
         return outputs.probabilities(output.labels, [read(slot) for slot in output.probabilities])
 
+    plan = context.plan(output.probabilities)
     body = plpgsql_body(context, plan, result, PART_NODES if _style(plan) == "chained" else None)
     name = f"{context.function}_probabilities"
     return _function(context, "probabilities", name, "jsonb", "plpgsql", body)

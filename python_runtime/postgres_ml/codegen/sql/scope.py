@@ -103,10 +103,12 @@ class Scope:
     def limit(self, source: Source, low: float, high: float) -> None:
         """Send rows in which the source is outside of [low, high] on the exact path."""
         base = source.base
-        if base.slot is not None or self.bounds(base) is not None:
+        if base.slot is not None or base.part is not None:
             return
+        least, greatest = self.bounds(base) or (-math.inf, math.inf)
         self.source(base)
         known = self.limits[base]
+        low, high = (low if low > least else -math.inf), (high if high < greatest else math.inf)
         self.limits[base] = (max(known[0], low), min(known[1], high))
 
     def bounds(self, source: Source) -> tuple[float, float] | None:
@@ -124,14 +126,21 @@ class Scope:
         groups: dict[tuple[str, float, float], list[str]] = {}
         fine = []
         for source, (low, high) in self.limits.items():
-            if self.bounds(source) is not None:
+            if source.part is not None:
                 continue
             sql_type = _input(self.inputs, source).sql_type
-            if sql_type in FLOATS or self.has_variables:
+            if sql_type in INTEGERS:
+                fine += [f"{self.source(source).sql}>'{math.floor(high)}'"] if high < math.inf else []
+                fine += [f"{self.source(source).sql}<'{math.ceil(low)}'"] if low > -math.inf else []
+            elif sql_type in FLOATS or self.has_variables:
                 groups.setdefault((self.number_type(source), low, high), []).append(self.source(source).sql)
-            else:
+            else:  # a numeric, which the plain cast may convert where the guard is false
                 argument = self.argument(_position(source))
-                fine.append(f"{argument}>'1e37' or {argument}<'-1e37' or pg_catalog.scale({argument})>300")
+                low, high = max(low, -LIMIT), min(high, LIMIT)
+                fine.append(
+                    f"{argument}>{literals.double(high)} or {argument}<{literals.double(low)} "
+                    f"or pg_catalog.scale({argument})>300"
+                )
         conditions = []
         for (sql_type, low, high), names in groups.items():
             number = literals.single if sql_type == "real" else literals.double
