@@ -15,7 +15,7 @@ import numpy as np
 from postgres_ml.ir.encoders import PiecewiseLinear, Unary
 from postgres_ml.ir.models import Link, WeightedSum
 from postgres_ml.ir.program import MulticlassLabel, Value
-from postgres_ml.parse.builder import Builder, Facts, Matrix, Scores, floats, unsupported
+from postgres_ml.parse.builder import MAX_FLOAT64, Builder, Facts, Matrix, Scores, floats, unsupported
 from postgres_ml.parse.compose import add_arithmetic
 from postgres_ml.parse.linear import PROBABILITY, complemented
 from postgres_ml.parse.wrappers import inner_scores
@@ -109,6 +109,7 @@ def _calibrate(owner: Any, calibrator: Any, slot: int, builder: Builder) -> int:
         )
         return builder.add(Link((negated,), "logistic"), PROBABILITY)
     if kind == "IsotonicRegression" and calibrator.out_of_bounds == "clip":
+        builder.refuse(slot, missing=True, above=MAX_FLOAT64)
         x, y = floats(calibrator.X_thresholds_), floats(calibrator.y_thresholds_)
         if len(y) == 1:
             return builder.constant(y[0])
@@ -120,6 +121,8 @@ def _tempered(
     calibrator: Any, scores: Scores, responses: tuple[int, ...], builder: Builder
 ) -> tuple[int, ...]:
     """Return softmax(beta * logits); logits are decisions, or logarithms of probabilities."""
+    for slot in responses:
+        builder.refuse(slot, missing=True, above=MAX_FLOAT64)
     if not scores.decision:
         raised = [add_arithmetic(builder, slot, "+", 1e-12) for slot in responses]
         logits = tuple(builder.add(Unary(slot, "log"), Facts(False, 30.0)) for slot in raised)
