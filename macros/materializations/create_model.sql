@@ -16,6 +16,7 @@
   {%- set trained = adapter.train_model(model) -%}
 
   {#- From here to the commit everything is one transaction: readers see the old version or the new one. -#}
+  {%- do adapter.begin_publication() -%}
   {%- set version = postgres_ml__begin_version(card) -%}
   {%- do postgres_ml__publish_functions(card, trained, version, grants.get('execute')) -%}
   {%- do adapter.check_parity(model) -%}

@@ -7,6 +7,7 @@ from multiprocessing.context import SpawnContext
 from pathlib import Path
 from typing import Any
 
+import psycopg2.extensions
 from dbt.adapters.contracts.connection import Connection
 from dbt.adapters.postgres import PostgresConnectionManager
 from dbt.adapters.postgres_ml.credentials import PostgresMLCredentials
@@ -47,17 +48,19 @@ class PostgresMLConnectionManager(PostgresConnectionManager):
         names: list[str] = super().cancel_open()
         return names
 
-    def add_commit_query(self) -> tuple[Connection, None]:
-        """Commit by the driver.
+    def begin_again(self) -> None:
+        """Begin a transaction after a commit.
 
-        dbt-postgres executes the text COMMIT. psycopg2 does not notice, believes itself inside the old
-        transaction and never begins another: whatever a node does after its first commit would commit
-        statement by statement, and a failing publication would leave half of it behind.
+        dbt-postgres leaves beginning to psycopg2 and commits by the text COMMIT. psycopg2 does not notice
+        that, believes itself inside the old transaction and begins no other: what a node does after its first
+        commit commits statement by statement. dbt relies on it (after the commit the old relation is dropped
+        and VACUUM hooks run), so commits stay as they are, and who needs a second transaction says so.
         """
-        connection = self.get_thread_connection()
-        with self.exception_handler("COMMIT"):
-            connection.handle.commit()
-        return connection, None
+        self.begin()
+        handle = self.get_thread_connection().handle
+        is_idle = handle.info.transaction_status == psycopg2.extensions.TRANSACTION_STATUS_IDLE
+        if is_idle and not self._should_skip_transaction_statements():
+            self.add_query("BEGIN", auto_begin=False)
 
     @classmethod
     def open(cls, connection: Connection) -> Connection:

@@ -83,6 +83,11 @@ class PostgresMLAdapter(PostgresAdapter):
             return self._trainings[threading.get_ident()].train()
 
     @available.parse_none
+    def begin_publication(self) -> None:
+        """Begin the transaction in which the node publishes, its second."""
+        self.connections.begin_again()
+
+    @available.parse_none
     def check_parity(self, model: dict[str, Any]) -> None:
         """Run the new function on the parity rows in the publishing transaction; raise on a difference."""
         from postgres_ml.parity import check_parity
