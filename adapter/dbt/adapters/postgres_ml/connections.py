@@ -12,6 +12,7 @@ from dbt.adapters.contracts.connection import Connection
 from dbt.adapters.postgres import PostgresConnectionManager
 from dbt.adapters.postgres_ml.credentials import PostgresMLCredentials
 from dbt_common.exceptions import DbtDatabaseError
+from dbt_common.helper_types import Port
 
 from postgres_ml import embedded
 from postgres_ml.exceptions import EmbeddedServerError
@@ -77,7 +78,7 @@ class PostgresMLConnectionManager(PostgresConnectionManager):
                 )
             except EmbeddedServerError as error:
                 raise DbtDatabaseError(f"embedded Postgres: {error}") from error
-            credentials.host, credentials.port = address.host, address.port
-            credentials.user = address.user
+            credentials.host, credentials.user = address.host, address.user
+            credentials.port = Port(address.port)
         opened: Connection = super().open(connection)
         return opened

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import psycopg2
 from dbt.adapters.base import available
 from dbt.adapters.base.impl import AdapterTrackingRelationInfo
 from dbt.adapters.contracts.macros import MacroResolverProtocol
@@ -46,7 +47,7 @@ class PostgresMLAdapter(PostgresAdapter):
         from dbt.adapters.__about__ import version as base_version
         from dbt.adapters.postgres_ml.__version__ import version
 
-        return AdapterTrackingRelationInfo(
+        return AdapterTrackingRelationInfo(  # type: ignore[abstract]  # its hash is inherited
             adapter_name=cls.type(),
             base_adapter_version=base_version,
             adapter_version=version,
@@ -134,7 +135,8 @@ class PostgresMLAdapter(PostgresAdapter):
     @available.parse_none
     def catalog_row(self, model: dict[str, Any], version: int) -> str:
         """Return the new version's row of postgres_ml.model_version as JSON."""
-        return self._trainings[threading.get_ident()].catalog_row(version)
+        row: str = self._trainings[threading.get_ident()].catalog_row(version)
+        return row
 
     @available.parse_none
     def prediction_function(self, relation: Any, name: str, suffix: str = "") -> dict[str, str]:
@@ -196,12 +198,6 @@ class PostgresMLAdapter(PostgresAdapter):
         except DbtRuntimeError:
             self.connections.rollback_if_open()
             raise
-        except self._driver_error() as error:
+        except psycopg2.Error as error:
             self.connections.rollback_if_open()
             raise DbtDatabaseError(f"{model['name']}: {str(error).strip()}") from error
-
-    @staticmethod
-    def _driver_error() -> type[Exception]:
-        import psycopg2
-
-        return psycopg2.Error
