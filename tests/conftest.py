@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,8 +15,11 @@ from typing import Any
 import psycopg2
 import psycopg2.extensions
 import pytest
+from embedded_support import scratch
 from postgres_ml import embedded
-from postgres_ml.embedded import ServerAddress
+from postgres_ml.embedded import ServerAddress, binaries, cluster
+from postgres_ml.embedded.account import choose
+from postgres_ml.embedded.layout import locate
 from psycopg2 import sql
 
 DIRECTORY = pytest.StashKey[Path]()
@@ -27,7 +29,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if hasattr(config, "workerinput"):  # an xdist worker
         config.stash[DIRECTORY] = Path(config.workerinput["server_directory"])
     else:
-        config.stash[DIRECTORY] = Path(tempfile.mkdtemp(prefix="pgml-test-", dir="/tmp"))
+        config.stash[DIRECTORY] = scratch()
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -52,6 +54,16 @@ def server(pytestconfig: pytest.Config) -> ServerAddress:
                 os.environ["PGPASSWORD"] = info.password
             return ServerAddress(host=info.host, port=info.port, user=info.user, dbname=info.dbname)
     return embedded.ensure(pytestconfig.stash[DIRECTORY], linger=5.0, durability="off")
+
+
+@pytest.fixture(scope="session")
+def pristine_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The data directory of an embedded server that has never run: a copy takes a tenth of initdb's time."""
+    layout = locate(tmp_path_factory.mktemp("pristine"))
+    found = binaries.find()
+    account, found = choose(layout.root, layout.data, found)
+    cluster.create(layout, account, found, durability="off")
+    return layout.data
 
 
 @pytest.fixture

@@ -2,31 +2,46 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
+import tempfile
 import textwrap
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import ClassVar
 
-import psycopg2
-
 import postgres_ml
-from postgres_ml.embedded import ServerAddress
+import psycopg2
+from postgres_ml.embedded import ServerAddress, supervisor
 
 PATIENCE_S = 120.0  # for what must happen some time: generous, since a machine under test may stand still
 RUNTIME = Path(postgres_ml.__file__).parents[1]
 
 CLIENT = """
 import sys
+import tempfile
 from postgres_ml import embedded
 address = embedded.ensure({directory!r}, linger={linger!r}, durability="off", **{options!r})
 print(address.host, flush=True)
 sys.stdin.read()
 """
+
+
+def scratch() -> Path:
+    """A new directory with a short name: in memory where there is plenty, which takes half the time, else in /tmp."""
+    memory = Path("/dev/shm")
+    try:
+        status = os.statvfs(memory)
+    except OSError:
+        roomy = False
+    else:
+        roomy = status.f_bavail * status.f_frsize > 4e9 and not status.f_flag & os.ST_NOEXEC
+    parent = memory if roomy and os.access(memory, os.W_OK) else Path("/tmp")
+    return Path(tempfile.mkdtemp(prefix="pge-", dir=parent))
 
 
 def ask(address: ServerAddress, statement: str) -> list[tuple[object, ...]]:
@@ -48,31 +63,32 @@ def wait_until(condition: Callable[[], object], what: str) -> None:
     deadline = time.monotonic() + PATIENCE_S
     while not condition():
         assert time.monotonic() < deadline, f"not so after {PATIENCE_S:.0f} s: {what}"
-        time.sleep(0.01)
+        time.sleep(0.03)
 
 
 def processes_of(directory: Path) -> dict[int, str]:
     """Command lines of live processes that name a directory, or stand in it, by process id."""
-    found = {}
-    listing = subprocess.run(
-        ["ps", "-ww", "-eo", "pid=,state=,command="], capture_output=True, text=True, check=True
-    )
-    for line in listing.stdout.splitlines():
-        pid, state, command = line.split(None, 2)
-        if int(pid) == os.getpid() or state.startswith("Z"):
-            continue
-        try:
-            where = str(Path(f"/proc/{pid}/cwd").readlink())
-        except OSError:
-            where = ""
-        if str(directory) in command or where.startswith(str(directory)):
-            found[int(pid)] = command
-    return found
+    found = {pid: seen for pid, seen in _all_processes() if str(directory) in seen and pid != os.getpid()}
+    return {pid: seen for pid, seen in found.items() if supervisor.start_time(pid)}
+
+
+def _all_processes() -> Iterator[tuple[int, str]]:
+    """Every process id with its command line and, on Linux, its directory."""
+    if not supervisor.HAS_PROC:
+        listing = subprocess.run(["ps", "-ww", "-eo", "pid=,command="], capture_output=True, text=True, check=True)
+        yield from ((int(pid), command) for pid, command in (line.split(None, 1) for line in listing.stdout.splitlines()))
+        return
+    for process in Path("/proc").glob("[0-9]*"):
+        seen = ""
+        with contextlib.suppress(OSError):
+            seen = (process / "cmdline").read_text(errors="replace").replace("\0", " ")
+            seen += str((process / "cwd").readlink())
+        yield int(process.name), seen
 
 
 def wait_until_gone(directory: Path) -> None:
     """Return when neither server nor supervisor is left."""
-    wait_until(lambda: not processes_of(directory), f"no process of {directory}: {processes_of(directory)}")
+    wait_until(lambda: not processes_of(directory), f"no process of {directory} is left")
 
 
 def supervisor_pid(directory: Path) -> int:

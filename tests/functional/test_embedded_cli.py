@@ -5,14 +5,13 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg2
 import pytest
 import sqlalchemy
-from embedded_support import PATIENCE_S, RUNTIME, wait_until, wait_until_gone
+from embedded_support import PATIENCE_S, RUNTIME, scratch, wait_until, wait_until_gone
 from postgres_ml import embedded
 from postgres_ml.embedded import ServerAddress
 
@@ -22,7 +21,7 @@ DIRECTORY = "shop.pgdata"
 @pytest.fixture
 def project(pristine_data) -> Iterator[Path]:
     """A directory that the commands run in, and the check that no process of it is left."""
-    made = Path(tempfile.mkdtemp(prefix="pge-", dir="/tmp"))
+    made = scratch()
     shutil.copytree(pristine_data, made / DIRECTORY / "data")
     yield made
     embedded.stop(made / DIRECTORY)

@@ -6,12 +6,20 @@ import shutil
 import stat
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from embedded_support import PATIENCE_S, RUNTIME, Client, ask, fake_programs, processes_of, wait_until_gone
+from embedded_support import (
+    PATIENCE_S,
+    RUNTIME,
+    Client,
+    ask,
+    fake_programs,
+    processes_of,
+    scratch,
+    wait_until_gone,
+)
 from postgres_ml import embedded
 from postgres_ml.embedded import account, binaries, server
 from postgres_ml.embedded.locks import exclusive
@@ -27,7 +35,7 @@ def ensure(directory, **options):
 @pytest.fixture
 def parent() -> Iterator[Path]:
     """A directory for servers, and the check that nothing of them is left."""
-    made = Path(tempfile.mkdtemp(prefix="pge-", dir="/tmp"))
+    made = scratch()
     yield made
     Client.kill_all()
     wait_until_gone(made)
@@ -111,7 +119,7 @@ def test_a_full_disk_is_named(parent, monkeypatch):
         raise OSError(28, "No space left on device", str(path))
 
     monkeypatch.setattr(server, "write", write)
-    with pytest.raises(EmbeddedServerError, match=r"can't be used: the disk is full \(/tmp/pge-.*/linger\)"):
+    with pytest.raises(EmbeddedServerError, match=r"can't be used: the disk is full \(.*/pg/linger\)"):
         ensure(parent / "pg")
 
 

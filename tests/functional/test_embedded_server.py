@@ -4,7 +4,6 @@ import os
 import shutil
 import signal
 import subprocess
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from embedded_support import (
     ask,
     fake_programs,
     processes_of,
+    scratch,
     supervisor_pid,
     wait_until,
     wait_until_gone,
@@ -35,7 +35,7 @@ def ensure(directory, linger=0.0, durability="off"):
 @pytest.fixture
 def new_directory() -> Iterator[Path]:
     """A place for a server, and the check that nothing of it is left."""
-    parent = Path(tempfile.mkdtemp(prefix="pge-", dir="/tmp"))
+    parent = scratch()
     yield parent / "pg"
     Client.kill_all()
     embedded.release(parent / "pg")
