@@ -123,14 +123,16 @@ number(double value, Oid type, bool *is_null)
 	}
 }
 
-/* Most likely first; among equals in the labels' order. */
+/* Most likely first, NaN before all; among equals in the labels' order. */
 static int
 compare_ranked(const void *left, const void *right)
 {
 	const Ranked *a = left;
 	const Ranked *b = right;
 
-	if (a->probability != b->probability)
+	if (isnan(a->probability) != isnan(b->probability))
+		return isnan(a->probability) ? -1 : 1;
+	if (a->probability != b->probability && !isnan(a->probability))
 		return a->probability > b->probability ? -1 : 1;
 	return a->label < b->label ? -1 : 1;
 }
@@ -142,12 +144,7 @@ rank_labels(const Output *output, const double *cells)
 
 	for (uint32 i = 0; i < output->n_labels; i++)
 	{
-		double		probability = cells[output->probabilities[i]];
-
-		/* JSON has no NaN: no probabilities then */
-		if (!isfinite(probability))
-			return NULL;
-		ranked[i].probability = probability;
+		ranked[i].probability = cells[output->probabilities[i]];
 		ranked[i].label = i;
 	}
 	qsort(ranked, output->n_labels, sizeof(Ranked), compare_ranked);
@@ -209,8 +206,10 @@ probabilities(const Output *output, const Ranked *ranked)
 	{
 		JsonbValue	value;
 
-		value.type = jbvNumeric;
-		value.val.numeric = DatumGetNumeric(numeric_of_double(ranked[i].probability));
+		/* JSON has neither NaN nor infinity */
+		value.type = isfinite(ranked[i].probability) ? jbvNumeric : jbvNull;
+		if (value.type == jbvNumeric)
+			value.val.numeric = DatumGetNumeric(numeric_of_double(ranked[i].probability));
 		pushJsonbValue(&state, WJB_ELEM, &value);
 	}
 	pushJsonbValue(&state, WJB_END_ARRAY, NULL);
@@ -229,12 +228,7 @@ plm_prediction(const Model *model, bool *is_null)
 	if (*is_null)
 		return (Datum) 0;
 	if (program->role == ROLE_PROBABILITIES)
-	{
-		Ranked	   *ranked = rank_labels(output, program->cells);
-
-		*is_null = ranked == NULL;
-		return *is_null ? (Datum) 0 : probabilities(output, ranked);
-	}
+		return probabilities(output, rank_labels(output, program->cells));
 	if (output->kind == OUTPUT_VALUE)
 		return number(program->cells[output->scores[0]], model->return_type, is_null);
 	/* a copy, since the model may go before the query's last look at the label */

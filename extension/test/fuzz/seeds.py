@@ -5,11 +5,11 @@ from dataclasses import replace
 from pathlib import Path
 
 ROOT = Path(__file__).parents[3]
-sys.path[:0] = [str(ROOT / "python_runtime"), str(ROOT / "tests" / "native")]
+sys.path[:0] = [str(ROOT / "python_runtime"), str(ROOT / "tests")]
 
 from postgres_ml.codegen.native.body import write_body  # noqa: E402
 from postgres_ml.ir.program import BinaryLabel, ClusterLabel, MulticlassLabel, Program  # noqa: E402
-from programs import random_program  # noqa: E402
+from native.programs import random_program  # noqa: E402
 
 HEADER_SIZE = 16
 MAX_BYTES = 16384

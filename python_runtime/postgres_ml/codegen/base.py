@@ -20,7 +20,8 @@ class GeneratedFunctions:
     ----------
     functions : in the order of creation, parts before the functions that call them
     style : 'inline' is a SQL function that the planner puts into the query, 'expression' one plpgsql
-        function, 'chained' a plpgsql function that calls parts of the ensemble one after the other
+        function, 'chained' a plpgsql function that calls parts of the ensemble one after the other;
+        'program' is the scoring program itself, in language plmodel
     n_nodes : tree nodes of the program
     size_bytes : of all bodies
     est_rows_per_s : predictions a second to expect of one core

@@ -14,14 +14,15 @@ from postgres_ml.codegen.base import GeneratedFunctions
 from postgres_ml.codegen.native.body import Role, write_body
 from postgres_ml.codegen.native.estimate import estimate_rows_per_s
 from postgres_ml.codegen.sql import literals
+from postgres_ml.exceptions import SpecError
 from postgres_ml.ir.program import Program
 from postgres_ml.spec import FunctionBody
 
 __all__ = ["generate_native"]
 
 MAX_ARGUMENTS = 100  # Postgres's limit, FUNC_MAX_ARGS
-MAX_BODY_BYTES = 512 * 1024 * 1024  # a statement may have 1 GB; this leaves room for its copies
 LANGUAGE = "plmodel"
+LONGEST_NAME = literals.IDENTIFIER_BYTES - len("_probabilities")
 
 
 def generate_native(program: Program, schema: str, function: str) -> GeneratedFunctions:
@@ -38,13 +39,18 @@ def generate_native(program: Program, schema: str, function: str) -> GeneratedFu
     ------
     UnsupportedModelError
         The program is too large for a function's body, or holds a label that no Postgres text can hold.
+    SpecError
+        The function's name is too long for the names derived from it.
     """
+    if len(function.encode()) > LONGEST_NAME:
+        raise SpecError(
+            f'function "{function}": the name may have {LONGEST_NAME} bytes, it has {len(function.encode())}'
+        )
     arguments = tuple((item.name, item.sql_type) for item in program.inputs)
     composite: tuple[tuple[str, str], ...] = ()
     if len(arguments) > MAX_ARGUMENTS:
-        composite, row_type = arguments, literals.part_name(function, "row")
-        qualified = f"{literals.identifier(schema)}.{literals.identifier(row_type)}"
-        arguments = (("features", qualified),)
+        row_type = literals.identifier(f"{function}_features")
+        composite, arguments = arguments, (("features", f"{literals.identifier(schema)}.{row_type}"),)
     bodies = [("predict", function, program.return_type)]
     if getattr(program.output, "probabilities", ()):
         bodies.append(("probabilities", f"{function}_probabilities", "jsonb"))

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
 from postgres_ml.codegen.native.buffer import Buffer
 from postgres_ml.ir.models import Tree, TreeEnsemble
 

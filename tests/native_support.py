@@ -1,0 +1,63 @@
+"""Fixtures: the language plmodel on the tests' server."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import psycopg2
+import psycopg2.extensions
+import pytest
+from postgres_ml import native_extension
+from postgres_ml.embedded import ServerAddress
+
+ROOT = Path(__file__).parents[1]
+
+
+def load_builder() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("build_library", ROOT / "extension" / "build_library.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["build_library"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def plmodel(server: ServerAddress, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Have the language on the server: as an extension, or built from the sources in this checkout.
+
+    A machine without a compiler is one the product supports (with runtime sql), so only there it skips.
+    """
+    with psycopg2.connect(host=server.host, port=server.port, user=server.user, dbname=server.dbname) as made:
+        made.autocommit = True
+        with made.cursor() as cursor:
+            cursor.execute("select 1 from pg_available_extensions where name = 'plmodel'")
+            if cursor.fetchone():
+                native_extension.install(cursor)
+                return
+            builder = load_builder()
+            if builder.compiler() is None:
+                pytest.skip("no C compiler, and the server has no extension plmodel")
+            major = made.server_version // 10000
+            headers = builder.server_headers()
+            assert major in headers, f"no headers of PostgreSQL {major}"
+            # one place for all xdist workers: each would else point the language to its own library
+            sources = b"".join(file.read_bytes() for file in sorted(builder.SOURCES.iterdir()))
+            digest = hashlib.sha256(sources).hexdigest()[:16]
+            library = tmp_path_factory.getbasetemp().parent / f"plmodel-{digest}" / f"plmodel-{major}.so"
+            if not library.exists():
+                building = library.with_suffix(f".{id(made)}")
+                builder.build(headers[major], building)
+                building.rename(library)
+            library.parent.chmod(0o755)
+            native_extension.install(cursor, library)
+
+
+@pytest.fixture
+def native(plmodel: None, connection: psycopg2.extensions.connection) -> psycopg2.extensions.cursor:
+    """A cursor of a server that has the language."""
+    return connection.cursor()
