@@ -21,6 +21,7 @@ from postgres_ml.exceptions import StorageError
 from postgres_ml.ir.probe import adversarial_rows
 from postgres_ml.problem import label_text
 from postgres_ml.results import Fitted
+from postgres_ml.snapshot import KINDS
 from postgres_ml.snapshot_sql import INTEGER_TYPES
 from postgres_ml.spec import Column
 from postgres_ml.training_data import Array
@@ -42,7 +43,10 @@ def write_parity(path: Path, fitted: Fitted) -> int:
     features, seed = fitted.job.features, fitted.job.spec.settings.seed
     ordinary = fitted.holdout.frame.iloc[:MAX_HOLDOUT_ROWS]
     hostile = adversarial_rows(fitted.program, seed, N_ADVERSARIAL_ROWS)
-    columns = {c.name: [*ordinary[c.name].tolist(), *hostile[c.name]] for c in features}
+    columns = {
+        c.name: [*ordinary[c.name].tolist(), *_castable(hostile[c.name], c, fitted.rows.frame[c.name])]
+        for c in features
+    }
     frame = as_frame(columns, features)
     with np.errstate(all="ignore"):  # the hostile rows overflow on purpose
         predictions = expected(fitted.pipeline, frame, probabilities=fitted.task.problem.has_probabilities)
@@ -57,6 +61,16 @@ def write_parity(path: Path, fitted: Fitted) -> int:
     except OSError as error:
         raise StorageError(f"the parity rows can't be written to {path}: {error.strerror}") from error
     return len(frame)
+
+
+def _castable(values: list[Any], column: Column, seen: pd.Series) -> list[Any]:
+    """Return the values as a column of the type holds them, NULL for text that an enum hasn't as a label."""
+    if column.sql_type == "character":  # blanks at the end mean nothing in it, and are gone in text
+        return [None if value is None else value.rstrip(" ") for value in values]
+    if column.kind != "text" or column.sql_type in KINDS:
+        return values
+    labels = set(seen.dropna().unique())
+    return [value if value in labels else None for value in values]
 
 
 def as_frame(columns: dict[str, list[Any]], features: Sequence[Column]) -> pd.DataFrame:
