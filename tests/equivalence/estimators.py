@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from equivalence.draw import Draw
 from postgres_ml.estimators import LabelEncodedClassifier
+from postgres_ml.networks import NetworkClassifier, NetworkRegressor
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.cluster import KMeans, MiniBatchKMeans
 from sklearn.compose import TransformedTargetRegressor
@@ -235,6 +236,15 @@ def _mlp(draw: Draw) -> dict[str, Any]:
     }
 
 
+def _network(draw: Draw) -> dict[str, Any]:
+    return {
+        "hidden_layer_sizes": draw.choice([(5,), (8, 4)]),
+        "activation": draw.choice(["silu", "relu", "tanh"]),
+        "n_epochs": 8,
+        "random_state": 0,
+    }
+
+
 def _calibrated(draw: Draw) -> Any:
     inner = draw.choice([LinearSVC(), RandomForestClassifier(3, max_depth=3, random_state=0)])
     method = draw.choice(["sigmoid", "isotonic"])
@@ -266,6 +276,7 @@ CLASSIFIERS: dict[str, Maker] = {
         loss=draw.choice(["hinge", "log_loss", "modified_huber"]), random_state=0
     ),
     "mlp-classifier": lambda draw: MLPClassifier(**_mlp(draw)),
+    "network-classifier": lambda draw: NetworkClassifier(**_network(draw)),
     "calibrated": _calibrated,
     "tempered": _tempered,
     "voting": _voting,
@@ -287,6 +298,7 @@ BINARY_CLASSIFIERS: dict[str, Maker] = {
 }
 OTHER_REGRESSORS: dict[str, Maker] = {
     "mlp-regressor": lambda draw: MLPRegressor(**_mlp(draw)),
+    "network-regressor": lambda draw: NetworkRegressor(**_network(draw)),
     "voting-regressor": lambda draw: VotingRegressor(
         [("a", Ridge()), ("b", DecisionTreeRegressor(max_depth=3, random_state=0))],
         weights=draw.choice([None, [2, 1]]),

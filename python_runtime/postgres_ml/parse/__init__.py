@@ -53,6 +53,7 @@ from postgres_ml.parse.impute import (
     parse_missing_indicator,
     parse_simple_imputer,
 )
+from postgres_ml.parse.lightgbm import parse_lgbm_booster, parse_lgbm_classifier, parse_lgbm_regressor
 from postgres_ml.parse.linear import (
     parse_linear_classifier,
     parse_linear_regressor,
@@ -124,7 +125,12 @@ TRANSFORMERS: dict[str, Parser] = {
     "sklearn.TruncatedSVD": parse_truncated_svd,
 }
 ESTIMATORS: dict[str, Parser] = {
+    "lightgbm.Booster": parse_lgbm_booster,
+    "lightgbm.LGBMClassifier": parse_lgbm_classifier,
+    "lightgbm.LGBMRegressor": parse_lgbm_regressor,
     "postgres_ml.LabelEncodedClassifier": parse_label_encoded_classifier,
+    "postgres_ml.NetworkClassifier": parse_mlp_classifier,
+    "postgres_ml.NetworkRegressor": parse_mlp_regressor,
     "sklearn.CalibratedClassifierCV": parse_calibrated_classifier,
     "sklearn.DecisionTreeClassifier": parse_tree_or_forest_classifier,
     "sklearn.DecisionTreeRegressor": parse_tree_or_forest_regressor,

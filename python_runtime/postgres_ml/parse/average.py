@@ -3,6 +3,7 @@
 Source: sklearn/ensemble/_voting.py, sklearn/calibration.py (CalibratedClassifierCV, _CalibratedClassifier).
 Exactness: members' probabilities are multiplied, added in order and divided as numpy.average does it, so the
 average adds no error to that of the members; calibration by isotonic regression within 1e-15.
+Refused: voting='hard'; members without probabilities; folds in which a class is missing.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 Source: sklearn/preprocessing/_encoders.py (_BaseEncoder._transform, _map_infrequent_categories),
 sklearn/preprocessing/_target_encoder.py.
 Exactness: bit-exact; the encodings are tables.
+Refused: categories of computed columns; categories that are neither text nor numbers.
 """
 
 from __future__ import annotations

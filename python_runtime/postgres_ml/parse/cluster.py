@@ -3,6 +3,7 @@
 Source: sklearn/cluster/_kmeans.py (predict, _labels_inertia), _k_means_lloyd.pyx.
 Exactness: distances are computed one by one; scikit-learn compares |c|^2 - 2 x.c from BLAS, so a label can
 differ only where two centres are equally far within 1e-12 relative.
+Refused: single precision.
 """
 
 from __future__ import annotations

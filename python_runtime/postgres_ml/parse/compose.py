@@ -4,6 +4,8 @@ Source: sklearn/pipeline.py, sklearn/compose/_column_transformer.py,
 sklearn/preprocessing/_function_transformer.py.
 Exactness: bit-exact (columns are moved; FunctionTransformer's functions differ from NumPy's by the ulp of the
 runtime's own exp, log and so on).
+Refused: transformer_weights; a FunctionTransformer of anything but one of NumPy's listed functions, or with
+kw_args.
 """
 
 from __future__ import annotations

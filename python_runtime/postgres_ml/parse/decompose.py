@@ -4,6 +4,7 @@ Source: sklearn/decomposition/_base.py (_BasePCA._transform), _truncated_svd.py,
 sklearn/preprocessing/_polynomial.py.
 Exactness: projections are summed in column order, BLAS sums in an order of its own (bound: n_features ulps
 of the greatest term); powers are multiplied from left to right (bound: degree ulps).
+Refused: single precision.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ Source: sklearn/ensemble/_hist_gradient_boosting/_predictor.pyx (_predict_one_fr
 gradient_boosting.py (_raw_predict, _preprocess_X, predict).
 Exactness: leaves are exact, raw scores equal to the last bit: doubles are compared with doubles and added in
 tree order from the baseline.
+Refused: sparse matrices; categorical columns that may hold fractions.
 """
 
 from __future__ import annotations

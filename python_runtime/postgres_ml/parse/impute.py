@@ -2,6 +2,7 @@
 
 Source: sklearn/impute/_base.py.
 Exactness: bit-exact.
+Refused: sparse matrices; missing_values other than NaN, a number, or None for text.
 """
 
 from __future__ import annotations

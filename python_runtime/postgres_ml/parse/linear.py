@@ -4,6 +4,7 @@ Source: sklearn/linear_model/_base.py (LinearModel, LinearClassifierMixin), skle
 Exactness: scores are summed in column order; scikit-learn calls BLAS, whose order of summation differs and is
 not specified (bound: n_features ulps of the greatest term). A label can differ only where the decision is
 within that bound of 0.
+Refused: several targets; single precision.
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ Source: sklearn/neural_network/_multilayer_perceptron.py (_forward_pass_fast, _p
 Exactness: layers are summed in column order, BLAS sums in an order of its own; tanh, exp and so on differ
 by the ulp of the runtime's libm (bound for probabilities: 1e-9; a label can differ only where two of them
 are that close).
+Refused: several targets, multilabel outputs, single precision.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@ columns.
 
 Source: postgres_ml/transformers.py.
 Exactness: bit-exact but for sine and cosine (1 ulp of the runtime's libm).
+Refused: time of day without a date.
 """
 
 from __future__ import annotations

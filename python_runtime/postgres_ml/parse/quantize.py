@@ -3,6 +3,8 @@
 Source: sklearn/preprocessing/_discretization.py (transform), sklearn/preprocessing/_data.py
 (QuantileTransformer._transform_col).
 Exactness: bins are exact; quantiles within 1e-14 (the two interpolations and their mean are rounded apart).
+Refused: QuantileTransformer(output_distribution='normal') (use postgres_ml.transformers.QuantileNormal);
+single precision; sparse matrices.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 Source: sklearn/preprocessing/_data.py (the `transform` methods, operation by operation).
 Exactness: bit-exact, except Normalizer: its l2 norm is a sum in NumPy's order (bound 1e-15 relative).
+Refused: single precision.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ sklearn/ensemble/_forest.py (predict, predict_proba, _accumulate_prediction), sk
 Exactness: leaves are exact, scores equal to the last bit: x is rounded to single precision and compared
 with a double threshold; values are added in double precision, in tree order. (With n_jobs > 1 a forest
 itself adds in the order in which its threads finish; this is n_jobs=1.)
+Refused: several targets; GradientBoosting with an init estimator.
 """
 
 from __future__ import annotations

@@ -3,7 +3,9 @@
 Source: sklearn/model_selection/_classification_threshold.py, sklearn/compose/_target.py,
 sklearn/frozen/_frozen.py.
 Exactness: that of the estimator inside. A TransformedTargetRegressor around xgboost applies its function in
-single precision, as here in double: 1 ulp of single precision.
+single precision and here in double: within 2 ulps of single precision, where the result does not overflow it.
+Refused: a positive label that is not the second in order; target transformers other than
+FunctionTransformer, StandardScaler and MinMaxScaler.
 """
 
 from __future__ import annotations

@@ -6,6 +6,8 @@ Exactness: margins equal to the last bit (checked against the Booster's own on 6
 returned); labels equal always: the limit of two classes is the smallest single-precision margin that the
 library's own sigmoid takes above the threshold; probabilities within 2 ulps
 of single precision (libm's expf).
+Refused: gblinear; several targets; vector leaves; custom objectives; missing other than NaN; categories
+that xgboost takes from a data frame (encode them with an OrdinalEncoder and give feature_types).
 """
 
 from __future__ import annotations
