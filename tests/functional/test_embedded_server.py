@@ -196,6 +196,14 @@ def test_no_server_outlives_its_supervisor(directory):
     wait_until_gone(directory)
 
 
+def test_a_supervisor_that_is_told_to_end_stops_the_server_well(directory):
+    ask(ensure(directory), "create table t as select 1 as n")
+    os.kill(supervisor_pid(directory), signal.SIGTERM)
+    wait_until_gone(directory)
+    assert "database system is shut down" in (directory / "server.log").read_text()
+    assert ask(ensure(directory), "select n from t") == [(1,)]
+
+
 def test_a_server_without_supervisor_is_adopted_and_stopped_in_the_end(directory):
     address = ensure(directory, durability="on")
     ask(address, "create table t as select 1 as n")

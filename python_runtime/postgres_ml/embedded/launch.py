@@ -17,9 +17,7 @@ from postgres_ml.embedded.layout import Layout, socket_directory
 from postgres_ml.embedded.locks import acquire, is_held
 from postgres_ml.exceptions import EmbeddedServerError
 
-RECOVERY_S = (
-    300.0  # replaying max_wal_size after a crash takes seconds on a disk, a minute or two on a slow one
-)
+RECOVERY_S = 300.0  # replaying max_wal_size takes seconds after a crash, a minute or two on a slow disk
 PREDECESSOR_S = 360.0  # longer than the supervisor's own patience with a shutdown
 LOG_BYTES = 4_000_000
 PORT = 5432
@@ -84,19 +82,11 @@ def _start(layout: Layout, bindir: Path | None, durability: str) -> int:
     sockets = socket_directory(layout)
     if account.uid >= 0:
         os.chown(sockets, account.uid, account.gid)
-    command = [*account.prefix, str(binaries.bindir / "postgres"), "-D", str(layout.data)]
-    command += [
-        "-k",
-        str(sockets),
-        "-p",
-        str(PORT),
-        "-c",
-        "listen_addresses=",
-        "-c",
-        "unix_socket_permissions=0700",
-    ]
+    settings = {"port": PORT, "listen_addresses": "", "unix_socket_permissions": "0700"}
     if durability == "off":
-        command += ["-F", "-c", "synchronous_commit=off", "-c", "full_page_writes=off"]
+        settings |= {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+    command = [*account.prefix, str(binaries.bindir / "postgres"), "-D", str(layout.data), "-k", str(sockets)]
+    command += [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
     return _supervise(layout, account, command)
 
 
