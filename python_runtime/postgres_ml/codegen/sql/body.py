@@ -71,18 +71,24 @@ class Context:
         return f"{literals.identifier(self.schema)}.{literals.identifier(name)}"
 
     @property
-    def helper(self) -> str:
-        """The qualified name of the helper function for IEEE arithmetic (see `ieee`)."""
-        return self.qualified(literals.part_name(self.function, "ieee"))
+    def helpers(self) -> tuple[str, str]:
+        """The qualified names of the helper functions for IEEE arithmetic (see `ieee`)."""
+        names = (literals.part_name(self.function, suffix) for suffix in ("ieee", "dot"))
+        first, second = map(self.qualified, names)
+        return first, second
 
-    def use_helper(self) -> None:
-        """Make the helper function one of the parts."""
-        self.add_part("ieee", ieee.ARGUMENTS, DOUBLE, ieee.BODY)
+    def use_helpers(self, *calculators: Calculator) -> None:
+        """Make the helper functions that the calculators' statements call parts of the program."""
+        if any(calculator.uses_helper for calculator in calculators):
+            name = self.add_part("ieee", ieee.ARGUMENTS, DOUBLE, ieee.BODY)
+            if any(calculator.uses_dot for calculator in calculators):
+                self.add_part("dot", ieee.DOT_ARGUMENTS, DOUBLE, ieee.DOT_BODY.format(ieee=name))
 
 
 def header(name: str) -> str:
-    """Return the line that says where a body comes from; a line break in the name is written as \\n."""
-    return f"\n-- {json.dumps(name, ensure_ascii=False)}, generator {GENERATOR_VERSION}, ir_version {IR_VERSION}\n"
+    """Return the line that says where a body comes from; a line break in the name can't end it."""
+    quoted = json.dumps(name, ensure_ascii=False)
+    return f"\n-- {quoted}, generator {GENERATOR_VERSION}, ir_version {IR_VERSION}\n"
 
 
 def inline_body(context: Context, plan: Plan, result: Result, suffix: str, returns: str) -> str:
@@ -93,7 +99,7 @@ def inline_body(context: Context, plan: Plan, result: Result, suffix: str, retur
     NotInlinableError
         The program needs variables, or reads something that isn't immutable.
     """
-    scope, calculator = Scope(context.program, False), Calculator(context.helper, False)
+    scope, calculator = Scope(context.program, False), Calculator(context.helpers, False)
     if any(scope.is_stable(position) for position in range(len(scope.inputs))) or context.refusals.computed:
         raise NotInlinableError
     writer, emitter = TreeWriter(scope, frozenset()), Emitter(plan, scope, calculator, False)
@@ -117,8 +123,7 @@ def inline_body(context: Context, plan: Plan, result: Result, suffix: str, retur
         whens.append(f"when {guard} then {context.call(part)}")
     if conditions:
         whens.append(f"when {' or '.join(conditions)} then null")
-    if calculator.uses_helper:
-        context.use_helper()
+    context.use_helpers(calculator)
     if whens:
         expression = f"case {' '.join(whens)}\nelse {expression} end"
     return f"select {expression}\n"
@@ -144,8 +149,8 @@ def plpgsql_body(
     """
     scope = Scope(context.program, True)
     writer = TreeWriter(scope, plan.coded)
-    ordinary = Emitter(plan, scope, Calculator(context.helper, True, "t"), False)
-    exact = Emitter(plan, scope, Calculator(context.helper, True, "x"), True)
+    ordinary = Emitter(plan, scope, Calculator(context.helpers, True, "t"), False)
+    exact = Emitter(plan, scope, Calculator(context.helpers, True, "x"), True)
     statements: list[str] = []
     both = False
     for group in [*plan.groups, []]:
@@ -159,8 +164,7 @@ def plpgsql_body(
             both = True
             statements += ["if extreme then", *careful, "else", *usual, "end if;"]
     returned = result((exact if only_exact else ordinary).read)
-    if any(emitter.calculator.uses_helper for emitter in (ordinary, exact)):
-        context.use_helper()
+    context.use_helpers(ordinary.calculator, exact.calculator)
     statements += [_refuse(refusals.computed_conditions(scope, context.refusals)), f"return {returned};"]
     prologue = _prologue(context, plan, scope, writer, only_exact, both)
     declarations = {**exact.calculator.declarations, **ordinary.calculator.declarations}
@@ -251,7 +255,7 @@ def _call_part(
     """Write the call of a part that adds the chunk's leaves to the totals; make the part."""
     number_type = ensembles.sql_type(ensemble)
     scope = PartScope(writer.scope, chunk)
-    inner = Calculator(context.helper, True, "t")
+    inner = Calculator(context.helpers, True, "t")
     part_writer = TreeWriter(scope, writer.coded)
     outputs = "_".join(str(ensemble.positions[output]) for output in chunk.outputs)
     suffix = f"trees_{ensemble.step}_{outputs}"

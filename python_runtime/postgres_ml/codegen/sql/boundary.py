@@ -1,9 +1,10 @@
 """Where a monotone function of one number crosses a split's threshold, exactly.
 
-Libraries compare f(x) with a threshold: f rounds x to single precision, and may scale, clip or take logarithms
-before. Every such f is monotone, so that the test is one comparison of x itself with a constant. The constant
-is found by bisection over all doubles, with f evaluated by NumPy as the library does: nothing is computed in
-SQL, nothing can overflow there, and rows beside the threshold go where the library sends them.
+Libraries compare f(x) with a threshold: f rounds x to single precision, and may scale, clip or take
+logarithms before. Every such f is monotone, so that the test is one comparison of x itself with a
+constant. It is found by bisection over all doubles, with f evaluated by NumPy as the library does:
+nothing is computed in SQL, nothing can overflow there, and rows beside the threshold go where the library
+sends them.
 
 Doubles are numbered by `key`: an int64 that grows with the double, -0.0 and 0.0 both being 0.
 """

@@ -6,19 +6,32 @@ written once. Where the two come out the same (nothing could raise) only one is 
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
-from postgres_ml.codegen.sql import boundary, functions, literals, steps
+from postgres_ml.codegen.sql import boundary, functions, links, literals, steps
 from postgres_ml.codegen.sql.literals import DOUBLE
 from postgres_ml.codegen.sql.plan import Plan
 from postgres_ml.codegen.sql.scope import LIMIT, SIMPLE_CASE, Operand, Scope
 from postgres_ml.codegen.sql.slots import Computed, Constant, Finite, Monotone
-from postgres_ml.codegen.sql.values import LARGEST, SMALLEST, Calculator, Value, as_double, constant
+from postgres_ml.codegen.sql.values import (
+    LARGEST,
+    SAFE_TINY,
+    SMALLEST,
+    Calculator,
+    Value,
+    as_double,
+    constant,
+    typed,
+)
 from postgres_ml.ir import models
+
+FEW_WEIGHTS = 64  # of a linear map on the exact path, which calls a function for each operation
+MANY_WEIGHTS = 100_000  # of a linear map that is unrolled: some 2 MB of text
 
 
 class Emitter:
@@ -48,9 +61,9 @@ class Emitter:
             positions = self.plan.positions[number]
             read = self.read if isinstance(step, models.Link) else self.number
             if isinstance(step, models.Linear):
-                values = [self._dot(step, p) for p in positions]
+                values = self._linear(step, positions)
             else:
-                values = steps.write_step(step, self.calculator, read, positions)
+                values = links.write_step(step, self.calculator, read, positions)
             offset = self.plan.program.offsets[number]
             for position, value in zip(positions, values, strict=True):
                 self.values[offset + position] = self._kept(offset + position, value)
@@ -112,10 +125,8 @@ class Emitter:
 
     def _monotone(self, slot: Monotone) -> Value:
         source = slot.source
-        if source.slot is not None:
-            value = as_double(self.values[source.slot])
-        else:
-            value = self._argument(slot)
+        is_slot = source.slot is not None
+        value = as_double(self.values[source.slot or 0]) if is_slot else self._argument(slot)
         for step in slot.operations:
             value = functions.apply(self.calculator, step, value)
         return steps.filled(value, slot.missing)
@@ -146,34 +157,71 @@ class Emitter:
             is_coded = is_coded and len(slot.values) > SIMPLE_CASE
         return finite_value(self.scope, slot, is_coded, self.plan.facts.impossible.get(slot.key, frozenset()))
 
+    def _linear(self, step: models.Linear, positions: Sequence[int]) -> list[Value]:
+        """Return a linear map's outputs: unrolled, or over arrays where that would be too long."""
+        n_weights = len(step.slots) * len(positions)
+        if n_weights <= (FEW_WEIGHTS if self.is_exact else MANY_WEIGHTS) or not self.calculator.has_variables:
+            return [self._dot(step, p) for p in positions]
+        inputs = [self.number(slot) for slot in step.slots]
+        name = self.calculator.declare(f"{DOUBLE}[]")
+        self.calculator.statements.append(f"{name} := array[{','.join(map(typed, inputs))}];")
+        return [self._over_array(name, inputs, step.weights[p], step.intercepts[p]) for p in positions]
+
+    def _over_array(
+        self, name: str, inputs: Sequence[Value], weights: Sequence[float], intercept: float
+    ) -> Value:
+        """Return the weighted sum of an array's elements, in order.
+
+        sum() adds in the order of the elements, but leaves NULL out and raises like any other addition: it
+        must be settled that neither can happen.
+        """
+        numbers, last = functions.array(tuple(weights)), literals.double(intercept)
+        reach = sum(value.magnitude * abs(w) for value, w in zip(inputs, weights, strict=True) if w)
+        vanishes = any(
+            w and value.tiny * abs(w) < SAFE_TINY for value, w in zip(inputs, weights, strict=True)
+        )
+        if self.is_exact or vanishes or not reach < 1e300 or any(value.nullable for value in inputs):
+            self.calculator.uses_helper = self.calculator.uses_dot = True
+            return Value(f"{self.calculator.helper_dot}({name},{numbers},{last})")
+        elements = f"pg_catalog.unnest({name}),pg_catalog.unnest({numbers})"
+        sql = f"((select pg_catalog.sum(u.x*u.w) from rows from ({elements}) as u(x,w))+{last})"
+        bound = reach * 1.001 + abs(intercept)
+        return Value(sql, -bound, bound, max(abs(intercept) * 2.0**-54, SMALLEST), False)
+
     def _dot(self, step: models.Linear, position: int) -> Value:
         """Return a linear map's output; one-hot slots side by side are one lookup of their weights."""
         terms: list[Value] = []
         pending: Finite | None = None
-        weights = step.weights[position]
-        for index, weight in zip(step.slots, weights, strict=True):
+        for index, weight in zip(step.slots, step.weights[position], strict=True):
             slot = self.plan.slots[index]
-            if isinstance(slot, Finite):
-                weighted = slot.map(lambda x, w=weight: x * w)
-                merged = None if pending is None else _merged(pending, weighted)
-                if merged is None and pending is not None:
-                    terms.append(self._finite(pending))
-                pending = merged or weighted
-                continue
-            if pending is not None:
+            weighted = slot.map(functools.partial(_times, weight)) if isinstance(slot, Finite) else None
+            merged = _merged(pending, weighted) if pending and weighted else None
+            if pending is not None and merged is None:
                 terms.append(self._finite(pending))
-                pending = None
-            value = self.number(index)
-            if weight == 0.0 and not value.nullable and value.magnitude <= LARGEST:
-                continue  # adds zero
-            terms.append(self.calculator.multiply(value, constant(weight)))
+            pending = merged or weighted
+            if weighted is None:
+                terms += self._term(index, weight)
         if pending is not None:
             terms.append(self._finite(pending))
         return self.calculator.sum([*terms, constant(step.intercepts[position])])
 
+    def _term(self, index: int, weight: float) -> list[Value]:
+        value = self.number(index)
+        if weight == 0.0 and not value.nullable and value.magnitude <= LARGEST:
+            return []  # adds zero
+        return [self.calculator.multiply(value, constant(weight))]
+
+
+def _times(weight: float, number: float) -> float:
+    with np.errstate(all="ignore"):
+        return float(np.multiply(number, weight))
+
 
 def _moderate(slot: Monotone, bounds: tuple[float, float]) -> tuple[float, float]:
-    """Return between which numbers of the source no operation gets beyond 1e100; `bounds` but for exp() and log()."""
+    """Return between which numbers of the source no operation gets beyond 1e100.
+
+    These are `bounds`, unless there is an exponential or a logarithm.
+    """
     low, high = boundary.key_of(bounds[0]), boundary.key_of(bounds[1])
     for n in range(1, len(slot.operations) + 1):
         operations = slot.operations[:n]
@@ -181,13 +229,14 @@ def _moderate(slot: Monotone, bounds: tuple[float, float]) -> tuple[float, float
             continue
         rises = all(boundary.direction(step) >= 0 for step in operations)
         sign = 1.0 if rises else -1.0
-        for bound, is_high in ((1e100, True), (-1e100, False)):
-            keys = boundary.first_key(lambda x: sign * boundary.evaluate(operations, x) > bound, 1)
-            if is_high:
-                high = min(high, int(keys[0]) - 1)
-            else:
-                low = max(low, int(keys[0]))
+        high = min(high, _first_above(operations, sign, 1e100) - 1)
+        low = max(low, _first_above(operations, sign, -1e100))
     return boundary.value_of(low), boundary.value_of(high)
+
+
+def _first_above(operations: tuple[boundary.Operation, ...], sign: float, bound: float) -> int:
+    """Return the number of the first double that the operations, times the sign, take beyond the bound."""
+    return int(boundary.first_key(lambda x: sign * boundary.evaluate(operations, x) > bound, 1)[0])
 
 
 def _merged(first: Finite, second: Finite) -> Finite | None:

@@ -1,22 +1,21 @@
 """Sums of trees: in one expression, or in parts that call each other in turn.
 
-Exactness: bit for bit. Leaves are added one after the other in the trees' order, from the base score on, in the
-ensemble's own precision.
+Exactness: bit for bit. Leaves are added one after the other in the trees' order, from the base score on, in
+the ensemble's own precision.
 """
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from postgres_ml.codegen.sql import literals
 from postgres_ml.codegen.sql.literals import DOUBLE
+from postgres_ml.codegen.sql.nodes import Leaf, Node, count_branches, leaves
 from postgres_ml.codegen.sql.plan import EnsemblePlan
 from postgres_ml.codegen.sql.tree_sql import TreeWriter
-from postgres_ml.codegen.sql.trees import Branch, Leaf, Node, count_branches
 from postgres_ml.codegen.sql.values import Calculator, Value
 from postgres_ml.exceptions import UnsupportedModelError
 
@@ -39,7 +38,7 @@ class Chunk:
 
 
 def chunks(plan: EnsemblePlan, max_nodes: float) -> Iterator[Chunk]:
-    """Yield the trees in an order that keeps each output's; a chunk has at most `max_nodes` or is one tree."""
+    """Yield the trees, each output's in order; a chunk has at most `max_nodes` or is one tree."""
     pending: dict[tuple[int, ...], list[Node]] = {}
     sizes: dict[tuple[int, ...], int] = {}
     for outputs, tree in plan.trees:
@@ -73,7 +72,7 @@ def add_chunk(
     for tree in chunk.trees:
         values = sorted({leaf.values for leaf in leaves(tree)})
         numbers = {leaf: number for number, leaf in enumerate(values, 1)}
-        found = writer.expression(tree, lambda leaf, n=numbers: f"'{n[leaf.values]}'", "integer")  # type: ignore[misc]
+        found = writer.expression(tree, functools.partial(_number, numbers), "integer")
         calculator.statements.append(f"{leaf_number} := {found};")
         for column, name in enumerate(totals):
             numerals = ",".join(_literal(plan, value[column])[1:-1] for value in values)
@@ -139,18 +138,11 @@ def _bounded(plan: EnsemblePlan, output: int, sql: str) -> Value:
     return Value(sql, low, high, max(lattice, 5e-324), False, is_real)
 
 
-def leaves(node: Node) -> Iterator[Leaf]:
-    """Yield the tree's leaves."""
-    stack = [node]
-    while stack:
-        current = stack.pop()
-        if isinstance(current, Branch):
-            stack += [current.no, current.yes]
-        else:
-            yield current
+def _number(numbers: dict[tuple[float, ...], int], leaf: Leaf) -> str:
+    return f"'{numbers[leaf.values]}'"
 
 
 def _literal(plan: EnsemblePlan, value: float) -> str:
     if plan.ensemble.dtype == "float32":
-        return literals.single(np.float32(value))
+        return literals.single(value)
     return literals.double(value)

@@ -52,8 +52,10 @@ def clip(calculator: Calculator, value: Value, low: float, high: float) -> Value
     if not value.nullable:
         return replace(result, sql=f"least(greatest({value.sql},{first}),{last})")
     value = calculator.bind(value)  # least() and greatest() ignore NULL
-    sql = f"(case when {value.sql}<{first} then {first} when {value.sql}>{last} then {last} else {value.sql} end)"
-    return replace(result, sql=sql)
+    x = value.sql
+    return replace(
+        result, sql=f"(case when {x}<{first} then {first} when {x}>{last} then {last} else {x} end)"
+    )
 
 
 def unary(calculator: Calculator, name: str, value: Value) -> Value:
@@ -170,8 +172,9 @@ def _circular(function: str) -> Writer:
 def _smooth_clip(calculator: Calculator, value: Value) -> Value:
     x = calculator.bind(value).sql
     return Value(
-        f"(case when pg_catalog.abs({x})>'1e100' then pg_catalog.sign({x})*'3' when pg_catalog.abs({x})<'1e-100' "
-        f"then {x} else {x}/pg_catalog.sqrt('1'+({x}/'3')*({x}/'3')) end)",
+        f"(case when pg_catalog.abs({x})>'1e100' then pg_catalog.sign({x})*'3' "
+        f"when pg_catalog.abs({x})<'1e-100' then {x} "
+        f"else {x}/pg_catalog.sqrt('1'+({x}/'3')*({x}/'3')) end)",
         -3.0001,
         3.0001,
         max(value.tiny * 0.5, SMALLEST),

@@ -1,7 +1,7 @@
-"""The helper function that does IEEE 754 arithmetic for operands which Postgres's operators refuse.
+"""The helper functions that do IEEE 754 arithmetic for operands which Postgres's operators refuse.
 
-Rows with ordinary values never call it. NaN results are NULL. Each branch asks by a product or comparison that
-is scaled by powers of two, and therefore exact and in range itself, whether the result would overflow or
+Rows with ordinary values don't call them. NaN results are NULL. Each branch asks by a product or comparison
+that is scaled by powers of two, and therefore exact and in range itself, whether the result would overflow or
 vanish, and only then lets Postgres compute it.
 
 The powers: 7.458340731200207e-155 = 2^-512, 2.220446049250313e-16 = 2^-52, 3.054936363499605e-151 = 2^-500,
@@ -32,7 +32,8 @@ begin
     end if;
     a := case when x > '1' then a * '0.5' else '0' end;
     b := case when y > '1' then b * '0.5' else '0' end;
-    return case when pg_catalog.abs(a + b) < '8.98846567431158e307' then (a + b) * '2' else (a + b) * 'Infinity' end;
+    a := a + b;
+    return case when pg_catalog.abs(a) < '8.98846567431158e307' then a * '2' else a * 'Infinity' end;
   end if;
   if $1 = '/' and y = '0' then
     return case when x > '0' then a * 'Infinity' end;
@@ -47,9 +48,11 @@ begin
   if $1 = '*' then
     return case
       when x >= '1' and y >= '1' then
-        case when (x * '7.458340731200207e-155') * (y * '7.458340731200207e-155') >= '1' then overflow else a * b end
+        case when (x * '7.458340731200207e-155') * (y * '7.458340731200207e-155') >= '1' then overflow
+          else a * b end
       when x < '1' and y < '1' and (x < '3.054936363499605e-151' or y < '3.054936363499605e-151') then
-        case when (x * '4.4989137945431964e161') * (y * '4.4989137945431964e161') <= '0.5' then '0' else a * b end
+        case when (x * '4.4989137945431964e161') * (y * '4.4989137945431964e161') <= '0.5' then '0'
+          else a * b end
       else a * b
     end;
   end if;
@@ -62,5 +65,22 @@ begin
       case when (x * '8.98846567431158e307') / (y * '2.220446049250313e-16') <= '1' then '0' else a / b end
     else a / b
   end;
+end
+"""
+
+DOT_ARGUMENTS = (
+    ("numbers", "double precision[]"),
+    ("weights", "double precision[]"),
+    ("intercept", "double precision"),
+)
+
+DOT_BODY = """
+declare
+  total double precision := 0;
+begin
+  for i in 1 .. pg_catalog.array_length($1, 1) loop
+    total := {ieee}('+', total, {ieee}('*', $1[i], $2[i]));
+  end loop;
+  return {ieee}('+', total, $3);
 end
 """

@@ -20,8 +20,9 @@ DOUBLE = "double precision"
 # Keywords of the grammar: the parser itself qualifies them with pg_catalog.
 _KEYWORD_TYPES = frozenset(
     {
-        "smallint", "integer", "bigint", "numeric", "real", "double precision", "boolean", "character varying",
-        "timestamp without time zone", "timestamp with time zone", "time without time zone", "time with time zone",
+        "smallint", "integer", "bigint", "numeric", "real", "double precision", "boolean",
+        "character varying", "timestamp without time zone", "timestamp with time zone",
+        "time without time zone", "time with time zone",
     }
 )  # fmt: skip
 _CATALOG_TYPES = {"text": "pg_catalog.text", "date": "pg_catalog.date", "jsonb": "pg_catalog.jsonb"}

@@ -90,7 +90,8 @@ def probabilities(labels: Sequence[Label], values: Sequence[Value]) -> str:
         "(select pg_catalog.jsonb_build_object('labels',pg_catalog.jsonb_agg(l.value order by p.p desc,p.n),"
         "'probabilities',pg_catalog.jsonb_agg(p.p order by p.p desc,p.n)) "
         f"from rows from (pg_catalog.unnest(array[{listed}]::{DOUBLE}[])) with ordinality as p(p,n) "
-        f"join pg_catalog.jsonb_array_elements({names}::pg_catalog.jsonb) with ordinality as l(value,n) on l.n=p.n)"
+        f"join pg_catalog.jsonb_array_elements({names}::pg_catalog.jsonb) with ordinality as l(value,n) "
+        "on l.n=p.n)"
     )
 
 

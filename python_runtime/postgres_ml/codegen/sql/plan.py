@@ -11,18 +11,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from postgres_ml.codegen.sql.nodes import Member, Node, branches, count_branches, expected_visits
 from postgres_ml.codegen.sql.scope import SIMPLE_CASE
-from postgres_ml.codegen.sql.slots import Computed, Finite, FiniteKey, Monotone, Slot, Source
-from postgres_ml.codegen.sql.trees import (
-    Branch,
-    Facts,
-    Leaf,
-    Member,
-    Node,
-    Simplifier,
-    count_branches,
-    expected_visits,
-)
+from postgres_ml.codegen.sql.slots import Computed, Finite, FiniteKey, Monotone, Slot
+from postgres_ml.codegen.sql.trees import Facts, Simplifier
 from postgres_ml.ir.models import TreeEnsemble, WeightedSum
 from postgres_ml.ir.program import Program
 
@@ -176,20 +168,3 @@ def _coded(plan: Plan) -> frozenset[FiniteKey]:
     return frozenset(
         key for key, n in reads.items() if n > DIRECT_READS and key.values and kinds[key.input] != "boolean"
     )
-
-
-def branches(node: Node) -> Iterator[Branch]:
-    """Yield the tree's conditions."""
-    stack = [node]
-    while stack:
-        current = stack.pop()
-        if not isinstance(current, Leaf):
-            yield current
-            stack += [current.yes, current.no]
-
-
-def sources(node: Node) -> Iterator[Source]:
-    """Yield the numbers that the tree compares, again and again."""
-    for branch in branches(node):
-        if not isinstance(branch.condition, Member):
-            yield branch.condition.source

@@ -1,8 +1,9 @@
-"""How a function body reads its arguments: conversions, category codes, and the guard against extreme values.
+"""How a function body reads its arguments: conversions, category codes, and the guard against extreme
+values.
 
-Arguments are written as $1, $2, … (or as fields of the composite argument), never by name, so that a column may
-be named like a keyword or like a variable. `Scope` hands out text for sources and categories and collects the
-statements that must stand before the body.
+Arguments are written as $1, $2, … (or as fields of the composite argument), never by name, so that a
+column may be named like a keyword or like a variable. `Scope` hands out text for sources and categories
+and collects the statements that must stand before the body.
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ INTEGERS: dict[str, tuple[float, float]] = {
 }
 FLOATS = ("real", DOUBLE)
 _PARTS = {
-    "quarter": "quarter", "month": "month", "day": "day", "day_of_year": "doy", "hour": "hour", "minute": "minute"
+    "quarter": "quarter", "month": "month", "day": "day", "day_of_year": "doy", "hour": "hour",
+    "minute": "minute",
 }  # fmt: skip
 
 
@@ -230,7 +232,7 @@ class Scope:
 
 
 def read_numeric(argument: str) -> str:
-    """Return a numeric as a double. The plain cast raises beyond the largest and below the smallest double."""
+    """Return a numeric as a double. The plain cast raises beyond the largest and below the least double."""
     return (
         f"case when pg_catalog.scale({argument})<=300 and {argument}<='1e300' and {argument}>='-1e300' "
         f"then {argument}::{DOUBLE} when {argument}='NaN' then null "

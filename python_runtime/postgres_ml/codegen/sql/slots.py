@@ -235,7 +235,7 @@ def _apply(step: Any, value: float) -> float:
 
 
 def _restrict(slot: Monotone, lowest: float) -> Source | None:
-    """Return the source with what makes the slot less than `lowest` missing, if it can be said of the source."""
+    """Return the source without what makes the slot less than `lowest`, if that can be said of the source."""
     source = slot.source
     if source != source.base or any(boundary.direction(step) != 1 for step in slot.operations):
         return None

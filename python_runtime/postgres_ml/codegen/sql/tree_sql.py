@@ -15,9 +15,9 @@ import numpy as np
 
 from postgres_ml.codegen.sql import boundary, literals
 from postgres_ml.codegen.sql.literals import DOUBLE
+from postgres_ml.codegen.sql.nodes import Among, Below, Branch, IsNull, Leaf, Member, Node, count_branches
 from postgres_ml.codegen.sql.scope import INTEGERS, Operand, Scope
 from postgres_ml.codegen.sql.slots import FiniteKey
-from postgres_ml.codegen.sql.trees import Among, Below, Branch, IsNull, Leaf, Member, Node, count_branches
 
 EXACT_INTEGERS = 2.0**53
 

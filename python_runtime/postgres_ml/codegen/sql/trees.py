@@ -1,8 +1,8 @@
 """Decision trees made small: splits on arguments instead of slots, and none that changes nothing.
 
-A split on a slot becomes a condition on the argument behind it (see `slots`). A condition whose answer follows
-from the conditions above it, or whose two sides end in the same leaf values, is left out. Leaf choice stays
-exact for every row.
+A split on a slot becomes a condition on the argument behind it (see `slots`). A condition whose answer
+follows from the conditions above it, or whose two sides end in the same leaf values, is left out. Leaf
+choice stays exact for every row.
 """
 
 from __future__ import annotations
@@ -15,69 +15,12 @@ from typing import Any
 import numpy as np
 
 from postgres_ml.codegen.sql import boundary
+from postgres_ml.codegen.sql.nodes import Among, Below, Branch, Condition, IsNull, Leaf, Member, Node
 from postgres_ml.codegen.sql.slots import Computed, Constant, Finite, FiniteKey, Monotone, Slot, Source
 from postgres_ml.exceptions import UnsupportedModelError
 from postgres_ml.ir.models import Tree, TreeEnsemble
 
 MAX_DEPTH = 400  # Postgres's parser gives up at 2,000 to 3,000 levels, Python's recursion earlier
-
-
-@dataclass(frozen=True)
-class Below:
-    """Whether the source is less than the double of number `key`; a missing one is not asked."""
-
-    source: Source
-    key: int
-
-
-@dataclass(frozen=True)
-class Among:
-    """Whether the source is one of the values, or in one of the ranges of doubles, numbered from low to below high."""
-
-    source: Source
-    values: tuple[float, ...]
-    ranges: tuple[tuple[int, int], ...] = ()
-
-
-@dataclass(frozen=True)
-class IsNull:
-    """Whether the source is missing."""
-
-    source: Source
-
-
-@dataclass(frozen=True)
-class Member:
-    """Whether the category is one of these, numbered as in `FiniteKey`."""
-
-    key: FiniteKey
-    members: frozenset[int]
-
-
-Condition = Below | Among | IsNull | Member
-
-
-@dataclass(frozen=True, eq=False)
-class Branch:
-    """`yes` where the condition holds, else `no`.
-
-    `missing_yes` : where the condition's source is missing; None where that can't be
-    """
-
-    condition: Condition
-    yes: Node
-    no: Node
-    missing_yes: bool | None
-
-
-@dataclass(frozen=True, eq=False)
-class Leaf:
-    """Values, one for each output that is asked for."""
-
-    values: tuple[float, ...]
-
-
-Node = Branch | Leaf
 
 
 @dataclass(frozen=True)
@@ -145,7 +88,8 @@ class Simplifier:
 
     def _crossings(self) -> dict[tuple[int, float], tuple[int, bool]]:
         """Return for each slot and threshold: the number of the first double of the other side, and whether
-        what is below it goes left."""
+        what is below it goes left.
+        """
         wanted: dict[int, set[float]] = {}
         for tree in self.ensemble.trees:
             for index, threshold in zip(tree.split_index, tree.threshold, strict=True):
@@ -180,6 +124,7 @@ class Simplifier:
             values = tuple(tree.leaf_value[number][column] for column in columns)
             return self._nodes.setdefault(values, Leaf(values))
         slot, threshold = self.slots[index], tree.threshold[number]
+        assert not isinstance(slot, Computed)
         left, right = tree.left[number], tree.right[number]
         codes = tree.categories[number] if tree.categories else None
         default = tree.default_left[number]
@@ -320,15 +265,3 @@ def _depth(tree: Tree) -> int:
         if tree.split_index[node] >= 0:
             depth[tree.left[node]] = depth[tree.right[node]] = depth[node] + 1
     return max(depth)
-
-
-def expected_visits(node: Node) -> float:
-    """Return how many conditions a row meets if each is true half of the time."""
-    if isinstance(node, Leaf):
-        return 0.0
-    return 1.0 + 0.5 * (expected_visits(node.yes) + expected_visits(node.no))
-
-
-def count_branches(node: Node) -> int:
-    """Return the number of conditions."""
-    return 0 if isinstance(node, Leaf) else 1 + count_branches(node.yes) + count_branches(node.no)

@@ -85,18 +85,18 @@ class Calculator:
 
     Parameters
     ----------
-    helper : the qualified name of the function that `ieee.BODY` makes
+    helper, helper_dot : qualified names of the functions that `ieee` makes
     has_variables : False in a SQL function, which is one expression
     prefix : of the variables' names
     """
 
-    def __init__(self, helper: str, has_variables: bool, prefix: str = "t") -> None:
-        self.helper = helper
+    def __init__(self, helpers: tuple[str, str], has_variables: bool, prefix: str = "t") -> None:
+        self.helper, self.helper_dot = helpers
         self.has_variables = has_variables
         self.prefix = prefix
         self.statements: list[str] = []
         self.declarations: dict[str, str] = {}
-        self.uses_helper = False
+        self.uses_helper = self.uses_dot = False
 
     def declare(self, sql_type: str) -> str:
         """Return the name of a new variable."""
@@ -150,7 +150,7 @@ class Calculator:
             return terms[0]
         tiny = _lattice(Value("", tiny=min(term.tiny for term in terms[:-1])), terms[-1])
         if all(term.constant is not None for term in terms):
-            return constant(float(np.add.accumulate([term.constant for term in terms])[-1]))
+            return constant(float(np.add.accumulate([term.low for term in terms])[-1]))
         if _is_bounded(lowest, highest):
             sql = "(" + "+".join(term.sql for term in self._typed_first(terms)) + ")"
             return Value(sql, low, high, tiny, any(term.nullable for term in terms))
@@ -253,7 +253,7 @@ def _abs(value: Value) -> str:
 
 def _is_bounded(low: float, high: float) -> bool:
     """Return whether every value between the bounds is finite (NaN bounds are none)."""
-    return -LARGEST <= low and high <= LARGEST
+    return low >= -LARGEST and high <= LARGEST
 
 
 def _lattice(a: Value, b: Value) -> float:
