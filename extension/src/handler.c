@@ -133,7 +133,7 @@ plmodel_validator(PG_FUNCTION_ARGS)
 	MemoryContext caller;
 	MemoryContext context;
 
-	if (!CheckFunctionValidatorAccess(fcinfo->flinfo->fn_oid, function))
+	if (!CheckFunctionValidatorAccess(fcinfo->flinfo->fn_oid, function) || !check_function_bodies)
 		PG_RETURN_VOID();
 	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
 	if (!HeapTupleIsValid(tuple))

@@ -24,9 +24,18 @@ plm_free(void *memory)
 }
 
 /*
- * The statement and the context are kept out of the log: they would be the
- * body, megabytes of it.
+ * For every error on the way, ours or not: which function it is. The statement
+ * and its context are kept out of the log, since they would be the body,
+ * megabytes of it.
  */
+static void
+add_context(void *name)
+{
+	errcontext("reading the body of plmodel function \"%s\"", (const char *) name);
+	errhidestmt(true);
+	errhidecontext(true);
+}
+
 #define REJECT(code, text) \
 	do \
 	{ \
@@ -38,9 +47,7 @@ plm_free(void *memory)
 		va_end(arguments); \
 		ereport(ERROR, \
 				(errcode(code), \
-				 errmsg("body of function \"%s\" " text ": %s", plm_function_name, reason), \
-				 errhidestmt(true), \
-				 errhidecontext(true))); \
+				 errmsg("body of function \"%s\" " text ": %s", plm_function_name, reason))); \
 	} while (0)
 
 void
@@ -129,12 +136,16 @@ plm_load_model(HeapTuple tuple)
 {
 	Form_pg_proc procedure = (Form_pg_proc) GETSTRUCT(tuple);
 	Model	   *model = palloc0(sizeof(Model));
+	ErrorContextCallback context = {.previous = error_context_stack,.callback = add_context};
 
 	model->name = plm_function_name = pstrdup(NameStr(procedure->proname));
+	context.arg = (void *) model->name;
+	error_context_stack = &context;
 	check_procedure(procedure, tuple);
 	parse_source(model, tuple);
 	plm_bind_inputs(model, tuple);
 	plm_bind_output(model, tuple);
+	error_context_stack = context.previous;
 	model->context = CurrentMemoryContext;
 	model->xmin = HeapTupleHeaderGetRawXmin(tuple->t_data);
 	model->tid = tuple->t_self;
