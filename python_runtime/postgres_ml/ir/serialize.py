@@ -91,7 +91,7 @@ def _to_json(annotation: Any, value: Any) -> Any:
     if isinstance(value, tuple):
         item_types = _item_types(annotation, len(value))
         return [_to_json(item_type, item) for item_type, item in zip(item_types, value, strict=True)]
-    return _float_to_json(value) if annotation is float else value
+    return _float_to_json(value) if isinstance(value, float) else value
 
 
 def _fields_to_json(value: Any) -> dict[str, Any]:

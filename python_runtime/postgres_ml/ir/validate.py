@@ -28,6 +28,7 @@ class InvalidProgramError(PostgresMLError, ValueError):
 
 CALENDAR_KINDS = ("date", "time", "timestamp", "timestamptz")
 TIME_PARTS = ("hour", "minute", "second", "epoch")
+STEPS = (*get_args(encoders.Encoder), *get_args(models.Scorer))
 SCALAR_TYPE = {"text": str, "boolean": bool, "number": float}
 
 
@@ -46,6 +47,7 @@ def check_program(program: Program) -> None:
     n_slots = 0
     for position, step in enumerate(program.steps):
         try:
+            _require(isinstance(step, STEPS), "unknown kind of step")
             _check_reads(step, program, n_slots)
             _check_step(step)
         except InvalidProgramError as error:
