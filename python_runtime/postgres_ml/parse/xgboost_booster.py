@@ -104,7 +104,8 @@ def predictions_at(stub: Any, margins: npt.NDArray[np.float32], n_features: int)
     import xgboost
 
     data = xgboost.DMatrix(np.zeros((len(margins), n_features), dtype=np.float32), base_margin=margins)
-    return np.asarray(stub.predict(data), dtype=np.float32)
+    # a booster that was trained on a data frame knows names that this matrix has not
+    return np.asarray(stub.predict(data, validate_features=False), dtype=np.float32)
 
 
 def ensemble(parts: BoosterParts, slots: tuple[int, ...]) -> TreeEnsemble:
