@@ -27,6 +27,7 @@ INLINE_NODES = 500
 INLINE_CHARACTERS = 20_000
 EXPRESSION_NODES = 50_000
 CHAINED_NODES = 200_000
+LARGEST_BYTES = 32_000_000  # of all bodies together
 LONGEST_NAME = literals.IDENTIFIER_BYTES - len("_probabilities")
 
 
@@ -57,6 +58,10 @@ def generate_sql(program: Program, schema: str, function: str) -> GeneratedFunct
         functions.append(_probabilities(context))
     all_functions = (*context.parts.values(), *functions)
     size = sum(len(body.body.encode()) for body in all_functions)
+    if size > LARGEST_BYTES:
+        raise UnsupportedModelError(
+            "program", f"{size / 1e6:,.0f} MB of SQL", "use runtime: native, or a smaller model"
+        )
     speed = round(1e6 / microseconds(plan, style))
     messages = _messages(program.n_nodes, size, speed, style)
     return GeneratedFunctions(all_functions, style, program.n_nodes, size, speed, messages)
