@@ -133,6 +133,7 @@ class TrackedRun:
                 input_example=example,
                 pip_requirements=requirements(),  # inferring them would start a process and take 10 s
             )
+        self.client.update_run(self.run_id, status="RUNNING")  # leaving start_run() has ended it
         uri: str = logged.model_uri
         return uri
 

@@ -154,6 +154,7 @@ def test_abandoning_tells_why_and_can_be_done_twice(tmp_path: Path) -> None:
     process.start()
     process.wait_ready()
     process.train()
+    assert the_run(job).info.status == "RUNNING"  # it isn't published yet
     process.abandon("gate f1 >= 0.9 not met")
     process.abandon("again")
     assert the_run(job).info.status == "FAILED"
