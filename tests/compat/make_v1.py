@@ -1,0 +1,74 @@
+"""Freeze programs of version 1 of the intermediate representation with the library's own predictions.
+
+Run once, when the version was new: PYTHONPATH=tests python tests/compat/make_v1.py. The files are never made
+again: a later package must load them and predict the same.
+"""
+
+from __future__ import annotations
+
+import json
+import warnings
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+from equivalence.cases import CASES
+from equivalence.draw import SeededDraw
+from equivalence.oracle import expected_of
+from postgres_ml.ir.encoders import Encoder
+from postgres_ml.ir.models import Scorer
+from postgres_ml.ir.probe import adversarial_rows
+from postgres_ml.ir.program import Output
+from postgres_ml.ir.serialize import program_to_json
+from postgres_ml.ir.version import IR_VERSION
+from postgres_ml.parse import parse_pipeline
+
+DIRECTORY = Path(__file__).parent / "v1"
+FROZEN = (
+    "date-time-linear", "forest-binary", "frozen", "function-linear", "hist-categories-multiclass", "imputer-linear",
+    "k-bins-linear", "k-means", "mlp-classifier-multiclass", "network-classifier-binary", "normalizer-linear",
+    "polynomial-linear", "quantile-linear", "min-max-linear", "robust-smooth-clip-linear", "sgd-classifier-multiclass",
+    "transformed-target", "voting-binary", "xgboost-count-poisson", "xgboost-categories-regression",
+    "xgboost-multiclass", "xgboost-sparse-binary", "xgboost-threshold",
+)  # fmt: skip
+
+
+def main() -> None:
+    warnings.simplefilter("ignore")
+    assert IR_VERSION == 1
+    DIRECTORY.mkdir(exist_ok=True)
+    kinds: set[type] = set()
+    for case in CASES:
+        if case.name not in FROZEN:
+            continue
+        fitted = case.fit(SeededDraw(5), n_rows=60)
+        program = parse_pipeline(fitted.pipeline, fitted.inputs, fitted.return_type)
+        columns = adversarial_rows(program, 0, 50)
+        expected = expected_of(fitted, columns)
+        kinds |= {type(program.output), *(type(step) for step in program.steps)}
+        record = {
+            "tolerance": case.tolerance,
+            "program": json.loads(program_to_json(program)),
+            "columns": {name: [_to_json(v) for v in values] for name, values in columns.items()},
+            "predictions": [_to_json(v) for v in expected.predictions],
+            "probabilities": _rows(expected.probabilities),
+        }
+        text = json.dumps(record, ensure_ascii=False, separators=(",", ":"))
+        (DIRECTORY / f"{case.name}.json").write_text(text + "\n", encoding="utf-8")
+    missing = {*get_args(Encoder), *get_args(Scorer), *get_args(Output)} - kinds
+    assert not missing, f"no frozen program has {missing}"
+
+
+def _to_json(value: Any) -> Any:
+    """Return the value as JSON has it: dates as ISO text, NaN and infinities as text."""
+    if isinstance(value, float) and not np.isfinite(value):
+        return {"float": repr(value)}
+    return value.isoformat() if hasattr(value, "isoformat") else value
+
+
+def _rows(probabilities: Any) -> Any:
+    return None if probabilities is None else [[_to_json(p) for p in row] for row in probabilities.tolist()]
+
+
+if __name__ == "__main__":
+    main()
