@@ -39,9 +39,14 @@ class SqlRuntime:
         defined = [sql.SQL("{} {}").format(*pair) for pair in zip(names, types, strict=True)]
         self.cursor.execute("drop table if exists rows")
         self.cursor.execute(sql.SQL("create table rows (row_number int, {})").format(_comma(defined)))
-        values = zip(*([_plain(v, item.kind) for v in columns[item.name]] for item in program.inputs), strict=True)
+        values = zip(
+            *([_plain(v, item.kind) for v in columns[item.name]] for item in program.inputs), strict=True
+        )
         execute_values(
-            self.cursor, "insert into rows values %s", [(n, *row) for n, row in enumerate(values)], page_size=1000
+            self.cursor,
+            "insert into rows values %s",
+            [(n, *row) for n, row in enumerate(values)],
+            page_size=1000,
         )
 
     def create(self, program: Program, function: str = "predict_it") -> GeneratedFunctions:
@@ -64,7 +69,7 @@ class SqlRuntime:
         """Return what the function gives for each row of the table."""
         arguments = _comma([sql.Identifier(item.name) for item in program.inputs])
         if len(program.inputs) > 100:
-            arguments = sql.SQL("row({})::{}").format(arguments, sql.Identifier(f"{function}_features"))
+            arguments = sql.SQL("row({})::{}").format(arguments, sql.Identifier(_type_of(function)))
         name = sql.Identifier(self.schema, function)
         query = sql.SQL("select {}({}) from rows order by row_number").format(name, arguments)
         self.cursor.execute(query)
@@ -80,6 +85,11 @@ class SqlRuntime:
         labels = list(program.output.labels)  # type: ignore[union-attr]
         found = self.call(program, "predict_it_probabilities")
         return predicted, np.array([_in_order(labels, answer) for answer in found]).reshape(-1, len(labels))
+
+
+def _type_of(function: str) -> str:
+    """Return the composite type that both functions of a wide program take."""
+    return f"{function.removesuffix('_probabilities')}_features"
 
 
 def _comma(items: list[Any]) -> sql.Composed:

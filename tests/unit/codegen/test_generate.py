@@ -141,6 +141,12 @@ def test_a_name_without_room_for_its_parts_is_refused() -> None:
         generate_sql(linear(), "ml", "é" * 25)
 
 
+def test_a_column_named_like_an_argument_of_plpgsql_is_refused() -> None:
+    made = replace(linear(), inputs=(Input("$2", "double precision", "number"), linear().inputs[1]))
+    with pytest.raises(UnsupportedModelError, match="rename it"):
+        generate_sql(made, "ml", "f")
+
+
 def test_more_than_100_columns_become_one_composite_argument() -> None:
     wide = generate_sql(program(inputs=101), "ml", "f")
     roles = by_role(wide.functions)

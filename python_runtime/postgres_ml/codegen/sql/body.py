@@ -52,7 +52,8 @@ class Context:
         number = 0
         while True:
             name = literals.part_name(self.function, f"{suffix}{f'_{number}' if number else ''}")
-            part = FunctionBody("part", name, arguments, returns, "plpgsql", header(name) + body)
+            composite = self.composite if arguments == self.arguments else ()
+            part = FunctionBody("part", name, arguments, returns, "plpgsql", header(name) + body, composite)
             if self.parts.setdefault(name, part) == part:
                 return self.qualified(name)
             number += 1

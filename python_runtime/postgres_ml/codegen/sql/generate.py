@@ -6,6 +6,7 @@ writes `create function` around them.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Literal
 
@@ -42,7 +43,8 @@ def generate_sql(program: Program, schema: str, function: str) -> GeneratedFunct
     Raises
     ------
     UnsupportedModelError
-        The program has too many tree nodes for SQL, or something that SQL can't say exactly.
+        The program has too many tree nodes for SQL, something that SQL can't say exactly, or a column named
+        like plpgsql's own names of arguments, $1 and so on.
     SpecError
         The function's name is too long for the names of its parts.
     """
@@ -81,6 +83,9 @@ def _arguments(
 ) -> tuple[tuple[tuple[str, str], ...], tuple[tuple[str, str], ...]]:
     """Return the functions' arguments, and the attributes of their composite type if they need one."""
     arguments = tuple((item.name, item.sql_type) for item in program.inputs)
+    for name, _ in arguments:
+        if re.fullmatch(r"\$\d+", name):  # plpgsql's own name of an argument
+            raise UnsupportedModelError("column", f'the name "{name}"', "rename it")
     if len(arguments) <= MAX_ARGUMENTS:
         return arguments, ()
     type_name = literals.identifier(f"{function}_features")
