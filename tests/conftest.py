@@ -25,6 +25,10 @@ from psycopg2 import sql
 DIRECTORY = pytest.StashKey[Path]()
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--update-golden", action="store_true", help="rewrite the texts under tests/golden")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     if hasattr(config, "workerinput"):  # an xdist worker
         config.stash[DIRECTORY] = Path(config.workerinput["server_directory"])

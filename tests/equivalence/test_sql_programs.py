@@ -304,7 +304,11 @@ def test_wide_layers_go_over_arrays(runtime: SqlRuntime, monkeypatch: pytest.Mon
     check_slots(runtime, program, extreme_rows(6), slots, 1e-12)
 
 
-def test_two_class_forest_compares_both_scores_near_a_tie(runtime: SqlRuntime) -> None:
+def test_two_class_forest_compares_both_scores_near_a_tie(
+    runtime: SqlRuntime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(generate, "INLINE_NODES", 0)
+
     def stump(threshold: float, share: float) -> Tree:
         leaves = ((), (1 - share, share), (share, 1 - share))
         nan = math.nan
@@ -386,7 +390,7 @@ def test_padded_text_varchar_and_enums(runtime: SqlRuntime) -> None:
 
 
 def test_many_categories_are_looked_up(runtime: SqlRuntime) -> None:
-    words = tuple(f"région {k}" for k in range(300)) + ('a"b\\c', "")
+    words = (*(f"région {k}" for k in range(300)), 'a"b\\c', "")
     steps = (
         Category(0, words, tuple(float(k) for k in range(302)), -1.0, -2.0),
         OneHot(0, tuple(float(k) for k in range(302))),

@@ -10,7 +10,7 @@ from postgres_ml.codegen.sql import generate
 from postgres_ml.exceptions import SpecError, UnsupportedModelError
 from postgres_ml.ir.encoders import Category, Impute, Number
 from postgres_ml.ir.models import Linear, Link, Tree, TreeEnsemble
-from postgres_ml.ir.program import BinaryLabel, Input, Program, Value
+from postgres_ml.ir.program import BinaryLabel, Input, MulticlassLabel, Program, Value
 from postgres_ml.spec import FunctionBody
 
 LEAF = Tree((-1,), (math.nan,), (-1,), (-1,), (False,), ((0.5,),))
@@ -184,3 +184,19 @@ def test_leaves_of_a_single_tree_become_labels() -> None:
     made = replace(program(), steps=(Number(0), ensemble), output=BinaryLabel(("no", "yes"), 1, ">", 0.0, ()))
     # both leaves are 0, and 0.25 is above the threshold in each
     assert "CASE" not in generate_sql(made, "ml", "f").functions[-1].body
+
+
+def test_a_large_forest_of_two_classes_compares_one_score() -> None:
+    trees = tuple(
+        Tree((0, -1, -1), (float(k), math.nan, math.nan), (1, -1, -1), (2, -1, -1), (True,) * 3,
+             ((), (0.25, 0.75), (1 - k / 900, k / 900)), (0, 1))
+        for k in range(800)
+    )  # fmt: skip
+    ensemble = TreeEnsemble((0,), trees, "<=", "float32", "float64", (0.0, 0.0), 800.0)
+    output = MulticlassLabel(("no", "yes"), (1, 2), (1, 2))
+    functions = generate_sql(
+        replace(program(), steps=(Number(0), ensemble), output=output), "ml", "f"
+    ).functions
+    body = by_role(functions)["predict"].body
+    assert body.count("CASE") == 800
+    assert '"ml"."f__tie"($1)' in body

@@ -104,7 +104,7 @@ def _predict(context: Context) -> tuple[FunctionBody, Style, Plan]:
         return outputs.prediction(context.program, read)
 
     plan = context.plan(outputs.predicted_slots(context.program.output))
-    if forest is None:
+    if forest is None or plan.n_nodes <= 2 * INLINE_NODES:  # a small one may be part of the query
         language, body, style = _written(context, plan, result)
     else:
         parts_of = PART_NODES if _style(plan) == "chained" else None

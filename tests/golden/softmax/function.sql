@@ -1,0 +1,91 @@
+create or replace function "ml"."predict_it__extreme"("x" double precision)
+returns pg_catalog.text
+language plpgsql immutable parallel safe as $body$
+-- "predict_it__extreme", generator 1, ir_version 1
+declare
+s2 real;
+s3 real;
+s4 real;
+begin
+$1 := nullif($1,'NaN');
+s2 := '.5'::real
++CASE WHEN $1>='.9999999701976776' THEN CASE WHEN $1 is null THEN '.3' ELSE '-.2'::real END ELSE '0'::real END;
+s3 := '.5'::real
++CASE WHEN $1>'1.999999940395355' THEN CASE WHEN $1 is null THEN '.3' ELSE '-.2'::real END ELSE '.1'::real END;
+s4 := '.5'::real
++CASE WHEN $1>'2.99999988079071' THEN CASE WHEN $1 is null THEN '.3' ELSE '-.2'::real END ELSE '.2'::real END;
+return case greatest(s2,s3,s4) when s2 then 'low'::pg_catalog.text when s3 then 'middle'::pg_catalog.text else 'high'::pg_catalog.text end;
+end
+$body$;
+create or replace function "ml"."predict_it"("x" double precision)
+returns pg_catalog.text
+language sql immutable parallel safe as $body$
+-- "predict_it", generator 1, ir_version 1
+select case when $1>'Infinity' then "ml"."predict_it__extreme"($1)
+else case greatest(('.5'::real
++CASE WHEN $1>='.9999999701976776' THEN CASE WHEN $1 is null THEN '.3' ELSE '-.2'::real END ELSE '0'::real END),('.5'::real
++CASE WHEN $1>'1.999999940395355' THEN CASE WHEN $1 is null THEN '.3' ELSE '-.2'::real END ELSE '.1'::real END),('.5'::real
++CASE WHEN $1>'2.99999988079071' THEN CASE WHEN $1 is null THEN '.3' ELSE '-.2'::real END ELSE '.2'::real END)) when ('.5'::real
++CASE WHEN $1>='.9999999701976776' THEN CASE WHEN $1 is null THEN '.3' ELSE '-.2'::real END ELSE '0'::real END) then 'low'::pg_catalog.text when ('.5'::real
++CASE WHEN $1>'1.999999940395355' THEN CASE WHEN $1 is null THEN '.3' ELSE '-.2'::real END ELSE '.1'::real END) then 'middle'::pg_catalog.text else 'high'::pg_catalog.text end end
+$body$;
+create or replace function "ml"."predict_it_probabilities"("x" double precision)
+returns pg_catalog.jsonb
+language plpgsql immutable parallel safe as $body$
+-- "predict_it_probabilities", generator 1, ir_version 1
+declare
+x1 real;
+x2 real;
+x3 real;
+x4 real;
+x5 double precision;
+x6 real;
+s5 real;
+s6 real;
+s7 real;
+s2 real;
+s3 real;
+s4 real;
+t4 real;
+t5 real;
+t6 real;
+t7 real;
+t8 double precision;
+t9 real;
+extreme boolean := false;
+begin
+if $1>'Infinity' then
+$1 := nullif($1,'NaN');
+extreme := true;
+end if;
+s2 := '.5'::real
++CASE WHEN $1>='.9999999701976776' THEN CASE WHEN $1 is null THEN '.3' ELSE '-.2'::real END ELSE '0'::real END;
+s3 := '.5'::real
++CASE WHEN $1>'1.999999940395355' THEN CASE WHEN $1 is null THEN '.3' ELSE '-.2'::real END ELSE '.1'::real END;
+s4 := '.5'::real
++CASE WHEN $1>'2.99999988079071' THEN CASE WHEN $1 is null THEN '.3' ELSE '-.2'::real END ELSE '.2'::real END;
+if extreme then
+x1 := greatest(s2,s3,s4);
+x2 := pg_catalog.exp((greatest(s2-x1,'-87'))::double precision)::real;
+x3 := pg_catalog.exp((greatest(s3-x1,'-87'))::double precision)::real;
+x4 := pg_catalog.exp((greatest(s4-x1,'-87'))::double precision)::real;
+x5 := (x2::double precision+x3::double precision+x4::double precision);
+x6 := (case when pg_catalog.abs(x5)<='7.006492321624085e-46' then '0' when x5>'3.4028235677973362e38' then 'Infinity' when x5<'-3.4028235677973362e38' then '-Infinity' else x5::real end);
+s5 := (x2/x6);
+s6 := (x3/x6);
+s7 := (x4/x6);
+else
+t4 := greatest(s2,s3,s4);
+t5 := pg_catalog.exp((greatest(s2-t4,'-87'))::double precision)::real;
+t6 := pg_catalog.exp((greatest(s3-t4,'-87'))::double precision)::real;
+t7 := pg_catalog.exp((greatest(s4-t4,'-87'))::double precision)::real;
+t8 := (t5::double precision+t6::double precision+t7::double precision);
+t9 := (case when pg_catalog.abs(t8)<='7.006492321624085e-46' then '0' when t8>'3.4028235677973362e38' then 'Infinity' when t8<'-3.4028235677973362e38' then '-Infinity' else t8::real end);
+s5 := (t5/t9);
+s6 := (t6/t9);
+s7 := (t7/t9);
+end if;
+return (select pg_catalog.jsonb_build_object('labels',pg_catalog.jsonb_agg(l.value order by p.p desc,p.n),'probabilities',pg_catalog.jsonb_agg(p.p order by p.p desc,p.n)) from rows from (pg_catalog.unnest(array[s5::double precision,s6::double precision,s7::double precision]::double precision[])) with ordinality as p(p,n) join pg_catalog.jsonb_array_elements('["low", "middle", "high"]'::pg_catalog.jsonb) with ordinality as l(value,n) on l.n=p.n);
+end
+$body$;
+-- inline
