@@ -190,13 +190,7 @@ def copy_snapshot(
         with path.open("wb", buffering=1 << 20) as file:
             output = _Output(file)
             cursor.copy_expert(copy, output)
-        summary = SnapshotSummary(
-            n_rows_query=output.n_query,
-            n_rows=output.n_rows,
-            n_null_target=output.n_query - output.n_labelled,
-            sampled=output.n_rows < output.n_labelled,
-            seconds=time.monotonic() - started,
-        )
+        summary = output.summary(time.monotonic() - started)
         path.with_suffix(".json").write_text(to_json(summary), encoding="utf-8")
     except OSError as error:
         raise StorageError(f"the training snapshot can't be written to {path}: {error.strerror}") from error
@@ -220,6 +214,15 @@ class _Output:
             return len(row)
         self.n_rows += 1
         return self.file.write(row)
+
+    def summary(self, seconds: float) -> SnapshotSummary:
+        return SnapshotSummary(
+            n_rows_query=self.n_query,
+            n_rows=self.n_rows,
+            n_null_target=self.n_query - self.n_labelled,
+            sampled=self.n_rows < self.n_labelled,
+            seconds=seconds,
+        )
 
 
 def quote(identifier: str) -> str:

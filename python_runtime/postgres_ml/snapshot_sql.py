@@ -46,8 +46,24 @@ with read as materialized (
   select *, md5(row({columns})::text) as digest from read
 ), totals as (
   select count(*) as n_rows, count({label}) as n_labelled from hashed
-), numbered as (  -- nothing is sorted here while all rows fit
-  select *, {_stratum(label, target, problem_type)} as stratum,
+), {_sample(label, _stratum(label, target, problem_type), max_rows)}
+select n_rows, n_labelled, null::bigint, {", ".join(f"null::{_type(e)}" for e in expressions)} from totals
+union all
+select null, null, {_bits("digest", 17)}, {columns} from hashed
+where {label} is not null and (select n_labelled <= {max_rows} from totals)
+union all
+select null, null, {_bits("digest", 17)}, {columns} from candidates where rank <= quota
+) to stdout (format csv, encoding 'UTF8')"""
+
+
+def _sample(label: str, stratum: str, max_rows: int) -> str:
+    """Return the CTEs that end in `candidates`, whose rows with `rank <= quota` are the sample.
+
+    Each stratum first keeps `CLASS_ROWS`, or its share of half the rows where that is less; what is left is
+    divided in proportion.
+    """
+    return f"""numbered as (  -- nothing is sorted here while all rows fit
+  select *, {stratum} as stratum,
     row_number() over (partition by digest) as occurrence
   from hashed
   where {label} is not null and (select n_labelled > {max_rows} from totals)
@@ -65,14 +81,7 @@ with read as materialized (
   select keyed.*, quota, row_number() over (partition by keyed.stratum order by key) as rank
   from keyed join quotas on keyed.stratum is not distinct from quotas.stratum
   where key <= (1.5 * quota + 100) / n
-)
-select n_rows, n_labelled, null::bigint, {", ".join(f"null::{_type(e)}" for e in expressions)} from totals
-union all
-select null, null, {_bits("digest", 17)}, {columns} from hashed
-where {label} is not null and (select n_labelled <= {max_rows} from totals)
-union all
-select null, null, {_bits("digest", 17)}, {columns} from candidates where rank <= quota
-) to stdout (format csv, encoding 'UTF8')"""
+)"""
 
 
 def _identifier(name: str) -> str:
