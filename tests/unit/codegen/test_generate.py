@@ -189,7 +189,7 @@ def test_leaves_of_a_single_tree_become_labels() -> None:
 def test_a_large_forest_of_two_classes_compares_one_score() -> None:
     trees = tuple(
         Tree((0, -1, -1), (float(k), math.nan, math.nan), (1, -1, -1), (2, -1, -1), (True,) * 3,
-             ((), (0.25, 0.75), (1 - k / 900, k / 900)), (0, 1))
+             ((), (0.25, 0.75), (1 - k / 901, k / 901)), (0, 1))
         for k in range(800)
     )  # fmt: skip
     ensemble = TreeEnsemble((0,), trees, "<=", "float32", "float64", (0.0, 0.0), 800.0)
