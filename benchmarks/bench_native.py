@@ -240,8 +240,8 @@ COLUMNS = (
 HEADER = "| " + " | ".join(COLUMNS) + " |\n" + "|---" * len(COLUMNS) + "|"
 NOTE = (
     "Ratios to the library in memory (xgboost: `inplace_predict`, one thread) of `create table as select id, "
-    "predict(…)` with each kernel, fastest runs / medians; `sum(…)` likewise without writing the rows; tl2cgen "
-    "and onnxruntime in memory, one thread, to the same library; workers: speed-up of the sum over none."
+    "predict(…)` with each kernel, fastest runs / medians; `sum(…)` likewise without writing the rows; "
+    "tl2cgen and onnxruntime in memory, one thread, likewise; workers: speed-up of the sum over none."
 )
 
 

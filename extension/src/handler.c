@@ -44,15 +44,8 @@ static int	kernel_setting = KERNEL_AUTO;
 Isa
 plm_isa(void)
 {
-	Isa			best = ISA_SCALAR;
+	Isa			best = plm_best_isa();
 
-#ifdef PLM_X86
-	if (__builtin_cpu_supports("avx2"))
-		best = ISA_AVX2;
-	if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-		__builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
-		best = ISA_AVX512;
-#endif
 	return kernel_setting == KERNEL_AUTO ? best : Min(best, (Isa) kernel_setting);
 }
 

@@ -20,7 +20,10 @@ typedef enum Isa
 	ISA_SCALAR, ISA_AVX2, ISA_AVX512
 } Isa;
 
-/* Best instruction set that the machine has and the user allows (setting plmodel.kernel). */
+/* Best instruction set that the machine has. */
+extern Isa plm_best_isa(void);
+
+/* Best one that it has and the user allows (setting plmodel.kernel). */
 extern Isa plm_isa(void);
 
 #endif

@@ -85,7 +85,7 @@ plm_server_text(Text utf8)
 Isa
 plm_isa(void)
 {
-	return standalone_isa;
+	return Min(standalone_isa, plm_best_isa());
 }
 
 const char *
