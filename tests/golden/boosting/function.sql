@@ -8,7 +8,9 @@ c1 integer;
 s7 real;
 begin
 n1 := case when pg_catalog.scale($2)<=300 and $2<='1e300' and $2>='-1e300' then $2::double precision when $2='NaN' then null when pg_catalog.abs($2)<='2.4703282292062327e-324' then '0' when $2>='1.797693134862315808e308' then 'Infinity' when $2<='-1.797693134862315808e308' then '-Infinity' else $2::double precision end;
+if $1>'Infinity' or n1>'Infinity' then
 $1 := nullif($1,'NaN');
+end if;
 c1 := case when $5 is null then 4 else case $5::pg_catalog.text collate pg_catalog."C" when 'CA' then 1 when 'NY' then 2 when 'O''Brien' then 3 else 5 end end;
 s7 := '.5'::real
 +CASE WHEN $1>='.1' THEN CASE WHEN n1<'19.99000072479248' THEN '.3' ELSE '-.4'::real END WHEN c1>1 THEN '.1' ELSE '-.2'::real END

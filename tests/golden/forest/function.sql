@@ -6,8 +6,10 @@ declare
 s2 double precision;
 s3 double precision;
 begin
+if $1>'1e37' or $1<'-1e37' then
 $1 := nullif($1,'NaN');
 if $1<'-3.4028235677973362e38' or $1>='3.4028235677973366e38' then return null; end if;
+end if;
 s2 := '0'::double precision
 +CASE WHEN $1<'.09999999776482583' THEN '.25' ELSE '.5'::double precision END
 +CASE WHEN $1>='.7000000178813934' THEN '.5' ELSE '.25'::double precision END;

@@ -63,10 +63,18 @@ language plpgsql immutable parallel safe as $body$
 -- "predict_it__extreme", generator 1, ir_version 1
 declare
 s8 double precision;
+extreme boolean := false;
 begin
+if $1>'1e37' or $1<'-1e37' then
 $1 := nullif($1,'NaN');
 if $1<='-Infinity' or $1>='Infinity' then return null; end if;
+extreme := ($1>'1e37' or $1<'-1e37') is true;
+end if;
+if extreme then
 s8 := "ml"."predict_it__ieee"('+',"ml"."predict_it__ieee"('+',"ml"."predict_it__ieee"('*',coalesce("ml"."predict_it__ieee"('/',"ml"."predict_it__ieee"('-',$1,'36'),'12.5'),'-.04'),'.75'),(case when $2 is null then '.125' when $2 collate pg_catalog."C"='basic' then '-.5' when $2 collate pg_catalog."C"='plus''s' then '1.25' else '0'::double precision end)),'-.3');
+else
+s8 := ((coalesce((($1-'36')/'12.5'),'-.04')*'.75')+(case when $2 is null then '.125' when $2 collate pg_catalog."C"='basic' then '-.5' when $2 collate pg_catalog."C"='plus''s' then '1.25' else '0'::double precision end)+'-.3');
+end if;
 return case when s8>'0' then 'yes'::pg_catalog.text else 'no'::pg_catalog.text end;
 end
 $body$;
@@ -90,7 +98,7 @@ begin
 if $1>'1e37' or $1<'-1e37' then
 $1 := nullif($1,'NaN');
 if $1<='-Infinity' or $1>='Infinity' then return null; end if;
-extreme := true;
+extreme := ($1>'1e37' or $1<'-1e37') is true;
 end if;
 if extreme then
 s8 := "ml"."predict_it__ieee"('+',"ml"."predict_it__ieee"('+',"ml"."predict_it__ieee"('*',coalesce("ml"."predict_it__ieee"('/',"ml"."predict_it__ieee"('-',$1,'36'),'12.5'),'-.04'),'.75'),(case when $2 is null then '.125' when $2 collate pg_catalog."C"='basic' then '-.5' when $2 collate pg_catalog."C"='plus''s' then '1.25' else '0'::double precision end)),'-.3');

@@ -7,7 +7,9 @@ s2 real;
 s3 real;
 s4 real;
 begin
+if $1>'Infinity' then
 $1 := nullif($1,'NaN');
+end if;
 s2 := '.5'::real
 +CASE WHEN $1>='.9999999701976776' THEN CASE WHEN $1 is null THEN '.3' ELSE '-.2'::real END ELSE '0'::real END;
 s3 := '.5'::real
@@ -56,7 +58,7 @@ extreme boolean := false;
 begin
 if $1>'Infinity' then
 $1 := nullif($1,'NaN');
-extreme := true;
+extreme := ($1>'Infinity') is true;
 end if;
 s2 := '.5'::real
 +CASE WHEN $1>='.9999999701976776' THEN CASE WHEN $1 is null THEN '.3' ELSE '-.2'::real END ELSE '0'::real END;

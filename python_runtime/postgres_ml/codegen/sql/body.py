@@ -119,8 +119,8 @@ def inline_body(context: Context, plan: Plan, result: Result, suffix: str, retur
     conditions = refusals.ordinary_conditions(plan, scope, writer, context.refusals)
     whens = []
     if guard := scope.guard():
-        exact = plpgsql_body(context, plan, result, None, only_exact=True)
-        part = context.add_part(suffix, context.arguments, returns, exact)
+        any_row = plpgsql_body(context, plan, result, None)
+        part = context.add_part(suffix, context.arguments, returns, any_row)
         whens.append(f"when {guard} then {context.call(part)}")
     if conditions:
         whens.append(f"when {' or '.join(conditions)} then null")
@@ -137,44 +137,50 @@ def _all_of(ensemble: EnsemblePlan, output: int) -> ensembles.Chunk:
     return ensembles.Chunk((output,), trees)
 
 
-def plpgsql_body(
-    context: Context, plan: Plan, result: Result, part_nodes: int | None, only_exact: bool = False
-) -> str:
+def plpgsql_body(context: Context, plan: Plan, result: Result, part_nodes: int | None) -> str:
     """Return a plpgsql body.
 
     Parameters
     ----------
     result : makes the returned expression
     part_nodes : trees go to parts of at most so many nodes; None keeps them in this body
-    only_exact : whether the body is called for rows with extreme values only
     """
     scope = Scope(context.program, True)
     writer = TreeWriter(scope, plan.coded)
-    ordinary = Emitter(plan, scope, Calculator(context.helpers, True, "t"), False)
-    exact = Emitter(plan, scope, Calculator(context.helpers, True, "x"), True)
+    usual = Emitter(plan, scope, Calculator(context.helpers, True, "t"), False)
+    careful = Emitter(plan, scope, Calculator(context.helpers, True, "x"), True)
     statements: list[str] = []
     both = False
     for group in [*plan.groups, []]:
         if group and group[0] in plan.ensembles:
-            statements += _ensemble(context, plan.ensembles[group[0]], (ordinary, exact), writer, part_nodes)
+            statements += _ensemble(context, plan.ensembles[group[0]], (usual, careful), writer, part_nodes)
             continue
-        usual, careful = (emitter.group(group) if group else emitter.roots() for emitter in (ordinary, exact))
-        if only_exact or usual == [re.sub(r"\bx(\d+)\b", r"t\1", line) for line in careful]:
-            statements += careful if only_exact else usual
-        else:
-            both = True
-            statements += ["if extreme then", *careful, "else", *usual, "end if;"]
-    returned = result((exact if only_exact else ordinary).read)
-    context.use_helpers(ordinary.calculator, exact.calculator)
-    statements += [_refuse(refusals.computed_conditions(scope, context.refusals)), f"return {returned};"]
-    prologue = _prologue(context, plan, scope, writer, only_exact, both)
-    declarations = {**exact.calculator.declarations, **ordinary.calculator.declarations}
+        paths = [emitter.group(group) if group else emitter.roots() for emitter in (careful, usual)]
+        chosen = _either(*paths)
+        both = both or chosen is not paths[1]
+        statements += chosen
+    statements.append(_refuse(refusals.computed_conditions(scope, context.refusals)))
+    returns = [[f"return {result(emitter.read)};"] for emitter in (careful, usual)]
+    statements += _either(*returns)
+    both = both or returns[0] != returns[1]
+    context.use_helpers(usual.calculator, careful.calculator)
+    prologue = _prologue(context, plan, scope, writer, both)
+    declarations = {**careful.calculator.declarations, **usual.calculator.declarations}
     return _written(scope, declarations, [*prologue, *statements], both)
 
 
-def _prologue(
-    context: Context, plan: Plan, scope: Scope, writer: TreeWriter, only_exact: bool, both: bool
-) -> list[str]:
+def _either(careful: list[str], usual: list[str]) -> list[str]:
+    """Return the usual statements alone if the careful ones are the same but for the variables' names."""
+    if usual == [re.sub(r"\bx(\d+)\b", r"t\1", line) for line in careful]:
+        return usual
+    return ["if extreme then", *careful, "else", *usual, "end if;"]
+
+
+def _prologue(context: Context, plan: Plan, scope: Scope, writer: TreeWriter, both: bool) -> list[str]:
+    """Return the statements that read arguments; `extreme` is set for rows that need care.
+
+    NaN is NULL from here on, and a row with nothing worse is an ordinary one.
+    """
     if context.refusals.always:
         return ["return null;"]
     conditions = refusals.extreme_conditions(scope, context.refusals)
@@ -187,9 +193,10 @@ def _prologue(
     codes = [f"{name} := {sql};" for name, sql in scope.codes.values()]
     extreme = [f"{argument} := nullif({argument},'NaN');" for argument in scope.floats()]
     extreme.append(_refuse(conditions))
-    if guard and not only_exact:
-        extreme = [f"if {guard} then", *extreme, *(["extreme := true;"] if both else []), "end if;"]
-    return [*base, *(extreme if guard else []), *changed, *codes, _refuse(ordinary)]
+    if both:
+        extreme.append(f"extreme := ({guard}) is true;")
+    guarded = [f"if {guard} then", *extreme, "end if;"] if guard else []
+    return [*base, *guarded, *changed, *codes, _refuse(ordinary)]
 
 
 def _refuse(conditions: Sequence[str]) -> str:
