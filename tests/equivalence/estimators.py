@@ -278,10 +278,12 @@ CLASSIFIERS: dict[str, Maker] = {
     "mlp-classifier": lambda draw: MLPClassifier(**_mlp(draw)),
     "network-classifier": lambda draw: NetworkClassifier(**_network(draw)),
     "calibrated": _calibrated,
-    "tempered": _tempered,
     "voting": _voting,
     "labels": lambda draw: LabelEncodedClassifier(LogisticRegression()),
 }
+if "temperature" in str(CalibratedClassifierCV._parameter_constraints["method"]):
+    # scikit-learn 1.8 and newer
+    CLASSIFIERS["tempered"] = _tempered
 BINARY_CLASSIFIERS: dict[str, Maker] = {
     "fixed-threshold": lambda draw: FixedThresholdClassifier(
         LogisticRegression(),

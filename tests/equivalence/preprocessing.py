@@ -194,7 +194,6 @@ TRANSFORMERS: dict[str, Callable[[Draw], Preprocessing]] = {
             n_bins=draw.integer(2, 6),
             encode=draw.choice(["onehot", "onehot-dense", "ordinal"]),
             strategy=draw.choice(["uniform", "quantile"]),
-            quantile_method="averaged_inverted_cdf",
         )
     ),
     "max-abs": _numeric(lambda draw: MaxAbsScaler(), impute=False),

@@ -18,7 +18,7 @@ from postgres_ml.ir.program import Program
 from postgres_ml.ir.serialize import program_from_json, program_to_json
 from postgres_ml.parse import parse_pipeline
 
-N_ADVERSARIAL = 250
+N_ADVERSARIAL = 180
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)

@@ -232,7 +232,9 @@ class Builder:
         if column.fill is not None:
             missing = outputs.get(column.fill, unseen)
         cast: type = {"text": str, "boolean": bool, "number": float}[kind]
-        values = {cast(value): float(output) for value, output in outputs.items()}
+        # a fill such as -1 is no boolean: it was looked up above, and no input equals it
+        possible_values = [v for v in outputs if kind != "boolean" or v in (0, 1)]
+        values = {cast(value): float(outputs[value]) for value in possible_values}
         possible = [*values.values(), *(output for output in (missing, unseen) if output is not None)]
         finite = [abs(output) for output in possible if output == output]
         whole = all(output.is_integer() for output in finite)

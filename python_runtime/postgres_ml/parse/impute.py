@@ -27,8 +27,8 @@ from postgres_ml.parse.builder import (
 
 def parse_simple_imputer(imputer: Any, matrix: Matrix, builder: Builder) -> Matrix:
     """Return the columns with the fitted statistic for missing values, then the indicator's columns."""
-    if matrix.sparse:
-        raise unsupported(imputer, "a sparse matrix", "make it dense")
+    if matrix.sparse or matrix.single:
+        raise unsupported(imputer, "a sparse or float32 matrix", "make it dense and float64")
     columns: list[Column] = []
     indicators: list[Column] = []
     indicated = set(imputer.indicator_.features_.tolist()) if imputer.add_indicator else set()
@@ -71,12 +71,11 @@ def _mark_missing(imputer: Any, column: Column, builder: Builder) -> Column | No
     marker = imputer.missing_values
     if builder.is_text(column):
         return column if marker is None else None
-    if not isinstance(column, RawColumn) or builder.inputs[column.input].kind in ("number", "boolean"):
-        builder.refuse(builder.number(column), missing=not _is_nan(marker), above=MAX_FLOAT64)
+    slot = builder.number(column)
+    builder.refuse(slot, missing=not _is_nan(marker), above=MAX_FLOAT64)
     if _is_nan(marker):
         return column
     if isinstance(marker, int | float | np.number):
-        slot = builder.number(column)
         known = builder.facts[slot]
         return SlotColumn(builder.add(NullIf(slot, float(marker)), Facts(True, known.limit, known.whole)))
     raise unsupported(imputer, f"missing_values={marker!r}", "use NaN, or None for text columns")

@@ -43,6 +43,10 @@ def parse_threshold_classifier(estimator: Any, matrix: Matrix, builder: Builder)
     if threshold == "auto":
         threshold = 0.5 if by_probability else 0.0
     if by_probability:
+        if scores.at_threshold is not None:
+            # xgboost's probabilities are float32: 0.7 is compared as 0.69999999, unless it is a NumPy double
+            dtype = np.result_type(np.empty(1, dtype=np.float32), threshold)
+            threshold = dtype.type(threshold)
         return dataclasses.replace(scores, output=threshold_rule(estimator, scores, float(threshold)))
     if not isinstance(scores.output, BinaryLabel) or len(scores.decision) != 1:
         raise unsupported(estimator, "a threshold without a decision function of one column")

@@ -16,12 +16,19 @@ from postgres_ml.ir.interpret import predict
 from postgres_ml.ir.program import BinaryLabel, Input, Program
 from postgres_ml.parse import parse_pipeline
 from postgres_ml.parse.builder import MAX_FLOAT32, MAX_FLOAT64
+from postgres_ml.parse.xgboost_booster import predictions_at, read_booster
 from sklearn.cluster import KMeans
 from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
-from sklearn.ensemble import GradientBoostingRegressor, RandomForestRegressor, VotingClassifier
+from sklearn.ensemble import (
+    GradientBoostingRegressor,
+    HistGradientBoostingRegressor,
+    RandomForestRegressor,
+    VotingClassifier,
+)
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
+from sklearn.model_selection import FixedThresholdClassifier
 from sklearn.neighbors import KNeighborsRegressor
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import (
@@ -252,6 +259,62 @@ def test_single_precision_matrix_is_refused(frame: pd.DataFrame, target: np.ndar
     fitted = make_pipeline(encoder, Ridge()).fit(frame[["t"]], target)
     with pytest.raises(UnsupportedModelError, match="float32"):
         parse_pipeline(fitted, (T,), "double precision")
+
+
+def test_imputed_boolean_as_category(target: np.ndarray) -> None:
+    """The fill -1 is a category of its own, not another True."""
+    flags = np.random.default_rng(2).choice([0.0, 1.0, np.nan], size=60)
+    frame = pd.DataFrame({"f": flags})
+    fill = SimpleImputer(strategy="constant", fill_value=-1.0)
+    fitted = make_pipeline(fill, OneHotEncoder(sparse_output=False), Ridge()).fit(
+        frame, np.nan_to_num(flags, nan=3.0) + target / 9
+    )
+    program = parse_pipeline(fitted, (Input("f", "boolean", "boolean"),), "double precision")
+    expected = fitted.predict(pd.DataFrame({"f": [0.0, 1.0, np.nan]}))
+    assert np.allclose(predict(program, {"f": [False, True, None]}), expected, rtol=1e-12)
+    assert len(set(expected)) == 3
+
+
+def test_dates_are_not_imputed(target: np.ndarray) -> None:
+    fitted = make_pipeline(SimpleImputer(), Ridge()).fit(np.ones((60, 1)), target)
+    with pytest.raises(UnsupportedModelError, match=r"date column 'd'.*DateTimeVectorizer"):
+        parse_pipeline(fitted, (D,), "double precision")
+
+
+def test_hist_gradient_boosting_encodes_text_itself(frame: pd.DataFrame, target: np.ndarray) -> None:
+    y = (frame["t"] == "y") + target / 5
+    options = {"max_iter": 3, "categorical_features": ["t"], "min_samples_leaf": 3}
+    fitted = HistGradientBoostingRegressor(**options).fit(frame, y)
+    program = parse_pipeline(fitted, INPUTS, "double precision")
+    columns = {"a": [0.1] * 4, "n": [1.0] * 4, "t": ["x", "y", "z", None]}
+    rows = pd.DataFrame(columns).astype({"t": object})
+    assert predict(program, columns) == fitted.predict(rows).tolist()
+
+
+@pytest.mark.parametrize("threshold", [0.7, np.float64(0.7)])
+def test_threshold_is_compared_as_the_library_compares_it(
+    threshold: float, frame: pd.DataFrame, target: np.ndarray
+) -> None:
+    """Single-precision probabilities meet a Python float in single precision, a NumPy double in double."""
+    inner = xgboost.XGBClassifier(n_estimators=2, n_jobs=1)
+    fitted = FixedThresholdClassifier(inner, threshold=threshold).fit(
+        frame[["a", "n"]], (target > 0).astype(int)
+    )
+    output = parse_pipeline(fitted, (A, N), "integer").output
+    assert isinstance(output, BinaryLabel)
+    booster = fitted.estimator_.get_booster()
+    limit = np.float32(output.threshold)
+    margins = np.array([np.nextafter(limit, np.float32(-9)), limit])
+    stub = read_booster(booster, None, in_place=True).stub
+    probabilities = predictions_at(stub, margins, 2)
+    assert (probabilities >= threshold).tolist() == [False, True]
+
+
+def test_trees_without_splits(frame: pd.DataFrame) -> None:
+    constant = np.full(60, 2.5)
+    for estimator in (xgboost.XGBRegressor(n_estimators=2), RandomForestRegressor(2)):
+        program = numbers_only(estimator, frame, constant)
+        assert predict(program, {"a": [0.1], "n": [1]}) == [2.5]
 
 
 def test_all_text_is_missing(target: np.ndarray) -> None:

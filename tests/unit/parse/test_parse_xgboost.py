@@ -5,8 +5,13 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import numpy as np
+import pandas as pd
 import pytest
 import xgboost
+from postgres_ml.estimators import LabelEncodedClassifier
+from postgres_ml.ir.interpret import predict
+from postgres_ml.ir.program import Input
+from postgres_ml.parse import parse_pipeline
 from postgres_ml.parse.xgboost import margin_threshold
 from postgres_ml.parse.xgboost_booster import BoosterParts, predictions_at, read_booster
 
@@ -38,6 +43,20 @@ def test_half_is_rounded_up_to(parts: BoosterParts) -> None:
     """Margins up to 1.19e-7 have a probability of exactly 0.5 in single precision: the first label."""
     assert 0 < margin_threshold(parts, ">", 0.5) < 2e-7
     assert margin_threshold(parts, ">=", 0.5) < 0
+
+
+def test_a_booster_that_knows_column_names() -> None:
+    """Trained on a data frame, it refuses matrices without names where names are checked."""
+    source = np.random.default_rng(0)
+    frame = pd.DataFrame(source.normal(size=(90, 2)), columns=["a", "b c"])
+    inputs = tuple(Input(name, "double precision", "number") for name in frame)
+    columns = {name: frame[name].tolist() for name in frame}
+    for target in (frame["a"] > 0, np.digitize(frame["a"], [-0.5, 0.5])):
+        fitted = LabelEncodedClassifier(xgboost.XGBClassifier(n_estimators=3, n_jobs=1)).fit(frame, target)
+        program = parse_pipeline(fitted, inputs, "text")
+        assert predict(program, columns) == fitted.predict(frame).tolist()
+        booster = parse_pipeline(fitted.estimator_.get_booster(), inputs, "double precision")
+        assert booster.n_nodes == program.n_nodes
 
 
 def test_stub_has_the_boosters_base_scores() -> None:
