@@ -53,7 +53,7 @@ setup(
         "dbt-core>=1.10,<1.12",
         "dbt-adapters>=1.16,<2",
         "dbt-postgres>=1.9,<2",
-        "scikit-learn>=1.5",
+        "scikit-learn>=1.6",
         # the same library as xgboost without 470 MB of GPU libraries; the two share one import package, so an
         # installed xgboost (a GPU for training) takes its place by `pip install --force-reinstall xgboost`
         "xgboost-cpu>=2.1; platform_system != 'Darwin'",
