@@ -60,7 +60,7 @@ class PostgresMLConnectionManager(PostgresConnectionManager):
         self.begin()
         handle = self.get_thread_connection().handle
         is_idle = handle.info.transaction_status == psycopg2.extensions.TRANSACTION_STATUS_IDLE
-        if is_idle and not self._should_skip_transaction_statements():
+        if is_idle:
             self.add_query("BEGIN", auto_begin=False)
 
     @classmethod

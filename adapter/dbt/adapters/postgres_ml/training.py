@@ -136,6 +136,11 @@ class Training:
         spec = reader.read()
         if spec is None:
             raise DbtValidationError(f"{self.node.name}: " + "; ".join(reader.problems))
+        if self.config.credentials.autocommit:
+            raise DbtValidationError(
+                f"{spec.name}: a model is published in one transaction, and the profile says `autocommit: true`; "
+                "remove that, or use a target without it for models that train"
+            )
         if reader.notices:
             logger.info(
                 f"{spec.name}: settings {', '.join(reader.notices)} are Amazon Redshift's; "
