@@ -143,7 +143,7 @@ def neighbourhood(value: float) -> list[float]:
     """Return the value, its neighbours in double and single precision, and where rounding changes sides."""
     with np.errstate(over="ignore"):
         single = np.float32(value)
-    below, above = (float(np.nextafter(single, np.float32(end))) for end in (-np.inf, np.inf))
+        below, above = (float(np.nextafter(single, np.float32(end))) for end in (-np.inf, np.inf))
     middles = [(below + float(single)) / 2, (float(single) + above) / 2]
     exact = [value, float(single), below, above, *middles]
     around = [

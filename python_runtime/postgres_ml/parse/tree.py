@@ -11,6 +11,7 @@ Refused: several targets; GradientBoosting with an init estimator.
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -78,16 +79,7 @@ def compact(slots: tuple[int, ...], trees: tuple[Tree, ...]) -> tuple[tuple[int,
     used = sorted({feature for tree in trees for feature in tree.split_index if feature >= 0})
     position = {feature: number for number, feature in enumerate(used)} | {-1: -1}
     counted = tuple(
-        Tree(
-            tuple([position[feature] for feature in tree.split_index]),
-            tree.threshold,
-            tree.left,
-            tree.right,
-            tree.default_left,
-            tree.leaf_value,
-            tree.outputs,
-            tree.categories,
-        )
+        dataclasses.replace(tree, split_index=tuple([position[feature] for feature in tree.split_index]))
         for tree in trees
     )
     return tuple(slots[feature] for feature in used), counted

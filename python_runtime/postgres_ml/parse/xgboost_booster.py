@@ -8,6 +8,7 @@ score.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,7 @@ import numpy.typing as npt
 
 from postgres_ml.exceptions import UnsupportedModelError
 from postgres_ml.ir.models import Tree, TreeEnsemble
+from postgres_ml.parse.tree import compact
 
 Margins = npt.NDArray[np.float32]
 NO_PARENT = 2147483647
@@ -110,23 +112,9 @@ def predictions_at(stub: Any, margins: npt.NDArray[np.float32], n_features: int)
 
 def ensemble(parts: BoosterParts, slots: tuple[int, ...]) -> TreeEnsemble:
     """Return the ensemble over the slots of the booster's features; unused features are left out."""
-    used = sorted({feature for tree in parts.trees for feature in tree.split_index if feature >= 0})
-    position = {feature: number for number, feature in enumerate(used)} | {-1: -1}
-    trees = tuple(
-        Tree(
-            tuple(position[feature] for feature in tree.split_index),
-            tree.threshold,
-            tree.left,
-            tree.right,
-            tree.default_left,
-            tree.leaf_value,
-            tree.outputs,
-            tree.categories,
-        )
-        for tree in parts.trees
-    )
+    used, trees = compact(slots, parts.trees)
     return TreeEnsemble(
-        tuple(slots[feature] for feature in used),
+        used,
         trees,
         operator="<",
         split_dtype="float32",
@@ -214,16 +202,7 @@ def _weighted(tree: Tree, weight: float, base: np.float32) -> Tree:
     """
     factor = np.float32(weight)
     values = [tuple(float((base + np.float32(v) - base) * factor) for v in leaf) for leaf in tree.leaf_value]
-    return Tree(
-        tree.split_index,
-        tree.threshold,
-        tree.left,
-        tree.right,
-        tree.default_left,
-        tuple(values),
-        tree.outputs,
-        tree.categories,
-    )
+    return dataclasses.replace(tree, leaf_value=tuple(values))
 
 
 def _stub(content: dict[str, Any], n_groups: int) -> Any:
