@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import csv
 import functools
 import hashlib
@@ -102,7 +103,8 @@ def fill_table(cursor: Any, table: str, rows: list[tuple[Any, ...]], types: str)
 @functools.cache
 def _empty_store() -> tempfile.TemporaryDirectory[str]:
     """A store with tables and nothing in them, made once: MLflow takes seconds for that."""
-    directory = tempfile.TemporaryDirectory(prefix="mlflow-store-")  # kept by the cache, deleted at exit
+    directory = tempfile.TemporaryDirectory(prefix="mlflow-store-")
+    atexit.register(directory.cleanup)
     MlflowClient(f"sqlite:///{directory.name}/mlflow.db").search_experiments()
     return directory
 
