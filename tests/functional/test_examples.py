@@ -15,7 +15,6 @@ from types import SimpleNamespace
 import joblib
 import psycopg2
 import pytest
-
 from postgres_ml import embedded, parity
 from postgres_ml.ir.probe import adversarial_rows
 from postgres_ml.ir.serialize import program_from_json
