@@ -6,7 +6,7 @@ declare
 s2 double precision;
 s3 double precision;
 begin
-if $1>'1e37' or $1<'-1e37' then
+if pg_catalog.abs($1)>'1e37' then
 $1 := nullif($1,'NaN');
 if $1<'-3.4028235677973362e38' or $1>='3.4028235677973366e38' then return null; end if;
 end if;
@@ -25,7 +25,7 @@ create or replace function "ml"."predict_it"("x" double precision)
 returns boolean
 language sql immutable parallel safe as $body$
 -- "predict_it", generator 1, ir_version 1
-select case when $1>'1e37' or $1<'-1e37' then "ml"."predict_it__extreme"($1)
+select case when pg_catalog.abs($1)>'1e37' then "ml"."predict_it__extreme"($1)
 else case greatest((('0'::double precision
 +CASE WHEN $1<'.09999999776482583' THEN '.25' ELSE '.5'::double precision END
 +CASE WHEN $1>='.7000000178813934' THEN '.5' ELSE '.25'::double precision END)/'2'),(('0'::double precision
@@ -42,7 +42,7 @@ declare
 s2 double precision;
 s3 double precision;
 begin
-if $1>'1e37' or $1<'-1e37' then
+if pg_catalog.abs($1)>'1e37' then
 $1 := nullif($1,'NaN');
 if $1<'-3.4028235677973362e38' or $1>='3.4028235677973366e38' then return null; end if;
 end if;

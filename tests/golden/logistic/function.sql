@@ -65,10 +65,10 @@ declare
 s8 double precision;
 extreme boolean := false;
 begin
-if $1>'1e37' or $1<'-1e37' then
+if pg_catalog.abs($1)>'1e37' then
 $1 := nullif($1,'NaN');
 if $1<='-Infinity' or $1>='Infinity' then return null; end if;
-extreme := ($1>'1e37' or $1<'-1e37') is true;
+extreme := (pg_catalog.abs($1)>'1e37') is true;
 end if;
 if extreme then
 s8 := "ml"."predict_it__ieee"('+',"ml"."predict_it__ieee"('+',"ml"."predict_it__ieee"('*',coalesce("ml"."predict_it__ieee"('/',"ml"."predict_it__ieee"('-',$1,'36'),'12.5'),'-.04'),'.75'),(case when $2 is null then '.125' when $2 collate pg_catalog."C"='basic' then '-.5' when $2 collate pg_catalog."C"='plus''s' then '1.25' else '0'::double precision end)),'-.3');
@@ -82,7 +82,7 @@ create or replace function "ml"."predict_it"("age" double precision, "plan" pg_c
 returns pg_catalog.text
 language sql immutable parallel safe as $body$
 -- "predict_it", generator 1, ir_version 1
-select case when $1>'1e37' or $1<'-1e37' then "ml"."predict_it__extreme"($1,$2)
+select case when pg_catalog.abs($1)>'1e37' then "ml"."predict_it__extreme"($1,$2)
 else case when ((coalesce((($1-'36')/'12.5'),'-.04')*'.75')+(case when $2 is null then '.125' when $2 collate pg_catalog."C"='basic' then '-.5' when $2 collate pg_catalog."C"='plus''s' then '1.25' else '0'::double precision end)+'-.3')>'0' then 'yes'::pg_catalog.text else 'no'::pg_catalog.text end end
 $body$;
 create or replace function "ml"."predict_it_probabilities"("age" double precision, "plan" pg_catalog.text)
@@ -95,10 +95,10 @@ s9 double precision;
 s10 double precision;
 extreme boolean := false;
 begin
-if $1>'1e37' or $1<'-1e37' then
+if pg_catalog.abs($1)>'1e37' then
 $1 := nullif($1,'NaN');
 if $1<='-Infinity' or $1>='Infinity' then return null; end if;
-extreme := ($1>'1e37' or $1<'-1e37') is true;
+extreme := (pg_catalog.abs($1)>'1e37') is true;
 end if;
 if extreme then
 s8 := "ml"."predict_it__ieee"('+',"ml"."predict_it__ieee"('+',"ml"."predict_it__ieee"('*',coalesce("ml"."predict_it__ieee"('/',"ml"."predict_it__ieee"('-',$1,'36'),'12.5'),'-.04'),'.75'),(case when $2 is null then '.125' when $2 collate pg_catalog."C"='basic' then '-.5' when $2 collate pg_catalog."C"='plus''s' then '1.25' else '0'::double precision end)),'-.3');
