@@ -1,10 +1,10 @@
 """Contracts and constraints."""
 
+import pytest
 from dbt.tests.adapter.constraints.test_constraints import (
     BaseConstraintQuotedColumn,
     BaseConstraintsRollback,
     BaseConstraintsRuntimeDdlEnforcement,
-    BaseContractSqlHeader,
     BaseIncrementalConstraintsColumnsEqual,
     BaseIncrementalConstraintsRollback,
     BaseIncrementalConstraintsRuntimeDdlEnforcement,
@@ -15,6 +15,8 @@ from dbt.tests.adapter.constraints.test_constraints import (
     BaseTableContractSqlHeader,
     BaseViewConstraintsColumnsEqual,
 )
+
+pytestmark = pytest.mark.exhaustive
 
 
 class TestConstraintsRuntimeDdlEnforcement(BaseConstraintsRuntimeDdlEnforcement): ...
@@ -36,9 +38,6 @@ class TestIncrementalConstraintsRuntimeDdlEnforcement(BaseIncrementalConstraints
 
 
 class TestIncrementalConstraintsRollback(BaseIncrementalConstraintsRollback): ...
-
-
-class TestContractSqlHeader(BaseContractSqlHeader): ...
 
 
 class TestTableContractSqlHeader(BaseTableContractSqlHeader): ...

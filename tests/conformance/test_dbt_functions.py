@@ -1,19 +1,16 @@
 """Functions that a project defines itself (dbt's function nodes)."""
 
-from dbt.tests.adapter.functions.test_udafs import (
-    BasicSQLUDAF,
-)
 from dbt.tests.adapter.functions.test_udfs import (
     DeterministicUDF,
     ErrorForUnsupportedType,
     NonDeterministicUDF,
+    PythonUDFEntryPointRequired,
+    PythonUDFNotSupported,
+    PythonUDFRuntimeVersionRequired,
     SqlUDFDefaultArgSupport,
     StableUDF,
     UDFsBasic,
 )
-
-
-class TestBasicSQLUDAF(BasicSQLUDAF): ...
 
 
 class TestUDFsBasic(UDFsBasic): ...
@@ -31,4 +28,14 @@ class TestNonDeterministicUDF(NonDeterministicUDF): ...
 class TestErrorForUnsupportedType(ErrorForUnsupportedType): ...
 
 
-class TestSqlUDFDefaultArgSupport(SqlUDFDefaultArgSupport): ...
+class TestSqlUDFDefaultArgSupport(SqlUDFDefaultArgSupport):
+    expect_default_arg_support = True
+
+
+class TestPythonUDFNotSupported(PythonUDFNotSupported): ...
+
+
+class TestPythonUDFRuntimeVersionRequired(PythonUDFRuntimeVersionRequired): ...
+
+
+class TestPythonUDFEntryPointRequired(PythonUDFEntryPointRequired): ...

@@ -10,6 +10,8 @@ from dbt.tests.adapter.materialized_view.changes import (
 )
 from dbt.tests.util import get_model_file, set_model_file
 
+pytestmark = pytest.mark.exhaustive
+
 INDEXED_VIEW = """
 {{ config(materialized='materialized_view', indexes=[{'columns': ['id']}]) }}
 select * from {{ ref('my_seed') }}

@@ -17,6 +17,8 @@ from dbt.tests.adapter.ephemeral.test_ephemeral import (
 from dbt.tests.adapter.simple_copy.test_copy_uppercase import BaseSimpleCopyUppercase
 from dbt.tests.adapter.simple_copy.test_simple_copy import EmptyModelsArentRunBase, SimpleCopyBase
 
+pytestmark = pytest.mark.exhaustive
+
 
 class TestAliases(BaseAliases): ...
 

@@ -9,7 +9,6 @@ from dbt.tests.adapter.caching.test_caching import (
 from dbt.tests.adapter.catalog.relation_types import CatalogRelationTypes
 from dbt.tests.adapter.dbt_clone.test_dbt_clone import (
     BaseCloneNotPossible,
-    BaseCloneSameSourceAndTarget,
     BaseCloneSameTargetAndState,
 )
 from dbt.tests.adapter.persist_docs.test_persist_docs import (
@@ -37,9 +36,6 @@ class TestCatalogRelationTypes(CatalogRelationTypes): ...
 
 
 class TestCloneNotPossible(BaseCloneNotPossible): ...
-
-
-class TestCloneSameSourceAndTarget(BaseCloneSameSourceAndTarget): ...
 
 
 class TestCloneSameTargetAndState(BaseCloneSameTargetAndState): ...

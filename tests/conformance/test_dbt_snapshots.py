@@ -1,5 +1,6 @@
 """Snapshots (dbt's, of rows over time)."""
 
+import pytest
 from dbt.tests.adapter.simple_snapshot.new_record_check_mode import BaseSnapshotNewRecordCheckMode
 from dbt.tests.adapter.simple_snapshot.new_record_dbt_valid_to_current import (
     BaseSnapshotNewRecordDbtValidToCurrent,
@@ -16,6 +17,8 @@ from dbt.tests.adapter.simple_snapshot.test_various_configs import (
     BaseSnapshotInvalidColumnNames,
     BaseSnapshotMultiUniqueKey,
 )
+
+pytestmark = pytest.mark.exhaustive
 
 
 class TestSnapshotNewRecordCheckMode(BaseSnapshotNewRecordCheckMode): ...

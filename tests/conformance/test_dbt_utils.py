@@ -1,5 +1,6 @@
 """The cross-database macros."""
 
+import pytest
 from dbt.tests.adapter.utils.base_array_utils import BaseArrayUtils
 from dbt.tests.adapter.utils.base_utils import BaseUtils
 from dbt.tests.adapter.utils.data_types.base_data_type_macro import BaseDataTypeMacro
@@ -49,6 +50,8 @@ from dbt.tests.adapter.utils.test_split_part import BaseSplitPart
 from dbt.tests.adapter.utils.test_string_literal import BaseStringLiteral
 from dbt.tests.adapter.utils.test_timestamps import BaseCurrentTimestamps
 from dbt.tests.adapter.utils.test_validate_sql import BaseValidateSqlMethod
+
+pytestmark = pytest.mark.exhaustive
 
 
 class TestArrayUtils(BaseArrayUtils): ...
