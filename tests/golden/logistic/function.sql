@@ -102,11 +102,11 @@ extreme := (pg_catalog.abs($1)>'1e37') is true;
 end if;
 if extreme then
 s8 := "ml"."predict_it__ieee"('+',"ml"."predict_it__ieee"('+',"ml"."predict_it__ieee"('*',coalesce("ml"."predict_it__ieee"('/',"ml"."predict_it__ieee"('-',$1,'36'),'12.5'),'-.04'),'.75'),(case when $2 is null then '.125' when $2 collate pg_catalog."C"='basic' then '-.5' when $2 collate pg_catalog."C"='plus''s' then '1.25' else '0'::double precision end)),'-.3');
-s9 := (case when s8 is not null then ('1'/(pg_catalog.exp(least(greatest(-s8,'-700'),'700'))+'1')) end);
+s9 := (case when s8<'-700' then '0' else (case when s8 is not null then ('1'/(pg_catalog.exp(least(greatest(-s8,'-700'),'700'))+'1')) end) end);
 s10 := ((s9*'-1')+'1');
 else
 s8 := ((coalesce((($1-'36')/'12.5'),'-.04')*'.75')+(case when $2 is null then '.125' when $2 collate pg_catalog."C"='basic' then '-.5' when $2 collate pg_catalog."C"='plus''s' then '1.25' else '0'::double precision end)+'-.3');
-s9 := ('1'/(pg_catalog.exp(least(greatest(-s8,'-700'),'700'))+'1'));
+s9 := (case when s8<'-700' then '0' else ('1'/(pg_catalog.exp(greatest(-s8,'-700'))+'1')) end);
 s10 := ((s9*'-1')+'1');
 end if;
 return case when s10>=s9 then pg_catalog.jsonb_build_object('labels','["no", "yes"]'::pg_catalog.jsonb,'probabilities',pg_catalog.jsonb_build_array(s10,s9)) else pg_catalog.jsonb_build_object('labels','["yes", "no"]'::pg_catalog.jsonb,'probabilities',pg_catalog.jsonb_build_array(s9,s10)) end;

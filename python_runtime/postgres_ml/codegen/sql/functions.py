@@ -15,8 +15,6 @@ from postgres_ml.ir import encoders
 
 Writer = Callable[[Calculator, Value], Value]
 EXP_HIGH, EXP_LOW = 709.782712893384, -745.133219101941  # exp() is finite and not zero between them
-# An activation's exponential is cut here: beyond, a logistic is 0 or 1 to within 1e-100.
-ACTIVATION_LIMIT = 230.0
 
 
 def apply(calculator: Calculator, step: boundary.Operation, value: Value) -> Value:

@@ -1,7 +1,7 @@
 """Activations and links: numbers to probabilities, cut off where exp() would overflow or vanish.
 
 Exactness: in double precision within an ulp of NumPy's exp(); in single precision, xgboost's own arithmetic,
-each operation rounded. Cut off at e^-700 (single precision e^-87), far below the tolerance of probabilities.
+each operation rounded. Zero below e^-700 (single precision e^-87), far below the tolerance of probabilities.
 """
 
 from __future__ import annotations
@@ -15,11 +15,15 @@ import numpy as np
 from postgres_ml.codegen.sql import functions
 from postgres_ml.codegen.sql.literals import DOUBLE
 from postgres_ml.codegen.sql.steps import Read, greatest_of, write_step
-from postgres_ml.codegen.sql.values import LARGEST, SMALLEST, Calculator, Value, as_double
+from postgres_ml.codegen.sql.values import LARGEST, SMALLEST, Calculator, Value, as_double, typed
 from postgres_ml.ir import models
 
-ABOVE_HALF_RANGE = 700.0  # exp() of a number up to this, and sums of a thousand of them, are finite
-SINGLE_RANGE = 87.0  # and in single precision
+DOUBLE_LIMIT = 700.0  # exp() of a number up to this, and sums of a thousand of them, are finite
+SINGLE_LIMIT = 88.7228  # exp() of a number up to this is a finite single-precision number
+SINGLE_RANGE = 87.0  # and of its opposite one that isn't subnormal
+# An activation's exponential is cut here: there a logistic is 0 or 1 to within 1e-100, and no product of it
+# with a weight vanishes.
+ACTIVATION_LIMIT = 230.0
 __all__ = ["logistic", "write_step"]
 
 LARGEST_SINGLE, SMALLEST_SINGLE = 3.4028234663852886e38, 1.1754943508222875e-38
@@ -35,7 +39,7 @@ def _activation(
     if step.function == "relu":
         return [_relu(calculator, value) for value in values]
     if step.function == "logistic":
-        return [logistic(calculator, value, functions.ACTIVATION_LIMIT) for value in values]
+        return [logistic(calculator, value, ACTIVATION_LIMIT) for value in values]
     return [_silu(calculator, calculator.bind(value)) for value in values]
 
 
@@ -52,26 +56,34 @@ def _silu(calculator: Calculator, value: Value) -> Value:
     product = calculator.multiply(value, factor)
     if value.magnitude <= LARGEST:
         return product
-    sql = f"(case when {value.sql}<'-{ABOVE_HALF_RANGE:g}' then '0' else {product.sql} end)"
+    sql = f"(case when {value.sql}<'-{DOUBLE_LIMIT:g}' then '0' else {product.sql} end)"
     return Value(sql, -0.3, value.high, SMALLEST, value.nullable)
 
 
-def logistic(calculator: Calculator, value: Value, limit: float = ABOVE_HALF_RANGE) -> Value:
-    """Return 1 / (exp(-x) + 1), in the value's own precision."""
-    one = "'1'::real" if value.is_real else "'1'"
-    limit = SINGLE_RANGE if value.is_real else limit
-    opposite = f"-{value.sql}" if value.constant is None else f"-{value.sql}::{DOUBLE}"
-    if value.magnitude > limit:
-        value = calculator.bind(value)
-        opposite = f"-{value.sql}"
-        opposite = f"least(greatest({opposite},'-{limit:g}'),'{limit:g}')"
-    exponential = f"pg_catalog.exp({_widened(opposite, value)})"
-    exponential += "::real" if value.is_real else ""
-    sql = f"({one}/({exponential}+'1'))"
-    if value.magnitude > limit and value.nullable:  # least() and greatest() ignore NULL
-        sql = f"(case when {value.sql} is not null then {sql} end)"
+def logistic(calculator: Calculator, value: Value, limit: float = DOUBLE_LIMIT) -> Value:
+    """Return 1 / (exp(-x) + 1), in the value's own precision; zero where -x is beyond `limit`.
+
+    Without variables it is e^-limit there.
+    """
+    limit, one = (SINGLE_LIMIT, "'1'::real") if value.is_real else (limit, "'1'")
+    if value.constant is not None:
+        value = replace(value, sql=typed(value), constant=None)
+    cast = "::real" if value.is_real else ""
     tiny = float(np.exp(-min(limit, value.magnitude))) / 2
-    return Value(sql, 0.0, 1.0, tiny, value.nullable, value.is_real)
+    result = Value("", 0.0, 1.0, tiny, value.nullable, value.is_real)
+    if value.magnitude <= limit:
+        exponential = f"pg_catalog.exp({_widened(f'-{value.sql}', value)}){cast}"
+        return replace(result, sql=f"({one}/({exponential}+'1'))")
+    x = calculator.bind(value).sql
+    opposite = f"greatest(-{x},'-{limit:g}')"
+    if not calculator.has_variables or value.nullable or limit == ACTIVATION_LIMIT:
+        opposite = f"least({opposite},'{limit:g}')"
+    sql = f"({one}/(pg_catalog.exp({_widened(opposite, value)}){cast}+'1'))"
+    if value.nullable:  # least() and greatest() ignore NULL
+        sql = f"(case when {x} is not null then {sql} end)"
+    if calculator.has_variables and limit != ACTIVATION_LIMIT:
+        sql = f"(case when {x}<'-{limit:g}' then '0' else {sql} end)"
+    return replace(result, sql=sql)
 
 
 def _widened(sql: str, value: Value) -> str:
@@ -142,21 +154,19 @@ def _exp(calculator: Calculator, value: Value) -> Value:
 
 
 def _softmax_terms(calculator: Calculator, values: Sequence[Value]) -> list[Value]:
-    """Return exp(x - max) of each value, cut off at e^-700 (e^-87 in single precision)."""
+    """Return exp(x - max) of each value, zero below e^-700 (e^-87 in single precision)."""
     greatest = calculator.store(greatest_of(values))
-    limit = SINGLE_RANGE if greatest.is_real else ABOVE_HALF_RANGE
+    limit = SINGLE_RANGE if greatest.is_real else DOUBLE_LIMIT
     terms = []
     for value in values:
         if greatest.magnitude <= LARGEST_SINGLE / 4:
-            below = f"greatest({value.sql}-{greatest.sql},'-{limit:g}')"
+            difference = calculator.store(replace(greatest, sql=f"{value.sql}-{greatest.sql}")).sql
         else:
             exact = calculator.subtract(as_double(value), as_double(greatest))
             difference = calculator.bind(_rounded(calculator, exact) if greatest.is_real else exact).sql
-            below = f"case when {difference}<'-{limit:g}' then '-{limit:g}' else {difference} end"
-        if greatest.nullable:
-            below = f"case when {greatest.sql} is not null then {below} end"
-        sql = f"pg_catalog.exp(({below}){f'::{DOUBLE}' if greatest.is_real else ''})"
-        sql += "::real" if greatest.is_real else ""
+        exponential = f"pg_catalog.exp({_widened(difference, greatest)})"
+        exponential += "::real" if greatest.is_real else ""
+        sql = f"case when {difference}<'-{limit:g}' then '0' else {exponential} end"
         term = Value(sql, 0.0, 1.0, float(np.exp(-limit)) / 2, greatest.nullable, greatest.is_real)
         terms.append(calculator.store(term))
     return terms
