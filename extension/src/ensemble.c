@@ -11,64 +11,6 @@
 #define FLAG_VECTOR_LEAVES 0x20
 #define ALL_FLAGS 0x3F
 
-static void
-one_single_key(const Ensemble *self, const double *cells)
-{
-	uint32	   *keys = self->keys;
-
-	for (uint32 i = 0; i < self->n_features; i++)
-	{
-		float		x = (float) cells[self->cells[i]];
-
-		keys[i] = isnan(x) ? 0 : single_key(x);
-	}
-}
-
-static void
-single_keys(const Ensemble *self, const double *cells)
-{
-	uint32	   *keys = self->keys;
-
-	for (uint32 i = 0; i < self->n_features; i++)
-	{
-		float		x = (float) cells[self->cells[i]];
-		uint32		key = single_key(x);
-
-		keys[2 * i] = isnan(x) ? UINT32_MAX : key;
-		keys[2 * i + 1] = isnan(x) ? 0 : key;
-	}
-}
-
-static void
-double_keys(const Ensemble *self, const double *cells)
-{
-	uint64	   *keys = self->keys;
-
-	for (uint32 i = 0; i < self->n_features; i++)
-	{
-		double		x = cells[self->cells[i]];
-		uint64		key;
-
-		if (self->single_splits)
-			x = (float) x;
-		key = self->single_splits ? single_key((float) x) : double_key(x);
-		keys[2 * i] = isnan(x) ? UINT64_MAX : key;
-		keys[2 * i + 1] = isnan(x) ? 0 : key;
-		self->values[i] = x;
-	}
-}
-
-static void
-read_keys(const Ensemble *self, const double *cells)
-{
-	if (self->one_key)
-		one_single_key(self, cells);
-	else if (self->small_keys)
-		single_keys(self, cells);
-	else
-		double_keys(self, cells);
-}
-
 static bool
 run_single_sums(const Step *step, double *cells, const Text *texts)
 {
@@ -76,10 +18,9 @@ run_single_sums(const Step *step, double *cells, const Text *texts)
 	double	   *out = &cells[step->out];
 
 	(void) texts;
-	read_keys(self, cells);
 	for (uint32 o = 0; o < step->width; o++)
 		self->single[o] = (float) self->base_scores[o];
-	self->kernel((Ensemble *) self);
+	self->kernel((Ensemble *) self, cells);
 	for (uint32 o = 0; o < step->width; o++)
 		out[o] = self->divisor == 1 ? self->single[o] : self->single[o] / (float) self->divisor;
 	return true;
@@ -92,9 +33,8 @@ run_double_sums(const Step *step, double *cells, const Text *texts)
 	double	   *out = &cells[step->out];
 
 	(void) texts;
-	read_keys(self, cells);
 	memcpy(self->sums, self->base_scores, sizeof(double) * step->width);
-	self->kernel((Ensemble *) self);
+	self->kernel((Ensemble *) self, cells);
 	for (uint32 o = 0; o < step->width; o++)
 		out[o] = self->divisor == 1 ? self->sums[o] : self->sums[o] / self->divisor;
 	return true;
@@ -135,9 +75,6 @@ plm_parse_ensemble(StepParser *parser)
 		self->step.run = run_single_sums;
 	self->single = plm_alloc(sizeof(float) * (size_t) n_outputs);
 	self->sums = plm_alloc(sizeof(double) * (size_t) n_outputs);
-	self->values = plm_alloc(sizeof(double) * (size_t) self->n_features);
-	/* the last one stays 0: it is what leaves read */
-	self->keys = plm_alloc(sizeof(uint64) * (2 * (size_t) self->n_features + 1 + 64));
 	parser->program->n_nodes += self->n_nodes;
 	parser->program->kernel = self->kernel_name;
 	return &self->step;

@@ -27,14 +27,6 @@ typedef struct Node
 
 #define CATEGORICAL_FLAG UINT32_C(0x80000000)
 
-/* A node of trees that split on single precision: half of the memory, half of the cache misses. */
-typedef struct SmallNode
-{
-	uint32		threshold;
-	uint16		left;
-	uint16		key;
-} SmallNode;
-
 /* Codes of a categorical split, as bits, or increasing where bits is NULL. */
 typedef struct CategorySet
 {
@@ -49,7 +41,7 @@ typedef struct CategorySet
 #define PADDING 32
 
 typedef struct Ensemble Ensemble;
-typedef void (*Kernel) (Ensemble *ensemble);
+typedef void (*Kernel) (Ensemble *ensemble, const double *cells);
 
 struct Ensemble
 {
@@ -62,15 +54,11 @@ struct Ensemble
 	bool		category_goes_left;
 	bool		has_categories;
 	bool		vector_leaves;	/* a tree adds to several outputs */
-	bool		small_keys;		/* the kernel takes uint32 keys, else uint64 */
-	bool		one_key;		/* it takes one for each feature, 0 where it is missing */
 	double		divisor;
 	double	   *base_scores;
 
 	uint32		n_features;		/* slots that a split reads, in the order of their first use */
 	uint32	   *cells;			/* [feature] */
-	void	   *keys;			/* [2 * n_features + 1], and 64 for vector loads */
-	double	   *values;			/* [feature], where there are categories */
 
 	uint32		n_trees;
 	uint32	   *roots;			/* [tree], PADDING more */
@@ -82,7 +70,6 @@ struct Ensemble
 
 	uint32		n_nodes;		/* padding's leaf not counted */
 	Node	   *nodes;			/* or NULL when the kernel has its own */
-	SmallNode  *small_nodes;
 	CategorySet *sets;
 	void	   *layout;			/* the kernel's own */
 

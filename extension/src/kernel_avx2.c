@@ -24,10 +24,6 @@ typedef const uint8 *Codes;
 
 #include "ranked.h"
 
-/* AVX2 compares signed integers; with their highest bit flipped they are ordered as unsigned ones. */
-#define FLIP_32 _mm256_set1_epi32(INT32_MIN)
-#define FLIP_64 _mm256_set1_epi64x(INT64_MIN)
-
 PLM_INLINE TARGET __m256i
 not_equal(__m256i a, __m256i b)
 {
@@ -56,49 +52,42 @@ look_up_bytes(const uint8 *codes, __m256i numbers, uint32 n_codes)
 	return found;
 }
 
+/* How many of 16 numbers are less. */
 PLM_INLINE TARGET uint32
-count_less_single(const uint32 *values, __m256i flipped_key)
+count_single(const float *numbers, __m256 value)
 {
-	__m256i		low = _mm256_xor_si256(_mm256_loadu_si256((const __m256i *) values), FLIP_32);
-	__m256i		high = _mm256_xor_si256(_mm256_loadu_si256((const __m256i *) (values + 8)), FLIP_32);
-	__m256i		both = _mm256_packs_epi32(_mm256_cmpgt_epi32(flipped_key, low), _mm256_cmpgt_epi32(flipped_key, high));
+	int			low = _mm256_movemask_ps(_mm256_cmp_ps(value, _mm256_loadu_ps(numbers), _CMP_GT_OQ));
+	int			high = _mm256_movemask_ps(_mm256_cmp_ps(value, _mm256_loadu_ps(numbers + 8), _CMP_GT_OQ));
 
-	return (uint32) __builtin_popcount((uint32) _mm256_movemask_epi8(both)) / 2;
+	return (uint32) __builtin_popcount((uint32) (low | high << 8));
 }
 
 PLM_INLINE TARGET uint8
-rank_single(const Ranked *ranked, uint32 column, uint32 key)
+rank_single(const Ranked *ranked, uint32 column, float value)
 {
-	__m256i		flipped = _mm256_xor_si256(_mm256_set1_epi32((int) key), FLIP_32);
-	uint32		run = count_less_single(&ranked->single_pivots[16 * (size_t) column], flipped);
+	__m256		values = _mm256_set1_ps(value);
+	uint32		run = count_single(&ranked->single_pivots[16 * (size_t) column], values);
 
-	return (uint8) (16 * run +
-					count_less_single(&ranked->single_thresholds[256 * (size_t) column + 16 * run], flipped));
+	return (uint8) (16 * run + count_single(&ranked->single_thresholds[256 * (size_t) column + 16 * run], values));
 }
 
 PLM_INLINE TARGET uint32
-count_less_double(const uint64 *values, __m256i flipped_key)
+count_double(const double *numbers, __m256d value)
 {
-	uint32		count = 0;
+	uint32		less = 0;
 
 	for (int i = 0; i < 16; i += 4)
-	{
-		__m256i		four = _mm256_xor_si256(_mm256_loadu_si256((const __m256i *) (values + i)), FLIP_64);
-		__m256d		less = _mm256_castsi256_pd(_mm256_cmpgt_epi64(flipped_key, four));
-
-		count += (uint32) __builtin_popcount((uint32) _mm256_movemask_pd(less));
-	}
-	return count;
+		less |= (uint32) _mm256_movemask_pd(_mm256_cmp_pd(value, _mm256_loadu_pd(numbers + i), _CMP_GT_OQ)) << i;
+	return (uint32) __builtin_popcount(less);
 }
 
 PLM_INLINE TARGET uint8
-rank_double(const Ranked *ranked, uint32 column, uint64 key)
+rank_double(const Ranked *ranked, uint32 column, double value)
 {
-	__m256i		flipped = _mm256_xor_si256(_mm256_set1_epi64x((long long) key), FLIP_64);
-	uint32		run = count_less_double(&ranked->double_pivots[16 * (size_t) column], flipped);
+	__m256d		values = _mm256_set1_pd(value);
+	uint32		run = count_double(&ranked->double_pivots[16 * (size_t) column], values);
 
-	return (uint8) (16 * run +
-					count_less_double(&ranked->double_thresholds[256 * (size_t) column + 16 * run], flipped));
+	return (uint8) (16 * run + count_double(&ranked->double_thresholds[256 * (size_t) column + 16 * run], values));
 }
 
 #include "ranked_walk.h"

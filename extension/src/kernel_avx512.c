@@ -47,32 +47,38 @@ look_up_bytes(const Codes *codes, __m512i numbers, uint32 n_codes)
 								  _mm512_permutex2var_epi8(registers[2], numbers, registers[3]));
 }
 
-PLM_INLINE TARGET uint8
-rank_single(const Ranked *ranked, uint32 column, uint32 key)
+/* How many of 16 numbers are less. */
+PLM_INLINE TARGET uint32
+count_single(const float *numbers, __m512 value)
 {
-	__m512i		keys = _mm512_set1_epi32((int) key);
-	const uint32 *pivots = &ranked->single_pivots[16 * (size_t) column];
-	const uint32 *thresholds = &ranked->single_thresholds[256 * (size_t) column];
-	uint32		run = (uint32) __builtin_popcount(_mm512_cmpgt_epu32_mask(keys, _mm512_loadu_si512(pivots)));
-	__m512i		rest = _mm512_loadu_si512(thresholds + 16 * run);
+	return (uint32) __builtin_popcount(_mm512_cmp_ps_mask(value, _mm512_loadu_ps(numbers), _CMP_GT_OQ));
+}
 
-	return (uint8) (16 * run + (uint32) __builtin_popcount(_mm512_cmpgt_epu32_mask(keys, rest)));
+PLM_INLINE TARGET uint8
+rank_single(const Ranked *ranked, uint32 column, float value)
+{
+	__m512		values = _mm512_set1_ps(value);
+	uint32		run = count_single(&ranked->single_pivots[16 * (size_t) column], values);
+
+	return (uint8) (16 * run + count_single(&ranked->single_thresholds[256 * (size_t) column + 16 * run], values));
 }
 
 PLM_INLINE TARGET uint32
-count_less(const uint64 *values, __m512i key)
+count_double(const double *numbers, __m512d value)
 {
-	return (uint32) __builtin_popcount(_mm512_cmpgt_epu64_mask(key, _mm512_loadu_si512(values)) |
-									   _mm512_cmpgt_epu64_mask(key, _mm512_loadu_si512(values + 8)) << 8);
+	uint32		low = _mm512_cmp_pd_mask(value, _mm512_loadu_pd(numbers), _CMP_GT_OQ);
+	uint32		high = _mm512_cmp_pd_mask(value, _mm512_loadu_pd(numbers + 8), _CMP_GT_OQ);
+
+	return (uint32) __builtin_popcount(low | high << 8);
 }
 
 PLM_INLINE TARGET uint8
-rank_double(const Ranked *ranked, uint32 column, uint64 key)
+rank_double(const Ranked *ranked, uint32 column, double value)
 {
-	__m512i		keys = _mm512_set1_epi64((long long) key);
-	uint32		run = count_less(&ranked->double_pivots[16 * (size_t) column], keys);
+	__m512d		values = _mm512_set1_pd(value);
+	uint32		run = count_double(&ranked->double_pivots[16 * (size_t) column], values);
 
-	return (uint8) (16 * run + count_less(&ranked->double_thresholds[256 * (size_t) column + 16 * run], keys));
+	return (uint8) (16 * run + count_double(&ranked->double_thresholds[256 * (size_t) column + 16 * run], values));
 }
 
 #include "ranked_walk.h"

@@ -1,5 +1,53 @@
 /* Portable kernels: eight trees side by side, without branches, so that their loads overlap. */
+#include <math.h>
+
 #include "leaves.h"
+
+/* A node of trees that split on single precision: half of the memory, half of the cache misses. */
+typedef struct SmallNode
+{
+	uint32		threshold;
+	uint16		left;
+	uint16		key;
+} SmallNode;
+
+typedef struct Layout
+{
+	SmallNode  *small_nodes;	/* or NULL: the ensemble's own are walked */
+	uint32	   *small_keys;		/* [2 * n_features + 1], the last one 0: what leaves read */
+	uint64	   *keys;			/* one of the two */
+	double	   *values;			/* [feature] */
+} Layout;
+
+static void
+read_small_keys(const Ensemble *ensemble, const double *cells, uint32 *keys)
+{
+	for (uint32 i = 0; i < ensemble->n_features; i++)
+	{
+		float		x = (float) cells[ensemble->cells[i]];
+		uint32		key = single_key(x);
+
+		keys[2 * i] = isnan(x) ? UINT32_MAX : key;
+		keys[2 * i + 1] = isnan(x) ? 0 : key;
+	}
+}
+
+static void
+read_keys(const Ensemble *ensemble, const double *cells, uint64 *keys, double *values)
+{
+	for (uint32 i = 0; i < ensemble->n_features; i++)
+	{
+		double		x = cells[ensemble->cells[i]];
+		uint64		key;
+
+		if (ensemble->single_splits)
+			x = (float) x;
+		key = ensemble->single_splits ? single_key((float) x) : double_key(x);
+		keys[2 * i] = isnan(x) ? UINT64_MAX : key;
+		keys[2 * i + 1] = isnan(x) ? 0 : key;
+		values[i] = x;
+	}
+}
 
 /* Whether the row's value is one of the codes; it is a number. */
 static bool
@@ -38,7 +86,7 @@ categorical_step(const Ensemble *ensemble, const Node *node, const uint64 *keys)
 	if (keys[key] == 0 || keys[key] == UINT64_MAX)
 		right = keys[key] != 0;
 	else
-		right = has_code(&ensemble->sets[node->threshold], ensemble->values[key / 2]) !=
+		right = has_code(&ensemble->sets[node->threshold], ((const Layout *) ensemble->layout)->values[key / 2]) !=
 			ensemble->category_goes_left;
 	return node + node->left + right;
 }
@@ -65,10 +113,12 @@ group_depth(const Ensemble *ensemble, uint32 tree)
 #define STRIDE 8
 
 PLM_INLINE void
-walk(Ensemble *ensemble, bool categories, bool vector)
+walk(Ensemble *ensemble, const double *cells, bool categories, bool vector)
 {
-	const uint64 *keys = ensemble->keys;
+	const Layout *layout = ensemble->layout;
+	const uint64 *keys = layout->keys;
 
+	read_keys(ensemble, cells, layout->keys, layout->values);
 	for (uint32 tree = 0; tree < ensemble->n_trees; tree += GROUP)
 	{
 		uint32		count = Min(ensemble->n_trees - tree, GROUP);
@@ -101,31 +151,33 @@ walk(Ensemble *ensemble, bool categories, bool vector)
 }
 
 static void
-walk_plain(Ensemble *ensemble)
+walk_plain(Ensemble *ensemble, const double *cells)
 {
-	walk(ensemble, false, false);
+	walk(ensemble, cells, false, false);
 }
 
 static void
-walk_vector(Ensemble *ensemble)
+walk_vector(Ensemble *ensemble, const double *cells)
 {
-	walk(ensemble, false, true);
+	walk(ensemble, cells, false, true);
 }
 
 static void
-walk_categories(Ensemble *ensemble)
+walk_categories(Ensemble *ensemble, const double *cells)
 {
 	if (ensemble->vector_leaves)
-		walk(ensemble, true, true);
+		walk(ensemble, cells, true, true);
 	else
-		walk(ensemble, true, false);
+		walk(ensemble, cells, true, false);
 }
 
 static void
-walk_small(Ensemble *ensemble)
+walk_small(Ensemble *ensemble, const double *cells)
 {
-	const uint32 *keys = ensemble->keys;
+	const Layout *layout = ensemble->layout;
+	const uint32 *keys = layout->small_keys;
 
+	read_small_keys(ensemble, cells, layout->small_keys);
 	for (uint32 tree = 0; tree < ensemble->n_trees; tree += GROUP)
 	{
 		uint32		depth = group_depth(ensemble, tree);
@@ -133,7 +185,7 @@ walk_small(Ensemble *ensemble)
 		uint32		payloads[GROUP];
 
 		for (uint32 i = 0; i < GROUP; i++)
-			nodes[i] = &ensemble->small_nodes[ensemble->roots[tree + i]];
+			nodes[i] = &layout->small_nodes[ensemble->roots[tree + i]];
 		while (depth > 0)
 		{
 			uint32		inner = 0;
@@ -157,17 +209,17 @@ walk_small(Ensemble *ensemble)
  * Trees of single precision throughout, one output each, without categories,
  * whose keys and distances to a child fit 16 bits: almost all of xgboost's.
  */
-static bool
+static SmallNode *
 make_small_nodes(Ensemble *ensemble)
 {
 	SmallNode  *small;
 
 	if (!ensemble->single_splits || !ensemble->single_sums || ensemble->has_categories ||
 		ensemble->vector_leaves || ensemble->n_features >= UINT16_MAX / 2)
-		return false;
+		return NULL;
 	for (uint32 i = 0; i <= ensemble->n_nodes; i++)
 		if (ensemble->nodes[i].left > UINT16_MAX)
-			return false;
+			return NULL;
 	small = plm_alloc(sizeof(SmallNode) * ((size_t) ensemble->n_nodes + 1));
 	for (uint32 i = 0; i <= ensemble->n_nodes; i++)
 	{
@@ -185,16 +237,22 @@ make_small_nodes(Ensemble *ensemble)
 	}
 	plm_free(ensemble->nodes);
 	ensemble->nodes = NULL;
-	ensemble->small_nodes = small;
-	ensemble->small_keys = true;
-	return true;
+	return small;
 }
 
 void
 plm_choose_scalar_kernel(Ensemble *ensemble)
 {
+	Layout	   *layout = plm_alloc(sizeof(Layout));
+	size_t		n_keys = 2 * (size_t) ensemble->n_features + 1;
+
+	layout->small_nodes = make_small_nodes(ensemble);
+	layout->small_keys = plm_alloc(sizeof(uint32) * n_keys);
+	layout->keys = plm_alloc(sizeof(uint64) * n_keys);
+	layout->values = plm_alloc(sizeof(double) * n_keys);
+	ensemble->layout = layout;
 	ensemble->kernel_name = "scalar";
-	if (make_small_nodes(ensemble))
+	if (layout->small_nodes != NULL)
 		ensemble->kernel = walk_small;
 	else if (ensemble->has_categories)
 		ensemble->kernel = walk_categories;

@@ -1,5 +1,7 @@
 #include "ranked.h"
 
+#include <math.h>
+
 #define N_PIVOTS 16
 
 /* A feature's different thresholds, and the columns that share them out. */
@@ -33,6 +35,31 @@ static bool
 is_leaf(const Node *node)
 {
 	return node->left == 0;
+}
+
+/*
+ * The number that a key stands for (see single_key, double_key). The key below
+ * that of 0 is no number's; nothing lies between 0 and the one below.
+ */
+static double
+number_of(const Ensemble *ensemble, uint64 key)
+{
+	double		value;
+
+	if (ensemble->single_splits)
+	{
+		uint32		bits = (uint32) key;
+		float		single;
+
+		bits -= bits == UINT32_C(0x7FFFFFFF);
+		bits ^= bits & UINT32_C(0x80000000) ? UINT32_C(0x80000000) : UINT32_MAX;
+		memcpy(&single, &bits, sizeof(single));
+		return single;
+	}
+	key -= key == UINT64_C(0x7FFFFFFFFFFFFFFF);
+	key ^= key & UINT64_C(0x8000000000000000) ? UINT64_C(0x8000000000000000) : UINT64_MAX;
+	memcpy(&value, &key, sizeof(value));
+	return value;
 }
 
 /* How many of the feature's thresholds are less than this one. */
@@ -95,6 +122,9 @@ collect_thresholds(Ranker *self)
 
 		if (is_leaf(node))
 			continue;
+		/* x < -infinity: no number is less than the threshold, and none is the greatest that x is beyond */
+		if (isnan(number_of(ensemble, node->threshold)))
+			return false;
 		position = position_of(thresholds, node->threshold);
 		if (position < thresholds->count && thresholds->values[position] == node->threshold)
 			continue;
@@ -171,7 +201,7 @@ assign_codes(Ranker *self)
 	return true;
 }
 
-/* Search tables for the rows' ranks: no key is beyond the greatest integer that fills them up. */
+/* Search tables for the rows' ranks: nothing is greater than the infinity that fills them up. */
 static void
 make_tables(Ranker *self)
 {
@@ -180,10 +210,10 @@ make_tables(Ranker *self)
 	size_t		n_columns = ranked->n_columns;
 	size_t		n_thresholds = n_columns * (MAX_RANK + 1);
 
-	ranked->single_thresholds = plm_alloc(single ? sizeof(uint32) * n_thresholds : 0);
-	ranked->single_pivots = plm_alloc(single ? sizeof(uint32) * n_columns * N_PIVOTS : 0);
-	ranked->double_thresholds = plm_alloc(single ? 0 : sizeof(uint64) * n_thresholds);
-	ranked->double_pivots = plm_alloc(single ? 0 : sizeof(uint64) * n_columns * N_PIVOTS);
+	ranked->single_thresholds = plm_alloc(single ? sizeof(float) * n_thresholds : 0);
+	ranked->single_pivots = plm_alloc(single ? sizeof(float) * n_columns * N_PIVOTS : 0);
+	ranked->double_thresholds = plm_alloc(single ? 0 : sizeof(double) * n_thresholds);
+	ranked->double_pivots = plm_alloc(single ? 0 : sizeof(double) * n_columns * N_PIVOTS);
 	for (size_t i = 0; i < n_thresholds; i++)
 	{
 		size_t		column = i / (MAX_RANK + 1);
@@ -191,21 +221,17 @@ make_tables(Ranker *self)
 		size_t		within = i % (MAX_RANK + 1);
 		size_t		position = (column - thresholds->first_column) * thresholds->share + within;
 		bool		filled = within < thresholds->share && position < thresholds->count;
-		uint64		value = filled ? thresholds->values[position] : UINT64_MAX;
+		double		value = filled ? number_of(self->ensemble, thresholds->values[position]) : INFINITY;
 		bool		is_pivot = i % N_PIVOTS == N_PIVOTS - 1;
 
 		if (single)
-		{
-			ranked->single_thresholds[i] = (uint32) Min(value, UINT32_MAX);
-			if (is_pivot)
-				ranked->single_pivots[i / N_PIVOTS] = ranked->single_thresholds[i];
-		}
+			ranked->single_thresholds[i] = (float) value;
 		else
-		{
 			ranked->double_thresholds[i] = value;
-			if (is_pivot)
-				ranked->double_pivots[i / N_PIVOTS] = value;
-		}
+		if (is_pivot && single)
+			ranked->single_pivots[i / N_PIVOTS] = (float) value;
+		else if (is_pivot)
+			ranked->double_pivots[i / N_PIVOTS] = value;
 	}
 }
 
@@ -434,7 +460,6 @@ plm_rank_trees(Ensemble *ensemble, uint32 n_lanes)
 		plm_free(ensemble->nodes);
 		ensemble->nodes = NULL;
 		ensemble->layout = self.ranked;
-		ensemble->one_key = ensemble->single_splits;
 	}
 	for (uint32 feature = 0; feature < ensemble->n_features; feature++)
 		if (self.thresholds[feature].capacity > 0)

@@ -54,12 +54,12 @@ typedef struct Ranked
 	uint32	   *left_codes;		/* [column] where a missing value goes left; MAX_CODES: not used */
 	uint32	   *right_codes;
 	uint32		n_codes;
-	/* [column][256] thresholds, increasing, filled up with the greatest integer; one of the two */
-	uint32	   *single_thresholds;
-	uint64	   *double_thresholds;
+	/* [column][256] a row is beyond these where it is greater: increasing, filled up with infinity */
+	float	   *single_thresholds;	/* one of the two */
+	double	   *double_thresholds;
 	/* [column][16] every sixteenth of them: the last of each run of 16 */
-	uint32	   *single_pivots;
-	uint64	   *double_pivots;
+	float	   *single_pivots;
+	double	   *double_pivots;
 	uint8		codes[MAX_CODES + 64];	/* the row's ranks; those not used are written behind them */
 } Ranked;
 

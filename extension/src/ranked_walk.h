@@ -12,7 +12,7 @@
  * load_codes(bytes)
  * add_bit(places, mask, bit)
  * store(p, places)
- * single_rank(ranked, column, key), double_rank(ranked, column, key)
+ * single_rank(ranked, column, value), double_rank(ranked, column, value)
  */
 #include <math.h>
 
@@ -21,41 +21,47 @@
 
 #define ROW_BYTES (2 * LANES)
 
-/* A level's node for each lane, out of 2^n rows: the masks are the lanes' ways down, the first level's first. */
+/*
+ * A level's node for each lane, out of 2^n rows, step bytes apart: the masks
+ * are the lanes' ways down, the first level's first. The last level's mask,
+ * which is known last, makes the last choice.
+ */
 PLM_INLINE TARGET Vector
-choose_2(const uint8 *rows, Mask a)
+choose_2(const uint8 *rows, size_t step, Mask a)
 {
-	return choose(a, load(rows), load(rows + ROW_BYTES));
+	return choose(a, load(rows), load(rows + step));
 }
 
 PLM_INLINE TARGET Vector
-choose_4(const uint8 *rows, Mask a, Mask b)
+choose_4(const uint8 *rows, size_t step, Mask a, Mask b)
 {
-	return choose(a, choose_2(rows, b), choose_2(rows + 2 * ROW_BYTES, b));
+	return choose(b, choose_2(rows, 2 * step, a), choose_2(rows + step, 2 * step, a));
 }
 
 PLM_INLINE TARGET Vector
-choose_8(const uint8 *rows, Mask a, Mask b, Mask c)
+choose_8(const uint8 *rows, size_t step, Mask a, Mask b, Mask c)
 {
-	return choose(a, choose_4(rows, b, c), choose_4(rows + 4 * ROW_BYTES, b, c));
+	return choose(c, choose_4(rows, 2 * step, a, b), choose_4(rows + step, 2 * step, a, b));
 }
 
 PLM_INLINE TARGET Vector
-choose_16(const uint8 *rows, Mask a, Mask b, Mask c, Mask d)
+choose_16(const uint8 *rows, size_t step, Mask a, Mask b, Mask c, Mask d)
 {
-	return choose(a, choose_8(rows, b, c, d), choose_8(rows + 8 * ROW_BYTES, b, c, d));
+	return choose(d, choose_8(rows, 2 * step, a, b, c), choose_8(rows + step, 2 * step, a, b, c));
 }
 
 PLM_INLINE TARGET Vector
-choose_32(const uint8 *rows, Mask a, Mask b, Mask c, Mask d, Mask e)
+choose_32(const uint8 *rows, size_t step, Mask a, Mask b, Mask c, Mask d, Mask e)
 {
-	return choose(a, choose_16(rows, b, c, d, e), choose_16(rows + 16 * ROW_BYTES, b, c, d, e));
+	return choose(e, choose_16(rows, 2 * step, a, b, c, d), choose_16(rows + step, 2 * step, a, b, c, d));
 }
+
+#define choose_1(rows, step) load(rows)
 
 /* Right or left, at the nodes that `pick` chooses among the rows of a level. */
 #define GO(pick, first, ...) \
-	greater(look_up(codes, pick(top + (first) * ROW_BYTES + LANES, ##__VA_ARGS__), n_codes), \
-			pick(top + (first) * ROW_BYTES, ##__VA_ARGS__))
+	greater(look_up(codes, pick(top + (first) * ROW_BYTES + LANES, ROW_BYTES, ##__VA_ARGS__), n_codes), \
+			pick(top + (first) * ROW_BYTES, ROW_BYTES, ##__VA_ARGS__))
 
 /* Where the lanes are below the top levels. */
 PLM_INLINE TARGET void
@@ -68,7 +74,7 @@ walk_top(const uint8 *top, const Codes *codes, uint32 n_codes, uint32 n_levels, 
 				d,
 				e;
 
-	a = GO(load, 0);
+	a = GO(choose_1, 0);
 	at = add_bit(at, a, 1 << (n_levels - 1));
 	if (n_levels > 1)
 	{
@@ -180,46 +186,65 @@ walk_below(const Ranked *ranked, const Block *block, uint32 n_top, const uint8 *
 			walk_deeper(ranked, block->n_deeper, &payloads[i], &payloads[i]);
 }
 
+/* The most usual case: nothing below the top levels, one sum in single precision. */
+PLM_INLINE void
+add_entries(Ensemble *ensemble, const Block *block, uint32 n_levels, const uint8 *places, uint32 count)
+{
+	float		sum = ensemble->single[0];
+
+	for (uint32 i = 0; i < count; i++)
+	{
+		float		value;
+
+		memcpy(&value, &block->entries[(i << n_levels) + places[i]], sizeof(value));
+		sum += value;
+	}
+	ensemble->single[0] = sum;
+}
+
 PLM_INLINE TARGET void
 walk_block(Ensemble *ensemble, const Codes *codes, uint32 number, uint32 n_levels)
 {
 	const Ranked *ranked = ensemble->layout;
 	const Block *block = &ranked->blocks[number];
 	uint32		tree = number * LANES;
+	uint32		count = Min(ensemble->n_trees - tree, LANES);
 	uint8		places[LANES] __attribute__((aligned(64)));
 	uint32		payloads[LANES];
 
 	walk_top(block->top, codes, ranked->n_codes, n_levels, places);
+	if (block->n_deeper == 0 && ensemble->single_sums && ensemble->step.width == 1 && !ensemble->vector_leaves)
+	{
+		add_entries(ensemble, block, n_levels, places, count);
+		return;
+	}
 	walk_below(ranked, block, n_levels, places, payloads);
-	add_payloads(ensemble, tree, payloads, Min(ensemble->n_trees - tree, LANES));
+	add_payloads(ensemble, tree, payloads, count);
 }
 
 PLM_INLINE TARGET void
-rank_row(Ensemble *ensemble)
+rank_row(const Ensemble *ensemble, const double *cells)
 {
 	Ranked	   *ranked = ensemble->layout;
-	const uint32 *single_keys = ensemble->keys;
-	const uint64 *double_keys = ensemble->keys;
 
 	for (uint32 i = 0; i < ranked->n_columns; i++)
 	{
-		uint32		feature = ranked->features[i];
-		uint64		key = ensemble->single_splits ? single_keys[feature] : double_keys[2 * feature + 1];
-		uint8		rank = ensemble->single_splits ? single_rank(ranked, i, (uint32) key) : double_rank(ranked, i, key);
+		double		value = cells[ensemble->cells[ranked->features[i]]];
+		uint8		rank = ensemble->single_splits ? single_rank(ranked, i, (float) value) : double_rank(ranked, i, value);
 
-		/* a missing value has the key 0 and so the rank 0, which goes left everywhere */
+		/* a missing value is greater than nothing: its rank is 0, which goes left everywhere */
 		ranked->codes[ranked->left_codes[i]] = rank;
-		ranked->codes[ranked->right_codes[i]] = key == 0 ? MAX_RANK : rank;
+		ranked->codes[ranked->right_codes[i]] = isnan(value) ? MAX_RANK : rank;
 	}
 }
 
 TARGET static void
-walk_ranked(Ensemble *ensemble)
+walk_ranked(Ensemble *ensemble, const double *cells)
 {
 	const Ranked *ranked = ensemble->layout;
 	Codes		codes;
 
-	rank_row(ensemble);
+	rank_row(ensemble, cells);
 	codes = load_codes(ranked->codes);
 	for (uint32 i = 0; i < ranked->n_blocks; i++)
 		switch (ranked->blocks[i].n_levels)

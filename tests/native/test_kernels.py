@@ -64,6 +64,8 @@ def ensemble_program(seed: int, shape: tuple[Any, ...], split: str, sums: str, v
     n_trees, depth, n_features, n_thresholds, n_outputs = shape[:5]
     source = random.Random(seed)
     values = [source.gauss(0, 1) for _ in range(n_thresholds)]
+    if n_thresholds > 9:
+        values[:5] = [0.0, -0.0, 5e-324, -1e-45, 1e-38]
     if split == "float32":
         values = [float(np.float32(v)) for v in values]
     trees = tuple(

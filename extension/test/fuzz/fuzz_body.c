@@ -109,6 +109,7 @@ LLVMFuzzerTestOneInput(const uint8 *data, size_t size)
 
 	if (size == 0)
 		return 0;
+	standalone_decode((const char *) data, size);
 	body = with_header(data, size, &length);
 	for (int isa = ISA_SCALAR; isa <= ISA_AVX512; isa++)
 	{

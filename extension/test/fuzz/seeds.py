@@ -1,4 +1,4 @@
-"""Bodies of random scoring programs as the fuzzer's first corpus: content without header, role byte in front."""
+"""Bodies of random scoring programs as the fuzzer's first corpus: no header, role byte in front."""
 
 import sys
 from dataclasses import replace
@@ -7,9 +7,9 @@ from pathlib import Path
 ROOT = Path(__file__).parents[3]
 sys.path[:0] = [str(ROOT / "python_runtime"), str(ROOT / "tests")]
 
+from native.programs import random_program  # noqa: E402
 from postgres_ml.codegen.native.body import write_body  # noqa: E402
 from postgres_ml.ir.program import BinaryLabel, ClusterLabel, MulticlassLabel, Program  # noqa: E402
-from native.programs import random_program  # noqa: E402
 
 HEADER_SIZE = 16
 MAX_BYTES = 16384

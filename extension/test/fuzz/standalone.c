@@ -101,3 +101,18 @@ standalone_parse(const uint8 *bytes, size_t length)
 		return NULL;
 	return plm_parse(bytes, length);
 }
+
+bool
+standalone_decode(const char *text, size_t length)
+{
+	uint8	   *volatile bytes = malloc(length / 4 * 3 + 3);
+	volatile bool decoded = false;
+
+	if (setjmp(rejected) == 0)
+	{
+		plm_crc32(bytes, plm_base64_decode(text, length, bytes));
+		decoded = true;
+	}
+	free(bytes);
+	return decoded;
+}

@@ -9,6 +9,9 @@ extern Isa	standalone_isa;
 
 /* The program, or NULL where the body is refused (see standalone_reason). */
 extern Program *standalone_parse(const uint8 *bytes, size_t length);
+
+/* Decode base64 and take its checksum; false where it is refused. */
+extern bool standalone_decode(const char *text, size_t length);
 extern const char *standalone_reason(void);
 extern void standalone_free(void);
 
