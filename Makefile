@@ -5,7 +5,7 @@ BIN = $(VENV)/bin
 EXAMPLES = models_examples
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo docs mlflow psql test test-unit test-functional lint bench-parse dist clean
+.PHONY: help install demo docs mlflow psql test test-exhaustive test-unit test-functional lint bench-parse dist clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,11 +39,14 @@ mlflow: $(VENV)/installed ## browse the examples' training runs in MLflow (after
 psql: $(VENV)/installed ## open psql on the examples' database
 	$(BIN)/postgres-ml psql $(EXAMPLES)/postgres.pgdata
 
-test: $(VENV)/installed-test ## set everything up and run every test
+test: $(VENV)/installed-test ## set everything up and run the tests
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not exhaustive"
+
+test-exhaustive: $(VENV)/installed-test ## run dbt's own tests of what the adapter leaves alone
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m exhaustive
 
 test-unit: $(VENV)/installed-test ## run the tests that need no database
 	$(BIN)/python -m pytest tests/unit -n 2

@@ -3,7 +3,7 @@
     python benchmarks/bench_sql.py [--dsn DSN] [--cases a,b] [--rows N] [--write]
 
 Without --dsn it runs on an embedded server of its own. Everything uses one core: one thread in the libraries,
-no parallel query. Times are processor seconds of the server's and this process (wall clock where the server is
+no parallel query. Times are processor seconds of the server and this process (wall clock where it is
 elsewhere), so that other programs disturb them less. Read the ratios; rows a second depend on the machine.
 """
 
@@ -184,7 +184,7 @@ class Server:
         self.process = Path(f"/proc/{self.cursor.fetchone()[0]}/stat")
 
     def clock(self) -> float:
-        """Return the processor seconds of the server's process and this one; wall clock for a remote server."""
+        """Return processor seconds of the server's process and this one; wall clock for a remote server."""
         if not self.process.exists():
             return time.perf_counter()
         fields = self.process.read_text().rpartition(")")[2].split()
@@ -330,7 +330,8 @@ def measure(server: Server, case: Case, frame: pd.DataFrame, n_rows: int, direct
 
 
 HEADER = (
-    "| model | style | nodes | MB | first call, ms | MB a backend | rows/s | estimate / rows/s | library, rows/s "
+    "| model | style | nodes | MB | first call, ms | MB a backend | rows/s | estimate / rows/s "
+    "| library, rows/s "
     "| ratio to library | to round trip | to one row a call |\n" + "|---" * 12 + "|"
 )
 

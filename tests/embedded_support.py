@@ -75,8 +75,13 @@ def processes_of(directory: Path) -> dict[int, str]:
 def _all_processes() -> Iterator[tuple[int, str]]:
     """Every process id with its command line and, on Linux, its directory."""
     if not supervisor.HAS_PROC:
-        listing = subprocess.run(["ps", "-ww", "-eo", "pid=,command="], capture_output=True, text=True, check=True)
-        yield from ((int(pid), command) for pid, command in (line.split(None, 1) for line in listing.stdout.splitlines()))
+        listing = subprocess.run(
+            ["ps", "-ww", "-eo", "pid=,command="], capture_output=True, text=True, check=True
+        )
+        yield from (
+            (int(pid), command)
+            for pid, command in (line.split(None, 1) for line in listing.stdout.splitlines())
+        )
         return
     for process in Path("/proc").glob("[0-9]*"):
         seen = ""

@@ -46,6 +46,7 @@
             ~ '`function` to a new name'
         ) -%}
       {%- endif -%}
+      {%- do postgres_ml__drop_dependents(old) -%}
     {%- endfor -%}
   {%- endfor -%}
   {%- call statement('drop_features_type') -%}

@@ -36,6 +36,7 @@
             ~ 'drops and rebuilds them, or set the config `function` to a new name'
         ) -%}
       {%- endif -%}
+      {%- do postgres_ml__drop_dependents(old) -%}
       {%- do postgres_ml__drop_function(old, cascade=old.dependents) -%}
     {%- endif -%}
   {%- endfor -%}
@@ -81,6 +82,25 @@
         and p.proname = {{ postgres_ml__literal(name) }}
   {%- endset -%}
   {{ return(run_query(query)) }}
+{% endmacro %}
+
+
+{#- Views on the function, dropped one by one: dbt's cache learns of it, and rebuilds them without looking for them. -#}
+{% macro postgres_ml__drop_dependents(old) %}
+  {%- set query -%}
+    select distinct n.nspname as schema, c.relname as name
+    from pg_depend as d
+    inner join pg_rewrite as r on r.oid = d.objid and d.classid = 'pg_rewrite'::regclass
+    inner join pg_class as c on c.oid = r.ev_class
+    inner join pg_namespace as n on n.oid = c.relnamespace
+    where d.refclassid = 'pg_proc'::regclass and d.refobjid = to_regprocedure({{ postgres_ml__literal(old.signature) }})
+  {%- endset -%}
+  {%- for row in run_query(query) -%}
+    {%- set dependent = adapter.get_relation(database=target.dbname, schema=row.schema, identifier=row.name) -%}
+    {%- if dependent is not none -%}
+      {%- do adapter.drop_relation(dependent) -%}
+    {%- endif -%}
+  {%- endfor -%}
 {% endmacro %}
 
 

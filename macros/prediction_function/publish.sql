@@ -4,13 +4,14 @@
 #}
 {% macro postgres_ml__publish_functions(card, trained, version, grantees) %}
   {%- set callable = trained.functions | rejectattr('role', 'equalto', 'part') | list -%}
-  {%- set function = (callable | selectattr('role', 'equalto', 'predict') | first).name -%}
+  {%- set predict = callable | selectattr('role', 'equalto', 'predict') | first -%}
+  {%- set function = predict.name -%}
   {%- do postgres_ml__make_room(card.schema, callable) -%}
   {%- do postgres_ml__drop_stale_parts(card.schema, function, trained.functions) -%}
+  {%- if predict.composite -%}  {#- before the parts, which take it too -#}
+    {%- do postgres_ml__create_features_type(card.schema, predict) -%}
+  {%- endif -%}
   {%- for body in trained.functions -%}
-    {%- if body.composite and body.role == 'predict' -%}
-      {%- do postgres_ml__create_features_type(card.schema, body) -%}
-    {%- endif -%}
     {%- do postgres_ml__create_function(card.schema, body) -%}
     {%- do postgres_ml__comment_on_function(card, body, trained, version) -%}
     {%- if grantees is not none -%}

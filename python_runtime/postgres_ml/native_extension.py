@@ -1,7 +1,7 @@
 """Getting the procedural language `plmodel` into a database: as an extension, or from a packaged library.
 
-Beside the flow: the publish step asks `is_available`, and calls `install` where it may. Where neither works the
-runtime is sql, which needs nothing.
+Beside the flow: whoever publishes asks `is_available`, and calls `install` where it may. Where neither works
+the runtime is sql, which needs nothing.
 """
 
 from __future__ import annotations
@@ -66,8 +66,8 @@ def install(cursor: Any, library: Path | None = None) -> None:
         if is_available(cursor):
             return
         raise NativeExtensionError(
-            f"the server has no extension {LANGUAGE} (run `make install` in extension/), and this package was "
-            f"built without a library for PostgreSQL {major}"
+            f"the server has no extension {LANGUAGE} (run `make install` in extension/), and this package "
+            f"was built without a library for PostgreSQL {major}"
         )
     _install_library(cursor, str(library))
 

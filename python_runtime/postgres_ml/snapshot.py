@@ -19,7 +19,7 @@ from postgres_ml.exceptions import StorageError, TrainingDataError
 from postgres_ml.snapshot_sql import snapshot_query
 from postgres_ml.spec import Column, Kind, ProblemType, Settings, to_json
 
-MAX_FEATURES = 100  # Postgres's limit for the arguments of a function
+MAX_FEATURES = 1600  # attributes of a composite type, which models of more than 100 features take
 
 KINDS: dict[str, Kind] = {
     "smallint": "number",
@@ -153,8 +153,8 @@ def split_target(columns: Sequence[Column], target: str) -> tuple[tuple[Column, 
         )
     if len(features) > MAX_FEATURES:
         raise TrainingDataError(
-            f"the query has {len(features)} features; a Postgres function takes {MAX_FEATURES} arguments, "
-            "and wider models are not supported yet: select fewer columns"
+            f"the query has {len(features)} features; a composite type, which a function of more than 100 "
+            f"arguments needs, has at most {MAX_FEATURES} attributes: select fewer columns"
         )
     return features, found[0]
 

@@ -78,9 +78,9 @@ def test_a_target_that_is_not_there_is_told_with_the_likely_one() -> None:
         split_target(columns[:1], "churned")
 
 
-def test_more_features_than_a_function_has_arguments_are_refused() -> None:
-    columns = [Column(f"f{i}", "integer", "number") for i in range(102)]
-    with pytest.raises(TrainingDataError, match=r"101 features.*100 arguments"):
+def test_more_features_than_a_composite_type_has_attributes_are_refused() -> None:
+    columns = [Column(f"f{i}", "integer", "number") for i in range(1602)]
+    with pytest.raises(TrainingDataError, match=r"1601 features.*at most 1600 attributes"):
         split_target(columns, "f0")
 
 

@@ -113,6 +113,14 @@ def test_redshift_settings_are_named_as_meaningless():
         ),
         ({"target": "y", "objective": "f1", "problem_type": "multiclass_classification"}, "does not fit"),
         ({"target": "y", "hyperparameters": "oops"}, "hyperparameters must be a dict"),
+        (
+            {"target": "y", "auto": False, "model_type": "xgboost", "hyperparameters": {"max_dept": 3}},
+            "unknown hyperparameter 'max_dept' of xgboost, did you mean 'max_depth'?",
+        ),
+        (
+            {"target": "y", "auto": False, "model_type": "xgboost", "hyperparameters": {"max_depth": "deep"}},
+            "hyperparameter 'max_depth' must be a number, got 'deep'",
+        ),
         ({"target": "y", "hyperparameters": {"max_depth": 3}}, "'hyperparameters' need 'auto: false'"),
         (
             {"target": "y", "runtime": "python"},

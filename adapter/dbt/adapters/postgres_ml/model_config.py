@@ -8,6 +8,8 @@ from typing import Any
 
 from dbt.adapters.postgres_ml import config_keys as keys
 
+from postgres_ml import hyperparameters
+from postgres_ml.exceptions import SpecError
 from postgres_ml.spec import ProblemType, Settings, TrainingSpec
 
 IDENTIFIER_BYTES = 63
@@ -49,7 +51,7 @@ class ConfigReader:
             "model_types": model_types,
             "problem_type": problem_type,
             "objective": objective,
-            "hyperparameters": self._hyperparameters(auto),
+            "hyperparameters": self._hyperparameters(auto, model_types),
             "settings": self._settings(),
             "runtime": self._runtime(),
         }
@@ -123,7 +125,7 @@ class ConfigReader:
                 self.problems.append(f"objective '{found}' does not fit problem_type '{problem_type}'")
         return name
 
-    def _hyperparameters(self, auto: bool) -> dict[str, Any]:
+    def _hyperparameters(self, auto: bool, model_types: tuple[str, ...]) -> dict[str, Any]:
         found = self.node.config.get("hyperparameters") or {}
         if not isinstance(found, dict):
             self._wrong_type("hyperparameters", found, "a dict such as {max_depth: 6}")
@@ -134,7 +136,13 @@ class ConfigReader:
             )
         if "objective" in found:
             self.problems.append("'objective' is a config key of its own, not a hyperparameter")
-        return {str(key): value for key, value in found.items()}
+        chosen = {str(key): value for key, value in found.items()}
+        if not auto and len(model_types) == 1 and model_types[0] in keys.SUPPORTED_MODEL_TYPES:
+            try:
+                hyperparameters.check(model_types[0], chosen)
+            except SpecError as error:
+                self.problems.append(str(error))
+        return chosen
 
     def _settings(self) -> Settings:
         found = self.node.config.get("settings") or {}

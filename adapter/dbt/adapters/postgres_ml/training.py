@@ -138,8 +138,8 @@ class Training:
             raise DbtValidationError(f"{self.node.name}: " + "; ".join(reader.problems))
         if self.config.credentials.autocommit:
             raise DbtValidationError(
-                f"{spec.name}: a model is published in one transaction, and the profile says `autocommit: true`; "
-                "remove that, or use a target without it for models that train"
+                f"{spec.name}: a model is published in one transaction, and the profile says "
+                "`autocommit: true`; remove that, or use a target without it for models that train"
             )
         if reader.notices:
             logger.info(

@@ -1,9 +1,8 @@
 """Scoring program to functions in language plmodel: the program in binary form, as base64.
 
-Sixth step of the flow, the fastest of the runtimes. The format is described in docs/plmodel-format.md and read
-by the C extension in extension/. Exactness: trees to the last bit of the library's own margins; sums and
-products in the order that the scoring program states; exp, log and their like are the server's C library's, as
-xgboost's are.
+The fastest of the runtimes. The format is described in docs/plmodel-format.md and read by the C extension in
+extension/. Exactness: trees to the last bit of the library's own margins; sums and products in the order that
+the scoring program states; exp, log and their like are the server's C library's, as xgboost's are.
 """
 
 from __future__ import annotations
