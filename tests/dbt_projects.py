@@ -18,6 +18,7 @@ import psycopg2
 import psycopg2.extensions
 import pytest
 from dbt.tests.fixtures.project import *  # noqa: F403  # a plugin's fixtures are the names in its module
+from dbt_common.behavior_flags import BehaviorFlagRendered
 from postgres_ml import embedded
 from postgres_ml.embedded import ServerAddress
 
@@ -27,6 +28,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if isinstance(item, pytest.Function) and item.cls is not None and "project" in item.fixturenames:
             item.add_marker(pytest.mark.xdist_group(item.nodeid.rsplit("::", 1)[0]))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def behavior_flags_without_stack() -> Iterator[None]:
+    """Each adapter that dbt makes asks inspect.stack() who made it, for the text of a warning.
+
+    That looks through all modules loaded, and a test worker has thousands: 95 % of the time of the dbt tests.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(BehaviorFlagRendered, "_default_source", staticmethod(lambda: "tests"))
+        yield
 
 
 @pytest.fixture(scope="class")
