@@ -37,6 +37,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier  # noqa: E402
 START, END = "<!-- bench-native -->", "<!-- /bench-native -->"
 N_TRAINING = 100_000
 PEER_ROWS = 100_000
+PEER_NODES = 50_000  # gcc takes minutes for tl2cgen's code of larger ensembles
 N_CONNECTIONS = 32
 
 _SQL_CASES = {case.name: case for case in bench_sql.CASES}
@@ -137,7 +138,8 @@ class Measured:
         self.sum_query = f"select sum({call}) from {table} where id < {n_rows}"
         self.usable = frame.iloc[:n_rows]
         with tempfile.TemporaryDirectory() as directory:
-            self.peers = peers(self.estimator, frame.iloc[:PEER_ROWS], Path(directory))
+            small = self.generated.n_nodes <= PEER_NODES
+            self.peers = peers(self.estimator, frame.iloc[:PEER_ROWS], Path(directory)) if small else {}
 
     def with_kernel(self, kernel: str, run: Callable[[], Any]) -> Callable[[], Any]:
         def switched() -> None:

@@ -78,7 +78,10 @@ class SqlRuntime:
     def predictions(self, program: Program, columns: Columns) -> tuple[list[Any], np.ndarray | None]:
         """Return each row's prediction, and the probabilities in the order of the program's labels."""
         self.load(program, columns)
-        generated = self.create(program)
+        return self.answers(program, self.create(program))
+
+    def answers(self, program: Program, generated: GeneratedFunctions) -> tuple[list[Any], np.ndarray | None]:
+        """Return what functions that are there give for rows that are there, as `predictions`."""
         predicted = self.call(program)
         if not any(body.role == "probabilities" for body in generated.functions):
             return predicted, None
