@@ -140,7 +140,7 @@ def frames(n_rows: int) -> dict[tuple[Input, ...], pd.DataFrame]:
         values = np.array([f"région-{v}" for v in range(n_values)], dtype=object)
         mixed[f"c{index}"] = pd.Series(values[source.integers(0, n_values, n_rows)], dtype=object)
         mixed.loc[source.random(n_rows) < 0.04, f"c{index}"] = None
-    return {REALS: pd.DataFrame(reals, columns=[i.name for i in REALS]), MIXED: mixed}
+    return {REALS: pd.DataFrame(reals.astype(np.float64), columns=[i.name for i in REALS]), MIXED: mixed}
 
 
 def target_of(frame: pd.DataFrame) -> np.ndarray:

@@ -7,7 +7,9 @@
   {%- set type = body.arguments[0][1] -%}
   {%- set attributes = [] -%}
   {%- for name, attribute_type in body.composite -%}
-    {%- do attributes.append(adapter.quote(name | replace('"', '""')) ~ ' ' ~ attribute_type) -%}
+    {#- an attribute of type character would hold one character -#}
+    {%- set type_name = 'bpchar' if attribute_type == 'character' else attribute_type -%}
+    {%- do attributes.append(adapter.quote(name | replace('"', '""')) ~ ' ' ~ type_name) -%}
   {%- endfor -%}
   {%- set query -%}
     select
