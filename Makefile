@@ -5,7 +5,7 @@ BIN = $(VENV)/bin
 EXAMPLES = models_examples
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo docs mlflow psql test test-exhaustive test-unit test-functional lint bench-parse dist clean
+.PHONY: help install demo docs mlflow psql test test-exhaustive test-unit test-functional lint bench-parse bench-sql dist clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -61,6 +61,9 @@ lint: $(VENV)/installed-test ## format and check the code
 
 bench-parse: $(VENV)/installed ## time `dbt parse` against plain dbt-postgres
 	$(BIN)/python benchmarks/bench_parse.py
+
+bench-sql: $(VENV)/installed-test ## time generated SQL beside the libraries and today's round trip
+	$(BIN)/python benchmarks/bench_sql.py --write
 
 dist: $(VENV)/installed-test ## build wheel and source archive into dist/
 	$(BIN)/python -m build --outdir dist .
