@@ -1,9 +1,6 @@
 """The cross-database macros."""
 
 import pytest
-from dbt.tests.adapter.utils.base_array_utils import BaseArrayUtils
-from dbt.tests.adapter.utils.base_utils import BaseUtils
-from dbt.tests.adapter.utils.data_types.base_data_type_macro import BaseDataTypeMacro
 from dbt.tests.adapter.utils.data_types.test_type_bigint import BaseTypeBigInt
 from dbt.tests.adapter.utils.data_types.test_type_boolean import BaseTypeBoolean
 from dbt.tests.adapter.utils.data_types.test_type_float import BaseTypeFloat
@@ -52,12 +49,6 @@ from dbt.tests.adapter.utils.test_timestamps import BaseCurrentTimestamps
 from dbt.tests.adapter.utils.test_validate_sql import BaseValidateSqlMethod
 
 pytestmark = pytest.mark.exhaustive
-
-
-class TestArrayUtils(BaseArrayUtils): ...
-
-
-class TestUtils(BaseUtils): ...
 
 
 class TestAnyValue(BaseAnyValue): ...
@@ -166,9 +157,6 @@ class TestCurrentTimestamps(BaseCurrentTimestamps): ...
 
 
 class TestValidateSqlMethod(BaseValidateSqlMethod): ...
-
-
-class TestDataTypeMacro(BaseDataTypeMacro): ...
 
 
 class TestTypeBigInt(BaseTypeBigInt): ...
