@@ -97,7 +97,10 @@ def build(headers: Path, output: Path, flags: tuple[str, ...] = ()) -> None:
 
 
 def main(directory: Path) -> None:
-    """Build a library for each server found into the directory; say what was built."""
+    """Build a library for each server found into the directory; say what was built, or why nothing."""
+    if compiler() is None:
+        sys.stdout.write("no C compiler: functions of this installation will be SQL, not native\n")
+        return
     for major, headers in sorted(server_headers().items()):
         output = directory / f"plmodel-{major}.so"
         build(headers, output)

@@ -53,7 +53,7 @@ typedef struct Model
 	Oid			return_type;
 	int16		label_length;	/* typlen */
 	bool		label_by_value;
-	Datum	   *labels;			/* predict: as the return type */
+	Datum	   *labels;			/* predict: as the return type; probabilities: numbers as numeric */
 } Model;
 
 extern const char *plm_function_name;

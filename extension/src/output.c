@@ -50,6 +50,29 @@ bind_labels(Model *model)
 												type_parameter, -1);
 }
 
+/* Numbers among the labels of probabilities, which JSON must be able to write. */
+static void
+bind_json_labels(Model *model)
+{
+	const Output *output = &model->program->output;
+
+	model->labels = palloc0(sizeof(Datum) * output->n_labels);
+	for (uint32 i = 0; i < output->n_labels; i++)
+	{
+		const Label *label = &output->labels[i];
+
+		if (label->type == LABEL_BOOLEAN && strcmp(label->text, "true") != 0 && strcmp(label->text, "false") != 0)
+			plm_reject("a boolean label is neither true nor false");
+		if (label->type != LABEL_NUMBER)
+			continue;
+		/* digits, sign, point and exponent: neither NaN nor Infinity, which numeric takes as well */
+		if (strspn(label->text, "+-.0123456789eE") != label->length)
+			plm_reject("a label is no number");
+		model->labels[i] = DirectFunctionCall3(numeric_in, CStringGetDatum(label->text),
+											   ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1));
+	}
+}
+
 /* Check the function's return type against the program's output and prepare returning it. */
 void
 plm_bind_output(Model *model, HeapTuple tuple)
@@ -62,6 +85,7 @@ plm_bind_output(Model *model, HeapTuple tuple)
 	{
 		if (type != JSONBOID)
 			plm_reject_unsupported("probabilities are returned as jsonb, not as %s", format_type_be(type));
+		bind_json_labels(model);
 	}
 	else if (program->output.kind == OUTPUT_VALUE)
 	{
@@ -163,17 +187,16 @@ push_key(JsonbParseState **state, const char *key)
 }
 
 static void
-push_label(JsonbParseState **state, const Label *label)
+push_label(JsonbParseState **state, const Model *model, uint32 number)
 {
+	const Label *label = &model->program->output.labels[number];
 	JsonbValue	value;
 
 	switch (label->type)
 	{
 		case LABEL_NUMBER:
 			value.type = jbvNumeric;
-			value.val.numeric = DatumGetNumeric(DirectFunctionCall3(numeric_in, CStringGetDatum(label->text),
-																	ObjectIdGetDatum(InvalidOid),
-																	Int32GetDatum(-1)));
+			value.val.numeric = DatumGetNumeric(model->labels[number]);
 			break;
 		case LABEL_BOOLEAN:
 			value.type = jbvBool;
@@ -189,8 +212,10 @@ push_label(JsonbParseState **state, const Label *label)
 
 /* {"labels": [...], "probabilities": [...]} */
 static Datum
-probabilities(const Output *output, const Ranked *ranked)
+probabilities(const Model *model)
 {
+	const Output *output = &model->program->output;
+	const Ranked *ranked = rank_labels(output, model->program->cells);
 	JsonbParseState *state = NULL;
 	JsonbValue *result;
 
@@ -198,7 +223,7 @@ probabilities(const Output *output, const Ranked *ranked)
 	push_key(&state, "labels");
 	pushJsonbValue(&state, WJB_BEGIN_ARRAY, NULL);
 	for (uint32 i = 0; i < output->n_labels; i++)
-		push_label(&state, &output->labels[ranked[i].label]);
+		push_label(&state, model, ranked[i].label);
 	pushJsonbValue(&state, WJB_END_ARRAY, NULL);
 	push_key(&state, "probabilities");
 	pushJsonbValue(&state, WJB_BEGIN_ARRAY, NULL);
@@ -228,7 +253,7 @@ plm_prediction(const Model *model, bool *is_null)
 	if (*is_null)
 		return (Datum) 0;
 	if (program->role == ROLE_PROBABILITIES)
-		return probabilities(output, rank_labels(output, program->cells));
+		return probabilities(model);
 	if (output->kind == OUTPUT_VALUE)
 		return number(program->cells[output->scores[0]], model->return_type, is_null);
 	/* a copy, since the model may go before the query's last look at the label */
