@@ -26,7 +26,8 @@ from postgres_ml.embedded import ServerAddress
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep a class's tests on one xdist worker: its project is made once, its tests follow on one another."""
     for item in items:
-        if isinstance(item, pytest.Function) and item.cls is not None and "project" in item.fixturenames:
+        is_of_project = isinstance(item, pytest.Function) and item.cls and "project" in item.fixturenames
+        if is_of_project and item.get_closest_marker("xdist_group") is None:
             item.add_marker(pytest.mark.xdist_group(item.nodeid.rsplit("::", 1)[0]))
 
 

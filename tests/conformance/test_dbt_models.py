@@ -38,10 +38,31 @@ class TestPostgresColumnTypes(BasePostgresColumnTypes): ...
 class TestConcurrency(BaseConcurrency): ...
 
 
-class TestEphemeralMulti(BaseEphemeralMulti): ...
+class InDatabaseDbt:
+    """Compares compiled SQL with a text that names the database `dbt` and the module `test_ephemeral`."""
+
+    @pytest.fixture(scope="class")
+    def unique_schema(self, prefix):
+        return f"{prefix}_test_ephemeral"
+
+    @pytest.fixture(scope="class")
+    def dbt_profile_target(self, database_dbt, conformance_target):
+        return {**conformance_target, "dbname": database_dbt}
+
+    @pytest.fixture(scope="class")
+    def database_dbt(self, server_connection):
+        with server_connection.cursor() as cursor:
+            cursor.execute('create database "dbt"')
+            yield "dbt"
+            cursor.execute('drop database "dbt" with (force)')
 
 
-class TestEphemeralNested(BaseEphemeralNested): ...
+@pytest.mark.xdist_group("database dbt")
+class TestEphemeralMulti(InDatabaseDbt, BaseEphemeralMulti): ...
+
+
+@pytest.mark.xdist_group("database dbt")
+class TestEphemeralNested(InDatabaseDbt, BaseEphemeralNested): ...
 
 
 class TestEphemeralErrorHandling(BaseEphemeralErrorHandling): ...

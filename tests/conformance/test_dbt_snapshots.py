@@ -30,7 +30,11 @@ class TestSnapshotNewRecordDbtValidToCurrent(BaseSnapshotNewRecordDbtValidToCurr
 class TestSnapshotNewRecordTimestampMode(BaseSnapshotNewRecordTimestampMode): ...
 
 
-class TestSnapshotEphemeralHardDeletes(BaseSnapshotEphemeralHardDeletes): ...
+class TestSnapshotEphemeralHardDeletes(BaseSnapshotEphemeralHardDeletes):
+    @pytest.fixture(scope="class")
+    def dbt_profile_target(self, conformance_target, unique_schema):
+        # it names its tables without their schema
+        return {**conformance_target, "search_path": unique_schema}
 
 
 class TestSimpleSnapshot(BaseSimpleSnapshot): ...
