@@ -57,11 +57,11 @@ class InDatabaseDbt:
             cursor.execute('drop database "dbt" with (force)')
 
 
-@pytest.mark.xdist_group("database dbt")
+@pytest.mark.xdist_group("database_dbt")
 class TestEphemeralMulti(InDatabaseDbt, BaseEphemeralMulti): ...
 
 
-@pytest.mark.xdist_group("database dbt")
+@pytest.mark.xdist_group("database_dbt")
 class TestEphemeralNested(InDatabaseDbt, BaseEphemeralNested): ...
 
 
