@@ -74,8 +74,8 @@ setup(
             "import-linter>=2.0",
             "mypy>=1.11",
             "numpydoc>=1.7",
-            # 9.2 names tests by an object that pytest-xdist 3.8 cannot rename: --dist loadgroup is then without
-            # effect, a class lands on both workers, and each builds its project
+            # 9.2 identifies tests by an object that pytest-xdist 3.8 cannot rename: --dist loadgroup is then
+            # without effect, a class lands on both workers, and each builds its project
             "pytest>=8,<9.2",
             "pytest-xdist>=3.6",
             "ruff>=0.6",
