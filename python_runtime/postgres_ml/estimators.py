@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
+from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, RegressorMixin, clone
 from sklearn.utils.validation import check_is_fitted
 
 
@@ -80,3 +81,133 @@ class LabelEncodedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator)
         if np.any(self.classes_[positions] != labels):
             raise ValueError("eval_set has labels that the training rows have not")
         return positions
+
+
+class LogTargetRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):  # type: ignore[misc]
+    """A regressor of the logarithm of a positive target.
+
+    The estimator inside learns the standardised logarithm. What it predicts is limited to the range seen in
+    training, widened by a tenth on both sides: an exponential of anything beyond would be a wild guess.
+
+    Parameters
+    ----------
+    estimator : regressor
+        Cloned and fitted on standardised logarithms.
+
+    Attributes
+    ----------
+    estimator_ : regressor
+    mean_, scale_ : float
+        Of the target's logarithm.
+    low_, high_ : float
+        Limits of the standardised logarithm.
+    """
+
+    def __init__(self, estimator: Any = None) -> None:
+        self.estimator = estimator
+
+    def fit(self, X: Any, y: Any, **fit_params: Any) -> LogTargetRegressor:
+        """Fit a clone of the estimator.
+
+        Raises
+        ------
+        ValueError
+            A target is not positive.
+        """
+        target = np.asarray(y, dtype=np.float64)
+        if not np.all(target > 0):
+            raise ValueError("a logarithm needs positive targets")
+        logs = np.log(target)
+        self.mean_, self.scale_ = float(logs.mean()), float(logs.std()) or 1.0
+        scaled = (logs - self.mean_) / self.scale_
+        margin = 0.1 * (scaled.max() - scaled.min())
+        self.low_, self.high_ = float(scaled.min() - margin), float(scaled.max() + margin)
+        self.estimator_ = clone(self.estimator).fit(X, scaled, **fit_params)
+        if hasattr(self.estimator_, "n_features_in_"):
+            self.n_features_in_ = self.estimator_.n_features_in_
+        return self
+
+    def predict(self, X: Any) -> npt.NDArray[np.float64]:
+        """Return predictions of shape (n_rows,)."""
+        check_is_fitted(self)
+        scaled = np.asarray(self.estimator_.predict(X), dtype=np.float64)
+        return np.asarray(np.exp(np.clip(scaled, self.low_, self.high_) * self.scale_ + self.mean_))
+
+
+class _Blend(MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc]
+    """Members that are fitted on the same rows; a weighted mean of what they predict."""
+
+    def __init__(self, estimators: Any = (), weights: Any = (), n_jobs: int = 1) -> None:
+        self.estimators = estimators
+        self.weights = weights
+        self.n_jobs = n_jobs
+
+    def _fit(self, X: Any, y: Any) -> None:
+        if len(self.estimators) != len(self.weights) or not self.estimators:
+            raise ValueError("a blend needs one weight for each of its estimators")
+
+        def fitted(pair: tuple[str, Any]) -> Any:
+            return clone(pair[1]).fit(X, y)
+
+        # threads: the libraries let go of Python's lock while they compute
+        with ThreadPoolExecutor(max(1, self.n_jobs)) as pool:
+            self.estimators_ = list(pool.map(fitted, self.estimators))
+        self.weights_ = [float(weight) for weight in self.weights]
+
+    def _mean(self, predictions: list[npt.NDArray[Any]]) -> npt.NDArray[np.float64]:
+        total = np.zeros(predictions[0].shape)
+        for weight, prediction in zip(self.weights_, predictions, strict=True):
+            total = total + weight * np.asarray(prediction, dtype=np.float64)
+        return total / float(np.sum(self.weights_))
+
+
+class BlendedRegressor(RegressorMixin, _Blend):  # type: ignore[misc]
+    """The weighted mean of several regressors' predictions, in double precision.
+
+    Parameters
+    ----------
+    estimators : list of (name, regressor), pipelines among them
+    weights : list of float, one for each
+    n_jobs : how many are fitted at once, in threads
+
+    Attributes
+    ----------
+    estimators_ : list of fitted regressors
+    weights_ : list of float
+    """
+
+    def fit(self, X: Any, y: Any) -> BlendedRegressor:
+        """Fit clones of the estimators."""
+        self._fit(X, y)
+        return self
+
+    def predict(self, X: Any) -> npt.NDArray[np.float64]:
+        """Return predictions of shape (n_rows,)."""
+        check_is_fitted(self)
+        return self._mean([member.predict(X) for member in self.estimators_])
+
+
+class BlendedClassifier(ClassifierMixin, _Blend):  # type: ignore[misc]
+    """The weighted mean of several classifiers' probabilities, in double precision.
+
+    Parameters and attributes as `BlendedRegressor`.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+    """
+
+    def fit(self, X: Any, y: Any) -> BlendedClassifier:
+        """Fit clones of the estimators, which have to know all classes."""
+        self.classes_ = np.unique(y)
+        self._fit(X, y)
+        return self
+
+    def predict_proba(self, X: Any) -> npt.NDArray[np.float64]:
+        """Return probabilities of shape (n_rows, n_classes)."""
+        check_is_fitted(self)
+        return self._mean([member.predict_proba(X) for member in self.estimators_])
+
+    def predict(self, X: Any) -> npt.NDArray[Any]:
+        """Return the most likely label of each row, the first among equals."""
+        return np.asarray(self.classes_[np.argmax(self.predict_proba(X), axis=1)])

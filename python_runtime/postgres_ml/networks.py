@@ -1,13 +1,13 @@
-"""Small neural networks in NumPy, for tables: dense layers with silu between them, trained with Adam.
+"""Small neural networks in NumPy, for tables: dense layers with silu between them.
 
-scikit-learn's MLP has no silu, and silu is what the strongest small tabular networks use. These are plain
-scikit-learn estimators; fitted weights have scikit-learn's names, so the same parser reads both.
+scikit-learn's MLP has no silu, no dropout and no learnt scale of its inputs, which the strongest small
+tabular networks use. These are plain scikit-learn estimators; fitted weights have scikit-learn's names, so the
+same parser reads both. How they are trained is in `network_training`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -16,138 +16,115 @@ from scipy import special
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from postgres_ml.network_training import ACTIVATIONS, Examples, Layers, train
+
 Floats = npt.NDArray[np.float64]
-
-DECAY_OF_MEAN, DECAY_OF_SQUARE = 0.9, 0.95
-
-
-def _silu(z: Floats) -> Floats:
-    return np.asarray(z * special.expit(z))
-
-
-def _silu_slope(z: Floats) -> Floats:
-    gate = special.expit(z)
-    return np.asarray(gate * (1 + z * (1 - gate)))
-
-
-ACTIVATIONS: dict[str, tuple[Callable[[Floats], Floats], Callable[[Floats], Floats]]] = {
-    "silu": (_silu, _silu_slope),
-    "relu": (lambda z: np.maximum(z, 0.0), lambda z: (z > 0).astype(np.float64)),
-    "tanh": (np.tanh, lambda z: 1 - np.tanh(z) ** 2),
-}
 
 
 class _Network(BaseEstimator):  # type: ignore[misc]
-    """Layers and training, common to both networks. Subclasses say what the outputs mean."""
+    """What both networks have in common. Subclasses say what the outputs mean."""
 
     def __init__(
         self,
         hidden_layer_sizes: Sequence[int] = (64,),
         activation: str = "silu",
-        learning_rate: float = 0.01,
+        learning_rate: float = 0.02,
         n_epochs: int = 100,
+        stop_epoch: int | None = None,
         batch_size: int = 128,
+        dropout: float = 0.0,
         weight_decay: float = 0.0,
         random_state: int | None = None,
+        is_late: Callable[[], bool] | None = None,
     ) -> None:
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
         self.learning_rate = learning_rate
         self.n_epochs = n_epochs
+        self.stop_epoch = stop_epoch
         self.batch_size = batch_size
+        self.dropout = dropout
         self.weight_decay = weight_decay
         self.random_state = random_state
+        self.is_late = is_late
 
-    def _train(self, X: Floats, targets: Floats) -> None:
+    def _train(self, X: Any, targets: Any, validation: Examples | None, link: str) -> None:
         if self.activation not in ACTIVATIONS:
             raise ValueError(f"activation={self.activation!r}; use one of {', '.join(ACTIVATIONS)}")
-        source = np.random.default_rng(self.random_state)
-        sizes = [X.shape[1], *self.hidden_layer_sizes, targets.shape[1]]
-        self.coefs_ = [source.normal(0, np.sqrt(1 / n), (n, m)) for n, m in pairwise(sizes)]
-        # a last layer of zeros starts from the same prediction for every row
-        self.coefs_[-1][:] = 0
-        self.intercepts_ = [np.zeros(m) for m in sizes[1:]]
-        adam = _Adam([*self.coefs_, *self.intercepts_])
-        for epoch in range(self.n_epochs):
-            # half a cosine: full steps at first, none at the end
-            rate = self.learning_rate * (1 + np.cos(np.pi * epoch / self.n_epochs)) / 2
-            order = source.permutation(len(X))
-            for start in range(0, len(X), self.batch_size):
-                rows = order[start : start + self.batch_size]
-                adam.step(self._gradients(X[rows], targets[rows]), rate)
-
-    def _gradients(self, X: Floats, targets: Floats) -> list[Floats]:
-        """Return the loss's gradient for every weight matrix, then for every vector of intercepts."""
-        activation, slope = ACTIVATIONS[self.activation]
-        inputs, sums = [X], []
-        for weights, intercepts in zip(self.coefs_, self.intercepts_, strict=True):
-            sums.append(inputs[-1] @ weights + intercepts)
-            inputs.append(activation(sums[-1]))
-        # squared error, logistic and softmax losses all have this gradient
-        error = (self._linked(sums[-1]) - targets) / len(X)
-        by_weight: list[Floats] = []
-        by_intercept: list[Floats] = []
-        for layer in range(len(sums) - 1, -1, -1):
-            by_weight.insert(0, inputs[layer].T @ error + self.weight_decay * self.coefs_[layer])
-            by_intercept.insert(0, error.sum(axis=0))
-            if layer:
-                error = error @ self.coefs_[layer].T * slope(sums[layer - 1])
-        return by_weight + by_intercept
-
-    def _linked(self, raw: Floats) -> Floats:
-        """Return the outputs after the last layer's function."""
-        raise NotImplementedError
+        parameters = {**self.get_params(), "n_epochs": self.n_epochs}
+        layers, self.best_epoch_ = train(parameters, Examples(X, targets), validation, link)
+        self.coefs_ = [weights.astype(np.float64) for weights in layers.weights]
+        self.intercepts_ = [intercepts.astype(np.float64) for intercepts in layers.intercepts]
 
     def _raw(self, X: Any) -> Floats:
         """Return the last layer's sums, of shape (n_rows, n_outputs)."""
         check_is_fitted(self)
         values: Floats = validate_data(self, X, dtype=np.float64, reset=False)
-        activation, _ = ACTIVATIONS[self.activation]
-        for number, (weights, intercepts) in enumerate(zip(self.coefs_, self.intercepts_, strict=True)):
-            values = values @ weights + intercepts
-            if number < len(self.coefs_) - 1:
-                values = activation(values)
-        return values
+        return np.asarray(Layers(self.coefs_, self.intercepts_, self.activation).outputs(values))
 
 
 class NetworkRegressor(RegressorMixin, _Network):  # type: ignore[misc]
-    """A network for numbers, least squares. Standardise features and target first.
+    """A network for numbers, least squares. Standardise the features first; the target it does itself.
 
     Parameters
     ----------
     hidden_layer_sizes : sequence of int
     activation : {'silu', 'relu', 'tanh'}
     learning_rate : float
-        Of Adam, falling to 0 along half a cosine.
+        Of Adam for a layer of one input; a layer of n inputs has learning_rate / sqrt(n).
     n_epochs, batch_size : int
+    stop_epoch : int or None
+        End after this many of the `n_epochs` that the schedule of learning rates is made for.
+    dropout : float
+        Share of hidden units left out in each step.
     weight_decay : float
-        L2 penalty of the weights.
+        Share of each weight that is taken off in a step of learning rate 1.
     random_state : int or None
+    is_late : callable or None
+        Asked after each epoch; training ends with the epoch that makes it true.
 
     Attributes
     ----------
     coefs_, intercepts_ : list of ndarray
         Weights of shape (n_inputs, n_outputs) and intercepts of each layer.
     out_activation_ : 'identity'
+    best_epoch_ : int
+        Epochs after which the loss on the validation rows was least; the last epoch without them.
     """
 
-    def fit(self, X: Any, y: Any) -> NetworkRegressor:
-        """Train on rows of finite numbers."""
-        features, target = validate_data(self, X, y, dtype=np.float64, y_numeric=True)
+    def fit(self, X: Any, y: Any, validation: tuple[Any, Any] | None = None) -> NetworkRegressor:
+        """Train on rows of finite numbers.
+
+        Parameters
+        ----------
+        validation : features and target of rows that tell which epoch's weights are kept
+        """
+        features, target = validate_data(self, X, y, dtype=np.float32, y_numeric=True)
+        target = np.asarray(target, dtype=np.float64)
+        center, scale = float(target.mean()), float(target.std()) or 1.0
+
+        def scaled(values: Any) -> Any:
+            return ((np.asarray(values, dtype=np.float64) - center) / scale).astype(np.float32)[:, None]
+
         self.out_activation_ = "identity"
-        self._train(features, np.asarray(target, dtype=np.float64)[:, None])
+        held = (
+            None
+            if validation is None
+            else Examples(np.asarray(validation[0], dtype=np.float32), scaled(validation[1]))
+        )
+        self._train(features, scaled(target), held, "identity")
+        # the target's own scale goes into the last layer
+        self.coefs_[-1] = self.coefs_[-1] * scale
+        self.intercepts_[-1] = self.intercepts_[-1] * scale + center
         return self
 
     def predict(self, X: Any) -> Floats:
         """Return predictions of shape (n_rows,)."""
         return self._raw(X)[:, 0]
 
-    def _linked(self, raw: Floats) -> Floats:
-        return raw
-
 
 class NetworkClassifier(ClassifierMixin, _Network):  # type: ignore[misc]
-    """A network for classes, cross entropy; parameters as `NetworkRegressor`.
+    """A network for classes, cross entropy; parameters and attributes as `NetworkRegressor`.
 
     Attributes
     ----------
@@ -155,53 +132,42 @@ class NetworkClassifier(ClassifierMixin, _Network):  # type: ignore[misc]
     out_activation_ : 'logistic' for two classes, 'softmax' for more
     """
 
-    def fit(self, X: Any, y: Any) -> NetworkClassifier:
+    def fit(self, X: Any, y: Any, validation: tuple[Any, Any] | None = None) -> NetworkClassifier:
         """Train on rows of finite numbers.
+
+        Parameters
+        ----------
+        validation : features and labels of rows that tell which epoch's weights are kept
 
         Raises
         ------
         ValueError
             There is one class only.
         """
-        features, target = validate_data(self, X, y, dtype=np.float64)
-        self.classes_, codes = np.unique(target, return_inverse=True)
+        features, target = validate_data(self, X, y, dtype=np.float32)
+        self.classes_ = np.unique(target)
         if len(self.classes_) < 2:
             raise ValueError("one class only")
         self.out_activation_ = "logistic" if len(self.classes_) == 2 else "softmax"
-        targets = np.eye(len(self.classes_))[codes]
-        self._train(features, targets[:, 1:] if len(self.classes_) == 2 else targets)
+        held = None
+        if validation is not None:
+            held = Examples(np.asarray(validation[0], dtype=np.float32), self._targets(validation[1]))
+        self._train(features, self._targets(target), held, self.out_activation_)
         return self
+
+    def _targets(self, labels: Any) -> Any:
+        codes = np.searchsorted(self.classes_, labels)
+        targets = np.eye(len(self.classes_), dtype=np.float32)[codes]
+        return targets[:, 1:] if len(self.classes_) == 2 else targets
 
     def predict_proba(self, X: Any) -> Floats:
         """Return probabilities of shape (n_rows, n_classes)."""
-        probabilities = self._linked(self._raw(X))
-        return np.hstack([1 - probabilities, probabilities]) if len(self.classes_) == 2 else probabilities
+        raw = self._raw(X)
+        if self.out_activation_ == "softmax":
+            return np.asarray(special.softmax(raw, axis=1))
+        positive = special.expit(raw)
+        return np.hstack([1 - positive, positive])
 
     def predict(self, X: Any) -> npt.NDArray[Any]:
         """Return the most likely label of each row; the first of two where p is 0.5."""
         return np.asarray(self.classes_[np.argmax(self.predict_proba(X), axis=1)])
-
-    def _linked(self, raw: Floats) -> Floats:
-        return np.asarray(special.expit(raw) if raw.shape[1] == 1 else special.softmax(raw, axis=1))
-
-
-class _Adam:
-    """Adam (Kingma and Ba 2015), changing the parameters in place."""
-
-    def __init__(self, parameters: Sequence[Floats]) -> None:
-        self._parameters = parameters
-        self._means = [np.zeros_like(p) for p in parameters]
-        self._squares = [np.zeros_like(p) for p in parameters]
-        self._n_steps = 0
-
-    def step(self, gradients: Sequence[Floats], rate: float) -> None:
-        """Take one step against the gradients."""
-        self._n_steps += 1
-        unbias = 1 - DECAY_OF_MEAN**self._n_steps
-        unbias_square = 1 - DECAY_OF_SQUARE**self._n_steps
-        for parameter, gradient, mean, square in zip(
-            self._parameters, gradients, self._means, self._squares, strict=True
-        ):
-            mean += (1 - DECAY_OF_MEAN) * (gradient - mean)
-            square += (1 - DECAY_OF_SQUARE) * (gradient**2 - square)
-            parameter -= rate * (mean / unbias) / (np.sqrt(square / unbias_square) + 1e-8)

@@ -212,9 +212,10 @@ def signature(fitted: Fitted) -> ModelSignature:
 def _pickled_by_value() -> Iterator[None]:
     import cloudpickle
 
-    from postgres_ml import estimators
+    from postgres_ml import estimators, network_training, networks, transformers
+    from postgres_ml.ir import read
 
-    modules = (estimators, frame_reader)
+    modules = (estimators, frame_reader, network_training, networks, read, transformers)
     for module in modules:
         cloudpickle.register_pickle_by_value(module)
     try:

@@ -7,7 +7,12 @@ from typing import Any
 
 import numpy as np
 from equivalence.draw import Draw
-from postgres_ml.estimators import LabelEncodedClassifier
+from postgres_ml.estimators import (
+    BlendedClassifier,
+    BlendedRegressor,
+    LabelEncodedClassifier,
+    LogTargetRegressor,
+)
 from postgres_ml.networks import NetworkClassifier, NetworkRegressor
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.cluster import KMeans, MiniBatchKMeans
@@ -261,6 +266,16 @@ def _voting(draw: Draw) -> Any:
     return VotingClassifier(members, voting="soft", weights=draw.choice([None, [1, 3], [0.3, 0.7]]))
 
 
+def _blended(draw: Draw) -> Any:
+    members = [("linear", LogisticRegression()), ("trees", XGBClassifier(n_estimators=4, n_jobs=1))]
+    return LabelEncodedClassifier(BlendedClassifier(members, draw.choice([[0.4, 0.6], [2, 1]])))
+
+
+def _log_target(draw: Draw) -> Any:
+    inner = draw.choice([Ridge(), XGBRegressor(n_estimators=4, n_jobs=1), NetworkRegressor((4,), n_epochs=4)])
+    return LogTargetRegressor(inner)
+
+
 LINEAR_REGRESSORS: dict[str, Maker] = {
     "linear-regression": lambda draw: LinearRegression(fit_intercept=draw.choice([True, False])),
     "ridge": ridge,
@@ -280,6 +295,7 @@ CLASSIFIERS: dict[str, Maker] = {
     "calibrated": _calibrated,
     "voting": _voting,
     "labels": lambda draw: LabelEncodedClassifier(LogisticRegression()),
+    "blended": _blended,
 }
 if "temperature" in str(CalibratedClassifierCV._parameter_constraints["method"]):
     # scikit-learn 1.8 and newer
@@ -294,6 +310,12 @@ BINARY_CLASSIFIERS: dict[str, Maker] = {
     "gradient-boosting-exponential": lambda draw: GradientBoostingClassifier(
         loss="exponential", n_estimators=3, random_state=0
     ),
+    "blended-threshold": lambda draw: LabelEncodedClassifier(
+        BlendedClassifier(
+            [("a", LogisticRegression()), ("b", DecisionTreeClassifier(max_depth=3, random_state=0))], [1, 2]
+        ),
+        threshold=0.3,
+    ),
     "labels-threshold": lambda draw: LabelEncodedClassifier(
         RandomForestClassifier(4, random_state=0), threshold=draw.choice([0.25, 0.5])
     ),
@@ -305,6 +327,10 @@ OTHER_REGRESSORS: dict[str, Maker] = {
         [("a", Ridge()), ("b", DecisionTreeRegressor(max_depth=3, random_state=0))],
         weights=draw.choice([None, [2, 1]]),
     ),
+    "blended-regressor": lambda draw: BlendedRegressor(
+        [("a", Ridge()), ("b", XGBRegressor(n_estimators=4, n_jobs=1))], draw.choice([[0.3, 0.7], [1, 1]])
+    ),
+    "log-target": _log_target,
     "transformed-target": lambda draw: TransformedTargetRegressor(
         draw.choice([Ridge(), XGBRegressor(n_estimators=4, n_jobs=1)]),
         func=np.log1p,

@@ -14,6 +14,8 @@ from postgres_ml.exceptions import UnsupportedModelError
 from postgres_ml.ir.program import Input, Label, Output, Program, Value
 from postgres_ml.ir.validate import check_program
 from postgres_ml.parse.average import (
+    parse_blended_classifier,
+    parse_blended_regressor,
     parse_calibrated_classifier,
     parse_voting_classifier,
     parse_voting_regressor,
@@ -90,6 +92,7 @@ from postgres_ml.parse.tree import (
 from postgres_ml.parse.wrappers import (
     parse_frozen_estimator,
     parse_label_encoded_classifier,
+    parse_log_target_regressor,
     parse_threshold_classifier,
     parse_transformed_target_regressor,
 )
@@ -128,7 +131,10 @@ ESTIMATORS: dict[str, Parser] = {
     "lightgbm.Booster": parse_lgbm_booster,
     "lightgbm.LGBMClassifier": parse_lgbm_classifier,
     "lightgbm.LGBMRegressor": parse_lgbm_regressor,
+    "postgres_ml.BlendedClassifier": parse_blended_classifier,
+    "postgres_ml.BlendedRegressor": parse_blended_regressor,
     "postgres_ml.LabelEncodedClassifier": parse_label_encoded_classifier,
+    "postgres_ml.LogTargetRegressor": parse_log_target_regressor,
     "postgres_ml.NetworkClassifier": parse_mlp_classifier,
     "postgres_ml.NetworkRegressor": parse_mlp_regressor,
     "sklearn.CalibratedClassifierCV": parse_calibrated_classifier,

@@ -1,4 +1,4 @@
-"""Voting and calibration: averages of several estimators' predictions.
+"""Voting, blending and calibration: averages of several estimators' predictions.
 
 Source: sklearn/ensemble/_voting.py, sklearn/calibration.py (CalibratedClassifierCV, _CalibratedClassifier).
 Exactness: members' probabilities are multiplied, added in order and divided as numpy.average does it, so the
@@ -36,13 +36,32 @@ def parse_voting_classifier(estimator: Any, matrix: Matrix, builder: Builder) ->
 
 def parse_voting_regressor(estimator: Any, matrix: Matrix, builder: Builder) -> Scores:
     """Return the members' weighted mean prediction."""
+    return _mean_value(estimator, estimator.estimators_, estimator._weights_not_none, matrix, builder)
+
+
+def _mean_value(owner: Any, members: Sequence[Any], weights: Any, matrix: Matrix, builder: Builder) -> Scores:
     groups = []
-    for member in estimator.estimators_:
-        output = inner_scores(estimator, member, matrix, builder).output
+    for member in members:
+        output = inner_scores(owner, member, matrix, builder).output
         if not isinstance(output, Value):
-            raise unsupported(estimator, f"{type(member).__name__} inside", "use regressors")
+            raise unsupported(owner, f"{type(member).__name__} inside", "use regressors")
         groups.append((output.slot,))
-    return Scores(Value(average(groups, estimator._weights_not_none, builder)[0]))
+    return Scores(Value(average(groups, weights, builder)[0]))
+
+
+def parse_blended_classifier(estimator: Any, matrix: Matrix, builder: Builder) -> Scores:
+    """Return the members' weighted mean probabilities, and the label of the greatest."""
+    labels = tuple(estimator.classes_.tolist())
+    groups = [
+        _probabilities(estimator, member, matrix, builder, len(labels)) for member in estimator.estimators_
+    ]
+    mean = average(groups, estimator.weights_, builder)
+    return Scores(MulticlassLabel(labels, mean, mean))
+
+
+def parse_blended_regressor(estimator: Any, matrix: Matrix, builder: Builder) -> Scores:
+    """Return the members' weighted mean prediction."""
+    return _mean_value(estimator, estimator.estimators_, estimator.weights_, matrix, builder)
 
 
 def parse_calibrated_classifier(estimator: Any, matrix: Matrix, builder: Builder) -> Scores:

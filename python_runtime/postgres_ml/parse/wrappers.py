@@ -15,8 +15,9 @@ from typing import Any
 
 import numpy as np
 
+from postgres_ml.ir.encoders import Clip
 from postgres_ml.ir.program import BinaryLabel, MulticlassLabel, Value
-from postgres_ml.parse.builder import MAX_FLOAT64, Builder, Matrix, Scores, type_name, unsupported
+from postgres_ml.parse.builder import MAX_FLOAT64, Builder, Facts, Matrix, Scores, type_name, unsupported
 from postgres_ml.parse.compose import add_arithmetic, apply_ufunc
 
 
@@ -87,6 +88,20 @@ def parse_transformed_target_regressor(estimator: Any, matrix: Matrix, builder: 
     else:
         raise unsupported(estimator, f"transformer={type(transformer).__name__}", "use func and inverse_func")
     return Scores(Value(slot))
+
+
+def parse_log_target_regressor(estimator: Any, matrix: Matrix, builder: Builder) -> Scores:
+    """Return the exponential of the inner prediction, limited and scaled back to the target's logarithm."""
+    scores = inner_scores(estimator, estimator.estimator_, matrix, builder)
+    if not isinstance(scores.output, Value):
+        raise unsupported(estimator, f"{type(estimator.estimator_).__name__} inside", "use a regressor")
+    slot = scores.output.slot
+    limit = max(abs(estimator.low_), abs(estimator.high_))
+    facts = Facts(builder.facts[slot].missing, limit)
+    slot = builder.add(Clip(slot, float(estimator.low_), float(estimator.high_)), facts)
+    slot = add_arithmetic(builder, slot, "*", estimator.scale_)
+    slot = add_arithmetic(builder, slot, "+", estimator.mean_)
+    return Scores(Value(apply_ufunc(estimator, np.exp, slot, builder)))
 
 
 def inner_scores(owner: Any, estimator: Any, matrix: Matrix, builder: Builder) -> Scores:

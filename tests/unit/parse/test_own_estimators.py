@@ -1,4 +1,4 @@
-"""LabelEncodedClassifier and the networks as scikit-learn estimators."""
+"""Our own estimators as scikit-learn estimators."""
 
 from __future__ import annotations
 
@@ -7,10 +7,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-from postgres_ml.estimators import LabelEncodedClassifier
+from postgres_ml.estimators import (
+    BlendedClassifier,
+    BlendedRegressor,
+    LabelEncodedClassifier,
+    LogTargetRegressor,
+)
+from postgres_ml.network_training import Examples, Network, loss
 from postgres_ml.networks import NetworkClassifier, NetworkRegressor
 from sklearn.base import clone
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from xgboost import XGBClassifier
@@ -69,12 +75,12 @@ def test_evaluation_labels_are_encoded_too() -> None:
 
 @pytest.mark.parametrize("activation", ["silu", "relu", "tanh"])
 def test_network_learns_what_is_not_linear(activation: str) -> None:
-    network = NetworkClassifier((16,), activation, learning_rate=0.05, n_epochs=60, random_state=0)
+    network = NetworkClassifier((16,), activation, 0.05, n_epochs=80, batch_size=20, random_state=0)
     fitted = clone(network).fit(X, np.where(XOR, "odd", "even"))
     assert fitted.score(X, np.where(XOR, "odd", "even")) > 0.95
     again = clone(network).fit(X, np.where(XOR, "odd", "even"))
     assert np.array_equal(again.predict_proba(X), fitted.predict_proba(X)), "seeded"
-    regressor = NetworkRegressor((16,), activation, learning_rate=0.05, n_epochs=80, random_state=0)
+    regressor = NetworkRegressor((16,), activation, 0.05, n_epochs=80, batch_size=20, random_state=0)
     target = X[:, 0] * X[:, 1]
     assert regressor.fit(X, target).score(X, target) > 0.9
 
@@ -86,22 +92,79 @@ def test_network_of_three_classes() -> None:
     assert np.allclose(fitted.predict_proba(X).sum(axis=1), 1)
 
 
-@pytest.mark.parametrize("n_outputs", [1, 3])
-def test_gradient_is_the_slope_of_the_loss(n_outputs: int) -> None:
-    y = TWO if n_outputs == 1 else np.digitize(X[:, 0], [-0.5, 0.5])
-    network = NetworkClassifier((4,), n_epochs=3, random_state=0).fit(X, y)
-    targets = y[:, None].astype(float) if n_outputs == 1 else np.eye(3)[y]
+@pytest.mark.parametrize("link", ["identity", "logistic", "softmax"])
+def test_gradient_is_the_slope_of_the_loss(link: str) -> None:
+    y = np.digitize(X[:, 0], [-0.5, 0.5])
+    targets = np.eye(3)[y] if link == "softmax" else TWO[:, None].astype(float)
+    parameters = NetworkRegressor((4, 3), dropout=0.0).get_params()
+    network = Network(parameters, Examples(X, targets), link, np.random.default_rng(1))
+    # in doubles, with a last layer that isn't zero
+    network.values = [np.random.default_rng(2).normal(size=v.shape) for v in network.values]
 
-    def loss() -> float:
-        p = network._linked(network._raw(X))
-        terms = targets * np.log(p) + ((1 - targets) * np.log(1 - p) if n_outputs == 1 else 0)
-        return float(-terms.sum() / len(X))
+    def now() -> float:
+        return loss(network.layers().outputs(X), targets, link)
 
-    gradients = network._gradients(X, targets)
-    for weights, gradient in zip([*network.coefs_, *network.intercepts_], gradients, strict=True):
-        before = loss()
-        weights.flat[0] += 1e-6
-        assert (loss() - before) / 1e-6 == pytest.approx(gradient.flat[0], abs=1e-4)
+    for values, gradient in zip(network.values, network.gradients(X, targets), strict=True):
+        before = now()
+        values.flat[0] += 1e-6
+        assert (now() - before) / 1e-6 == pytest.approx(gradient.flat[0], abs=1e-4)
+
+
+def test_network_keeps_the_epoch_that_is_best_on_rows_not_trained_on() -> None:
+    noise = SOURCE.permutation(TWO)  # nothing to learn: every epoch makes it worse
+    network = NetworkClassifier((32,), n_epochs=60, learning_rate=0.1, random_state=0)
+    fitted = clone(network).fit(X[:100], noise[:100], validation=(X[100:], noise[100:]))
+    assert fitted.best_epoch_ < 30
+    assert clone(network).fit(X[:100], noise[:100]).best_epoch_ == 60
+    stopped = clone(network).set_params(stop_epoch=7).fit(X[:100], noise[:100])
+    assert stopped.best_epoch_ == 7
+
+
+def test_network_stops_when_it_is_late() -> None:
+    asked: list[int] = []
+
+    def is_late() -> bool:
+        asked.append(1)
+        return len(asked) == 3
+
+    assert NetworkRegressor((4,), n_epochs=50, is_late=is_late).fit(X, TWO).best_epoch_ == 3
+
+
+def test_dropout_and_decay_keep_weights_small() -> None:
+    plain = NetworkRegressor((16,), n_epochs=40, random_state=0).fit(X, X[:, 0])
+    decayed = NetworkRegressor((16,), n_epochs=40, random_state=0, weight_decay=20.0, dropout=0.5).fit(
+        X, X[:, 0]
+    )
+    assert np.abs(decayed.coefs_[0]).mean() < np.abs(plain.coefs_[0]).mean()
+
+
+def test_network_predicts_in_the_targets_own_scale() -> None:
+    target = 1e6 + 1e3 * X[:, 0]
+    fitted = NetworkRegressor((16,), n_epochs=60, random_state=0).fit(X, target)
+    assert fitted.score(X, target) > 0.95
+
+
+def test_log_target() -> None:
+    target = np.exp(2 + X[:, 0])
+    fitted = clone(LogTargetRegressor(Ridge(alpha=1e-6))).fit(X, target)
+    assert np.allclose(fitted.predict(X), target, rtol=1e-4)
+    far = fitted.predict(np.array([[50.0, 0.0]]))[0]
+    assert target.max() < far < target.max() ** 2, "limited to the range seen, and a tenth"
+    with pytest.raises(ValueError, match="positive"):
+        LogTargetRegressor(Ridge()).fit(X, X[:, 0])
+
+
+def test_blend_is_the_weighted_mean_of_its_members() -> None:
+    members = [("a", LogisticRegression()), ("b", XGBClassifier(n_estimators=3, n_jobs=1))]
+    blend = clone(BlendedClassifier(members, [3.0, 1.0], n_jobs=2)).fit(X, TWO)
+    alone = [clone(member).fit(X, TWO).predict_proba(X) for _, member in members]
+    expected = (3 * alone[0] + alone[1].astype(float)) / 4
+    assert np.array_equal(blend.predict_proba(X), expected)
+    assert np.array_equal(blend.predict(X), expected.argmax(axis=1))
+    regressor = BlendedRegressor([("a", Ridge())], [1.0]).fit(X, X[:, 0])
+    assert np.array_equal(regressor.predict(X), Ridge().fit(X, X[:, 0]).predict(X))
+    with pytest.raises(ValueError, match="one weight for each"):
+        BlendedRegressor([("a", Ridge())], [1.0, 2.0]).fit(X, X[:, 0])
 
 
 def test_network_refuses() -> None:
