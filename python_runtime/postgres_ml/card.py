@@ -53,8 +53,6 @@ def sections(fitted: Fitted, report: Report) -> list[Section]:
         (t.candidate.name, number(abs(t.score)), number(t.loss), str(t.n_trees or "–"), f"{t.seconds:.1f} s")
         for t in fitted.choice.trials
     ]
-    importances = [(n, number(v)) for n, v in list(fitted.importance.items())[:MAX_IMPORTANCES]]
-    loss = "rmse" if problem.is_regression else "log loss"
     parts = [
         Section("What it is", [("", ""), *_identity(fitted)]),
         Section("Scores", [("metric", "hold-out", "training rows"), *scores]),
@@ -64,10 +62,11 @@ def sections(fitted: Fitted, report: Report) -> list[Section]:
     if trials:
         head = ("candidate", f"{problem.metric}, cross-validated", "loss", "trees", "time")
         parts.append(Section("Candidates", [head, *trials]))
+    if fitted.explanation is not None:
+        top = [(n, number(v)) for n, v in list(fitted.explanation.importance.items())[:MAX_IMPORTANCES]]
+        importances = [("column", f"mean |SHAP value|, {fitted.explanation.unit}"), *top]
+        parts.append(Section("What predictions depend on", importances))
     parts += [
-        Section(
-            "What predictions depend on", [("column", f"rise of the {loss} when shuffled"), *importances]
-        ),
         Section("Notes", items=report.messages),
         Section("Training query", code=fitted.job.query.strip()),
     ]

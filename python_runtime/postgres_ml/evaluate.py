@@ -6,7 +6,7 @@ Input: true values, labels predicted, probabilities. Output: metrics by name, an
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,12 +16,8 @@ from sklearn.pipeline import Pipeline
 from postgres_ml.problem import Problem
 from postgres_ml.training_data import Array
 
-if TYPE_CHECKING:
-    from postgres_ml.fit import Task
-
 LOWER_IS_BETTER = frozenset({"mse", "rmse", "mae", "log_loss"})
 JACKKNIFE_BLOCKS = 20
-PERMUTATION_ROWS = 2_000
 
 
 def evaluate(problem: Problem, pipeline: Pipeline, frame: pd.DataFrame, codes: Array) -> dict[str, float]:
@@ -162,24 +158,3 @@ def _best_threshold(codes: Array, probability: Array) -> float:
     best = int(np.argmax(np.where(last, scores, -1.0)))
     following = ordered[best + 1] if best + 1 < len(ordered) else 0.0
     return float((ordered[best] + following) / 2)
-
-
-def permutation_importance(
-    task: Task, pipeline: Pipeline, frame: pd.DataFrame, codes: Array
-) -> dict[str, float]:
-    """Return how much the loss (log_loss or rmse) rises when a column is shuffled, greatest first.
-
-    On at most 2,000 rows, which the pipeline should not have seen; only for the columns it uses.
-    """
-    problem = task.problem
-    rows, truth = frame.iloc[:PERMUTATION_ROWS], codes[:PERMUTATION_ROWS]
-    score = score_function(problem, "rmse" if problem.is_regression else "log_loss", 0.5)
-    predict = pipeline.predict if problem.is_regression else pipeline.predict_proba
-    best = score(truth, predict(rows))
-    generator = np.random.default_rng(task.spec.settings.seed)
-    rises = {}
-    for name in (*task.columns.numbers, *task.columns.texts):
-        shuffled = rows.copy()
-        shuffled[name] = generator.permutation(rows[name].to_numpy())
-        rises[name] = best - score(truth, predict(shuffled))
-    return dict(sorted(rises.items(), key=lambda item: -item[1]))

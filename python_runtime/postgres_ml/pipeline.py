@@ -13,6 +13,7 @@ from sklearn.pipeline import Pipeline
 from postgres_ml import evaluate, preparation, training_data
 from postgres_ml.artifacts import write_artifacts
 from postgres_ml.codegen import generate_sql
+from postgres_ml.explain import explain
 from postgres_ml.fit import Choice, Deadline, Task, fit_pipeline
 from postgres_ml.parity_rows import write_parity
 from postgres_ml.parse import parse_pipeline
@@ -44,7 +45,6 @@ def train(job: TrainingJob, run: TrackedRun, relay: Relay) -> TrainedModel:
         metrics = evaluate.evaluate(task.problem, evaluated, holdout.frame, codes)
         train_codes = task.problem.encode(training.target)
         train_metrics = evaluate.evaluate(task.problem, evaluated, training.frame, train_codes)
-        importance = evaluate.permutation_importance(task, evaluated, holdout.frame, codes)
     with report.phase("refit"):
         pipeline = refit(task, choice, rows, report) or evaluated
     with report.phase("lower"):
@@ -53,9 +53,12 @@ def train(job: TrainingJob, run: TrackedRun, relay: Relay) -> TrainedModel:
         generated = generate_sql(program, spec.schema, spec.function)
         for text in generated.messages:
             report.note(text)
+    with report.phase("explain"):
+        predict = pipeline.predict if task.problem.is_regression else pipeline.predict_proba
+        explanation = explain(program, task.problem.labels, rows.frame, predict, spec.settings.seed)
     fitted = Fitted(
         job, task, rows, holdout, choice, evaluated, pipeline, program, generated,
-        metrics, train_metrics, importance, return_type,
+        metrics, train_metrics, explanation, return_type,
     )  # fmt: skip
     with report.phase("parity rows"):
         write_parity(directory / "parity.copy", fitted)

@@ -42,7 +42,8 @@ def draw_all(fitted: Fitted, folder: Path) -> list[Path]:
             figures["roc"] = curves(problem, codes, probabilities, "roc")
             figures["precision_recall"] = curves(problem, codes, probabilities, "precision_recall")
             figures["calibration"] = calibration(problem, codes, probabilities)
-    figures["feature_importance"] = importance(fitted.importance, problem)
+    if fitted.explanation is not None:
+        figures["feature_importance"] = importance(fitted.explanation.importance, fitted.explanation.unit)
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
     for name, figure in figures.items():
@@ -141,11 +142,10 @@ def residuals(truth: Array, predicted: Array) -> Figure:
     return figure
 
 
-def importance(values: dict[str, float], problem: Problem) -> Figure:
-    """Return bars of permutation importance, greatest on top."""
+def importance(values: dict[str, float], unit: str) -> Figure:
+    """Return bars of the columns' mean absolute SHAP values, greatest on top."""
     top = list(values.items())[:MAX_BARS]
-    loss = "rmse" if problem.is_regression else "log loss"
-    title, x = "What predictions depend on", f"rise of the {loss} when the column is shuffled"
+    title, x = "What predictions depend on", f"mean |SHAP value|, {unit}"
     figure, axes = _axes(title, x, "", (6.4, 1.3 + 0.28 * max(len(top), 3)))
     axes.barh([_short(name, 28) for name, _ in top], [rise for _, rise in top], color=BLUE, height=0.7)
     axes.invert_yaxis()

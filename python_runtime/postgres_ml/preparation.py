@@ -93,4 +93,5 @@ def trained_model(fitted: Fitted, report: Report, run_id: str, model_uri: str) -
         parity_file=str(Path(fitted.job.directory) / "parity.copy"),
         messages=tuple(report.messages),
         seconds=report.seconds,
+        explanation=fitted.explanation.to_dict() if fitted.explanation else None,
     )

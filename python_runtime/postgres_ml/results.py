@@ -11,6 +11,7 @@ from typing import Literal
 from sklearn.pipeline import Pipeline
 
 from postgres_ml.codegen.base import GeneratedFunctions
+from postgres_ml.explain import Explanation
 from postgres_ml.fit import Choice, Task
 from postgres_ml.ir.program import Program
 from postgres_ml.spec import TrainingJob
@@ -57,7 +58,7 @@ class Fitted:
     rows, holdout : labelled rows used in all, and those of them that were held out
     evaluated : the pipeline that never saw the hold-out; the metrics are its
     pipeline : the one that is published
-    importance : rise of the loss on the hold-out when a column is shuffled
+    explanation : Shapley values of the published pipeline; None where there is nothing to explain
     """
 
     job: TrainingJob
@@ -71,7 +72,7 @@ class Fitted:
     generated: GeneratedFunctions
     metrics: dict[str, float]
     train_metrics: dict[str, float]
-    importance: dict[str, float]
+    explanation: Explanation | None
     return_type: str
 
     @property

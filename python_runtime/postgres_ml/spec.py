@@ -156,6 +156,7 @@ class TrainedModel:
     parity_file : rows to run the function on, in COPY text format (see `parity`)
     messages : what the user should know (dropped rows, ignored columns, choices made)
     seconds : duration of each phase
+    explanation : Redshift's EXPLAIN_MODEL as JSON; None where there is nothing to explain (clusters)
     """
 
     features: tuple[Column, ...]
@@ -181,6 +182,7 @@ class TrainedModel:
     parity_file: str
     messages: tuple[str, ...]
     seconds: dict[str, float]
+    explanation: dict[str, Any] | None = None
 
 
 def to_json(value: Any) -> str:

@@ -91,7 +91,7 @@ def test_plots_draw_any_labels(labels: list[str], tmp_path: Path) -> None:
         plots.curves(problem, codes, probabilities, "precision_recall"),
         plots.calibration(problem, codes, probabilities),
         plots.confusion(problem, codes, probabilities.argmax(axis=1)),
-        plots.importance(dict.fromkeys(labels, 0.5), problem),
+        plots.importance(dict.fromkeys(labels, 0.5), "log-odds"),
     ]
     for number, figure in enumerate(figures):
         path = tmp_path / f"{number}.png"

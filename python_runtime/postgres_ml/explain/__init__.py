@@ -1,0 +1,217 @@
+"""What a fitted model's predictions depend on: Shapley values of the query's columns.
+
+Input: the scoring program, rows, and the pipeline's own prediction where the program is no sum.
+Output: `Explanation`.
+Exact for trees (path-dependent TreeSHAP) and linear models, sampled for the rest.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from postgres_ml.explain.sampled import sampled_shap_values
+from postgres_ml.explain.terms import PROBABILITY, TARGET, Score, Sums, Terms
+from postgres_ml.explain.trees import Explainer
+from postgres_ml.ir import interpret
+from postgres_ml.ir.models import TreeEnsemble
+from postgres_ml.ir.program import ClusterLabel, Program, Value
+
+Floats = npt.NDArray[np.float64]
+Method = Literal["tree_shap", "linear_shap", "kernel_shap"]
+MAX_ROWS = 500
+MIN_ROWS = 30
+SAMPLED_ROWS = 200
+BACKGROUND_ROWS = 5_000
+BACKGROUND_VISITS = 5_000_000  # rows times trees
+MAX_COST = 200_000_000  # multiplications: about 3 s
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Shapley values of a sample of rows, one set for each label, or one for two classes and a regression.
+
+    Parameters
+    ----------
+    method : kernel_shap is sampled, the others are exact
+    unit : of the values
+    labels : what each set explains, as text; '' for a regression
+    names : columns, in the query's order
+    values : of shape (n_sets, n_rows, n_names)
+    expected : of shape (n_sets,), the mean score of the background rows
+    """
+
+    method: Method
+    unit: str
+    labels: tuple[str, ...]
+    names: tuple[str, ...]
+    values: Floats
+    expected: Floats
+
+    @property
+    def global_values(self) -> Floats:
+        """Mean absolute value of each column, of shape (n_sets, n_names)."""
+        mean: Floats = np.abs(self.values).mean(axis=1)
+        return mean
+
+    @property
+    def importance(self) -> dict[str, float]:
+        """Mean absolute value of each column over all sets, greatest first."""
+        means = self.global_values.mean(axis=0).tolist()
+        return dict(sorted(zip(self.names, means, strict=True), key=lambda item: -item[1]))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON of Redshift's EXPLAIN_MODEL; its key is `kernel_shap` whatever the method."""
+        sets = {
+            f"label{k}": {
+                "global_shap_values": dict(zip(self.names, means.tolist(), strict=True)),
+                "expected_value": float(expected),
+            }
+            for k, (means, expected) in enumerate(zip(self.global_values, self.expected, strict=True))
+        }
+        return {
+            "version": "1.0",
+            "explanations": {"kernel_shap": sets},
+            "method": self.method,
+            "unit": self.unit,
+            "labels": {f"label{k}": label for k, label in enumerate(self.labels) if label},
+            "rows": int(self.values.shape[1]),
+        }
+
+
+def explain(
+    program: Program,
+    labels: tuple[str, ...],
+    frame: pd.DataFrame,
+    predict: Callable[[pd.DataFrame], Floats],
+    seed: int = 0,
+) -> Explanation | None:
+    """Return the explanation, or None where there is nothing to explain (clusters, no usable row).
+
+    Parameters
+    ----------
+    labels : the classes as text; empty for a regression
+    frame : rows like those trained on, in random order: background, and of them those explained
+    predict : the pipeline's probabilities of shape (n_rows, n_classes), or values of shape (n_rows,)
+    """
+    if isinstance(program.output, ClusterLabel):
+        return None
+    sums = Sums(program)
+    scores, unit = sums.scores()
+    if len(labels) == 2:
+        scores = scores[-1:]  # the first label's values are those of the second, negated
+    terms = [sums.expand(score) for score in scores]
+    known = [term for term in terms if term is not None]
+    if len(known) == len(terms):
+        exact = _exact(sums, known, frame)
+        if exact is not None:
+            method, values, expected = exact
+            return Explanation(method, unit, _names(labels, scores), _columns(program), values, expected)
+    return _sampled(program, labels, frame, predict, seed)
+
+
+def _exact(sums: Sums, terms: list[Terms], frame: pd.DataFrame) -> tuple[Method, Floats, Floats] | None:
+    """Return method, values and expected values; None where too few rows can be explained in the time."""
+    slots = _slots(sums.program, terms, frame)
+    used = sorted({slot for term in terms for slot in term.slots})
+    slots = slots[np.isfinite(slots[:, used]).all(axis=1)]  # rows that the pipeline itself refuses
+    ensembles = sorted({number for term in terms for number, _ in term.trees})
+    n_trees = sum(len(_ensemble(sums.program, k).trees) for k in ensembles)
+    background = _spread(slots, min(BACKGROUND_ROWS, max(200, BACKGROUND_VISITS // max(n_trees, 1))))
+    explainers = {k: _explainer(sums.program, k, background) for k in ensembles}
+    n_rows = MAX_ROWS
+    if explainers:
+        n_rows = min(n_rows, MAX_COST // max(sum(e.cost for e in explainers.values()), 1))
+    if n_rows < MIN_ROWS or not len(slots):
+        return None
+    rows = _spread(slots, n_rows)
+    values = np.zeros((len(terms), len(rows), len(sums.program.inputs)))
+    expected = np.zeros(len(terms))
+    tree_values = {k: e.shap_values(rows[:, e.step.slots]) for k, e in explainers.items()}
+    for position, term in enumerate(terms):
+        means = background.mean(axis=0)
+        expected[position] = term.constant
+        for slot, weight in term.slots.items():
+            expected[position] += weight * means[slot]
+            for source in sums.sources[slot]:
+                values[position, :, source] += weight * (rows[:, slot] - means[slot])
+        for (k, output), weight in term.trees.items():
+            expected[position] += weight * explainers[k].expected[output]
+            for column, slot in enumerate(explainers[k].step.slots):
+                for source in sums.sources[slot]:
+                    values[position, :, source] += weight * tree_values[k][output, :, column]
+    return ("tree_shap" if explainers else "linear_shap"), values, expected
+
+
+def _slots(program: Program, terms: list[Terms], frame: pd.DataFrame) -> Floats:
+    """Return the slots that the terms read, computed by the program's first steps."""
+    last = [number - 1 for term in terms for number, _ in term.trees]
+    offsets = np.array(program.offsets)
+    last += [int(np.searchsorted(offsets, slot, side="right")) - 1 for term in terms for slot in term.slots]
+    encoding = dataclasses.replace(program, steps=program.steps[: max(last, default=-1) + 1])
+    rows = _spread(frame, BACKGROUND_ROWS)
+    result: Floats = interpret.slots(encoding, {name: rows[name].tolist() for name in rows})
+    return result
+
+
+def _explainer(program: Program, number: int, background: Floats) -> Explainer:
+    step = _ensemble(program, number)
+    return Explainer(step, background[:, step.slots])
+
+
+def _ensemble(program: Program, number: int) -> TreeEnsemble:
+    step = program.steps[number]
+    assert isinstance(step, TreeEnsemble)
+    return step
+
+
+def _sampled(
+    program: Program,
+    labels: tuple[str, ...],
+    frame: pd.DataFrame,
+    predict: Callable[[pd.DataFrame], Floats],
+    seed: int,
+) -> Explanation:
+    binary = len(labels) == 2
+
+    def score(rows: pd.DataFrame) -> Floats:
+        found = np.asarray(predict(rows), dtype=np.float64).reshape(len(rows), -1)
+        return found[:, 1:] if binary else found
+
+    names = [name for name, is_used in zip(_columns(program), _used(program), strict=True) if is_used]
+    background = _spread(frame, BACKGROUND_ROWS)
+    rows = _spread(frame, int(np.clip(2_000_000 // (len(names) + 1) ** 2, MIN_ROWS, SAMPLED_ROWS)))
+    found = sampled_shap_values(score, rows, background, names, seed)
+    values = np.zeros((len(found), len(rows), len(program.inputs)))
+    values[:, :, [_columns(program).index(name) for name in names]] = found
+    unit = TARGET if isinstance(program.output, Value) else PROBABILITY
+    scores = [Score(1, {})] if binary else [Score(k, {}) for k in range(max(len(labels), 1))]
+    expected = score(background).mean(axis=0)
+    return Explanation("kernel_shap", unit, _names(labels, scores), _columns(program), values, expected)
+
+
+def _names(labels: tuple[str, ...], scores: list[Score]) -> tuple[str, ...]:
+    return tuple(labels[score.label] if labels else "" for score in scores)
+
+
+def _columns(program: Program) -> tuple[str, ...]:
+    return tuple(item.name for item in program.inputs)
+
+
+def _used(program: Program) -> list[bool]:
+    read = {step.input for step in program.steps if hasattr(step, "input")}
+    return [position in read for position in range(len(program.inputs))]
+
+
+def _spread(rows: Any, n: int) -> Any:
+    """Return at most n rows, evenly spread over all."""
+    if len(rows) <= n:
+        return rows
+    places = np.linspace(0, len(rows) - 1, n).astype(np.int64)
+    return rows.iloc[places] if isinstance(rows, pd.DataFrame) else rows[places]
