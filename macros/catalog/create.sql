@@ -37,6 +37,12 @@
           dbt_unique_id text not null,
           dbt_invocation_id text not null,
           functions jsonb not null,
+          target text,
+          query text,
+          labels jsonb,
+          settings jsonb,
+          hyperparameters jsonb,
+          explanation jsonb,
           primary key (model_schema, model_name, version)
       );
       create unique index model_version_serving on postgres_ml.model_version (model_schema, model_name) where is_serving;
@@ -44,4 +50,5 @@
           'One row for each published version of a model; functions holds what create function needs to publish it again';
     {%- endcall -%}
   {%- endif -%}
+  {%- do postgres_ml__create_show_functions() -%}
 {% endmacro %}

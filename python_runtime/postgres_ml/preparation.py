@@ -67,7 +67,9 @@ def inputs(job: TrainingJob) -> tuple[Input, ...]:
 
 def trained_model(fitted: Fitted, report: Report, run_id: str, model_uri: str) -> TrainedModel:
     """Return what the adapter publishes."""
-    problem, generated = fitted.task.problem, fitted.generated
+    problem, generated, choice = fitted.task.problem, fitted.generated, fitted.choice
+    chosen = {"n_trees": choice.n_trees, "threshold": choice.threshold}
+    parameters = {**choice.candidate.parameters, **{k: v for k, v in chosen.items() if v is not None}}
     reason = "as configured" if fitted.job.spec.runtime == "sql" else "the only runtime so far"
     return TrainedModel(
         features=fitted.job.features,
@@ -94,4 +96,5 @@ def trained_model(fitted: Fitted, report: Report, run_id: str, model_uri: str) -
         messages=tuple(report.messages),
         seconds=report.seconds,
         explanation=fitted.explanation.to_dict() if fitted.explanation else None,
+        hyperparameters=parameters,
     )

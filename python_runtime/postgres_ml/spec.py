@@ -157,6 +157,7 @@ class TrainedModel:
     messages : what the user should know (dropped rows, ignored columns, choices made)
     seconds : duration of each phase
     explanation : Redshift's EXPLAIN_MODEL as JSON; None where there is nothing to explain (clusters)
+    hyperparameters : of the estimator, by the library's names
     """
 
     features: tuple[Column, ...]
@@ -183,6 +184,7 @@ class TrainedModel:
     messages: tuple[str, ...]
     seconds: dict[str, float]
     explanation: dict[str, Any] | None = None
+    hyperparameters: dict[str, Any] = field(default_factory=dict)
 
 
 def to_json(value: Any) -> str:

@@ -85,7 +85,9 @@ class Explainer:
             goes_left = self._goes_left(x[start : start + size])
             for paths, matrix in zip(self.paths, scatter, strict=True):
                 shares = _leaf_shares(paths, goes_left)
-                result[start : start + size] += (matrix.T @ shares.reshape(len(shares), -1).T).T
+                result[start : start + size] += (
+                    matrix.T @ shares.reshape(len(shares), paths.features.size).T
+                ).T
         return result.reshape(len(x), n_outputs, n_slots).transpose(1, 0, 2) / self.step.divisor
 
     def _goes_left(self, x: Floats) -> npt.NDArray[np.bool_]:
@@ -124,8 +126,10 @@ class Explainer:
                 for position, nodes in enumerate(conditions.values()):
                     asked[position] += [(number, node, left) for node, left in nodes]
             yield Paths(
-                np.array([list(conditions) for conditions, _, _ in leaves], dtype=np.int64).reshape(-1, k),
-                np.array([shares for _, shares, _ in leaves], dtype=np.float64).reshape(-1, k),
+                np.array([list(conditions) for conditions, _, _ in leaves], dtype=np.int64).reshape(
+                    len(leaves), k
+                ),
+                np.array([shares for _, shares, _ in leaves], dtype=np.float64).reshape(len(leaves), k),
                 [_columns(triples) for triples in asked],
                 np.array([values for _, _, values in leaves]),
             )

@@ -166,7 +166,8 @@ def test_trees_agree_with_the_definition() -> None:
         default_left=(True, False, True, False, False, False, False, False, False),
         leaf_value=((), (), (), (1.0,), (-2.0,), (), (4.0,), (8.0,), (16.0,)),
     )
-    step = TreeEnsemble((0, 1, 2), (tree,), "<", "float64", "float64", (0.5,))
+    stump = Tree((-1,), (NAN,), (-1,), (-1,), (False,), ((0.25,),))
+    step = TreeEnsemble((0, 1, 2), (tree, stump), "<", "float64", "float64", (0.25,))
     random = np.random.default_rng(0)
     background, rows = random.random((50, 3)), random.random((20, 3))
     rows[3, 0] = NAN

@@ -15,6 +15,7 @@ from typing import Any
 from dbt.adapters.events.logging import AdapterLogger
 from dbt.adapters.postgres_ml.connections import PostgresMLConnectionManager, project_root
 from dbt.adapters.postgres_ml.model_config import ConfigReader
+from dbt.adapters.postgres_ml.shown import shown_details
 from dbt_common.exceptions import DbtRuntimeError, DbtValidationError
 from dbt_common.invocation import get_invocation_id
 
@@ -111,6 +112,7 @@ class Training:
             "dbt_invocation_id": get_invocation_id(),
             "functions": [dataclasses.asdict(body) for body in trained.functions],
             **{name: getattr(trained, name) for name in (*same_name, *counts)},
+            **shown_details(spec, trained, self.sql),
         }
         return json.dumps(row, ensure_ascii=False)
 

@@ -1,0 +1,186 @@
+{#
+  Creates what people and programs ask of the catalog by SQL: postgres_ml.model_info, show_model, show_model_all,
+  explain_model. Replaced where an older release of this package made them: the view's comment tells which.
+  Everybody may call them and sees the models whose function they may execute, as in Redshift.
+#}
+{% macro postgres_ml__create_show_functions() %}
+  {%- set query -%}
+    select obj_description(to_regclass('postgres_ml.model_info'), 'pg_class')
+  {%- endset -%}
+  {%- set comment = 'One row for each model whose function you may execute, like SVV_ML_MODEL_INFO (release ' ~ postgres_ml__show_release() ~ ')' -%}
+  {%- if run_query(query).columns[0].values()[0] != comment -%}
+    {%- call statement('create_show_functions') -%}
+      {{ postgres_ml__serving_model_view() }};
+      {{ postgres_ml__model_info_view() }};
+      {{ postgres_ml__find_model_function() }};
+      {{ postgres_ml__show_model_function() }};
+      {{ postgres_ml__explain_model_function() }};
+      comment on view postgres_ml.serving_model is 'The catalog of the models whose function you may execute';
+      comment on view postgres_ml.model_info is {{ postgres_ml__literal(comment) }};
+      grant usage on schema postgres_ml to public;
+      grant select on postgres_ml.serving_model, postgres_ml.model_info to public;
+    {%- endcall -%}
+  {%- endif -%}
+{% endmacro %}
+
+
+{#- Raised whenever one of the statements below changes. -#}
+{% macro postgres_ml__show_release() %}{{ return(1) }}{% endmacro %}
+
+
+{#
+  A view reads its table with the owner's rights, while current_user stays the caller: that is what lets everybody
+  see a part of the table. security_barrier keeps functions of the caller's from seeing the other rows.
+#}
+{% macro postgres_ml__serving_model_view() %}
+create or replace view postgres_ml.serving_model with (security_barrier) as
+select
+    v.model_schema, v.model_name, v.version, v.state, v.trained_at, v.problem_type, v.model_type, v.objective, v.metric,
+    v.score, v.metrics, v.train_metrics, v.n_rows, v.n_holdout, v.n_features, v.function_name, v.signature, v.runtime,
+    v.n_nodes, v.est_rows_per_s, v.mlflow_run_id, v.mlflow_model_uri, v.dbt_unique_id, v.target, v.query, v.labels,
+    v.settings, v.hyperparameters, v.explanation,
+    pg_get_userbyid(p.proowner)::text as owner,
+    array(
+        select a.value ->> 0
+        from jsonb_array_elements(case when d.body -> 'composite' = '[]' then d.body -> 'arguments' else d.body -> 'composite' end)
+            with ordinality as a (value, position)
+        order by a.position
+    ) as feature_names,
+    array(
+        select coalesce((select t.typname::text from pg_type as t where t.oid = to_regtype(a.value ->> 1)), a.value ->> 1)
+        from jsonb_array_elements(case when d.body -> 'composite' = '[]' then d.body -> 'arguments' else d.body -> 'composite' end)
+            with ordinality as a (value, position)
+        order by a.position
+    ) as feature_types
+from postgres_ml.model_version as v
+cross join lateral (
+    select f.value as body from jsonb_array_elements(v.functions) as f where f.value ->> 'role' = 'predict'
+) as d
+cross join lateral (
+    select q.proowner
+    from pg_proc as q
+    join pg_namespace as n on n.oid = q.pronamespace
+    where n.nspname = v.model_schema and q.proname = v.function_name
+        and has_schema_privilege(n.oid, 'usage') and has_function_privilege(q.oid, 'execute')
+    limit 1
+) as p
+where v.is_serving
+{% endmacro %}
+
+
+{% macro postgres_ml__model_info_view() %}
+create or replace view postgres_ml.model_info as
+select
+    current_database()::text as database_name, model_schema as schema_name, owner as user_name, model_name,
+    state as model_state, version, problem_type, model_type, objective, metric, score, function_name, runtime,
+    n_rows, n_features, trained_at, mlflow_run_id, dbt_unique_id
+from postgres_ml.serving_model
+{% endmacro %}
+
+
+{#- The row of the catalog that a text such as 'ml.customer_churn' means; folded to lower case unless quoted. -#}
+{% macro postgres_ml__find_model_function() %}
+create or replace function postgres_ml.find_model(model text)
+returns postgres_ml.serving_model
+language plpgsql stable parallel safe
+as $find_model$
+declare
+    parts constant text[] := parse_ident(model);
+    found postgres_ml.serving_model;
+begin
+    select m.* into found
+    from postgres_ml.serving_model as m
+    where m.model_name = parts[cardinality(parts)]
+        and case when cardinality(parts) > 1 then m.model_schema = parts[cardinality(parts) - 1]
+            else m.model_schema = any (current_schemas(false)) end
+    order by array_position(current_schemas(false), m.model_schema::name)
+    limit 1;
+    if found.model_name is null then
+        raise exception 'model "%" does not exist, or you may not execute its function', model
+            using errcode = 'undefined_object', hint = coalesce(
+                'There are: ' || (
+                    select string_agg(format('%I.%I', m.model_schema, m.model_name), ', ' order by m.model_schema, m.model_name)
+                    from postgres_ml.serving_model as m
+                ),
+                'There is none; dbt build publishes models.'
+            );
+    end if;
+    return found;
+end
+$find_model$
+{% endmacro %}
+
+
+{#- Redshift's SHOW MODEL: its keys, in its order, without those that only mean something on AWS; then ours. -#}
+{% macro postgres_ml__show_model_function() %}
+create or replace function postgres_ml.show_model_all()
+returns table (schema_name text, model_name text)
+language sql stable parallel safe
+as $show_model_all$
+    select m.model_schema, m.model_name from postgres_ml.serving_model as m order by 1, 2
+$show_model_all$;
+create or replace function postgres_ml.show_model(model text)
+returns table (key text, value text)
+language plpgsql stable parallel safe
+as $show_model$
+declare
+    m postgres_ml.serving_model;
+begin
+    if lower(btrim(model)) = 'all' then
+        return query select 'Schema Name'::text, 'Model Name'::text;
+        return query select s.schema_name, s.model_name from postgres_ml.show_model_all() as s;
+        return;
+    end if;
+    m := postgres_ml.find_model(model);
+    return query values
+        ('Model Name'::text, m.model_name),
+        ('Schema Name', m.model_schema),
+        ('Owner', m.owner),
+        ('Creation Time', to_char(m.trained_at, 'Dy, DD.MM.YYYY HH24:MI:SS')),
+        ('Model State', m.state);
+    return query
+        select 'validation:' || e.key, e.value
+        from jsonb_each_text(m.metrics) as e
+        order by e.key <> m.metric, e.key;
+    return query values
+        ('Metric Direction', case when m.metric in ('mse', 'rmse', 'mae', 'log_loss', 'inertia')
+            then 'lower is better' else 'higher is better' end),
+        ('', ''),
+        ('TRAINING DATA:', ''),
+        ('Query', m.query),
+        ('Target Column', m.target),
+        ('Rows', m.n_rows::text),
+        ('Rows Held Out', m.n_holdout::text),
+        ('', ''),
+        ('PARAMETERS:', ''),
+        ('Model Type', m.model_type),
+        ('Problem Type', m.problem_type),
+        ('Objective', m.objective),
+        ('Function Name', m.function_name),
+        ('Function Parameters', array_to_string(m.feature_names, ' ')),
+        ('Function Parameter Types', array_to_string(m.feature_types, ' ')),
+        ('Runtime', m.runtime),
+        ('Version', m.version::text),
+        ('MLflow Run ID', m.mlflow_run_id),
+        ('dbt Unique ID', m.dbt_unique_id),
+        ('Max Runtime', m.settings ->> 'max_runtime'),
+        ('', ''),
+        ('HYPERPARAMETERS:', '');
+    return query select h.key, h.value from jsonb_each_text(m.hyperparameters) as h order by h.key;
+end
+$show_model$
+{% endmacro %}
+
+
+{% macro postgres_ml__explain_model_function() %}
+create or replace function postgres_ml.explain_model(model text)
+returns jsonb
+language sql stable parallel safe
+as $explain_model$
+    select coalesce(
+        m.explanation,
+        jsonb_build_object('version', '1.0', 'explanations', 'not available for model type ' || m.model_type)
+    )
+    from postgres_ml.find_model(model) as m
+$explain_model$
+{% endmacro %}
