@@ -9,6 +9,7 @@ import hashlib
 import io
 import shutil
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -47,12 +48,15 @@ def make_job(directory: Path, features: tuple[Column, ...], target: Column, **ch
     return TrainingJob(spec=spec, features=features, target=target, **{**defaults, **changes})
 
 
-def write_snapshot(path: Path, rows: list[tuple[Any, ...]]) -> None:
+def write_snapshot(
+    path: Path, rows: list[tuple[Any, ...]], split: Callable[[tuple[Any, ...]], int | None] = lambda row: None
+) -> None:
     """Write rows as `snapshot_query` would: None is nothing, '' is quoted, booleans are t and f."""
     text = io.StringIO()
     for row in rows:
         digest = hashlib.md5(repr(row).encode()).digest()
-        cells = ["", "", str(int.from_bytes(digest[:8], "big", signed=True)), *map(_cell, row)]
+        key = int.from_bytes(digest[:8], "big", signed=True)
+        cells = ["", "", str(key), *map(_cell, (split(row), *row))]
         text.write(",".join(cells) + "\n")
     path.write_text(text.getvalue(), encoding="utf-8")
 
@@ -139,7 +143,9 @@ class Training:
         job_changes = {key: changes.pop(key) for key in ("tracking_uri", "experiment") if key in changes}
         self.spec = make_spec(**{"settings": Settings(min_rows=50), **changes})
         self.cursor = connection.cursor()
-        features, target = split_target(describe_query(self.cursor, sql), self.spec.target)
+        settings = self.spec.settings
+        columns = describe_query(self.cursor, sql, settings)
+        features, target = split_target(columns, self.spec.target, settings.split_column)
         self.job = make_job(directory, features, target, spec=self.spec, query=sql, **job_changes)
         self.process = TrainingProcess(self.job, self.messages, lambda: False)
 

@@ -1,4 +1,4 @@
-"""Which estimators may be trained: the ones that auto compares, or the one that is configured.
+"""Which estimators auto compares.
 
 Input: the job's config. Output: `Candidate`, and unfitted estimators of it.
 """
@@ -11,8 +11,6 @@ from typing import Any
 import xgboost
 from sklearn.linear_model import LogisticRegression, Ridge
 
-from postgres_ml import hyperparameters
-from postgres_ml.exceptions import SpecError
 from postgres_ml.problem import Problem
 from postgres_ml.spec import TrainingSpec
 
@@ -73,38 +71,6 @@ def automatic(spec: TrainingSpec) -> list[Candidate]:
     if "xgboost" in spec.model_types:
         candidates += [Candidate(name, "xgboost", values) for name, values in XGBOOST_CANDIDATES.items()]
     return candidates
-
-
-def configured(spec: TrainingSpec, problem: Problem) -> Candidate:
-    """Return the one candidate of a config without auto: the library's defaults except `hyperparameters`.
-
-    Raises
-    ------
-    SpecError
-        A hyperparameter that doesn't exist, or not for this problem type.
-    """
-    model_type = spec.model_types[0]
-    parameters = hyperparameters.check(model_type, spec.hyperparameters)
-    if model_type == "linear_learner":
-        known = _linear(problem, {}).get_params()
-        wrong = [name for name in parameters if name not in known]
-        if wrong:
-            available = ", ".join(name for name, _ in hyperparameters.LINEAR.values() if name in known)
-            raise SpecError(
-                f"linear_learner has no {', '.join(wrong)} for a {problem.type}; it has {available}"
-            )
-        return Candidate("linear_learner", model_type, parameters)
-    parameters.pop("num_class", None)  # checked against the classes seen; the library counts them itself
-    if ":" in problem.objective:
-        parameters["objective"] = _library_objective(problem)
-    return Candidate("xgboost", model_type, parameters)
-
-
-def _library_objective(problem: Problem) -> str:
-    if problem.objective.startswith("multi:"):
-        # softmax and softprob grow the same trees; only softprob tells probabilities
-        return "multi:softprob" if len(problem.classes) > 2 else "binary:logistic"
-    return problem.objective
 
 
 def build_estimator(candidate: Candidate, problem: Problem, seed: int, n_threads: int, **more: Any) -> Any:

@@ -41,7 +41,7 @@ def sections(fitted: Fitted, report: Report) -> list[Section]:
     n_train = len(fitted.rows) - len(fitted.holdout)
     data = [
         ("rows", f"{len(fitted.rows):,}: {n_train:,} to train on, {len(fitted.holdout):,} held out"),
-        ("target", f"{spec.target} ({fitted.job.target.sql_type})"),
+        ("target", f"{spec.target} ({fitted.job.target.sql_type})" if fitted.job.target else "–"),
         ("labels", ", ".join(problem.labels[:20]) or "–"),
     ]
     used = set(fitted.task.columns.numbers) | set(fitted.task.columns.texts)

@@ -13,10 +13,11 @@ import pandas as pd
 from sklearn import metrics as sk
 from sklearn.pipeline import Pipeline
 
+from postgres_ml.clusters import evaluate_clusters
 from postgres_ml.problem import Problem
 from postgres_ml.training_data import Array
 
-LOWER_IS_BETTER = frozenset({"mse", "rmse", "mae", "log_loss"})
+LOWER_IS_BETTER = frozenset({"mse", "rmse", "mae", "log_loss", "inertia"})
 JACKKNIFE_BLOCKS = 20
 
 
@@ -29,6 +30,8 @@ def evaluate(problem: Problem, pipeline: Pipeline, frame: pd.DataFrame, codes: A
     """
     if problem.is_regression:
         return regression_metrics(codes, pipeline.predict(frame))
+    if problem.is_clustering:
+        return evaluate_clusters(pipeline, frame)
     predicted = problem.encode(pipeline.predict(frame))
     scores = classification_metrics(codes, predicted, pipeline.predict_proba(frame))
     if not problem.has_probabilities:

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import xgboost
 from sklearn.pipeline import Pipeline
 
+from postgres_ml import explicit
 from postgres_ml.candidates import Candidate, build_estimator
 from postgres_ml.estimators import LabelEncodedClassifier
-from postgres_ml.exceptions import SpecError
 from postgres_ml.preprocess import FeatureColumns, linear_columns, tree_columns
 from postgres_ml.problem import Problem
 from postgres_ml.spec import TrainingSpec
@@ -104,10 +104,13 @@ def fit_pipeline(task: Task, choice: Choice, rows: TrainingRows, deadline: Deadl
 
     Raises
     ------
-    SpecError
-        The library refuses a hyperparameter's value.
+    SpecError, TrainingDataError
+        As `explicit.fit` says.
     """
     candidate = choice.candidate
+    if not task.spec.auto:
+        callbacks = [] if deadline is None else [StopAtDeadline(deadline)]
+        return _without_callbacks(explicit.fit(task, candidate, rows, callbacks))
     more: dict[str, Any] = {}
     if not candidate.is_linear:
         if choice.n_trees is not None:
@@ -119,13 +122,7 @@ def fit_pipeline(task: Task, choice: Choice, rows: TrainingRows, deadline: Deadl
         estimator = LabelEncodedClassifier(estimator, threshold=choice.threshold)
     columns = linear_columns(task.columns) if candidate.is_linear else tree_columns(task.columns)
     pipeline = Pipeline([("columns", columns), ("estimator", estimator)])
-    try:
-        pipeline.fit(rows.frame, rows.target)
-    except (xgboost.core.XGBoostError, ValueError) as error:
-        if task.spec.auto:
-            raise
-        reason = str(error).strip().splitlines()[0]
-        raise SpecError(f"{candidate.model_type} refuses these hyperparameters: {reason}") from error
+    pipeline.fit(rows.frame, rows.target)
     return _without_callbacks(pipeline)
 
 

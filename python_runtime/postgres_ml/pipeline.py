@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sklearn.pipeline import Pipeline
 
-from postgres_ml import evaluate, preparation, training_data
+from postgres_ml import evaluate, preparation, problem, training_data
 from postgres_ml.artifacts import write_artifacts
 from postgres_ml.codegen import generate_sql
 from postgres_ml.explain import explain
@@ -48,7 +48,7 @@ def train(job: TrainingJob, run: TrackedRun, relay: Relay) -> TrainedModel:
     with report.phase("refit"):
         pipeline = refit(task, choice, rows, report) or evaluated
     with report.phase("lower"):
-        return_type = "double precision" if task.problem.is_regression else job.target.sql_type
+        return_type = problem.return_type(task.problem, job.target)
         program = parse_pipeline(pipeline, preparation.inputs(job), return_type)
         generated = generate_sql(program, spec.schema, spec.function)
         for text in generated.messages:

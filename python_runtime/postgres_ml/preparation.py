@@ -9,12 +9,13 @@ from postgres_ml import problem as problems
 from postgres_ml import spec as specs
 from postgres_ml.exceptions import TrainingDataError
 from postgres_ml.fit import Deadline, Task
+from postgres_ml.holdout import holdout_of
 from postgres_ml.ir.program import Input
 from postgres_ml.preprocess import choose_columns
 from postgres_ml.results import Fitted, Report
 from postgres_ml.snapshot import SnapshotSummary
 from postgres_ml.spec import TrainedModel, TrainingJob
-from postgres_ml.training_data import TrainingRows, holdout_mask
+from postgres_ml.training_data import TrainingRows
 
 
 def prepare(
@@ -29,11 +30,12 @@ def prepare(
     """
     spec, notes = job.spec, list[str]()
     _check_rows(job, len(rows), notes)
-    rows = dataclasses.replace(rows, target=problems.label_values(rows.target, job.target.sql_type))
+    if job.target is not None:
+        rows = dataclasses.replace(rows, target=problems.label_values(rows.target, job.target.sql_type))
     problem = problems.resolve(spec, job.target, rows.target, notes)
-    mask = holdout_mask(rows.keys, spec.settings.holdout)
+    mask = holdout_of(rows, spec.settings, notes)
     problems.check_split(problem, problem.encode(rows.target), mask, job.target)
-    columns = choose_columns(job.features, rows, notes)
+    columns = choose_columns(job.features, rows, notes, spec.preprocessors)
     for text in notes:
         report.note(text, "warning" if text.startswith("column") else "info")
     task = Task(spec, problem, columns, job.n_threads, deadline)
@@ -47,15 +49,16 @@ def _check_rows(job: TrainingJob, n_rows: int, notes: list[str]) -> None:
     if path.exists():
         summary = specs.read(SnapshotSummary, path)
         n_null = summary.n_null_target
-        if n_null:
+        if n_null and job.target:
             notes.append(f'{n_null:,} rows without a target ("{job.target.name}" is NULL) are left out')
         if summary.sampled:
             notes.append(f"{summary.n_rows:,} of {summary.n_rows_query - n_null:,} rows are used (max_cells)")
     minimum = job.spec.settings.min_rows
     if n_rows < minimum:
         others = f" ({n_null:,} more have none)" if n_null else ""
+        rows = "rows with a target" if job.target else "rows"
         raise TrainingDataError(
-            f"the query returns {n_rows:,} rows with a target{others}, fewer than {minimum:,}: "
+            f"the query returns {n_rows:,} {rows}{others}, fewer than {minimum:,}: "
             f"add rows, or lower settings: {{min_rows: {max(n_rows, 2)}}}"
         )
 

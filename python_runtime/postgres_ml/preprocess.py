@@ -6,8 +6,8 @@ Columns are chosen by name, so that the function keeps every column of the query
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -17,9 +17,10 @@ from sklearn.impute import SimpleImputer
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
+from postgres_ml.column_sets import Entry, given_entries, unnamed
 from postgres_ml.exceptions import TrainingDataError
 from postgres_ml.snapshot_sql import INTEGER_TYPES
-from postgres_ml.spec import Column
+from postgres_ml.spec import Column, ColumnSet
 from postgres_ml.training_data import TrainingRows
 
 FLOAT32_MAX = float(np.finfo(np.float32).max)  # xgboost computes in single precision and refuses more
@@ -31,14 +32,32 @@ ID_ROWS = 50  # with fewer rows, short texts may all differ by chance
 
 @dataclass(frozen=True)
 class FeatureColumns:
-    """The columns a pipeline uses, in the query's order; all others are arguments without effect."""
+    """The columns a pipeline uses, in the query's order; all others are arguments without effect.
+
+    Parameters
+    ----------
+    numbers, texts : by what becomes of them where nothing is configured
+    sets : the configured preprocessing; None leaves it to the training, () is none at all
+    kinds : of all columns used, 'number', 'text' and so on
+    """
 
     numbers: tuple[str, ...]
     texts: tuple[str, ...]
+    sets: tuple[ColumnSet, ...] | None = None
+    kinds: Mapping[str, str] = field(default_factory=dict, compare=False)
 
 
-def choose_columns(features: Sequence[Column], rows: TrainingRows, messages: list[str]) -> FeatureColumns:
+def choose_columns(
+    features: Sequence[Column],
+    rows: TrainingRows,
+    messages: list[str],
+    sets: tuple[ColumnSet, ...] | None = None,
+) -> FeatureColumns:
     """Return the columns worth using; append what was left out, and why, to `messages`.
+
+    Parameters
+    ----------
+    sets : the configured preprocessing: the columns it names are used even if they look like identifiers
 
     Raises
     ------
@@ -48,9 +67,10 @@ def choose_columns(features: Sequence[Column], rows: TrainingRows, messages: lis
     useless: list[str] = []
     numbers: list[str] = []
     texts: list[str] = []
+    named = {name for item in sets or () for name in item.columns}
     _check_finite(features, rows.frame)
     for column in features:
-        reason = _useless(column, rows.frame[column.name])
+        reason = _useless(column, rows.frame[column.name], is_named=column.name in named)
         if reason:
             useless.append(f'"{column.name}" ({reason})')
         else:
@@ -64,7 +84,8 @@ def choose_columns(features: Sequence[Column], rows: TrainingRows, messages: lis
         raise TrainingDataError(f"no column tells anything about the target: {', '.join(useless)}")
     if useless:
         messages.append(f"columns without effect on the prediction: {', '.join(useless)}")
-    return FeatureColumns(tuple(numbers), tuple(texts))
+    kinds = {column.name: column.kind for column in features if column.name in {*numbers, *texts}}
+    return FeatureColumns(tuple(numbers), tuple(texts), sets, kinds)
 
 
 def _check_finite(features: Sequence[Column], frame: pd.DataFrame) -> None:
@@ -83,11 +104,13 @@ def _check_finite(features: Sequence[Column], frame: pd.DataFrame) -> None:
         )
 
 
-def _useless(column: Column, values: pd.Series) -> str | None:
+def _useless(column: Column, values: pd.Series, *, is_named: bool) -> str | None:
     present = values.dropna()
     n_distinct = present.nunique()
     if n_distinct == 0:
         return "NULL in every row"
+    if is_named:
+        return None
     if n_distinct == 1 and len(present) == len(values):
         return f"{present.iloc[0]!s} in every row"
     if column.kind == "text" and len(present) >= ID_ROWS and n_distinct >= ID_SHARE * len(present):
@@ -101,23 +124,58 @@ def _looks_like_id(column: Column, values: pd.Series) -> bool:
     return bool(values.notna().all() and values.is_unique)
 
 
-def tree_columns(columns: FeatureColumns) -> ColumnTransformer:
+def tree_columns(columns: FeatureColumns) -> Any:
     """Return the transformer for tree ensembles: numbers as they are (NaN has a branch), text one-hot.
 
     The result is dense: in a sparse matrix xgboost would take every 0 of the encoding for a missing value.
     """
-    return _transformer([("numbers", "passthrough", columns.numbers), ("texts", _one_hot(), columns.texts)])
+    if columns.sets is not None:
+        return given_columns(columns, fill=False)
+    return _transformer(_tree_entries(columns.numbers, columns.texts))
 
 
-def linear_columns(columns: FeatureColumns) -> ColumnTransformer:
-    """Return the transformer for linear estimators: numbers imputed with indicator, scaled; text one-hot."""
-    numbers = Pipeline(
+def linear_columns(columns: FeatureColumns) -> Any:
+    """Return the transformer for linear estimators: numbers imputed with indicator, scaled; text one-hot.
+
+    What a configured preprocessing leaves is imputed and scaled after it.
+    """
+    if columns.sets is not None:
+        fill = SimpleImputer(strategy="mean", keep_empty_features=True)
+        return Pipeline(
+            [("given", given_columns(columns, fill=True)), ("impute", fill), ("scale", StandardScaler())]
+        )
+    return _transformer(_linear_entries(columns.numbers, columns.texts))
+
+
+def given_columns(columns: FeatureColumns, *, fill: bool) -> ColumnTransformer:
+    """Return the configured preprocessing; columns that it doesn't name are encoded as without it.
+
+    Parameters
+    ----------
+    fill : whether the estimator takes no missing values
+    """
+    assert columns.sets is not None, "only where preprocessors are configured"
+    if not columns.sets:
+        return _transformer([("none", "passthrough", tuple(columns.kinds))])
+    rest = unnamed(columns.sets, columns.kinds)
+    numbers = tuple(name for name in rest if name in columns.numbers)
+    texts = tuple(name for name in rest if name in columns.texts)
+    entries = (_linear_entries if fill else _tree_entries)(numbers, texts)
+    return _transformer([*given_entries(columns.sets, columns.kinds), *entries])
+
+
+def _tree_entries(numbers: Sequence[str], texts: Sequence[str]) -> list[Entry]:
+    return [("numbers", "passthrough", numbers), ("texts", _one_hot(), texts)]
+
+
+def _linear_entries(numbers: Sequence[str], texts: Sequence[str]) -> list[Entry]:
+    filled = Pipeline(
         [
             ("impute", SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True)),
             ("scale", StandardScaler()),
         ]
     )
-    return _transformer([("numbers", numbers, columns.numbers), ("texts", _one_hot(), columns.texts)])
+    return [("numbers", filled, numbers), ("texts", _one_hot(), texts)]
 
 
 def _one_hot() -> OneHotEncoder:
@@ -130,7 +188,7 @@ def _one_hot() -> OneHotEncoder:
     )
 
 
-def _transformer(steps: list[tuple[str, Any, tuple[str, ...]]]) -> ColumnTransformer:
+def _transformer(steps: Sequence[Entry]) -> ColumnTransformer:
     return ColumnTransformer(
         [(name, step, list(columns)) for name, step, columns in steps if columns],
         remainder="drop",

@@ -20,6 +20,7 @@ DEFAULT_METRIC = {
     "regression": "mse",
     "binary_classification": "f1",
     "multiclass_classification": "accuracy",
+    "clustering": "inertia",
 }
 METRICS_OF = {
     "regression": ("mse",),
@@ -56,9 +57,19 @@ class Problem:
         return self.type == "regression"
 
     @property
+    def is_clustering(self) -> bool:
+        """Whether rows are grouped, without a target."""
+        return self.type == "clustering"
+
+    @property
+    def is_classification(self) -> bool:
+        """Whether a label is predicted."""
+        return not (self.is_regression or self.is_clustering)
+
+    @property
     def has_probabilities(self) -> bool:
         """Whether the estimator knows how sure it is; a hinge loss leaves only the side of the margin."""
-        return not self.is_regression and self.objective != "binary:hinge"
+        return self.is_classification and self.objective != "binary:hinge"
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -66,9 +77,11 @@ class Problem:
         return tuple(label_text(label) for label in self.classes.tolist())
 
     def encode(self, target: Array) -> Array:
-        """Return class codes (int64), or the target as float64 for a regression."""
+        """Return class codes (int64), the target as float64 for a regression, zeros for a clustering."""
         if self.is_regression:
             return target.astype(np.float64)
+        if self.is_clustering:
+            return np.zeros(len(target), np.int64)
         codes: Array = np.searchsorted(self.classes, target)
         return codes
 
@@ -85,8 +98,15 @@ def label_values(target: Array, sql_type: str) -> Array:
     return target
 
 
-def resolve(spec: TrainingSpec, column: Column, target: Array, messages: list[str]) -> Problem:
-    """Return the problem; append why it was chosen to `messages`.
+def return_type(problem: Problem, column: Column | None) -> str:
+    """Return the SQL type of the prediction (SPEC 8.2): labels have the target's own."""
+    if problem.is_regression:
+        return "double precision"
+    return "integer" if column is None else column.sql_type
+
+
+def resolve(spec: TrainingSpec, column: Column | None, target: Array, messages: list[str]) -> Problem:
+    """Return the problem; append why it was chosen to `messages`. Without a target it is a clustering.
 
     Raises
     ------
@@ -95,6 +115,8 @@ def resolve(spec: TrainingSpec, column: Column, target: Array, messages: list[st
     SpecError
         The objective belongs to another problem type.
     """
+    if column is None:
+        return Problem("clustering", "inertia", "inertia", target[:0])
     _check_finite(column, target)
     distinct = np.unique(target)
     problem_type = spec.problem_type
@@ -149,7 +171,7 @@ def _check_values(spec: TrainingSpec, column: Column, problem_type: str, distinc
     shown = ", ".join(repr(label_text(label)) for label in distinct[:5].tolist())
     name = f'target "{column.name}" ({column.sql_type})'
     if problem_type == "regression":
-        if column.kind != "number":
+        if column.kind != "number" and (column.kind, spec.objective) != ("boolean", "reg:logistic"):
             raise TrainingDataError(
                 f"{name} is no number, problem_type is regression: cast the target or change it"
             )
@@ -213,7 +235,7 @@ def _check_objective_range(spec: TrainingSpec, column: Column, target: Array) ->
         )
 
 
-def check_split(problem: Problem, codes: Array, holdout: Array, column: Column) -> None:
+def check_split(problem: Problem, codes: Array, holdout: Array, column: Column | None) -> None:
     """Check that there are rows, and two of each class, on both sides of the split.
 
     Raises
@@ -221,7 +243,7 @@ def check_split(problem: Problem, codes: Array, holdout: Array, column: Column) 
     TrainingDataError
         Names the classes that are too small, with their counts.
     """
-    if problem.is_regression:
+    if column is None or problem.is_regression:
         sides = int(np.count_nonzero(~holdout)), int(np.count_nonzero(holdout))
         if min(sides) < 2:
             raise TrainingDataError(

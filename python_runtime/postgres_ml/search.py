@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from postgres_ml import evaluate
-from postgres_ml.candidates import Candidate, automatic, build_estimator, configured
+from postgres_ml import evaluate, explicit
+from postgres_ml.candidates import Candidate, automatic, build_estimator
 from postgres_ml.exceptions import PostgresMLError
 from postgres_ml.fit import Choice, StopAtDeadline, Task
 from postgres_ml.preprocess import linear_columns, tree_columns
@@ -65,7 +65,7 @@ def search(task: Task, rows: TrainingRows, message: Callable[[str], None]) -> Ch
         `max_runtime` ended before any candidate was through.
     """
     if not task.spec.auto:
-        return Choice(configured(task.spec, task.problem))
+        return Choice(explicit.configured(task.spec, task.problem))
     trials: list[Trial] = []
     candidates = automatic(task.spec)
     matrices = Matrices(task, rows)

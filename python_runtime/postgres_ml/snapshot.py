@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
 from postgres_ml.exceptions import StorageError, TrainingDataError
-from postgres_ml.snapshot_sql import snapshot_query
+from postgres_ml.snapshot_sql import INTEGER_TYPES, snapshot_query
 from postgres_ml.spec import Column, Kind, ProblemType, Settings, to_json
 
 MAX_FEATURES = 1600  # attributes of a composite type, which models of more than 100 features take
@@ -45,6 +45,7 @@ CURES = {
     "money": "cast it: {0}::numeric",
     "uuid": "an identifier: leave it out",
 }
+TIMES = ("date", "timestamp without time zone", "timestamp with time zone")
 GENERAL_CURE = "cast it to text or to a number, or leave it out"
 
 
@@ -83,8 +84,12 @@ class SnapshotSummary:
     seconds: float
 
 
-def describe_query(cursor: Cursor, sql: str) -> tuple[Column, ...]:
+def describe_query(cursor: Cursor, sql: str, settings: Settings | None = None) -> tuple[Column, ...]:
     """Return the query's columns, in order, without running it.
+
+    Parameters
+    ----------
+    settings : name the column that says which rows are held out, which has types of its own
 
     Raises
     ------
@@ -103,10 +108,14 @@ def describe_query(cursor: Cursor, sql: str) -> tuple[Column, ...]:
     types = {oid: (name, is_enum) for oid, name, is_enum in cursor.fetchall()}
     problems = _naming_problems([name for name, _ in described])
     columns = []
+    split = settings.split_column if settings else None
     for name, oid in described:
         sql_type, is_enum = types[oid]
         kind = "text" if is_enum else KINDS.get(sql_type)
-        if kind is None:
+        if name == split:
+            columns.append(Column(name, sql_type, kind or "date"))
+            problems += _split_problems(columns[-1], by_time=settings.holdout_time is not None)  # type: ignore[union-attr]  # split is theirs
+        elif kind is None:
             cure = CURES.get(sql_type, GENERAL_CURE).format(quote(name))
             problems.append(f'column "{name}" is of type {sql_type}: {cure}')
         else:
@@ -114,6 +123,21 @@ def describe_query(cursor: Cursor, sql: str) -> tuple[Column, ...]:
     if problems:
         raise TrainingDataError("the training query can't be used:\n  " + "\n  ".join(problems))
     return tuple(columns)
+
+
+def _split_problems(column: Column, *, by_time: bool) -> list[str]:
+    """Return what is wrong with the column that says which rows are held out."""
+    if by_time and column.sql_type not in TIMES and column.kind != "number":
+        return [
+            f'settings: holdout: time "{column.name}" is of type {column.sql_type}, not a date, '
+            "a timestamp or a number: cast it"
+        ]
+    if not by_time and column.sql_type not in ("boolean", *INTEGER_TYPES):
+        return [
+            f'settings: holdout: column "{column.name}" is of type {column.sql_type}, not boolean '
+            "or 0 and 1; for a date or timestamp use {time: …, after: …}"
+        ]
+    return []
 
 
 def _naming_problems(names: Sequence[str]) -> list[str]:
@@ -130,40 +154,48 @@ def _naming_problems(names: Sequence[str]) -> list[str]:
     return problems
 
 
-def split_target(columns: Sequence[Column], target: str) -> tuple[tuple[Column, ...], Column]:
+def split_target(
+    columns: Sequence[Column], target: str | None, split: str | None = None
+) -> tuple[tuple[Column, ...], Column | None]:
     """Return the features and the target among the query's columns.
+
+    Parameters
+    ----------
+    target : None for a clustering
+    split : the column that says which rows are held out, which is no feature
 
     Raises
     ------
     TrainingDataError
-        The query has no such column, nothing but it, or more features than a function has arguments.
+        The query has no such columns, nothing but them, or more features than a function has arguments.
     """
-    found = [column for column in columns if column.name == target]
-    if not found:
-        names = [column.name for column in columns]
-        near = difflib.get_close_matches(target, names, 1, 0.5)
-        hint = f'; did you mean "{near[0]}"?' if near else ""
-        raise TrainingDataError(
-            f'the query has no column "{target}" (target){hint} It has: {", ".join(names)}'
-        )
-    features = tuple(column for column in columns if column.name != target)
+    by_name = {column.name: column for column in columns}
+    for name, purpose in ((target, "target"), (split, "settings: holdout")):
+        if name is not None and name not in by_name:
+            near = difflib.get_close_matches(name, by_name, 1, 0.5)
+            hint = f'; did you mean "{near[0]}"?' if near else ""
+            raise TrainingDataError(
+                f'the query has no column "{name}" ({purpose}){hint} It has: {", ".join(by_name)}'
+            )
+    features = tuple(column for column in columns if column.name not in (target, split))
     if not features:
+        besides = " and ".join(f'"{name}"' for name in (target, split) if name is not None)
         raise TrainingDataError(
-            f'the query has no column besides the target "{target}": nothing to predict from'
+            f"the query has no column besides the target {besides}: nothing to predict from"
         )
     if len(features) > MAX_FEATURES:
         raise TrainingDataError(
             f"the query has {len(features)} features; a composite type, which a function of more than 100 "
             f"arguments needs, has at most {MAX_FEATURES} attributes: select fewer columns"
         )
-    return features, found[0]
+    return features, None if target is None else by_name[target]
 
 
 def copy_snapshot(
     cursor: Cursor,
     sql: str,
     features: Sequence[Column],
-    target: Column,
+    target: Column | None,
     path: Path,
     settings: Settings,
     problem_type: ProblemType | None,
@@ -184,8 +216,7 @@ def copy_snapshot(
         The database refuses the query.
     """
     started = time.monotonic()
-    max_rows = settings.max_cells // (len(features) + 1)
-    copy = snapshot_query(sql, features, target, max_rows, problem_type)
+    copy = snapshot_query(sql, features, target, settings, problem_type)
     try:
         with path.open("wb", buffering=1 << 20) as file:
             output = _Output(file)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from postgres_ml.spec import Column, ProblemType
+from postgres_ml.spec import Column, ProblemType, Settings
 
 # A numeric target with at most this many values may turn out to be classes (see `problem_type`), so that a
 # sample keeps each of them.
@@ -19,14 +19,16 @@ INTEGER_TYPES = frozenset({"smallint", "integer", "bigint"})
 def snapshot_query(
     sql: str,
     features: Sequence[Column],
-    target: Column,
-    max_rows: int,
+    target: Column | None,
+    settings: Settings,
     problem_type: ProblemType | None,
 ) -> str:
-    """Return a COPY statement: (n_rows, n_labelled, row_hash, features…, target) in CSV.
+    """Return a COPY statement: (n_rows, n_labelled, row_hash, split, features…, target) in CSV.
 
     Its first row holds the totals, all others begin with two empty fields. Numbers are cast to double
     precision as the function's arguments will be, an integer target to bigint so that no label is rounded.
+    Without a target that column is 0. `split` is 1 in rows to hold out and 0 in all others, NULL where
+    `settings` want a fraction.
 
     `row_hash` is the second half of the md5 of the row's values: it doesn't depend on the order of rows, on
     the names of columns or on the server's version. Sampling uses another hash, so that hold-out and sample
@@ -36,9 +38,11 @@ def snapshot_query(
     names = [f"c{index}" for index in range(len(expressions))]
     label = names[-1]
     columns = ", ".join(names)
+    max_rows = settings.max_cells // len(names)
+    selected = [f"{e} as {n}" for e, n in zip(expressions, names, strict=True)]
     return f"""copy (
 with read as materialized (
-  select {", ".join(f"{expression} as {name}" for expression, name in zip(expressions, names, strict=True))}
+  select {", ".join(selected)}, {_split(settings)} as split
   from (
 {sql}
 ) query
@@ -47,12 +51,13 @@ with read as materialized (
 ), totals as (
   select count(*) as n_rows, count({label}) as n_labelled from hashed
 ), {_sample(label, _stratum(label, target, problem_type), max_rows)}
-select n_rows, n_labelled, null::bigint, {", ".join(f"null::{_type(e)}" for e in expressions)} from totals
+select n_rows, n_labelled, null::bigint, null::bigint, {", ".join(f"null::{_type(e)}" for e in expressions)}
+from totals
 union all
-select null, null, {_bits("digest", 17)}, {columns} from hashed
+select null, null, {_bits("digest", 17)}, split, {columns} from hashed
 where {label} is not null and (select n_labelled <= {max_rows} from totals)
 union all
-select null, null, {_bits("digest", 17)}, {columns} from candidates where rank <= quota
+select null, null, {_bits("digest", 17)}, split, {columns} from candidates where rank <= quota
 ) to stdout (format csv, encoding 'UTF8')"""
 
 
@@ -93,24 +98,37 @@ def _feature(column: Column) -> str:
     return f"query.{_identifier(column.name)}::{cast}"
 
 
-def _target(column: Column) -> str:
+def _target(column: Column | None) -> str:
+    if column is None:
+        return "0::bigint"
     if column.sql_type in INTEGER_TYPES:
         return f"query.{_identifier(column.name)}::bigint"
     return _feature(column)
+
+
+def _split(settings: Settings) -> str:
+    """Return the side of a row as bigint; a time that is NULL isn't after anything."""
+    if settings.holdout_time is not None:
+        after = (settings.holdout_after or "").replace("'", "''")
+        return f"coalesce(query.{_identifier(settings.holdout_time)} >= '{after}', false)::integer::bigint"
+    if settings.holdout_column is not None:
+        return f"coalesce(query.{_identifier(settings.holdout_column)}::integer, 0)::bigint"
+    return "null::bigint"
 
 
 def _type(expression: str) -> str:
     return expression.rpartition("::")[2]
 
 
-def _stratum(label: str, target: Column, problem_type: ProblemType | None) -> str:
-    """Classes are sampled each for itself; the rows of a regression all together."""
-    if problem_type == "regression":
-        return "null::text"
+def _stratum(label: str, target: Column | None, problem_type: ProblemType | None) -> str:
+    """Each side of a split is sampled for itself, in it each class; the rows of a regression all together."""
+    if problem_type in ("regression", "clustering") or target is None:
+        return "split::text"
+    value = f"{label}::text"
     if problem_type is None and target.kind == "number":
         few = f"select count(distinct {label}) <= {MAX_NUMERIC_CLASSES} from hashed"
-        return f"case when ({few}) then {label}::text end"
-    return f"{label}::text"
+        value = f"case when ({few}) then {label}::text end"
+    return f"concat(split, ' ', {value})"
 
 
 def _bits(digest: str, start: int) -> str:

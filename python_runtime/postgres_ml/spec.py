@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 Kind = Literal["number", "boolean", "text", "date", "time", "timestamp", "timestamptz"]
-ProblemType = Literal["regression", "binary_classification", "multiclass_classification"]
+ProblemType = Literal["regression", "binary_classification", "multiclass_classification", "clustering"]
 T = TypeVar("T")
 
 
@@ -44,18 +44,47 @@ class Settings:
     ----------
     max_cells : rows x columns that may be trained on; above it rows are sampled
     max_runtime : seconds of wall clock for search, refit and evaluation
+    max_trials : candidates that auto compares at most; None leaves it to max_runtime
     seed : seeds everything random
-    holdout : fraction of the rows that scores are measured on
+    holdout : fraction of the rows that scores are measured on, unless one of the following says which rows
+    holdout_column : boolean or 0/1 column that is true in the rows to hold out
+    holdout_time, holdout_after : the rows to hold out are those whose column `holdout_time` is at least
+        `holdout_after`, a text that casts to the column's type
     min_rows : fewer rows than this are refused
     refit : whether the chosen pipeline is fitted again on all rows before it is published
+    keep_versions : versions of the model that are kept for a rollback
     """
 
     max_cells: int = 1_000_000
     max_runtime: float = 5400.0
+    max_trials: int | None = None
     seed: int = 0
     holdout: float = 0.2
+    holdout_column: str | None = None
+    holdout_time: str | None = None
+    holdout_after: str | None = None
     min_rows: int = 500
     refit: bool = True
+    keep_versions: int = 5
+
+    @property
+    def split_column(self) -> str | None:
+        """The column that says which rows are held out, which is no feature; None for a fraction."""
+        return self.holdout_column or self.holdout_time
+
+
+@dataclass(frozen=True)
+class ColumnSet:
+    """SPEC 2, one entry of `preprocessors`: columns, and what becomes of them, in order.
+
+    Parameters
+    ----------
+    columns : of the query; ('*',) is every feature that no other set names
+    transformers : names of `transformer_chains.TRANSFORMERS`
+    """
+
+    columns: tuple[str, ...]
+    transformers: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -66,12 +95,13 @@ class TrainingSpec:
     ----------
     name, unique_id : the dbt model
     database, schema, function : where the prediction function goes, unquoted
-    target : the column to predict
+    target : the column to predict; None for kmeans
     auto : whether the model type is chosen by cross-validation
-    model_types : candidates, 'xgboost' and 'linear_learner'; one of them when not auto
+    model_types : of 'xgboost', 'linear_learner', 'mlp' and 'kmeans'; one of them when not auto
     problem_type : None infers it from the target
     objective : None is the problem type's default; lower case
-    hyperparameters : the library's names; only without auto
+    preprocessors : None leaves them to the training; () is none at all
+    hyperparameters : as `hyperparameters.check` takes them; only without auto
     runtime : 'auto' or 'sql'
     """
 
@@ -80,11 +110,12 @@ class TrainingSpec:
     database: str
     schema: str
     function: str
-    target: str
+    target: str | None
     auto: bool = True
     model_types: tuple[str, ...] = ("xgboost", "linear_learner")
     problem_type: ProblemType | None = None
     objective: str | None = None
+    preprocessors: tuple[ColumnSet, ...] | None = None
     hyperparameters: dict[str, Any] = field(default_factory=dict)
     settings: Settings = Settings()
     runtime: str = "auto"
@@ -96,7 +127,8 @@ class TrainingJob:
 
     Parameters
     ----------
-    features, target : the query's columns in order, less the target; and the target
+    features, target : the query's columns in order, less the target and the split's column; and the target,
+        None for kmeans
     directory : the child reads `snapshot.csv` here and writes all of its files here
     tracking_uri, experiment : MLflow
     tags : lead from the MLflow run back to dbt (unique_id, invocation_id, git commit, …)
@@ -106,13 +138,18 @@ class TrainingJob:
 
     spec: TrainingSpec
     features: tuple[Column, ...]
-    target: Column
+    target: Column | None
     directory: str
     tracking_uri: str
     experiment: str
     tags: dict[str, str]
     query: str
     n_threads: int = 1
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """Features and, if there is one, the target."""
+        return self.features if self.target is None else (*self.features, self.target)
 
 
 @dataclass(frozen=True)
@@ -121,7 +158,8 @@ class FunctionBody:
 
     Parameters
     ----------
-    role : 'predict' and 'probabilities' are called by users, 'part' by those two
+    role : 'predict', 'probabilities' (classifiers) and 'distances' (kmeans) are called by users, 'part' by
+        those
     name : unquoted
     arguments : (name, SQL type) pairs, unquoted names
     returns, language, body : as in create function
@@ -129,7 +167,7 @@ class FunctionBody:
         and named as that argument's type says; empty for a function of at most 100 arguments
     """
 
-    role: Literal["predict", "probabilities", "part"]
+    role: Literal["predict", "probabilities", "distances", "part"]
     name: str
     arguments: tuple[tuple[str, str], ...]
     returns: str

@@ -111,7 +111,7 @@ class TrackedRun:
         self.client.log_batch(self.run_id, metrics=metrics, params=params, tags=tags)
         source = json.dumps({"database": self.job.spec.database, "query": self.job.query})
         profile = json.dumps({"num_rows": len(fitted.rows), "num_elements": fitted.rows.frame.size})
-        columns = [{"name": c.name, "type": c.sql_type} for c in (*self.job.features, self.job.target)]
+        columns = [{"name": c.name, "type": c.sql_type} for c in self.job.columns]
         dataset = Dataset(
             self.job.spec.name, fitted.rows.digest, "sql", source, json.dumps({"columns": columns}), profile
         )

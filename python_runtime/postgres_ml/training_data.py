@@ -38,12 +38,15 @@ class TrainingRows:
     keys : ndarray of shape (n_rows,), uint64, increasing; a random number that follows from the row's
         content and the seed
     digest : of all rows' content, whatever their order
+    split : ndarray of shape (n_rows,), int64: 1 in rows that a column or a point in time holds out, else 0;
+        None where a fraction is held out
     """
 
     frame: pd.DataFrame
     target: Array
     keys: Array
     digest: str
+    split: Array | None = None
 
     def __len__(self) -> int:
         return len(self.target)
@@ -51,11 +54,14 @@ class TrainingRows:
     def take(self, mask: Array) -> TrainingRows:
         """Return the rows where the mask is true."""
         frame = self.frame[mask].reset_index(drop=True)
-        return TrainingRows(frame, self.target[mask], self.keys[mask], self.digest)
+        split = None if self.split is None else self.split[mask]
+        return TrainingRows(frame, self.target[mask], self.keys[mask], self.digest, split)
 
 
-def load(path: Path, features: Sequence[Column], target: Column, seed: int = 0) -> TrainingRows:
+def load(path: Path, features: Sequence[Column], target: Column | None, seed: int = 0) -> TrainingRows:
     """Return the rows that `snapshot.copy_snapshot` wrote: NULL, '' and NaN stay what they were.
+
+    Without a target (a clustering) it is 0 in every row.
 
     Raises
     ------
@@ -64,11 +70,11 @@ def load(path: Path, features: Sequence[Column], target: Column, seed: int = 0) 
     """
     names = [f"c{index}" for index in range(len(features))]
     types = dict(zip(names, (ARROW_TYPES[column.kind] for column in features), strict=True))
-    types |= {"hash": pa.int64(), "target": _target_type(target)}
+    types |= {"hash": pa.int64(), "split": pa.int64(), "target": _target_type(target)}
     if path.stat().st_size == 0:
         table = pa.table({name: pa.array([], type=kind) for name, kind in types.items()})
     else:
-        table = _read(path, ["n_rows", "n_labelled", "hash", *names, "target"], types)
+        table = _read(path, ["n_rows", "n_labelled", "hash", "split", *names, "target"], types)
     hashes = table["hash"].to_numpy().astype(np.int64).view(np.uint64)
     keys = _keys(hashes, seed)
     order = np.argsort(keys, kind="stable")
@@ -81,7 +87,8 @@ def load(path: Path, features: Sequence[Column], target: Column, seed: int = 0) 
         }
     )
     digest = np.sum(_mix(hashes), dtype=np.uint64)  # wraps around; the same in any order
-    return TrainingRows(frame, _labels(table["target"])[order], keys[order], f"{digest:016x}")
+    split = table["split"].to_numpy()[order] if len(table) and not table["split"].null_count else None
+    return TrainingRows(frame, _labels(table["target"])[order], keys[order], f"{digest:016x}", split)
 
 
 def _read(path: Path, names: list[str], types: dict[str, pa.DataType]) -> pa.Table:
@@ -101,8 +108,8 @@ def _read(path: Path, names: list[str], types: dict[str, pa.DataType]) -> pa.Tab
     )
 
 
-def _target_type(target: Column) -> pa.DataType:
-    return pa.int64() if target.sql_type in INTEGER_TYPES else ARROW_TYPES[target.kind]
+def _target_type(target: Column | None) -> pa.DataType:
+    return pa.int64() if target is None or target.sql_type in INTEGER_TYPES else ARROW_TYPES[target.kind]
 
 
 def _values(column: pa.ChunkedArray) -> Array:

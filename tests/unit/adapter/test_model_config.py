@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 from dbt.adapters.postgres_ml.model_config import ConfigReader, check_manifest
-from postgres_ml.spec import Settings
+from postgres_ml.spec import ColumnSet, Settings
 
 
 class Config:
@@ -72,6 +72,126 @@ def test_redshift_settings_are_named_as_meaningless():
     assert reader.notices == ["s3_bucket", "kms_key_id"]
 
 
+def test_redshift_clauses_become_the_same_config():
+    spec = ConfigReader(
+        node(
+            target="y",
+            auto="off",
+            model_type="XGBoost",
+            objective="reg:logistic",
+            preprocessors="NONE",
+            hyperparameters="DEFAULT EXCEPT (NUM_ROUND '50', eta '0.2')",
+            iam_role="default",
+        )
+    ).read()
+    assert spec.problem_type == "regression"  # as the objective says
+    assert spec.preprocessors == ()
+    assert spec.hyperparameters == {"NUM_ROUND": "50", "eta": "0.2"}
+    json_text = '[{"ColumnSet": ["t1", "t2"], "Transformers": ["onehotencoder"]}, {"ColumnSet": ["*"], "Transformers": ["MINMAX"]}]'
+    assert ConfigReader(node(target="y", preprocessors=json_text)).read().preprocessors == (
+        ColumnSet(("t1", "t2"), ("OneHotEncoder",)),
+        ColumnSet(("*",), ("MinMax",)),
+    )
+    as_dicts = [{"column_set": "t1", "transformers": ["Imputer", "StandardScaler"]}]
+    assert ConfigReader(node(target="y", preprocessors=as_dicts)).read().preprocessors == (
+        ColumnSet(("t1",), ("Imputer", "StandardScaler")),
+    )
+    default = ConfigReader(node(target="y", auto=False, model_type="mlp", hyperparameters="Default")).read()
+    assert default.hyperparameters == {} and default.preprocessors is None
+
+
+def test_kmeans_has_neither_target_nor_auto():
+    config = {"model_type": "KMEANS", "hyperparameters": {"K": "7"}}
+    spec = ConfigReader(node(**config)).read()
+    assert (spec.target, spec.auto, spec.problem_type) == (None, False, "clustering")
+    assert "'target' (found 'y')" in problems(target="y", **config)[0]
+    assert problems(objective="mse", **config) == ["kmeans has no 'objective'"]
+    assert problems(model_type="kmeans") == ["kmeans needs the hyperparameter 'k', the number of clusters"]
+    assert problems(auto=True, **config)[0] == "model_type 'kmeans' needs 'auto: false'"
+
+
+def test_settings_of_every_kind():
+    given = {"max_trials": "20", "keep_versions": 3, "refit": "off", "compute": "LOCAL"}
+    spec = ConfigReader(
+        node(target="y", settings={**given, "holdout": {"Time": "sold", "after": "2020-01-01"}})
+    ).read()
+    assert spec.settings == Settings(
+        max_trials=20, keep_versions=3, refit=False, holdout_time="sold", holdout_after="2020-01-01"
+    )
+    assert spec.settings.split_column == "sold"
+    spec = ConfigReader(node(target="y", settings={"holdout": {"column": "is_test"}})).read()
+    assert spec.settings.split_column == "is_test"
+
+
+def test_warnings_are_kept_for_the_build():
+    reader = ConfigReader(
+        node(
+            target="y",
+            auto=False,
+            model_type="xgboost",
+            hyperparameters={"eta": 0.05, "monotone_constraints": "(1,0)"},
+        )
+    )
+    assert reader.read().hyperparameters["eta"] == 0.05
+    assert reader.warnings == [
+        "hyperparameter 'eta' is 0.05; Amazon Redshift takes 0.1 to 0.5 only",
+        "hyperparameter 'monotone_constraints' is not known here and goes to xgboost as it is",
+    ]
+
+
+def preprocessors(*sets):
+    return {"preprocessors": [{"column_set": c, "transformers": t} for c, t in sets]}
+
+
+@pytest.mark.parametrize(
+    ("config", "expected"),
+    [
+        ({"preprocessors": "all"}, "preprocessors must be 'none' or a list such as"),
+        ({"preprocessors": [{"columns": ["a"]}]}, "unknown key 'columns', did you mean 'column_set'?"),
+        (preprocessors((["a"], ["StandardScaller"])), "did you mean 'StandardScaler'?"),
+        (preprocessors((["a"], [])), "transformers must be a list of names"),
+        (preprocessors((["a", "*"], ["PCA"])), "it stands alone"),
+        (preprocessors((["a"], ["Imputer"]), (["b", "a"], ["PCA"])), "column 'a' is in 2 column sets"),
+        (preprocessors((["a"], ["PCA", "PCA"])), "PCA is there 2 times"),
+        (
+            preprocessors((["a"], ["StandardScaler", "MinMax"])),
+            "StandardScaler and MinMax exclude each other",
+        ),
+        (preprocessors((["a"], ["Imputer", "ImputerWithIndicator"])), "exclude each other"),
+        (preprocessors((["a"], ["OrdinalEncoder", "OneHotEncoder"])), "exclude each other"),
+        (preprocessors((["a"], ["MinMax", "OneHotEncoder"])), "OneHotEncoder takes the query's own values"),
+        (
+            preprocessors((["a"], ["Imputer", "DateTimeVectorizer"])),
+            "DateTimeVectorizer takes the query's own dates",
+        ),
+        (preprocessors((["a"], ["PCA", "Imputer"])), "Imputer comes before PCA, which takes none"),
+        (preprocessors((["a"], ["OneHotEncoder", "Imputer"])), "Imputer comes before OneHotEncoder"),
+        (
+            {**preprocessors((["t"], ["PCA"])), "settings": {"holdout": {"column": "t"}}},
+            "'t' says which rows",
+        ),
+    ],
+)
+def test_bad_preprocessors(config, expected):
+    found = problems(target="y", **config)
+    assert any(expected in problem for problem in found), found
+
+
+@pytest.mark.parametrize(
+    "chain",
+    [
+        ["NumericPassthrough"],
+        ["Imputer", "OneHotEncoder"],
+        ["OneHotEncoder", "PCA", "StandardScaler"],
+        ["OrdinalEncoder", "Imputer", "MinMax"],
+        ["DateTimeVectorizer", "ImputerWithIndicator", "StandardScaler", "Normalizer", "PCA"],
+        ["StandardScaler", "Imputer"],
+    ],
+)
+def test_sensible_chains(chain):
+    assert problems(target="y", **preprocessors((["a"], chain))) == []
+
+
 @pytest.mark.parametrize(
     ("config", "expected"),
     [
@@ -91,14 +211,44 @@ def test_redshift_settings_are_named_as_meaningless():
             {"target": "y", "settings": {"holdout": 1.5}},
             "holdout must be a number from 0.01 to 0.9, found 1.5",
         ),
-        ({"target": "y", "settings": {"holdout": {"column": "t"}}}, "'holdout' as a column"),
+        (
+            {"target": "y", "settings": {"holdout": "most"}},
+            "or {time: sold_at, after: '2024-01-01'}, found str",
+        ),
+        ({"target": "y", "settings": {"holdout": {"time": "t", "before": 5}}}, "holdout has no 'before'"),
+        ({"target": "y", "settings": {"holdout": {"time": "t"}}}, "holdout must be a fraction"),
+        ({"target": "y", "settings": {"holdout": {"colum": "t"}}}, "did you mean 'column'?"),
+        (
+            {"target": "y", "settings": {"holdout": {"column": 3}}},
+            "holdout: column must be the name of a column",
+        ),
+        ({"target": "y", "settings": {"holdout": {"column": "y"}}}, "holdout: 'y' is the target"),
+        (
+            {"target": "y", "settings": {"compute": "dask"}},
+            "'compute: dask' is not supported yet (supported: local)",
+        ),
+        ({"target": "y", "settings": {"compute": "spark"}}, "compute 'spark' is not one of local, dask"),
         ({"target": "y", "settings": {"seed": 1.5}}, "seed must be a whole number from 0 to 4294967295"),
         ({"target": "y", "settings": {"max_cells": "many"}}, "max_cells must be a number, found str 'many'"),
         ({"target": "y", "settings": {"refit": "yes"}}, "refit must be true or false"),
-        ({"target": "y", "settings": {"keep_versions": 3}}, "'keep_versions' is not supported yet"),
+        (
+            {"target": "y", "settings": {"keep_versions": 0}},
+            "keep_versions must be a whole number of at least 1",
+        ),
+        (
+            {"target": "y", "settings": {"max_trials": "inf"}},
+            "max_trials must be a whole number of at least 1",
+        ),
+        (
+            {"target": "y", "settings": {"max_runtime": "nan"}},
+            "max_runtime must be a number, found str 'nan'",
+        ),
         ({"target": "y", "problem_type": "regresion"}, "did you mean 'regression'?"),
         ({"target": "y", "model_type": "xgbost"}, "did you mean 'xgboost'?"),
-        ({"target": "y", "model_type": ["xgboost", "mlp"]}, "model_type 'mlp' is not supported yet"),
+        (
+            {"target": "y", "model_type": ["xgboost", "mlp"]},
+            "model_type 'mlp' with 'auto: true' is not supported",
+        ),
         ({"target": "y", "auto": False}, "'auto: false' needs a 'model_type'"),
         (
             {"target": "y", "auto": False, "model_type": ["xgboost", "linear_learner"]},
@@ -119,7 +269,7 @@ def test_redshift_settings_are_named_as_meaningless():
         ),
         (
             {"target": "y", "auto": False, "model_type": "xgboost", "hyperparameters": {"max_depth": "deep"}},
-            "hyperparameter 'max_depth' must be a number, got 'deep'",
+            "hyperparameter 'max_depth' must be a whole number, got 'deep'",
         ),
         ({"target": "y", "hyperparameters": {"max_depth": 3}}, "'hyperparameters' need 'auto: false'"),
         (

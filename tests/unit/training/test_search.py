@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from postgres_ml.candidates import Candidate, automatic, build_estimator, configured
+from postgres_ml.candidates import Candidate, automatic, build_estimator
 from postgres_ml.exceptions import PostgresMLError, SpecError
+from postgres_ml.explicit import configured
 from postgres_ml.fit import Choice, Deadline, Task, fit_pipeline
 from postgres_ml.preprocess import FeatureColumns
 from postgres_ml.problem import Problem, resolve
@@ -155,8 +156,7 @@ def test_a_hyperparameter_of_the_other_linear_estimator_is_refused(rows: Trainin
 @pytest.mark.parametrize(
     ("hyperparameters", "cause"),
     [
-        ({"max_depth": -3}, "max_depth"),
-        ({"subsample": 7}, "subsample"),
+        ({"tweedie_variance_power": 1.5, "monotone_constraints": "up"}, "monotone_constraints"),
         ({"tree_method": "exact", "max_leaves": 3}, ""),
     ],
 )
@@ -174,9 +174,10 @@ def test_values_that_xgboost_refuses_are_config_errors(
 
 def test_settings_have_the_documented_defaults() -> None:
     assert dataclasses.asdict(Settings()) == {
-        "max_cells": 1_000_000, "max_runtime": 5400.0, "seed": 0, "holdout": 0.2, "min_rows": 500, "refit": True,
+        "max_cells": 1_000_000, "max_runtime": 5400.0, "max_trials": None, "seed": 0, "holdout": 0.2,
+        "holdout_column": None, "holdout_time": None, "holdout_after": None, "min_rows": 500, "refit": True,
+        "keep_versions": 5,
     }  # fmt: skip
-
 
 def test_regression_columns_are_cross_validated_by_mse(tmp_path: Path) -> None:
     random = np.random.default_rng(0)

@@ -7,7 +7,8 @@ Everything the vocabulary knows and this version can't do is refused by name, ne
 from __future__ import annotations
 
 MODEL_TYPES = ("xgboost", "linear_learner", "mlp", "kmeans")
-SUPPORTED_MODEL_TYPES = ("xgboost", "linear_learner")
+#: what auto compares; without auto all of MODEL_TYPES can be named
+AUTO_MODEL_TYPES = ("xgboost", "linear_learner")
 PROBLEM_TYPES = ("regression", "binary_classification", "multiclass_classification")
 RUNTIMES = ("auto", "sql", "native", "python")
 SUPPORTED_RUNTIMES = ("auto", "sql")
@@ -15,12 +16,16 @@ SUPPORTED_RUNTIMES = ("auto", "sql")
 CLASSIFICATION_OBJECTIVES = ("accuracy", "f1", "f1_macro", "auc")
 AUTO_OBJECTIVES = ("mse", *CLASSIFICATION_OBJECTIVES)
 OBJECTIVE_SPELLINGS = {"f1macro": "f1_macro"}
+#: xgboost's, and the problem type that each makes: Redshift's first, then others that a function can express
 XGBOOST_OBJECTIVES = {
     "reg:squarederror": "regression",
     "reg:squaredlogerror": "regression",
     "reg:logistic": "regression",
     "reg:pseudohubererror": "regression",
     "reg:tweedie": "regression",
+    "reg:absoluteerror": "regression",
+    "reg:gamma": "regression",
+    "count:poisson": "regression",
     "binary:logistic": "binary_classification",
     "binary:hinge": "binary_classification",
     "multi:softmax": "multiclass_classification",
@@ -35,6 +40,7 @@ SUPPORTED_KEYS = (
     "model_type",
     "problem_type",
     "objective",
+    "preprocessors",
     "hyperparameters",
     "settings",
     "runtime",
@@ -42,11 +48,22 @@ SUPPORTED_KEYS = (
     "retrain",
 )
 #: keys that the specification knows and this version refuses
-PLANNED_KEYS = ("preprocessors", "gates", "source", "endpoint", "arguments", "returns", "trust")
+PLANNED_KEYS = ("gates", "source", "endpoint", "arguments", "returns", "trust")
 #: keys of the specification whose one supported value is also what happens without them
 ONLY_VALUE = {"promote": "always", "retrain": "always"}
 
-SUPPORTED_SETTINGS = ("max_cells", "max_runtime", "seed", "holdout", "min_rows", "refit")
-PLANNED_SETTINGS = ("max_trials", "keep_versions", "compute")
+SETTINGS = (
+    "max_cells",
+    "max_runtime",
+    "max_trials",
+    "seed",
+    "holdout",
+    "min_rows",
+    "refit",
+    "keep_versions",
+    "compute",
+)
+COMPUTE = ("local", "dask")
+SUPPORTED_COMPUTE = ("local",)
 #: Redshift's own; accepted, because configs are carried over, and named in one line when the model is built
 REDSHIFT_SETTINGS = ("s3_bucket", "kms_key_id", "s3_garbage_collect", "tags", "iam_role")

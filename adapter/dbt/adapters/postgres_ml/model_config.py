@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass, field
 from typing import Any
 
 from dbt.adapters.postgres_ml import config_keys as keys
+from dbt.adapters.postgres_ml.config_values import boolean_of, hint, wrong_type
+from dbt.adapters.postgres_ml.preprocessors_config import read_preprocessors
+from dbt.adapters.postgres_ml.settings_config import read_settings
 
 from postgres_ml import hyperparameters
 from postgres_ml.exceptions import SpecError
-from postgres_ml.spec import ProblemType, Settings, TrainingSpec
+from postgres_ml.hyperparameters import read_clause
+from postgres_ml.spec import ProblemType, TrainingSpec
 
 IDENTIFIER_BYTES = 63
 
@@ -22,24 +25,27 @@ class ConfigReader:
     Attributes
     ----------
     problems : one sentence each, with the value found, the values allowed and the likely key
-    notices : what is accepted and has no effect
+    notices : keys that are accepted and have no effect
+    warnings : sentences to say when the model is built
     """
 
     node: Any
     problems: list[str] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
 
     def read(self) -> TrainingSpec | None:
         """Return the specification, or None where there are problems."""
         node, config = self.node, self.node.config
         self._check_keys()
-        target = self._text("target")
-        if target is None and not config.get("target"):
-            self.problems.append("config 'target' is required: the column of the query to predict")
-        auto = self._boolean("auto", True)
+        model_types, auto = self._model_types()
+        target = self._target(model_types)
         problem_type = self._choice("problem_type", keys.PROBLEM_TYPES)
-        model_types = self._model_types(auto)
         objective = self._objective(auto, problem_type, model_types)
+        if objective in keys.XGBOOST_OBJECTIVES:
+            problem_type = problem_type or keys.XGBOOST_OBJECTIVES[objective]
+        if model_types == ("kmeans",):
+            problem_type = "clustering"
         spec = {
             "name": node.name,
             "unique_id": node.unique_id,
@@ -51,20 +57,52 @@ class ConfigReader:
             "model_types": model_types,
             "problem_type": problem_type,
             "objective": objective,
+            "preprocessors": read_preprocessors(config.get("preprocessors"), self.problems),
             "hyperparameters": self._hyperparameters(auto, model_types),
-            "settings": self._settings(),
+            "settings": read_settings(config.get("settings") or {}, self.problems, self.notices),
             "runtime": self._runtime(),
         }
+        self._check_split_column(spec)
         return None if self.problems else TrainingSpec(**spec)
+
+    def _target(self, model_types: tuple[str, ...]) -> str | None:
+        target = self._text("target")
+        if model_types == ("kmeans",):
+            if target is not None:
+                self.problems.append(
+                    f"kmeans has no 'target' (found '{target}'): clusters are found, not predicted; "
+                    "leave the column out of the query too"
+                )
+            for key in ("problem_type", "objective"):
+                if self.node.config.get(key) is not None:
+                    self.problems.append(f"kmeans has no '{key}'")
+            return None
+        if target is None and not self.node.config.get("target"):
+            self.problems.append("config 'target' is required: the column of the query to predict")
+        return target
+
+    def _check_split_column(self, spec: dict[str, Any]) -> None:
+        split = spec["settings"].split_column
+        if split is None:
+            return
+        if split == spec["target"]:
+            self.problems.append(f"settings: holdout: '{split}' is the target")
+        for item in spec["preprocessors"] or ():
+            if split in item.columns:
+                self.problems.append(
+                    f"preprocessors: '{split}' says which rows are held out and is no feature"
+                )
 
     def _check_keys(self) -> None:
         known = (*keys.SUPPORTED_KEYS, *keys.PLANNED_KEYS)
         for key in self.node.config.extra:
-            if key in keys.PLANNED_KEYS:
+            if str(key).lower() in keys.REDSHIFT_SETTINGS:
+                self.notices.append(str(key).lower())
+            elif key in keys.PLANNED_KEYS:
                 self._unsupported(f"config '{key}'")
             elif key not in known:
                 self.problems.append(
-                    f"unknown config '{key}'{_hint(key, known)} (keys of your own belong under 'meta')"
+                    f"unknown config '{key}'{hint(key, known)} (keys of your own belong under 'meta')"
                 )
         for key, value in keys.ONLY_VALUE.items():
             found = self.node.config.get(key, value)
@@ -88,24 +126,29 @@ class ConfigReader:
             )
         return name
 
-    def _model_types(self, auto: bool) -> tuple[str, ...]:
+    def _model_types(self) -> tuple[tuple[str, ...], bool]:
+        """Return the model types, and auto: kmeans, which auto never compares, turns its default to false."""
         found = self.node.config.get("model_type")
-        if found is None:
-            if not auto:
-                self.problems.append(
-                    f"'auto: false' needs a 'model_type' ({', '.join(keys.SUPPORTED_MODEL_TYPES)})"
-                )
-            return keys.SUPPORTED_MODEL_TYPES
-        listed = found if isinstance(found, list | tuple) else [found]
+        listed = found if isinstance(found, list | tuple) else [] if found is None else [found]
         names = tuple(str(item).lower() for item in listed)
-        if not auto and len(names) != 1:
+        auto = self._boolean("auto", names != ("kmeans",))
+        n_known = sum(self._is_model_type(name, auto) for name in names)  # each says what is wrong with it
+        if auto:
+            return names or keys.AUTO_MODEL_TYPES, auto
+        if found is None:
+            self.problems.append(f"'auto: false' needs a 'model_type' ({', '.join(keys.MODEL_TYPES)})")
+        elif n_known == len(names) != 1:
             self.problems.append(f"'auto: false' needs one 'model_type', found {found!r}")
-        for name in names:
-            if name not in keys.MODEL_TYPES:
-                self._not_allowed("model_type", name, keys.MODEL_TYPES)
-            elif name not in keys.SUPPORTED_MODEL_TYPES:
-                self._unsupported(f"model_type '{name}'", keys.SUPPORTED_MODEL_TYPES)
-        return names
+        return names, auto
+
+    def _is_model_type(self, name: str, auto: bool) -> bool:
+        if name not in keys.MODEL_TYPES:
+            self._not_allowed("model_type", name, keys.MODEL_TYPES)
+        elif auto and name == "kmeans":
+            self.problems.append("model_type 'kmeans' needs 'auto: false'")
+        elif auto and name not in keys.AUTO_MODEL_TYPES:
+            self._unsupported(f"model_type '{name}' with 'auto: true'", keys.AUTO_MODEL_TYPES)
+        return name in keys.MODEL_TYPES
 
     def _objective(self, auto: bool, problem_type: str | None, model_types: tuple[str, ...]) -> str | None:
         found = self._text("objective")
@@ -127,67 +170,22 @@ class ConfigReader:
 
     def _hyperparameters(self, auto: bool, model_types: tuple[str, ...]) -> dict[str, Any]:
         found = self.node.config.get("hyperparameters") or {}
+        if isinstance(found, str):
+            found = read_clause(found)
         if not isinstance(found, dict):
-            self._wrong_type("hyperparameters", found, "a dict such as {max_depth: 6}")
+            self.problems.append(wrong_type("hyperparameters", found, "a dict such as {max_depth: 6}"))
             return {}
         if found and auto:
             self.problems.append(
                 "'hyperparameters' need 'auto: false'; with 'auto: true' they are chosen for you"
             )
-        if "objective" in found:
-            self.problems.append("'objective' is a config key of its own, not a hyperparameter")
         chosen = {str(key): value for key, value in found.items()}
-        if not auto and len(model_types) == 1 and model_types[0] in keys.SUPPORTED_MODEL_TYPES:
+        if not auto and len(model_types) == 1 and model_types[0] in keys.MODEL_TYPES:
             try:
-                hyperparameters.check(model_types[0], chosen)
+                self.warnings += hyperparameters.check(model_types[0], chosen).warnings
             except SpecError as error:
                 self.problems.append(str(error))
         return chosen
-
-    def _settings(self) -> Settings:
-        found = self.node.config.get("settings") or {}
-        if not isinstance(found, dict):
-            self._wrong_type("settings", found, "a dict such as {max_runtime: 300}")
-            return Settings()
-        known = (*keys.SUPPORTED_SETTINGS, *keys.PLANNED_SETTINGS, *keys.REDSHIFT_SETTINGS)
-        values: dict[str, Any] = {}
-        for key, value in found.items():
-            name = str(key).lower()
-            if name in keys.REDSHIFT_SETTINGS:
-                self.notices.append(name)
-            elif name in keys.PLANNED_SETTINGS:
-                self._unsupported(f"settings: '{name}'")
-            elif name in keys.SUPPORTED_SETTINGS:
-                values[name] = self._setting(name, value)
-            else:
-                self.problems.append(f"settings: unknown key '{key}'{_hint(name, known)}")
-        return Settings(**{name: value for name, value in values.items() if value is not None})
-
-    def _setting(self, name: str, value: Any) -> Any:
-        if name == "refit":
-            if not isinstance(value, bool):
-                self._wrong_type("settings: refit", value, "true or false")
-            return value
-        if name == "holdout" and isinstance(value, dict):
-            self._unsupported("settings: 'holdout' as a column or a point in time", ("a fraction",))
-            return None
-        number = _number(value)
-        if number is None:
-            self._wrong_type(f"settings: {name}", value, "a number")
-            return None
-        low, high, whole = {
-            "max_cells": (1, float("inf"), True),
-            "max_runtime": (1, float("inf"), False),
-            "seed": (0, 2**32 - 1, True),
-            "holdout": (0.01, 0.9, False),
-            "min_rows": (10, float("inf"), True),
-        }[name]
-        if not low <= number <= high or (whole and number != int(number)):
-            kind = "a whole number" if whole else "a number"
-            limits = f"of at least {low}" if high == float("inf") else f"from {low} to {high}"
-            self.problems.append(f"settings: {name} must be {kind} {limits}, found {value!r}")
-            return None
-        return int(number) if whole else number
 
     def _runtime(self) -> str:
         name = self._choice("runtime", keys.RUNTIMES) or "auto"
@@ -207,7 +205,7 @@ class ConfigReader:
     def _text(self, key: str) -> str | None:
         found = self.node.config.get(key)
         if found is not None and (not isinstance(found, str) or not found.strip()):
-            self._wrong_type(key, found, "a text")
+            self.problems.append(wrong_type(key, found, "a text"))
             return None
         return found
 
@@ -215,39 +213,20 @@ class ConfigReader:
         found = self.node.config.get(key)
         if found is None:
             return default
-        if isinstance(found, str) and found.lower() in ("on", "off", "true", "false"):
-            return found.lower() in ("on", "true")
-        if not isinstance(found, bool):
-            self._wrong_type(key, found, "true or false")
+        value = boolean_of(found)
+        if value is None:
+            self.problems.append(wrong_type(key, found, "true or false"))
             return default
-        return found
-
-    def _wrong_type(self, key: str, found: Any, wanted: str) -> None:
-        self.problems.append(f"{key} must be {wanted}, found {type(found).__name__} {found!r}")
+        return value
 
     def _not_allowed(self, key: str, found: str, allowed: tuple[str, ...], reason: str = "") -> None:
         self.problems.append(
-            f"{key} '{found}' is not one of {', '.join(allowed)}{_hint(found.lower(), allowed)}{reason}"
+            f"{key} '{found}' is not one of {', '.join(allowed)}{hint(found.lower(), allowed)}{reason}"
         )
 
     def _unsupported(self, what: str, supported: tuple[str, ...] = ()) -> None:
         instead = f" (supported: {', '.join(supported)})" if supported else ""
         self.problems.append(f"{what} is not supported yet{instead}")
-
-
-def _hint(found: str, known: tuple[str, ...]) -> str:
-    near = difflib.get_close_matches(found, known, 1)
-    return f", did you mean '{near[0]}'?" if near else ""
-
-
-def _number(value: Any) -> float | None:
-    """Return the number that the value is or, as Redshift writes them, that its text spells."""
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        return None
-    try:
-        return float(value)
-    except ValueError:
-        return None
 
 
 def is_create_model(node: Any) -> bool:

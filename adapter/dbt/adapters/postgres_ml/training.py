@@ -20,8 +20,10 @@ from dbt_common.exceptions import DbtRuntimeError, DbtValidationError
 from dbt_common.invocation import get_invocation_id
 
 from postgres_ml import snapshot
+from postgres_ml.exceptions import SpecError
 from postgres_ml.spec import Column, TrainedModel, TrainingJob, TrainingSpec
 from postgres_ml.training_process import TrainingProcess
+from postgres_ml.transformer_chains import check_columns
 
 logger = AdapterLogger("PostgresML")
 
@@ -57,8 +59,12 @@ class Training:
         if not connection.transaction_open:
             self.connections.begin()
         cursor = connection.handle.cursor()
-        columns = snapshot.describe_query(cursor, self.sql)
-        features, target = snapshot.split_target(columns, self.spec.target)
+        settings = self.spec.settings
+        columns = snapshot.describe_query(cursor, self.sql, settings)
+        features, target = snapshot.split_target(columns, self.spec.target, settings.split_column)
+        problems = check_columns(self.spec.preprocessors, features)
+        if problems:
+            raise SpecError("; ".join(problems))
         self.process = TrainingProcess(
             self._job(features, target), self.log, self.connections.cancelled.is_set
         )
@@ -69,7 +75,7 @@ class Training:
             features,
             target,
             self.directory / "snapshot.csv",
-            self.spec.settings,
+            settings,
             self.spec.problem_type,
         )
         sampled = f", sampled from {summary.n_rows_query:,} (settings: max_cells)" if summary.sampled else ""
@@ -148,6 +154,8 @@ class Training:
                 f"{spec.name}: settings {', '.join(reader.notices)} are Amazon Redshift's; "
                 "they mean nothing on Postgres"
             )
+        for text in reader.warnings:
+            logger.warning(f"{spec.name}: {text}")
         return spec
 
     def _fresh_directory(self) -> Path:
@@ -163,7 +171,7 @@ class Training:
             ) from error
         return directory
 
-    def _job(self, features: tuple[Column, ...], target: Column) -> TrainingJob:
+    def _job(self, features: tuple[Column, ...], target: Column | None) -> TrainingJob:
         credentials = self.config.credentials
         root = project_root(self.config)
         return TrainingJob(
