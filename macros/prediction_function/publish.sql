@@ -35,7 +35,7 @@
   {%- set statement -%}
     create or replace function {{ adapter.quote(schema) }}.{{ adapter.quote(body.name) }}({{ arguments | join(', ') }})
     returns {{ body.returns }}
-    language {{ body.language }} immutable parallel safe
+    language {{ body.language }} {{ body.options or 'immutable parallel safe' }}
     as {{ postgres_ml__literal(body.body) }}
   {%- endset -%}
   {%- do adapter.execute_quietly(

@@ -54,3 +54,11 @@ class ParityError(PostgresMLError):
 
 class EmbeddedServerError(PostgresMLError):
     """The embedded Postgres can't be found, started, joined or stopped."""
+
+
+class ArtifactError(PostgresMLError):
+    """A model from elsewhere, or a packed pipeline, that can't be read, trusted or run where it should."""
+
+
+class EndpointError(PostgresMLError):
+    """An HTTP scoring server that can't be used as a model."""

@@ -1,8 +1,8 @@
 """Small neural networks in NumPy, for tables: dense layers with silu between them.
 
 scikit-learn's MLP has no silu, no dropout and no learnt scale of its inputs, which the strongest small
-tabular networks use. These are plain scikit-learn estimators; fitted weights have scikit-learn's names, so the
-same parser reads both. How they are trained is in `network_training`.
+tabular networks use. These are plain scikit-learn estimators; fitted weights have scikit-learn's names, so
+the same parser reads both. How they are trained is in `network_training`.
 """
 
 from __future__ import annotations

@@ -165,6 +165,7 @@ class FunctionBody:
     returns, language, body : as in create function
     composite : attributes of the composite type that the only argument is of, created before the function
         and named as that argument's type says; empty for a function of at most 100 arguments
+    options : what else create function says: volatility, parallel safety, settings
     """
 
     role: Literal["predict", "probabilities", "distances", "part"]
@@ -174,6 +175,7 @@ class FunctionBody:
     language: str
     body: str
     composite: tuple[tuple[str, str], ...] = ()
+    options: str = "immutable parallel safe"
 
 
 @dataclass(frozen=True)

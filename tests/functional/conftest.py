@@ -1,6 +1,9 @@
 """Tests on a database: embedded servers, and dbt projects by the plugin `dbt_projects`."""
 
 import pytest
+from debian_support import debian, debian_connection, debian_schema
+
+__all__ = ["debian", "debian_connection", "debian_schema"]
 
 
 def pytest_configure(config: pytest.Config) -> None:

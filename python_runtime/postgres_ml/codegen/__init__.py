@@ -1,6 +1,7 @@
 """Scoring programs as the bodies of functions."""
 
 from postgres_ml.codegen.base import GeneratedFunctions, create_statement
+from postgres_ml.codegen.python import generate_python
 from postgres_ml.codegen.sql.generate import generate_sql
 
-__all__ = ["GeneratedFunctions", "create_statement", "generate_sql"]
+__all__ = ["GeneratedFunctions", "create_statement", "generate_python", "generate_sql"]

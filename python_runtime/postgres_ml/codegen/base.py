@@ -9,7 +9,7 @@ from postgres_ml.codegen.sql import literals
 from postgres_ml.spec import FunctionBody
 
 GENERATOR_VERSION = 1  # stands in every body; raised when the text generated for a program changes
-Style = Literal["inline", "expression", "chained", "program"]
+Style = Literal["inline", "expression", "chained", "program", "artifact"]
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class GeneratedFunctions:
     functions : in the order of creation, parts before the functions that call them
     style : 'inline' is a SQL function that the planner puts into the query, 'expression' one plpgsql
         function, 'chained' a plpgsql function that calls parts of the ensemble one after the other;
-        'program' is the scoring program itself, in language plmodel
+        'program' is the scoring program itself, in language plmodel; 'artifact' asks the pipeline
     n_nodes : tree nodes of the program
     size_bytes : of all bodies
     est_rows_per_s : predictions a second to expect of one core
@@ -51,7 +51,7 @@ def create_statement(body: FunctionBody, schema: str) -> str:
     tag = dollar_tag(body.body)
     statements.append(
         f"create or replace function {name}({arguments})\nreturns {literals.type_name(body.returns)}\n"
-        f"language {body.language} immutable parallel safe as {tag}{body.body}{tag}"
+        f"language {body.language} {body.options} as {tag}{body.body}{tag}"
     )
     return "".join(statements)
 

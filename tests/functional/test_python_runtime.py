@@ -1,0 +1,237 @@
+"""Functions in runtime python on Debian's server: what they answer, and what they say when they can't."""
+
+from __future__ import annotations
+
+import dataclasses
+import pickle
+import warnings
+
+import numpy as np
+import pandas as pd
+import psycopg2
+import psycopg2.extensions
+import pytest
+from debian_support import SITE_PACKAGES
+from postgres_ml.codegen import create_statement, generate_python
+from postgres_ml.estimators import LabelEncodedClassifier
+from postgres_ml.serving.artifact import Artifact, pack
+from postgres_ml.spec import Column
+from sklearn.compose import ColumnTransformer
+from sklearn.naive_bayes import GaussianNB
+from sklearn.neighbors import KNeighborsRegressor
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import OneHotEncoder
+
+pytestmark = pytest.mark.xdist_group("debian")
+# names that PL/Python and Python use themselves, and one that is no identifier
+COLUMNS = (
+    Column("GD", "double precision", "number"),
+    Column("plpy", "numeric", "number"),
+    Column("exec", "boolean", "boolean"),
+    Column('it\'s "x"', "text", "text"),
+)
+N_ROWS = 300
+
+
+def drawn(seed: int = 0) -> pd.DataFrame:
+    random = np.random.default_rng(seed)
+    return pd.DataFrame(
+        {
+            "GD": random.normal(size=N_ROWS),
+            "plpy": random.integers(0, 100, N_ROWS) / 4,
+            "exec": random.integers(0, 2, N_ROWS).astype(float),
+            'it\'s "x"': pd.Series(random.choice(["a", "b", "Süd", ""], N_ROWS), dtype=object),
+        }
+    )
+
+
+def classifier(frame: pd.DataFrame) -> Pipeline:
+    """One that no scoring program expresses, behind encoders that need frames, with a class of our own."""
+    columns = ColumnTransformer(
+        [
+            ("numbers", "passthrough", ["GD", "plpy", "exec"]),
+            ("texts", OneHotEncoder(handle_unknown="ignore", sparse_output=False), ['it\'s "x"']),
+        ]
+    )
+    target = np.where(frame["GD"] + frame["exec"] > 0.5, "yes $$ 'é'", "no")
+    return Pipeline([("columns", columns), ("estimate", LabelEncodedClassifier(GaussianNB()))]).fit(
+        frame, target
+    )
+
+
+class Published:
+    """An artifact in a catalog, and its functions in a schema."""
+
+    def __init__(self, connection: psycopg2.extensions.connection, schema: str) -> None:
+        self.cursor, self.schema = connection.cursor(), schema
+        self.cursor.execute(
+            "create schema if not exists postgres_ml; "
+            "create table if not exists postgres_ml.artifact (sha256 text primary key, content bytea not null)"
+        )
+
+    def store(self, artifact: Artifact) -> None:
+        self.cursor.execute(
+            "insert into postgres_ml.artifact (sha256, content) values (%s, %s) "
+            "on conflict (sha256) do update set content = excluded.content",
+            (artifact.sha256, psycopg2.Binary(artifact.content)),
+        )
+
+    def create(self, sha256: str, columns: tuple[Column, ...], returns: str, **changes: object) -> None:
+        options = {"python_path": SITE_PACKAGES, "has_probabilities": True, "est_rows_per_s": 1, **changes}
+        generated = generate_python(columns, returns, self.schema, "predict_it", sha256=sha256, **options)
+        for body in generated.functions:
+            self.cursor.execute(create_statement(body, self.schema))
+
+    def ask(self, query: str, parameters: tuple[object, ...] | None = None) -> list[tuple[object, ...]]:
+        self.cursor.execute(f'set search_path to "{self.schema}"')
+        self.cursor.execute(query, parameters)
+        return self.cursor.fetchall()
+
+
+@pytest.fixture
+def published(debian_connection: psycopg2.extensions.connection, debian_schema: str) -> Published:
+    return Published(debian_connection, debian_schema)
+
+
+def packed(pipeline: Pipeline, frame: pd.DataFrame) -> Artifact:
+    return pack(pipeline, COLUMNS, "text", pipeline.classes_.tolist(), frame)
+
+
+def call(function: str, row: pd.Series) -> tuple[str, tuple[object, ...]]:
+    values = tuple(None if value != value else value for value in row.tolist())
+    return f"select {function}(%s, %s, %s::int::boolean, %s)", tuple(
+        int(value) if name == "exec" else value.item() if hasattr(value, "item") else value
+        for name, value in zip(row.index, values, strict=True)
+    )
+
+
+class TestAnswers:
+    def test_rows_probabilities_and_batches_are_the_pipelines_own(self, published: Published) -> None:
+        frame = drawn()
+        pipeline = classifier(frame)
+        artifact = packed(pipeline, frame)
+        published.store(artifact)
+        published.create(artifact.sha256, COLUMNS, "text")
+        fresh = drawn(1).head(40)
+        fresh.loc[3, 'it\'s "x"'] = "never seen"
+        expected = pipeline.predict(fresh).tolist()
+        got = [published.ask(*call("predict_it", row))[0][0] for _, row in fresh.iterrows()]
+        assert got == expected
+        assert set(expected) == {"yes $$ 'é'", "no"}
+        [(answer,)] = published.ask(*call("predict_it_probabilities", fresh.loc[0]))
+        own = dict(zip(pipeline.classes_, pipeline.predict_proba(fresh.head(1))[0], strict=True))
+        assert dict(zip(answer["labels"], answer["probabilities"], strict=True)) == own
+        assert answer["probabilities"] == sorted(answer["probabilities"], reverse=True)
+
+    def test_what_the_pipeline_refuses_is_null(self, published: Published) -> None:
+        frame = drawn()
+        artifact = packed(classifier(frame), frame)
+        published.store(artifact)
+        published.create(artifact.sha256, COLUMNS, "text")
+        for row in (
+            "null, 1, true, 'a'",
+            "'NaN', 1, true, 'a'",
+            "'-Infinity', 1, true, 'a'",
+            "null, null, null, null",
+        ):
+            assert published.ask(f"select predict_it({row}), predict_it_probabilities({row})") == [
+                (None, None)
+            ]
+        numbers = "||".join(
+            f"float8send({value})" for value in ("1", "2", "1", "'NaN'", "2", "0", "3", "2", "1")
+        )
+        [(answers,)] = published.ask(f"select predict_it__batch({numbers}, array['a', null, 'b'])")
+        assert answers[1] is None and None not in (answers[0], answers[2])
+
+    def test_numbers_alone_go_by_arrays(self, published: Published) -> None:
+        frame = drawn()[["GD", "plpy"]]
+        pipeline = KNeighborsRegressor(n_jobs=2).fit(frame, frame["GD"] * 3)
+        artifact = pack(pipeline, COLUMNS[:2], "double precision", None, frame)
+        published.store(artifact)
+        published.create(artifact.sha256, COLUMNS[:2], "double precision", has_probabilities=False)
+        assert pipeline.n_jobs == 2  # the packed copy has one thread, the caller's pipeline stays
+        rows = frame.head(20)
+        got = [
+            published.ask("select predict_it(%s, %s)", tuple(row))[0][0] for row in rows.to_numpy().tolist()
+        ]
+        assert got == pipeline.predict(rows).tolist()
+
+    def test_a_caller_needs_no_right_on_the_catalog(self, published: Published) -> None:
+        frame = drawn()
+        artifact = packed(classifier(frame), frame)
+        published.store(artifact)
+        published.create(artifact.sha256, COLUMNS, "text")
+        published.cursor.execute(
+            f'create role caller; grant usage on schema "{published.schema}" to caller; set role caller'
+        )
+        try:
+            assert published.ask("select predict_it(1, 2, true, 'a')")[0][0]
+            with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+                published.ask("select content from postgres_ml.artifact")
+        finally:
+            published.cursor.execute("reset role; drop owned by caller; drop role caller")
+
+
+class TestFailures:
+    """Each ends the statement with one clear error, and the session goes on."""
+
+    @pytest.fixture
+    def artifact(self, published: Published) -> Artifact:
+        frame = drawn()
+        artifact = packed(classifier(frame), frame)
+        published.store(artifact)
+        return artifact
+
+    def fails(self, published: Published, artifact: Artifact, *texts: str) -> None:
+        published.create(artifact.sha256, COLUMNS, "text")
+        with pytest.raises(psycopg2.Error) as caught:
+            published.ask("select predict_it(1, 2, true, 'a')")
+        for text in texts:
+            assert text in str(caught.value)
+        assert published.ask("select 1") == [(1,)]
+
+    def test_artifact_is_gone(self, published: Published, artifact: Artifact) -> None:
+        published.cursor.execute("delete from postgres_ml.artifact where sha256 = %s", (artifact.sha256,))
+        self.fails(published, artifact, f"has no artifact {artifact.sha256}", "Build its dbt model again")
+
+    def test_digest_differs(self, published: Published, artifact: Artifact) -> None:
+        published.cursor.execute(
+            "update postgres_ml.artifact set content = content || 'x'::bytea where sha256 = %s",
+            (artifact.sha256,),
+        )
+        self.fails(published, artifact, "has been changed: its digest differs", "Nothing of it was run")
+
+    def test_pickle_that_names_more_than_when_it_was_packed(
+        self, published: Published, artifact: Artifact
+    ) -> None:
+        import io
+        import zipfile
+
+        from postgres_ml.serving.artifact import zipped
+
+        class Code:
+            def __reduce__(self) -> tuple[object, ...]:
+                import os
+
+                return os.system, ("touch /tmp/never",)
+
+        import json
+
+        about = json.loads(zipfile.ZipFile(io.BytesIO(artifact.content)).read("about.json"))
+        hostile = zipped({**about, "modules": []}, {"pipeline.pickle": pickle.dumps(Code())}, {"numpy"})
+        published.store(hostile)
+        self.fails(published, hostile, "the pickle names posix.system")
+
+    def test_library_is_not_on_the_server(self, published: Published, artifact: Artifact) -> None:
+        published.create(artifact.sha256, COLUMNS, "text", python_path="/nowhere")
+        with pytest.raises(psycopg2.Error, match="needs a library that the server's Python lacks"):
+            published.ask("select predict_it(1, 2, true, 'a')")
+
+
+def test_equal_pipelines_make_equal_artifacts() -> None:
+    frame = drawn()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        first, second = (packed(classifier(frame), frame) for _ in range(2))
+    assert first == second
+    assert dataclasses.asdict(first)["modules"]["numpy"] == np.__version__
