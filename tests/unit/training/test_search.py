@@ -179,6 +179,7 @@ def test_settings_have_the_documented_defaults() -> None:
         "keep_versions": 5,
     }  # fmt: skip
 
+
 def test_regression_columns_are_cross_validated_by_mse(tmp_path: Path) -> None:
     random = np.random.default_rng(0)
     given = [

@@ -30,8 +30,8 @@ if scorer is None:
     archive = zipfile.ZipFile(io.BytesIO(content))
     module = types.ModuleType("postgres_ml_scorer")
     name = "<scorer.py in artifact " + SHA256[:12] + ">"
-    builtins.exec(builtins.compile(archive.read("scorer.py"), name, "exec"), module.__dict__)
     try:
+        builtins.exec(builtins.compile(archive.read("scorer.py"), name, "exec"), module.__dict__)
         scorer = module.load(archive)
     except builtins.ImportError as error:
         plpy.error(
