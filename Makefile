@@ -5,7 +5,7 @@ BIN = $(VENV)/bin
 EXAMPLES = models_examples
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo docs mlflow psql test test-exhaustive test-unit test-functional lint bench-parse bench-sql dist clean
+.PHONY: help install demo docs mlflow psql test test-exhaustive test-unit test-functional lint native bench-parse bench-sql bench-native dist clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,6 +23,10 @@ $(VENV)/installed: setup.py pyproject.toml | $(BIN)/python
 
 $(VENV)/installed-test: setup.py pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --editable ".[test]"
+	@touch $@ $(VENV)/installed
+
+$(VENV)/installed-bench: setup.py pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --editable ".[bench]"
 	@touch $@ $(VENV)/installed
 
 install: $(VENV)/installed ## install into .venv
@@ -59,11 +63,17 @@ lint: $(VENV)/installed-test ## format and check the code
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+native: $(VENV)/installed ## build the native runtime for the embedded server (needs a C compiler)
+	$(BIN)/python extension/build_library.py python_runtime/postgres_ml/_native
+
 bench-parse: $(VENV)/installed ## time `dbt parse` against plain dbt-postgres
 	$(BIN)/python benchmarks/bench_parse.py
 
-bench-sql: $(VENV)/installed-test ## time generated SQL beside the libraries and today's round trip
+bench-sql: $(VENV)/installed-bench ## time generated SQL beside the libraries and today's round trip
 	$(BIN)/python benchmarks/bench_sql.py --write
+
+bench-native: $(VENV)/installed-bench ## time the native runtime beside the libraries and compiled peers
+	$(BIN)/python benchmarks/bench_native.py --write
 
 dist: $(VENV)/installed-test ## build wheel and source archive into dist/
 	$(BIN)/python -m build --outdir dist .

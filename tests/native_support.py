@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import hashlib
 import importlib.util
 import sys
@@ -9,6 +11,7 @@ from pathlib import Path
 from types import ModuleType
 
 import psycopg2
+import psycopg2.errors
 import psycopg2.extensions
 import pytest
 from postgres_ml import native_extension
@@ -26,6 +29,24 @@ def load_builder() -> ModuleType:
     return module
 
 
+DATABASE = "plmodel_tests"
+
+
+@pytest.fixture(scope="session")
+def server(server: ServerAddress) -> ServerAddress:
+    """A database of its own on the tests' server: the language is there in it, and not in the others'."""
+    made = psycopg2.connect(host=server.host, port=server.port, user=server.user, dbname=server.dbname)
+    made.autocommit = True
+    with made.cursor() as cursor:
+        cursor.execute("select 1 from pg_database where datname = %s", (DATABASE,))
+        if cursor.fetchone() is None:
+            # another worker may make it at the same time
+            with contextlib.suppress(psycopg2.errors.DuplicateDatabase, psycopg2.errors.UniqueViolation):
+                cursor.execute(f"create database {DATABASE}")
+    made.close()
+    return dataclasses.replace(server, dbname=DATABASE)
+
+
 @pytest.fixture(scope="session")
 def plmodel(server: ServerAddress, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Have the language on the server: as an extension, or built from the sources in this checkout.
@@ -37,7 +58,7 @@ def plmodel(server: ServerAddress, tmp_path_factory: pytest.TempPathFactory) -> 
         with made.cursor() as cursor:
             cursor.execute("select 1 from pg_available_extensions where name = 'plmodel'")
             if cursor.fetchone():
-                native_extension.install(cursor)
+                assert native_extension.provide(cursor) == ""
                 return
             builder = load_builder()
             if builder.compiler() is None:
@@ -54,7 +75,7 @@ def plmodel(server: ServerAddress, tmp_path_factory: pytest.TempPathFactory) -> 
                 builder.build(headers[major], building)
                 building.rename(library)
             library.parent.chmod(0o755)
-            native_extension.install(cursor, library)
+            native_extension.install_library(cursor, str(library))
 
 
 @pytest.fixture

@@ -82,6 +82,7 @@ def _identity(fitted: Fitted) -> list[tuple[str, str]]:
         ("problem", f"{problem.type}, chosen by {problem.metric}"),
         ("estimator", f"{choice.candidate.name} ({size}); {choice.reason}"),
         ("hyperparameters", settings or "the library's defaults"),
+        ("runtime", f"{fitted.runtime.name}: {fitted.runtime.reason}"),
         ("speed", f"about {float(f'{fitted.generated.est_rows_per_s:.2g}'):,.0f} rows a second on one core"),
         ("dbt model", spec.unique_id),
     ]

@@ -1,34 +1,68 @@
 """Getting the procedural language `plmodel` into a database: as an extension, or from a packaged library.
 
-Beside the flow: whoever publishes asks `is_available`, and calls `install` where it may. Where neither works
-the runtime is sql, which needs nothing.
+Beside the flow: the adapter calls `provide` before a model is trained that may use runtime native. Where the
+language can't be had the runtime is sql, which needs nothing. Standard library only.
 """
 
 from __future__ import annotations
 
+import hashlib
+import os
 from importlib import resources
 from pathlib import Path
 from typing import Any
-
-from postgres_ml.exceptions import PostgresMLError
 
 LANGUAGE = "plmodel"
 SCHEMA = "postgres_ml"
 
 
-class NativeExtensionError(PostgresMLError):
-    """The language plmodel can't be installed in this database: the text says what is missing."""
+def provide(cursor: Any, directory: Path | None = None) -> str:
+    """Have the language in the cursor's database; return '' once it is there, and else why it can't be.
+
+    A server that offers the extension gets `create extension plmodel`, if the user may. The embedded server,
+    whose installation is left alone, loads the library that was built with this package.
+
+    Parameters
+    ----------
+    directory : of the embedded server, whose data directory is `data` in it; None for any other server
+
+    Raises
+    ------
+    psycopg2.Error
+        The connection is lost, or its transaction was aborted before.
+    """
+    if not _exists(cursor) and _is_offered(cursor):
+        if not _may_create_extension(cursor):
+            return (
+                f"the server has the extension {LANGUAGE}, and user {_user(cursor)} may not create it: let a "
+                f"superuser run `create extension {LANGUAGE}` in this database"
+            )
+        _take_turns(cursor)
+        cursor.execute(f"create extension if not exists {LANGUAGE}")
+    elif directory is not None and not _is_extension(cursor):
+        major = cursor.connection.server_version // 10000
+        library = packaged_library(major)
+        if library is not None:
+            install_library(cursor, place_library(library, directory))
+        elif not _exists(cursor):
+            return (
+                f"this installation has no library {LANGUAGE} for PostgreSQL {major}, because no C compiler "
+                "was there when it was built"
+            )
+    if not _exists(cursor):
+        return f"the server has no extension {LANGUAGE}"
+    if not is_available(cursor):
+        return f"user {_user(cursor)} has no usage privilege on language {LANGUAGE}"
+    return ""
 
 
 def is_available(cursor: Any) -> bool:
     """Return whether functions in language plmodel can be created in the cursor's database by its user."""
-    cursor.execute(
+    return _is_true(
+        cursor,
         "select pg_catalog.has_language_privilege(oid, 'usage') from pg_catalog.pg_language "
         "where lanname = %s",
-        (LANGUAGE,),
     )
-    row = cursor.fetchone()
-    return row is not None and bool(row[0])
 
 
 def packaged_library(major: int) -> Path | None:
@@ -37,62 +71,39 @@ def packaged_library(major: int) -> Path | None:
     return Path(str(library)) if library.is_file() else None
 
 
-def install(cursor: Any, library: Path | None = None) -> None:
-    """Create the language, or do nothing where it stands already.
+def place_library(library: Path, directory: Path) -> str:
+    """Copy a library into an embedded server's directory; return its path as the server's processes see it.
 
-    `create extension plmodel` where the server has it. Else the library, or the one in this package that fits
-    the server's major version, is loaded by its path: for servers on this machine, such as the embedded one,
-    and by a superuser. A language that was made so before is pointed to the library's present path.
+    The server may run as a user who can't read this package, and the package may go before the data does. The
+    path is relative to the data directory, which is where the server's processes work, so that it stays true
+    when the directory is moved.
+    """
+    content = library.read_bytes()
+    name = f"{LANGUAGE}-{hashlib.sha256(content).hexdigest()[:12]}.so"
+    target = directory / name
+    if not target.exists():
+        partial = directory / f"{name}.{os.getpid()}"
+        partial.write_bytes(content)
+        partial.chmod(0o644)
+        partial.replace(target)
+    return f"../{name}"
+
+
+def install_library(cursor: Any, library: str) -> None:
+    """Create the language from a shared library, or point it there; does nothing where it does already.
 
     Parameters
     ----------
-    library : absolute path of a library built for the server's major version, as the server sees it
+    library : built for the server's major version; its path as the server sees it
 
     Raises
     ------
-    NativeExtensionError
-        Neither the extension nor a library is there.
     psycopg2.Error
-        The user is no superuser, or the server can't read the library.
+        The user is no superuser, or the server can't load the library.
     """
-    if _is_extension(cursor):
+    if _present_library(cursor) == library:
         return
-    if library is None and not is_available(cursor) and _has_control_file(cursor):
-        cursor.execute(f"create extension if not exists {LANGUAGE}")
-        return
-    major = cursor.connection.server_version // 10000
-    library = library or packaged_library(major)
-    if library is None:
-        if is_available(cursor):
-            return
-        raise NativeExtensionError(
-            f"the server has no extension {LANGUAGE} (run `make install` in extension/), and this package "
-            f"was built without a library for PostgreSQL {major}"
-        )
-    _install_library(cursor, str(library))
-
-
-def _is_extension(cursor: Any) -> bool:
-    cursor.execute("select 1 from pg_catalog.pg_extension where extname = %s", (LANGUAGE,))
-    return cursor.fetchone() is not None
-
-
-def _has_control_file(cursor: Any) -> bool:
-    cursor.execute("select 1 from pg_catalog.pg_available_extensions where name = %s", (LANGUAGE,))
-    return cursor.fetchone() is not None
-
-
-def _install_library(cursor: Any, library: str) -> None:
-    cursor.execute(
-        "select p.probin from pg_catalog.pg_language l join pg_catalog.pg_proc p on p.oid = l.lanplcallfoid "
-        "where l.lanname = %s",
-        (LANGUAGE,),
-    )
-    present = cursor.fetchone()
-    if present is not None and present[0] == library:
-        return
-    # Two installations at once: the second waits here and then replaces like with like.
-    cursor.execute("select pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtext('plmodel.install'))")
+    _take_turns(cursor)
     cursor.execute(f"create schema if not exists {SCHEMA}")
     cursor.execute(
         f"create or replace function {SCHEMA}.plmodel_call_handler() returns pg_catalog.language_handler "
@@ -108,3 +119,53 @@ def _install_library(cursor: Any, library: str) -> None:
         f"create or replace trusted language {LANGUAGE} handler {SCHEMA}.plmodel_call_handler "
         f"validator {SCHEMA}.plmodel_validator"
     )
+
+
+def _present_library(cursor: Any) -> str | None:
+    cursor.execute(
+        "select p.probin from pg_catalog.pg_language l join pg_catalog.pg_proc p on p.oid = l.lanplcallfoid "
+        "where l.lanname = %s",
+        (LANGUAGE,),
+    )
+    row = cursor.fetchone()
+    return None if row is None else str(row[0])
+
+
+def _exists(cursor: Any) -> bool:
+    return _is_true(cursor, "select true from pg_catalog.pg_language where lanname = %s")
+
+
+def _is_extension(cursor: Any) -> bool:
+    return _is_true(cursor, "select true from pg_catalog.pg_extension where extname = %s")
+
+
+def _is_offered(cursor: Any) -> bool:
+    return _is_true(cursor, "select true from pg_catalog.pg_available_extensions where name = %s")
+
+
+def _may_create_extension(cursor: Any) -> bool:
+    """The extension is a trusted one: the right to create in the database is enough."""
+    return _is_true(
+        cursor,
+        "select r.rolsuper or v.trusted and pg_catalog.has_database_privilege(current_database(), 'create') "
+        "from pg_catalog.pg_available_extensions e "
+        "join pg_catalog.pg_available_extension_versions v "
+        "on v.name = e.name and v.version = e.default_version "
+        "join pg_catalog.pg_roles r on r.rolname = current_user where e.name = %s",
+    )
+
+
+def _is_true(cursor: Any, query: str) -> bool:
+    cursor.execute(query, (LANGUAGE,))
+    row = cursor.fetchone()
+    return row is not None and bool(row[0])
+
+
+def _user(cursor: Any) -> str:
+    cursor.execute("select current_user")
+    return str(cursor.fetchone()[0])
+
+
+def _take_turns(cursor: Any) -> None:
+    """Two installations at once: the second waits here until the first is committed, and finds it made."""
+    cursor.execute("select pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtext('plmodel.install'))")

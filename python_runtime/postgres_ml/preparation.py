@@ -73,7 +73,6 @@ def trained_model(fitted: Fitted, report: Report, run_id: str, model_uri: str) -
     problem, generated, choice = fitted.task.problem, fitted.generated, fitted.choice
     chosen = {"n_trees": choice.n_trees, "threshold": choice.threshold}
     parameters = {**choice.candidate.parameters, **{k: v for k, v in chosen.items() if v is not None}}
-    reason = "as configured" if fitted.job.spec.runtime == "sql" else "the only runtime so far"
     return TrainedModel(
         features=fitted.job.features,
         return_type=fitted.return_type,
@@ -89,8 +88,8 @@ def trained_model(fitted: Fitted, report: Report, run_id: str, model_uri: str) -
         n_holdout=len(fitted.holdout),
         n_features=len(fitted.job.features),
         functions=generated.functions,
-        runtime="sql",
-        runtime_reason=reason,
+        runtime=fitted.runtime.name,
+        runtime_reason=fitted.runtime.reason,
         n_nodes=generated.n_nodes,
         est_rows_per_s=generated.est_rows_per_s,
         mlflow_run_id=run_id,

@@ -14,6 +14,7 @@ from postgres_ml.codegen.base import GeneratedFunctions
 from postgres_ml.explain import Explanation
 from postgres_ml.fit import Choice, Task
 from postgres_ml.ir.program import Program
+from postgres_ml.runtime import ChosenRuntime
 from postgres_ml.spec import TrainingJob
 from postgres_ml.training_data import TrainingRows
 
@@ -58,6 +59,7 @@ class Fitted:
     rows, holdout : labelled rows used in all, and those of them that were held out
     evaluated : the pipeline that never saw the hold-out; the metrics are its
     pipeline : the one that is published
+    runtime : the functions, and why in this runtime
     explanation : Shapley values of the published pipeline; None where there is nothing to explain
     """
 
@@ -69,11 +71,16 @@ class Fitted:
     evaluated: Pipeline
     pipeline: Pipeline
     program: Program
-    generated: GeneratedFunctions
+    runtime: ChosenRuntime
     metrics: dict[str, float]
     train_metrics: dict[str, float]
     explanation: Explanation | None
     return_type: str
+
+    @property
+    def generated(self) -> GeneratedFunctions:
+        """The functions."""
+        return self.runtime.generated
 
     @property
     def score(self) -> float:

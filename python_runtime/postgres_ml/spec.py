@@ -102,7 +102,7 @@ class TrainingSpec:
     objective : None is the problem type's default; lower case
     preprocessors : None leaves them to the training; () is none at all
     hyperparameters : as `hyperparameters.check` takes them; only without auto
-    runtime : 'auto' or 'sql'
+    runtime : 'auto', 'native' or 'sql'
     """
 
     name: str
@@ -134,6 +134,7 @@ class TrainingJob:
     tags : lead from the MLflow run back to dbt (unique_id, invocation_id, git commit, …)
     query : the compiled training query, for MLflow
     n_threads : cores this training may use
+    lacking : for each runtime that the server can't run, why not, in words
     """
 
     spec: TrainingSpec
@@ -145,6 +146,7 @@ class TrainingJob:
     tags: dict[str, str]
     query: str
     n_threads: int = 1
+    lacking: dict[str, str] = field(default_factory=lambda: {"native": "the server was not asked for it"})
 
     @property
     def columns(self) -> tuple[Column, ...]:
@@ -190,7 +192,7 @@ class TrainedModel:
     metric, score : the objective's metric and its value on the hold-out
     n_rows, n_holdout, n_features : rows used (hold-out included) and columns
     functions : in the order of creation
-    runtime, runtime_reason : which runtime, and why
+    runtime, runtime_reason : 'native' or 'sql', and why this one
     n_nodes : tree nodes of the program
     est_rows_per_s : predictions a second to expect of one core
     parity_file : rows to run the function on, in COPY text format (see `parity`)

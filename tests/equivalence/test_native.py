@@ -13,14 +13,14 @@ from equivalence.cases import CASES, Case
 from equivalence.draw import SeededDraw
 from equivalence.oracle import check_predictions, expected_of
 from equivalence.postgres import SqlRuntime
-from native_support import native, plmodel
+from native_support import native, plmodel, server
 from postgres_ml.codegen.native import generate_native
 from postgres_ml.ir.models import TreeEnsemble
 from postgres_ml.ir.probe import adversarial_rows
 from postgres_ml.ir.program import Program, Value
 from postgres_ml.parse import parse_pipeline
 
-__all__ = ["native", "plmodel"]  # fixtures
+__all__ = ["native", "plmodel", "server"]  # fixtures
 
 N_ADVERSARIAL = 250
 

@@ -16,7 +16,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 SITE_PACKAGES = Path(sysconfig.get_paths()["purelib"])
 #: what a build reads; the rest of a working tree (.git, environments, databases) can be gigabytes
-SOURCES = ("adapter", "macros", "python_runtime", "tests")
+SOURCES = ("adapter", "extension", "macros", "python_runtime", "tests")
 #: the wheel that is built from the sources has the same contents as that of the sdist, see test_distributions.py
 KINDS = ("wheel_of_sdist", "editable")
 
@@ -97,7 +97,7 @@ def copy_sources(target: Path) -> Path:
     target.mkdir()
     for name in SOURCES:
         shutil.copytree(
-            ROOT / name, target / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__")
+            ROOT / name, target / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__", "_native")
         )
     for path in ROOT.iterdir():
         if path.is_file():

@@ -5,7 +5,9 @@ from __future__ import annotations
 import configparser
 import email
 import hashlib
+import re
 import runpy
+import shutil
 import tarfile
 import zipfile
 from pathlib import Path
@@ -14,6 +16,7 @@ import pytest
 import yaml
 
 INCLUDE = "dbt/include/postgres_ml"
+LIBRARIES = {f"postgres_ml/_native/plmodel-{major}.so" for major in (16, 18)}
 
 
 def contents(wheel: Path) -> dict[str, str]:
@@ -51,7 +54,17 @@ def test_wheel_holds_the_sources_and_nothing_else(distributions):
         **tree(sources / "python_runtime" / "postgres_ml", "postgres_ml", "*.py", "py.typed"),
     }
     assert len(expected) > 60
-    assert contents(distributions.wheel) == expected
+    assert {
+        name: digest for name, digest in contents(distributions.wheel).items() if name not in LIBRARIES
+    } == expected
+
+
+def test_wheel_holds_the_native_runtime_for_the_embedded_server(distributions):
+    """Where it could be built; the wheel is then of this platform, and of any Python still."""
+    found = sorted(LIBRARIES & set(contents(distributions.wheel)))
+    assert found == (sorted(LIBRARIES) if shutil.which("cc") else [])
+    tags = re.findall(r"^Tag: (\S+)$", metadata(distributions.wheel, "WHEEL"), re.M)
+    assert all(tag.startswith("py3-none-") for tag in tags) and (tags == ["py3-none-any"]) == (not found)
 
 
 def test_every_macro_file_is_one_that_the_wheel_carries(distributions):
@@ -68,7 +81,10 @@ def test_every_folder_of_the_runtime_is_a_package(distributions):
 
 
 def test_wheel_of_the_source_archive_is_the_same(distributions):
-    assert contents(distributions.wheel_of_sdist) == contents(distributions.wheel)
+    assert set(contents(distributions.wheel_of_sdist)) == set(contents(distributions.wheel))
+    for name, digest in contents(distributions.wheel).items():
+        # a compiler writes the sources' folder into a library
+        assert name in LIBRARIES or contents(distributions.wheel_of_sdist)[name] == digest
 
 
 def test_source_archive_holds_no_tests_and_no_caches(distributions):

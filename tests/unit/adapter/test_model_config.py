@@ -274,7 +274,7 @@ def test_sensible_chains(chain):
         ({"target": "y", "hyperparameters": {"max_depth": 3}}, "'hyperparameters' need 'auto: false'"),
         (
             {"target": "y", "runtime": "python"},
-            "runtime 'python' is not supported yet (supported: auto, sql)",
+            "runtime 'python' is not supported yet (supported: auto, native, sql)",
         ),
         ({"target": "y", "runtime": "rust"}, "runtime 'rust' is not one of auto, sql, native, python"),
         ({"target": "y", "gates": {"f1": ">= 0.6"}}, "config 'gates' is not supported yet"),

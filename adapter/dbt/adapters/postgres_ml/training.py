@@ -19,7 +19,7 @@ from dbt.adapters.postgres_ml.shown import shown_details
 from dbt_common.exceptions import DbtRuntimeError, DbtValidationError
 from dbt_common.invocation import get_invocation_id
 
-from postgres_ml import snapshot
+from postgres_ml import native_extension, snapshot
 from postgres_ml.exceptions import SpecError
 from postgres_ml.spec import Column, TrainedModel, TrainingJob, TrainingSpec
 from postgres_ml.training_process import TrainingProcess
@@ -66,7 +66,7 @@ class Training:
         if problems:
             raise SpecError("; ".join(problems))
         self.process = TrainingProcess(
-            self._job(features, target), self.log, self.connections.cancelled.is_set
+            self._job(features, target, self._lacking(cursor)), self.log, self.connections.cancelled.is_set
         )
         self.process.start()
         summary = snapshot.copy_snapshot(
@@ -171,7 +171,17 @@ class Training:
             ) from error
         return directory
 
-    def _job(self, features: tuple[Column, ...], target: Column | None) -> TrainingJob:
+    def _lacking(self, cursor: Any) -> dict[str, str]:
+        """Return why the server can't run a runtime that the config allows; installs the language plmodel."""
+        if self.spec.runtime not in ("auto", "native"):
+            return {}
+        directory = self.config.credentials.embedded
+        reason = native_extension.provide(cursor, Path(directory) if directory else None)
+        if reason and self.spec.runtime == "native":
+            raise SpecError(f"runtime native: {reason}; runtime: auto takes sql then")
+        return {"native": reason} if reason else {}
+
+    def _job(self, features: tuple[Column, ...], target: Column | None, lacking: dict[str, str]) -> TrainingJob:
         credentials = self.config.credentials
         root = project_root(self.config)
         return TrainingJob(
@@ -191,6 +201,7 @@ class Training:
             query=self.sql,
             # dbt trains `threads` models at once: they share the cores
             n_threads=max(1, (os.cpu_count() or 1) // self.config.threads),
+            lacking=lacking,
         )
 
 

@@ -13,7 +13,7 @@ from postgres_ml.codegen.base import GeneratedFunctions
 from postgres_ml.codegen.native.body import Role, write_body
 from postgres_ml.codegen.native.estimate import estimate_rows_per_s
 from postgres_ml.codegen.sql import literals
-from postgres_ml.exceptions import SpecError
+from postgres_ml.exceptions import SpecError, UnsupportedModelError
 from postgres_ml.ir.program import Program
 from postgres_ml.spec import FunctionBody
 
@@ -21,6 +21,8 @@ __all__ = ["generate_native"]
 
 MAX_ARGUMENTS = 100  # Postgres's limit, FUNC_MAX_ARGS
 LANGUAGE = "plmodel"
+# of all bodies together: the catalog keeps them in one jsonb, which holds 256 MB; some ten million nodes
+LARGEST_BYTES = 200_000_000
 LONGEST_NAME = literals.IDENTIFIER_BYTES - len("_probabilities")
 
 
@@ -57,13 +59,20 @@ def generate_native(program: Program, schema: str, function: str) -> GeneratedFu
         FunctionBody(role, name, arguments, returns, LANGUAGE, _base64(program, role), composite)  # type: ignore[arg-type]
         for role, name, returns in bodies
     )
+    size = sum(len(item.body) for item in functions)
+    if size > LARGEST_BYTES:
+        raise UnsupportedModelError(
+            "program", f"{size / 1e6:,.0f} MB of functions", "use fewer or shallower trees"
+        )
+    speed = estimate_rows_per_s(program)
+    nodes = f"{program.n_nodes:,} nodes, " if program.n_nodes else ""
     return GeneratedFunctions(
         functions=functions,
         style="program",
         n_nodes=program.n_nodes,
-        size_bytes=sum(len(item.body) for item in functions),
-        est_rows_per_s=estimate_rows_per_s(program),
-        messages=(),
+        size_bytes=size,
+        est_rows_per_s=speed,
+        messages=(f"native: {nodes}{size / 1e6:.1f} MB, about {float(f'{speed:.1g}'):,.0f} rows/s a core",),
     )
 
 

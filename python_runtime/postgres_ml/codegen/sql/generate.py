@@ -29,6 +29,11 @@ INLINE_CHARACTERS = 20_000
 EXPRESSION_NODES = 50_000
 CHAINED_NODES = 200_000
 LARGEST_BYTES = 32_000_000  # of all bodies together
+STYLES = {
+    "inline": "inlined into queries",
+    "expression": "one expression",
+    "chained": "an expression in each of several functions",
+}
 LONGEST_NAME = literals.IDENTIFIER_BYTES - len("_probabilities")
 
 
@@ -192,9 +197,9 @@ def _style(plan: Plan) -> Style:
 
 
 def _messages(n_nodes: int, size: int, speed: int, style: Style) -> tuple[str, ...]:
-    nodes = f"{n_nodes:,} nodes, " if n_nodes else ""
+    nodes = f"{n_nodes:,} of at most {CHAINED_NODES:,} nodes, " if n_nodes else ""
     rounded = round(speed, 1 - len(str(speed)))
-    messages = [f"sql: {nodes}{size / 1e6:.1f} MB, about {rounded:,} rows/s a core"]
+    messages = [f"sql: {nodes}{size / 1e6:.1f} MB, {STYLES[style]}, about {rounded:,} rows/s a core"]
     if style == "chained":
         messages.append(
             f"sql: an ensemble of {n_nodes:,} nodes takes some {n_nodes * 2.5e-3:,.0f} MB and "
