@@ -181,7 +181,9 @@ class Training:
             raise SpecError(f"runtime native: {reason}; runtime: auto takes sql then")
         return {"native": reason} if reason else {}
 
-    def _job(self, features: tuple[Column, ...], target: Column | None, lacking: dict[str, str]) -> TrainingJob:
+    def _job(
+        self, features: tuple[Column, ...], target: Column | None, lacking: dict[str, str]
+    ) -> TrainingJob:
         credentials = self.config.credentials
         root = project_root(self.config)
         return TrainingJob(
