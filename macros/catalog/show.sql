@@ -51,7 +51,10 @@ select
         from jsonb_array_elements(case when d.body -> 'composite' = '[]' then d.body -> 'arguments' else d.body -> 'composite' end)
             with ordinality as a (value, position)
         order by a.position
-    ) as feature_types
+    ) as feature_types,
+    case when d.body -> 'composite' = '[]' then '' else d.body -> 'arguments' -> 0 ->> 1 end as features_type,
+    d.body ->> 'returns' as return_type,
+    jsonb_path_exists(v.functions, '$[*] ? (@.role == "probabilities")') as has_probabilities
 from postgres_ml.model_version as v
 cross join lateral (
     select f.value as body from jsonb_array_elements(v.functions) as f where f.value ->> 'role' = 'predict'

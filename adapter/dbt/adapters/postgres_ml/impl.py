@@ -16,6 +16,7 @@ from dbt.adapters.base.impl import AdapterTrackingRelationInfo
 from dbt.adapters.contracts.macros import MacroResolverProtocol
 from dbt.adapters.events.logging import AdapterLogger
 from dbt.adapters.postgres.impl import PostgresAdapter
+from dbt.adapters.postgres_ml import operations
 from dbt.adapters.postgres_ml.connections import PostgresMLConnectionManager
 from dbt.adapters.postgres_ml.model_config import check_manifest, is_create_model
 from dbt.adapters.postgres_ml.results import CreateModelResponse, response
@@ -161,6 +162,23 @@ class PostgresMLAdapter(PostgresAdapter):
             "features_type": f"{self.quote(schema)}.{self.quote(function + '_features')}",
         }
 
+    @available.parse_none
+    def operation_model(self, name: str, published: Any) -> dict[str, str]:
+        """Return schema and identifier of the published model that a macro's argument means."""
+        nodes = [node for node in self._nodes() if is_create_model(node)]
+        return operations.find_model(name, nodes, [tuple(row) for row in published])
+
+    @available.parse_none
+    def operation_relation(self, name: str) -> str:
+        """Return the relation that a macro's argument means: one of the project's, or the text itself."""
+        return operations.find_relation(name, self._nodes())
+
+    @available
+    def operation_text(self, kind: str, *arguments: Any) -> str:
+        """Return the text that an operation prints; `kind` is a function of `operations`."""
+        text: str = operations.TEXTS[kind](*arguments)
+        return text
+
     def pre_model_hook(self, config: Any) -> None:
         """Forget a training that an interrupted node left to this thread."""
         self._close_training()
@@ -178,9 +196,11 @@ class PostgresMLAdapter(PostgresAdapter):
         resolver = self.get_macro_resolver()
         return resolver.nodes[unique_id]  # type: ignore[union-attr]  # at run time it is the manifest
 
+    def _nodes(self) -> list[Any]:
+        return list(self.get_macro_resolver().nodes.values())  # type: ignore[union-attr]  # as in _node
+
     def _create_model_node(self, name: str) -> Any:
-        nodes = self.get_macro_resolver().nodes.values()  # type: ignore[union-attr]  # as in _node
-        found = [node for node in nodes if is_create_model(node)]
+        found = [node for node in self._nodes() if is_create_model(node)]
         for node in found:
             if node.name == name:
                 return node

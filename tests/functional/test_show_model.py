@@ -1,0 +1,178 @@
+"""SHOW MODEL, EXPLAIN_MODEL and their like, in SQL and as dbt operations, on one trained project."""
+
+from __future__ import annotations
+
+import pytest
+from dbt.tests.util import run_dbt, run_dbt_and_capture
+
+LABELLED = """
+{{ config(materialized='table') }}
+select
+    (hashtext('a' || i) % 1000) / 10.0::double precision as spend,
+    (array['north', 'south', null])[1 + abs(hashtext('r' || i)) % 3] as "sales Region",
+    hashtext('c' || i) % 10 as calls,
+    case when (hashtext('a' || i) % 1000) > 100 and hashtext('x' || i) % 20 <> 0 then 'yes' else 'no' end as churned,
+    (hashtext('a' || i) % 1000) / 5.0::double precision + hashtext('e' || i) % 10 as amount
+from generate_series(1, 700) as i
+union all
+select 1, 'north', 1, null, null
+"""
+CHURN = """
+{{ config(materialized='create_model', target='churned', auto=false, model_type='xgboost',
+          hyperparameters={'num_round': '12', 'max_depth': '3'}, settings={'max_runtime': 60}) }}
+select spend, "sales Region", calls, churned from {{ ref('labelled') }}
+"""
+AMOUNT = """
+{{ config(materialized='create_model', target='amount', auto=false, model_type='linear_learner',
+          function='estimate_amount', grants={'execute': ['teller']}) }}
+select spend, calls, amount from {{ ref('labelled') }}
+"""
+
+
+class TestShowModel:
+    @pytest.fixture(scope="class")
+    def models(self):
+        return {"labelled.sql": LABELLED, "churn.sql": CHURN, "amount.sql": AMOUNT}
+
+    @pytest.fixture(scope="class")
+    def built(self, project, server_connection):
+        with server_connection.cursor() as cursor:
+            cursor.execute("select 1 from pg_roles where rolname = 'teller'")
+            if cursor.fetchone() is None:
+                cursor.execute("create role teller")
+            cursor.execute(f'grant usage on schema "{project.test_schema}" to teller')
+        return run_dbt(["build"])
+
+    @pytest.fixture
+    def select(self, built, server_connection):
+        def run(query, role=None):
+            with server_connection.cursor() as cursor:
+                if role:
+                    cursor.execute(f"set role {role}")
+                try:
+                    cursor.execute(query)
+                    return cursor.fetchall()
+                finally:
+                    cursor.execute("reset role")
+
+        return run
+
+    @pytest.fixture
+    def operation(self, built, project):
+        def run(name, expect_pass=True, **arguments):
+            _, output = run_dbt_and_capture(
+                ["run-operation", name, "--args", repr(arguments)], expect_pass=expect_pass
+            )
+            return output
+
+        return run
+
+    def test_show_model_has_redshifts_keys_in_its_order(self, select, project):
+        schema = project.test_schema
+        rows = select(f"select key, value from postgres_ml.show_model('{schema}.churn')")
+        shown = dict(rows)
+        assert [key for key, _ in rows if not key.startswith("validation:")] == [
+            "Model Name", "Schema Name", "Owner", "Creation Time", "Model State", "Metric Direction", "",
+            "TRAINING DATA:", "Query", "Target Column", "Rows", "Rows Held Out", "",
+            "PARAMETERS:", "Model Type", "Problem Type", "Objective", "Function Name", "Function Parameters",
+            "Function Parameter Types", "Runtime", "Version", "MLflow Run ID", "dbt Unique ID", "Max Runtime", "",
+            "HYPERPARAMETERS:", "max_depth", "n_estimators",
+        ]  # fmt: skip
+        assert rows[5][0] == "validation:f1" and 0.5 < float(rows[5][1]) <= 1
+        assert shown["Model Name"] == "churn" and shown["Schema Name"] == schema
+        assert shown["Model State"] == "READY" and shown["Metric Direction"] == "higher is better"
+        assert shown["Query"].startswith('select spend, "sales Region", calls')
+        assert (shown["Target Column"], shown["Rows"]) == ("churned", "700")
+        assert shown["Function Parameters"] == "spend sales Region calls"
+        assert shown["Function Parameter Types"] == "float8 text int4"
+        assert (shown["Max Runtime"], shown["n_estimators"]) == ("60.0", "12")
+
+    def test_show_model_all_and_model_info(self, select, project):
+        schema = project.test_schema
+        mine = f"where schema_name = '{schema}'"
+        assert select(f"select * from postgres_ml.show_model_all() {mine}") == [
+            (schema, "amount"),
+            (schema, "churn"),
+        ]
+        rows = select("select key, value from postgres_ml.show_model('ALL')")
+        assert rows[0] == ("Schema Name", "Model Name") and (schema, "churn") in rows
+        found = select(
+            f"select model_name, model_state, version, problem_type, function_name from postgres_ml.model_info {mine} order by 1"
+        )
+        assert found == [
+            ("amount", "READY", 1, "regression", "estimate_amount"),
+            ("churn", "READY", 1, "binary_classification", "predict_churn"),
+        ]
+
+    def test_explain_model_has_redshifts_shape(self, select, project):
+        schema = project.test_schema
+        [(found,)] = select(f"select postgres_ml.explain_model('{schema}.churn')")
+        assert found["version"] == "1.0" and found["method"] == "tree_shap" and found["unit"] == "log-odds"
+        label = found["explanations"]["kernel_shap"]["label0"]
+        assert set(label["global_shap_values"]) == {"spend", "sales Region", "calls"}
+        assert label["global_shap_values"]["spend"] > 3 * label["global_shap_values"]["calls"]
+        assert found["labels"] == {"label0": "yes"} and isinstance(label["expected_value"], float)
+        [(found,)] = select(f"select postgres_ml.explain_model('{schema}.amount')")
+        assert found["method"] == "linear_shap" and found["unit"] == "units of the target"
+
+    def test_everybody_sees_the_models_whose_function_they_may_execute(self, select, project):
+        schema = project.test_schema
+        mine = f"where schema_name = '{schema}'"
+        query = f"select model_name from postgres_ml.model_info {mine} order by 1"
+        # churn's function has Postgres's default: everybody who may use the schema
+        assert select(query, role="teller") == [("amount",), ("churn",)]
+        select(f"revoke execute on all functions in schema {schema} from public; select 1")
+        assert select(query, role="teller") == [("amount",)]
+        assert select(query) == [("amount",), ("churn",)]
+        with pytest.raises(Exception, match="churn"):
+            select(f"select postgres_ml.show_model('{schema}.churn')", role="teller")
+        with pytest.raises(Exception, match="permission denied"):
+            select("select * from postgres_ml.model_version", role="teller")
+
+    def test_an_unknown_model_is_an_error_that_names_those_there_are(self, select, project):
+        with pytest.raises(Exception, match=f"(?s)churm.* does not exist.*{project.test_schema}.churn"):
+            select(f"select postgres_ml.show_model('{project.test_schema}.churm')")
+
+    def test_operations_print_aligned_text(self, operation, project):
+        schema = project.test_schema
+        shown = operation("show_model", model="churn")
+        assert "Target Column             churned" in shown and "HYPERPARAMETERS:" in shown
+        listed = operation("show_models")
+        assert f"{schema}.churn" in listed and "predict_churn" in listed
+        explained = operation("explain_model", model=f"{schema}.churn")
+        assert "(tree_shap, exact)" in explained and "label0: 'yes'" in explained
+        assert "█" in explained.split("spend")[1].splitlines()[0]
+
+    def test_evaluate_model_scores_any_labelled_relation(self, operation, select, project):
+        text = operation("evaluate_model", model="churn", relation="labelled")
+        scores = dict(line.split()[-2:] for line in text.splitlines() if len(line.split()) == 2)
+        [(accuracy, n)] = select(
+            f"""select avg((churned = {project.test_schema}.predict_churn(spend, "sales Region", calls))::int), count(*)
+            from {project.test_schema}.labelled where churned is not null"""
+        )
+        assert f"on {n} rows of" in text and float(scores["accuracy"]) == pytest.approx(
+            float(accuracy), abs=1e-4
+        )
+        assert 0.5 < float(scores["auc"]) <= 1 and float(scores["log_loss"]) > 0
+        assert "true \\ predicted" in text
+        text = operation("evaluate_model", model="amount", relation=f"{project.test_schema}.labelled")
+        scores = dict(line.split()[-2:] for line in text.splitlines() if len(line.split()) == 2)
+        assert float(scores["r2"]) > 0.9 and float(scores["rmse"]) ** 2 == pytest.approx(
+            float(scores["mse"]), rel=1e-2
+        )
+
+    @pytest.mark.parametrize(
+        ("arguments", "text"),
+        [
+            ({"model": "chrun"}, "there is no model 'chrun'; did you mean 'churn'?"),
+            ({"model": "labelled"}, "there is no model 'labelled'; there are: "),
+        ],
+    )
+    def test_operations_name_the_likely_model(self, operation, arguments, text):
+        assert text in operation("show_model", expect_pass=False, **arguments)
+
+    def test_evaluate_model_names_missing_columns(self, operation):
+        text = operation(
+            "evaluate_model", expect_pass=False, model="churn", relation="postgres_ml.model_info"
+        )
+        assert "lacks columns that the model needs: 'spend'" in text
