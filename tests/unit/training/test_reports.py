@@ -8,9 +8,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 from postgres_ml import card, plots
 from postgres_ml.card import Section
+from postgres_ml.explain import Explanation
 from postgres_ml.frame_reader import FrameReader
+from postgres_ml.plots import style
 from postgres_ml.problem import Problem
 
 READER = FrameReader(names=("x", "word"), texts=("word",))
@@ -67,6 +70,18 @@ def test_the_card_shows_text_as_it_is_in_both_forms(tmp_path: Path) -> None:
     assert "<td>&lt;b&gt;|x|</td>" in page and "base64,cG5n" in page and "<b>" not in page
 
 
+def test_a_few_outliers_do_not_squeeze_a_picture() -> None:
+    values = np.append(np.linspace(0, 1, 999), 1e6)
+    low, high = style.limits(values)
+    assert -0.2 < low < 0 and 1 < high < 1.3
+    assert style.limits(np.linspace(0, 1, 10)) == (-0.03, 1.03) and style.limits(np.ones(3)) == (0, 2)
+
+
+def test_long_names_keep_their_ends() -> None:
+    assert style.short("sales_in_the_last_30_days", 14) == "sales_in_…days"
+    assert style.short("a$b\n") == r"a\$b " and style.short("") == "''"
+
+
 def test_numbers_on_the_card_are_short() -> None:
     assert [card.number(v) for v in (0.884615384, 303402.6911, 12.0, 0.0)] == [
         "0.88462",
@@ -86,13 +101,30 @@ def test_plots_draw_any_labels(labels: list[str], tmp_path: Path) -> None:
     random = np.random.default_rng(0)
     probabilities = random.dirichlet(np.ones(n), 200)
     codes = np.arange(200) % n
+    explained = tuple(labels[1:] if n == 2 else labels)
+    values = random.normal(size=(len(explained), 9, 30))
+    names = tuple(f"feature ${k}" for k in range(30))
+    explanation = Explanation("tree_shap", "log-odds", explained, names, values, np.zeros(len(explained)))
     figures = [
-        plots.curves(problem, codes, probabilities, "roc"),
-        plots.curves(problem, codes, probabilities, "precision_recall"),
+        plots.roc(problem, codes, probabilities, 0.4),
+        plots.precision_recall(problem, codes, probabilities, 0.4),
         plots.calibration(problem, codes, probabilities),
         plots.confusion(problem, codes, probabilities.argmax(axis=1)),
-        plots.importance(dict.fromkeys(labels, 0.5), "log-odds"),
+        plots.importance(explanation),
     ]
+    draw(figures, tmp_path)
+
+
+@pytest.mark.parametrize("outlier", [0.0, 1e9, -1e9])
+@pytest.mark.parametrize("spread", [0.1, 3.0])
+def test_plots_draw_any_numbers(outlier: float, spread: float, tmp_path: Path) -> None:
+    truth = np.exp(np.random.default_rng(0).normal(size=100) * spread)
+    truth[0] += outlier
+    predicted = truth.mean() + np.zeros(100)
+    draw([plots.predicted_vs_actual(truth, truth[::-1]), plots.residuals(truth, predicted)], tmp_path)
+
+
+def draw(figures: list[Figure], tmp_path: Path) -> None:
     for number, figure in enumerate(figures):
         path = tmp_path / f"{number}.png"
         figure.savefig(path)
