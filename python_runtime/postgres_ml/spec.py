@@ -88,6 +88,50 @@ class ColumnSet:
 
 
 @dataclass(frozen=True)
+class Endpoint:
+    """SPEC 2, `endpoint`: a service that predicts.
+
+    Parameters
+    ----------
+    url : of the server; for protocol mlflow with '/invocations' or without
+    protocol : 'mlflow', 'kserve' (Open Inference Protocol, v2) or 'sagemaker' (its runtime, CSV in and out)
+    timeout : seconds that one request may take
+    max_batch_rows : rows in one request of predict_table
+    retries : after the first attempt, for errors that may pass
+    model : the model's name on the server (kserve), or the target model of a multi-model endpoint (sagemaker)
+    secret : row of postgres_ml.endpoint with what the server wants to be shown; None takes the host's row
+    region : of AWS; None finds it in the url
+    """
+
+    url: str
+    protocol: Literal["mlflow", "kserve", "sagemaker"] = "mlflow"
+    timeout: float = 10.0
+    max_batch_rows: int = 1000
+    retries: int = 2
+    model: str | None = None
+    secret: str | None = None
+    region: str | None = None
+
+
+@dataclass(frozen=True)
+class ArtifactFile:
+    """A packed pipeline that the publication puts into the catalog, and what it needs of the server.
+
+    Parameters
+    ----------
+    path : of the file
+    sha256 : of its content
+    python : minor version
+    modules : libraries with their versions; '' where only their presence counts
+    """
+
+    path: str
+    sha256: str
+    python: str
+    modules: dict[str, str]
+
+
+@dataclass(frozen=True)
 class TrainingSpec:
     """A create_model node's config, validated.
 
@@ -103,6 +147,11 @@ class TrainingSpec:
     preprocessors : None leaves them to the training; () is none at all
     hyperparameters : as `hyperparameters.check` takes them; only without auto
     runtime : 'auto', 'native' or 'sql'
+    source : where a model made elsewhere is: an MLflow URI or a file; None trains one
+    trust : whether the source may be loaded although that could run code
+    endpoint : the service that predicts; None has predictions computed in the database
+    arguments : of the function; () takes the query's columns, or the model's signature
+    returns : SQL type of the prediction; None takes the target's, or the model's signature
     """
 
     name: str
@@ -119,6 +168,11 @@ class TrainingSpec:
     hyperparameters: dict[str, Any] = field(default_factory=dict)
     settings: Settings = Settings()
     runtime: str = "auto"
+    source: str | None = None
+    trust: bool = False
+    endpoint: Endpoint | None = None
+    arguments: tuple[Column, ...] = ()
+    returns: str | None = None
 
 
 @dataclass(frozen=True)

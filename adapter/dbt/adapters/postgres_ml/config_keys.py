@@ -46,9 +46,14 @@ SUPPORTED_KEYS = (
     "runtime",
     "promote",
     "retrain",
+    "source",
+    "trust",
+    "endpoint",
+    "arguments",
+    "returns",
 )
 #: keys that the specification knows and this version refuses
-PLANNED_KEYS = ("gates", "source", "endpoint", "arguments", "returns", "trust")
+PLANNED_KEYS = ("gates",)
 #: keys of the specification whose one supported value is also what happens without them
 ONLY_VALUE = {"promote": "always", "retrain": "always"}
 

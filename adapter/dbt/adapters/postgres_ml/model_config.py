@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dbt.adapters.postgres_ml import config_keys as keys
+from dbt.adapters.postgres_ml.brought_config import read_brought
 from dbt.adapters.postgres_ml.config_values import boolean_of, hint, wrong_type
 from dbt.adapters.postgres_ml.preprocessors_config import read_preprocessors
 from dbt.adapters.postgres_ml.settings_config import read_settings
@@ -61,6 +62,7 @@ class ConfigReader:
             "hyperparameters": self._hyperparameters(auto, model_types),
             "settings": read_settings(config.get("settings") or {}, self.problems, self.notices),
             "runtime": self._runtime(),
+            **read_brought(config, bool(target), self.problems),
         }
         self._check_split_column(spec)
         return None if self.problems else TrainingSpec(**spec)
@@ -77,7 +79,9 @@ class ConfigReader:
                 if self.node.config.get(key) is not None:
                     self.problems.append(f"kmeans has no '{key}'")
             return None
-        if target is None and not self.node.config.get("target"):
+        is_brought = any(self.node.config.get(key) is not None for key in ("source", "endpoint"))
+        is_python = getattr(self.node, "language", "sql") == "python"
+        if target is None and not self.node.config.get("target") and not is_brought and not is_python:
             self.problems.append("config 'target' is required: the column of the query to predict")
         return target
 

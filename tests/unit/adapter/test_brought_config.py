@@ -1,0 +1,67 @@
+"""The keys of models made elsewhere: what is accepted, and what is said about the rest."""
+
+import pytest
+from dbt.adapters.postgres_ml.model_config import ConfigReader
+from postgres_ml.spec import Column, Endpoint
+
+from tests.unit.adapter.test_model_config import node, problems
+
+ENDPOINT = {"url": "https://models.example/invocations"}
+
+
+def test_source_needs_no_target():
+    spec = ConfigReader(node(source="models:/churn@champion", trust=True)).read()
+    assert (spec.source, spec.trust, spec.target) == ("models:/churn@champion", True, None)
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        'spend float8, "state" varchar(2), vip bool',
+        {"spend": "double precision", "state": "character varying", "vip": "BOOL"},
+        [{"spend": "float"}, {"state": "varchar"}, {"vip": "boolean"}],
+    ],
+)
+def test_arguments_in_three_forms(found):
+    spec = ConfigReader(node(source="a.ubj", arguments=found, returns="int4")).read()
+    assert spec.arguments == (
+        Column("spend", "double precision", "number"),
+        Column("state", "character varying", "text"),
+        Column("vip", "boolean", "boolean"),
+    )
+    assert spec.returns == "integer"
+
+
+def test_endpoint_defaults():
+    spec = ConfigReader(node(endpoint=ENDPOINT, arguments={"a": "real"}, returns="text")).read()
+    assert spec.endpoint == Endpoint("https://models.example/invocations")
+    assert spec.endpoint.max_batch_rows == 1000
+
+
+@pytest.mark.parametrize(
+    ("config", "text"),
+    [
+        ({"source": "models:/churn"}, "must name a version or an alias"),
+        ({"source": "runs:/abc"}, "must be 'runs:/<run id>/<artifact path>'"),
+        ({"source": "model.bin"}, "is neither 'models:/…' nor 'runs:/…' nor a file ending in .joblib"),
+        ({"source": 3}, "source must be a text"),
+        ({"source": "a.onnx", "objective": "f1"}, "objective: only a training has them"),
+        ({"source": "a.onnx", "endpoint": ENDPOINT}, "exclude each other"),
+        ({"source": "a.onnx", "arguments": {"a": "jsonb"}}, "arguments: a: type 'jsonb' is not one of"),
+        ({"source": "a.onnx", "arguments": 3}, "arguments must be a dict such as"),
+        ({"source": "a.onnx", "arguments": "a int, a int"}, "a name stands there twice"),
+        ({"source": "a.onnx", "trust": "perhaps"}, "trust must be true or false"),
+        ({"target": "y", "trust": True}, "'trust' belongs to a 'source'"),
+        ({"endpoint": ENDPOINT, "returns": "text"}, "an 'endpoint' needs 'arguments'"),
+        ({"endpoint": ENDPOINT, "arguments": "a int"}, "an 'endpoint' needs 'returns'"),
+        ({"endpoint": {"url": "ftp://x"}}, "url must be an http or https address"),
+        ({"endpoint": "http://models.example/x"}, "url must be https, or http on this machine"),
+        ({"endpoint": "https://u:p@models.example/x"}, "a password has no place in the url"),
+        ({"endpoint": {**ENDPOINT, "timeuot": 3}}, "unknown key 'timeuot', did you mean 'timeout'?"),
+        ({"endpoint": {**ENDPOINT, "timeout": "soon"}}, "timeout must be a number from 0.1 to 3600"),
+        ({"endpoint": {**ENDPOINT, "protocol": "grpc"}}, "protocol 'grpc' is not one of mlflow, kserve"),
+        ({"endpoint": {**ENDPOINT, "protocol": "kserve"}}, "protocol kserve needs 'model'"),
+    ],
+)
+def test_each_bad_value_is_named(config, text):
+    assert text in "\n".join(problems(**config))
