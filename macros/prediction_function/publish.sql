@@ -3,6 +3,9 @@
   The bodies come from the code generator; everything around them is decided here.
 #}
 {% macro postgres_ml__publish_functions(card, trained, version, grantees) %}
+  {%- if trained.artifact -%}
+    {%- do postgres_ml__publish_artifact() -%}
+  {%- endif -%}
   {%- set callable = trained.functions | rejectattr('role', 'equalto', 'part') | list -%}
   {%- set predict = callable | selectattr('role', 'equalto', 'predict') | first -%}
   {%- set function = predict.name -%}

@@ -39,7 +39,8 @@ def write_artifacts(fitted: Fitted, report: Report, folder: Path) -> None:
         parts = card.sections(fitted, report)
         _write(folder / "model_card.md", card.markdown(title, parts))
         _write(folder / "model_card.html", card.to_html(title, parts, images))
-        _write(folder / "program.json", program_to_json(fitted.program))
+        if fitted.program is not None:
+            _write(folder / "program.json", program_to_json(fitted.program))
         _write(folder / "functions.sql", functions_sql(fitted))
         _write(folder / "training_query.sql", fitted.job.query)
         _write(folder / "trials.json", trials_json(fitted))

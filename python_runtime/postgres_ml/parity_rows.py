@@ -19,6 +19,7 @@ from sklearn.pipeline import Pipeline
 
 from postgres_ml.exceptions import StorageError
 from postgres_ml.ir.probe import adversarial_rows
+from postgres_ml.ir.program import Program
 from postgres_ml.problem import label_text
 from postgres_ml.results import Fitted
 from postgres_ml.snapshot import KINDS
@@ -42,7 +43,7 @@ def write_parity(path: Path, fitted: Fitted) -> int:
     """
     features, seed = fitted.job.features, fitted.job.spec.settings.seed
     ordinary = fitted.holdout.frame.iloc[:MAX_HOLDOUT_ROWS]
-    hostile = adversarial_rows(fitted.program, seed, N_ADVERSARIAL_ROWS)
+    hostile = hostile_rows(fitted.program, features, fitted.rows.frame, seed)
     columns = {
         c.name: [*ordinary[c.name].tolist(), *_castable(hostile[c.name], c, fitted.rows.frame[c.name])]
         for c in features
@@ -61,6 +62,31 @@ def write_parity(path: Path, fitted: Fitted) -> int:
     except OSError as error:
         raise StorageError(f"the parity rows can't be written to {path}: {error.strerror}") from error
     return len(frame)
+
+
+def hostile_rows(
+    program: Program | None, features: Sequence[Column], frame: pd.DataFrame, seed: int
+) -> dict[str, list[Any]]:
+    """Return rows made to show differences: values at a program's thresholds, or else extreme ones."""
+    if program is not None:
+        return adversarial_rows(program, seed, N_ADVERSARIAL_ROWS)
+    random = np.random.default_rng(seed)
+    columns = {}
+    for column in features:
+        seen = frame[column.name].dropna().tolist()[:1000]
+        if column.kind == "text":
+            extreme: list[Any] = [None, "", "\\", "\t\n", "never seen 日本", *seen]
+        elif column.kind == "boolean":
+            extreme = [None, 0.0, 1.0]
+        elif column.sql_type in INTEGER_TYPES:
+            limit = 2 ** {"smallint": 15, "integer": 31}.get(column.sql_type, 53) - 1
+            extreme = [None, 0, 1, -limit, limit, *map(int, seen)]
+        else:
+            extreme = [None, 0.0, math.nan, math.inf, -math.inf, 1e300, -1e300, 5e-324, *seen]
+            if column.sql_type == "real":
+                extreme = [v for v in extreme if v is None or not 1e38 < abs(v) < math.inf]
+        columns[column.name] = [extreme[i] for i in random.integers(0, len(extreme), N_ADVERSARIAL_ROWS)]
+    return columns
 
 
 def _castable(values: list[Any], column: Column, seen: pd.Series) -> list[Any]:

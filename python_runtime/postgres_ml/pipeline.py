@@ -12,12 +12,11 @@ from sklearn.pipeline import Pipeline
 
 from postgres_ml import evaluate, preparation, problem, training_data
 from postgres_ml.artifacts import write_artifacts
+from postgres_ml.deployment import deploy
 from postgres_ml.explain import explain
 from postgres_ml.fit import Choice, Deadline, Task, fit_pipeline
 from postgres_ml.parity_rows import write_parity
-from postgres_ml.parse import parse_pipeline
 from postgres_ml.results import Fitted, Relay, Report
-from postgres_ml.runtime import choose_runtime
 from postgres_ml.search import search
 from postgres_ml.spec import TrainedModel, TrainingJob
 from postgres_ml.track import TrackedRun
@@ -49,17 +48,17 @@ def train(job: TrainingJob, run: TrackedRun, relay: Relay) -> TrainedModel:
         pipeline = refit(task, choice, rows, report) or evaluated
     with report.phase("lower"):
         return_type = problem.return_type(task.problem, job.target)
-        program = parse_pipeline(pipeline, preparation.inputs(job), return_type)
-        runtime = choose_runtime(
-            program, spec.schema, spec.function, requested=spec.runtime, lacking=job.lacking
-        )
+        labels = pipeline[-1].classes_.tolist() if task.problem.has_probabilities else None
+        deployed = deploy(job, pipeline, job.features, return_type, labels, holdout.frame)
+        program, runtime = deployed.program, deployed.runtime
         for text in (runtime.message, *runtime.generated.messages):
             report.note(text)
     with report.phase("explain"):
         predict = pipeline.predict if task.problem.is_regression else pipeline.predict_proba
-        explanation = explain(program, task.problem.labels, rows.frame, predict, spec.settings.seed)
+        labels_text, seed = task.problem.labels, spec.settings.seed
+        explanation = explain(program, labels_text, rows.frame, predict, seed) if program else None
     fitted = Fitted(
-        job, task, rows, holdout, choice, evaluated, pipeline, program, runtime,
+        job, task, rows, holdout, choice, evaluated, pipeline, program, runtime, deployed.artifact,
         metrics, train_metrics, explanation, return_type,
     )  # fmt: skip
     with report.phase("parity rows"):

@@ -99,4 +99,5 @@ def trained_model(fitted: Fitted, report: Report, run_id: str, model_uri: str) -
         seconds=report.seconds,
         explanation=fitted.explanation.to_dict() if fitted.explanation else None,
         hyperparameters=parameters,
+        artifact=fitted.artifact,
     )

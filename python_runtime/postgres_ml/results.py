@@ -15,7 +15,7 @@ from postgres_ml.explain import Explanation
 from postgres_ml.fit import Choice, Task
 from postgres_ml.ir.program import Program
 from postgres_ml.runtime import ChosenRuntime
-from postgres_ml.spec import TrainingJob
+from postgres_ml.spec import ArtifactFile, TrainingJob
 from postgres_ml.training_data import TrainingRows
 
 Level = Literal["debug", "info", "warning"]
@@ -59,7 +59,9 @@ class Fitted:
     rows, holdout : labelled rows used in all, and those of them that were held out
     evaluated : the pipeline that never saw the hold-out; the metrics are its
     pipeline : the one that is published
+    program : None where the pipeline can't be lowered
     runtime : the functions, and why in this runtime
+    artifact : the packed pipeline, for runtime python
     explanation : Shapley values of the published pipeline; None where there is nothing to explain
     """
 
@@ -70,8 +72,9 @@ class Fitted:
     choice: Choice
     evaluated: Pipeline
     pipeline: Pipeline
-    program: Program
+    program: Program | None
     runtime: ChosenRuntime
+    artifact: ArtifactFile | None
     metrics: dict[str, float]
     train_metrics: dict[str, float]
     explanation: Explanation | None

@@ -25,7 +25,7 @@ class ChosenRuntime:
 
     Parameters
     ----------
-    name : 'native' or 'sql'
+    name : 'native', 'sql', 'python' or 'endpoint'
     reason : why this one, in words that follow 'runtime sql: '
     generated : the functions
     """

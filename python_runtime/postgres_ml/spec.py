@@ -146,7 +146,7 @@ class TrainingSpec:
     objective : None is the problem type's default; lower case
     preprocessors : None leaves them to the training; () is none at all
     hyperparameters : as `hyperparameters.check` takes them; only without auto
-    runtime : 'auto', 'native' or 'sql'
+    runtime : 'auto', 'native', 'sql' or 'python'
     source : where a model made elsewhere is: an MLflow URI or a file; None trains one
     trust : whether the source may be loaded although that could run code
     endpoint : the service that predicts; None has predictions computed in the database
@@ -189,6 +189,7 @@ class TrainingJob:
     query : the compiled training query, for MLflow
     n_threads : cores this training may use
     lacking : for each runtime that the server can't run, why not, in words
+    server_python_path : folder of the libraries on the server, for runtime python
     """
 
     spec: TrainingSpec
@@ -200,7 +201,10 @@ class TrainingJob:
     tags: dict[str, str]
     query: str
     n_threads: int = 1
-    lacking: dict[str, str] = field(default_factory=lambda: {"native": "the server was not asked for it"})
+    lacking: dict[str, str] = field(
+        default_factory=lambda: dict.fromkeys(("native", "python"), "the server was not asked for it")
+    )
+    server_python_path: str | None = None
 
     @property
     def columns(self) -> tuple[Column, ...]:
@@ -246,7 +250,7 @@ class TrainedModel:
     metric, score : the objective's metric and its value on the hold-out
     n_rows, n_holdout, n_features : rows used (hold-out included) and columns
     functions : in the order of creation
-    runtime, runtime_reason : 'native' or 'sql', and why this one
+    runtime, runtime_reason : 'native', 'sql', 'python' or 'endpoint', and why this one
     n_nodes : tree nodes of the program
     est_rows_per_s : predictions a second to expect of one core
     parity_file : rows to run the function on, in COPY text format (see `parity`)
@@ -254,6 +258,7 @@ class TrainedModel:
     seconds : duration of each phase
     explanation : Redshift's EXPLAIN_MODEL as JSON; None where there is nothing to explain (clusters)
     hyperparameters : of the estimator, by the library's names
+    artifact : the packed pipeline, for runtime python
     """
 
     features: tuple[Column, ...]
@@ -281,6 +286,7 @@ class TrainedModel:
     seconds: dict[str, float]
     explanation: dict[str, Any] | None = None
     hyperparameters: dict[str, Any] = field(default_factory=dict)
+    artifact: ArtifactFile | None = None
 
 
 def to_json(value: Any) -> str:

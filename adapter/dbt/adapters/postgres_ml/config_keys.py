@@ -11,7 +11,7 @@ MODEL_TYPES = ("xgboost", "linear_learner", "mlp", "kmeans")
 AUTO_MODEL_TYPES = ("xgboost", "linear_learner")
 PROBLEM_TYPES = ("regression", "binary_classification", "multiclass_classification")
 RUNTIMES = ("auto", "sql", "native", "python")
-SUPPORTED_RUNTIMES = ("auto", "native", "sql")
+SUPPORTED_RUNTIMES = ("auto", "native", "sql", "python")
 
 CLASSIFICATION_OBJECTIVES = ("accuracy", "f1", "f1_macro", "auc")
 AUTO_OBJECTIVES = ("mse", *CLASSIFICATION_OBJECTIVES)

@@ -25,6 +25,8 @@ class PostgresMLCredentials(PostgresCredentials):
     linger : seconds the embedded server stays up after its last client
     mlflow_tracking_uri : None is an sqlite file `mlflow.db` in the dbt project
     mlflow_experiment : None is the dbt project's name
+    server_python_path : folder on the server whose libraries runtime python imports, a virtual environment's
+        site-packages; None is what the server's Python finds by itself
     """
 
     embedded: str | None = None
@@ -32,6 +34,7 @@ class PostgresMLCredentials(PostgresCredentials):
     linger: float = 10.0
     mlflow_tracking_uri: str | None = None
     mlflow_experiment: str | None = None
+    server_python_path: str | None = None
 
     @property
     def type(self) -> str:
@@ -39,7 +42,7 @@ class PostgresMLCredentials(PostgresCredentials):
         return "postgres_ml"
 
     def _connection_keys(self) -> tuple[str, ...]:
-        mlflow = ("mlflow_tracking_uri", "mlflow_experiment")
+        mlflow = ("mlflow_tracking_uri", "mlflow_experiment", "server_python_path")
         if self.embedded:
             return ("embedded", "bindir", "linger", "database", "schema", "role", "search_path", *mlflow)
         return (*super()._connection_keys(), *mlflow)

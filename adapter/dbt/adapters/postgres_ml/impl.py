@@ -90,6 +90,14 @@ class PostgresMLAdapter(PostgresAdapter):
         self.connections.begin_again()
 
     @available.parse_none
+    def store_artifact(self, model: dict[str, Any]) -> str:
+        """Check the server's Python, store the packed pipeline and return its digest (runtime python)."""
+        training = self._trainings[threading.get_ident()]
+        with self._errors_of(model):
+            sha256: str = training.store_artifact(self.connections.get_thread_connection().handle.cursor())
+        return sha256
+
+    @available.parse_none
     def check_parity(self, model: dict[str, Any]) -> None:
         """Run the new function on the parity rows in the publishing transaction; raise on a difference."""
         from postgres_ml.parity import check_parity

@@ -12,6 +12,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+import psycopg2
 from dbt.adapters.events.logging import AdapterLogger
 from dbt.adapters.postgres_ml.connections import PostgresMLConnectionManager, project_root
 from dbt.adapters.postgres_ml.model_config import ConfigReader
@@ -19,8 +20,8 @@ from dbt.adapters.postgres_ml.shown import shown_details
 from dbt_common.exceptions import DbtRuntimeError, DbtValidationError
 from dbt_common.invocation import get_invocation_id
 
-from postgres_ml import native_extension, snapshot
-from postgres_ml.exceptions import SpecError
+from postgres_ml import native_extension, server_python, snapshot
+from postgres_ml.exceptions import ArtifactError, SpecError
 from postgres_ml.spec import Column, TrainedModel, TrainingJob, TrainingSpec
 from postgres_ml.training_process import TrainingProcess
 from postgres_ml.transformer_chains import check_columns
@@ -93,6 +94,26 @@ class Training:
         assert self.process is not None, "take_snapshot comes first"
         self.trained = self.process.train()
         return self.trained
+
+    def store_artifact(self, cursor: Any) -> str:
+        """Store the packed pipeline in the catalog, if the server's Python can run it; return its digest.
+
+        Raises
+        ------
+        ArtifactError
+            Another Python or other libraries there, or a file that isn't what the training wrote.
+        """
+        assert self.trained is not None and self.trained.artifact is not None, "runtime python only"
+        artifact = self.trained.artifact
+        server_python.check(cursor, artifact, self.config.credentials.server_python_path)
+        content = Path(artifact.path).read_bytes()
+        if hashlib.sha256(content).hexdigest() != artifact.sha256:
+            raise ArtifactError(f"{artifact.path} has been changed since the training: its digest differs")
+        cursor.execute(
+            "insert into postgres_ml.artifact (sha256, content) values (%s, %s) on conflict do nothing",
+            (artifact.sha256, psycopg2.Binary(content)),
+        )
+        return artifact.sha256
 
     def catalog_row(self, version: int) -> str:
         """Return the row of postgres_ml.model_version as JSON, keyed by column."""
@@ -173,13 +194,17 @@ class Training:
 
     def _lacking(self, cursor: Any) -> dict[str, str]:
         """Return why the server can't run a runtime that the config allows; installs the language plmodel."""
+        reason = server_python.lacking(cursor)
+        lacking = {"python": reason} if reason else {}
+        if reason and self.spec.runtime == "python":
+            raise SpecError(f"runtime python: {reason}")
         if self.spec.runtime not in ("auto", "native"):
-            return {}
+            return lacking
         directory = self.config.credentials.embedded
         reason = native_extension.provide(cursor, Path(directory) if directory else None)
         if reason and self.spec.runtime == "native":
             raise SpecError(f"runtime native: {reason}; runtime: auto takes sql then")
-        return {"native": reason} if reason else {}
+        return {**({"native": reason} if reason else {}), **lacking}
 
     def _job(
         self, features: tuple[Column, ...], target: Column | None, lacking: dict[str, str]
@@ -204,6 +229,7 @@ class Training:
             # dbt trains `threads` models at once: they share the cores
             n_threads=max(1, (os.cpu_count() or 1) // self.config.threads),
             lacking=lacking,
+            server_python_path=credentials.server_python_path,
         )
 
 

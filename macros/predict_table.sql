@@ -1,0 +1,108 @@
+{#
+  A query that scores a whole relation: its key and the column `prediction`.
+
+    predict_table(ref('churn'), ref('customers'), key='customer_id')
+    predict_table('churn', ref('customers'), key=['shop', 'customer_id'], features={'spend': 'total / days'})
+
+  Runtime python and endpoints answer one row a call; here they get some thousand rows at once. In the other runtimes
+  it is the call of the function that `predict` writes. Use it as a model's body, or in parentheses after `from`.
+  Columns are matched by the features' names; `features` gives expressions for those named otherwise.
+#}
+{% macro predict_table(model, relation, key, features=none, chunk_rows=10000) -%}
+  {%- set model_name = model if model is string else model.identifier -%}
+  {%- set model_relation = ref(model) if model is string else model -%}
+  {%- if not execute -%}
+    {{ return('') }}
+  {%- endif -%}
+  {%- set function = adapter.prediction_function(model_relation, model_name) -%}
+  {%- set columns = postgres_ml__feature_types(function) -%}
+  {%- if not columns -%}
+    {%- do exceptions.raise_compiler_error(
+        "predict_table('" ~ model_name ~ "'): function " ~ function.qualified ~ ' does not exist yet; build it first: '
+        ~ 'dbt build --select ' ~ model_name
+    ) -%}
+  {%- endif -%}
+  {%- set names = columns | map(attribute=0) | list -%}
+  {%- for name in features or {} if name not in names -%}
+    {%- do exceptions.raise_compiler_error(
+        "predict_table('" ~ model_name ~ "') has no feature '" ~ name ~ "'; its features are " ~ names | join(', ')
+    ) -%}
+  {%- endfor -%}
+  {%- set keys = [] -%}
+  {%- for name in ([key] if key is string else key) -%}
+    {%- do keys.append(adapter.quote(name | replace('"', '""'))) -%}
+  {%- endfor -%}
+  {%- set values = [] -%}
+  {%- for name in names -%}
+    {%- do values.append((features or {}).get(name, adapter.quote(name | replace('"', '""')))) -%}
+  {%- endfor -%}
+  {%- if postgres_ml__overloads(function.schema, function.name ~ '__batch') -%}
+    {{ return(postgres_ml__predict_in_chunks(function, relation, keys, columns, values, chunk_rows)) }}
+  {%- endif -%}
+  {%- set arguments = values | join(', ') -%}
+  {%- if names | length > 100 -%}
+    {%- set arguments = 'row(' ~ arguments ~ ')::' ~ function.features_type -%}
+  {%- endif -%}
+  {{ return('select ' ~ keys | join(', ') ~ ', ' ~ function.qualified ~ '(' ~ arguments ~ ') as prediction\nfrom ' ~ relation) }}
+{%- endmacro %}
+
+
+{#-
+  Numbers and booleans of a chunk go as one bytea of doubles, each text column as an array. All aggregates of a group see
+  its rows in one order, so that keys and predictions stay side by side.
+-#}
+{% macro postgres_ml__predict_in_chunks(function, relation, keys, columns, values, chunk_rows) -%}
+  {%- set numbers = [] -%}
+  {%- set arguments = [] -%}
+  {%- for name, type in columns -%}
+    {%- set value = values[loop.index0] -%}
+    {%- if type == 'boolean' -%}
+      {%- do numbers.append("float8send(coalesce((" ~ value ~ ")::integer::float8, 'NaN'))") -%}
+    {%- elif type in ('smallint', 'integer', 'bigint', 'numeric', 'real', 'double precision') -%}
+      {%- do numbers.append("float8send(coalesce((" ~ value ~ ")::float8, 'NaN'))") -%}
+    {%- else -%}
+      {%- do arguments.append('array_agg((' ~ value ~ ')::text)') -%}
+    {%- endif -%}
+  {%- endfor -%}
+  {%- do arguments.insert(0, "string_agg(" ~ (numbers | join(' || ') or "''::bytea") ~ ", ''::bytea)") -%}
+  {%- set arrays, names = [], [] -%}
+  {%- for name in keys -%}
+    {%- do arrays.append('array_agg(' ~ name ~ ') as key_' ~ loop.index) -%}
+    {%- do names.append('key_' ~ loop.index) -%}
+  {%- endfor %}
+select {{ keys | join(', ') }}, prediction
+from (
+    select {{ arrays | join(', ') }},
+        {{ adapter.quote(function.schema) }}.{{ adapter.quote(function.name ~ '__batch') }}({{ arguments | join(', ') }}) as predictions
+    from (
+        select *, (row_number() over () - 1) / {{ chunk_rows }} as postgres_ml_chunk
+        from {{ relation }}
+    ) as numbered
+    group by postgres_ml_chunk
+) as chunk
+cross join lateral unnest({{ names | join(', ') }}, predictions) as scored ({{ keys | join(', ') }}, prediction)
+{%- endmacro %}
+
+
+{#- (name, type) of each feature of the function in order; empty where it does not exist. -#}
+{% macro postgres_ml__feature_types(function) %}
+  {%- set query -%}
+    select json_agg(json_build_array(f.name, format_type(f.type, null)) order by f.position)::text as features
+    from pg_proc as p
+    cross join lateral (
+        select a.attname::text as name, a.atttypid as type, a.attnum::bigint as position
+        from pg_type as t
+        inner join pg_attribute as a on a.attrelid = t.typrelid
+        where p.pronargs = 1 and t.oid = p.proargtypes[0] and t.typtype = 'c' and a.attnum > 0 and not a.attisdropped
+        union all
+        select p.proargnames[s.i], p.proargtypes[s.i - 1], s.i
+        from generate_series(1, p.pronargs) as s(i)
+        where not exists (select 1 from pg_type as t where t.oid = p.proargtypes[0] and t.typtype = 'c')
+    ) as f
+    where p.pronamespace = to_regnamespace({{ postgres_ml__literal(adapter.quote(function.schema)) }})
+        and p.proname = {{ postgres_ml__literal(function.name) }}
+        and obj_description(p.oid, 'pg_proc') like '%[dbt-postgres-ml]'
+        and obj_description(p.oid, 'pg_proc') not like 'SUPERSEDED%'
+  {%- endset -%}
+  {{ return(fromjson(run_query(query).columns[0].values()[0] or '[]')) }}
+{% endmacro %}

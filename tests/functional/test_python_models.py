@@ -1,0 +1,135 @@
+"""dbt models in runtime python on Debian's server: build, score, refuse."""
+
+from __future__ import annotations
+
+import pytest
+from dbt.tests.util import run_dbt, run_dbt_and_capture
+from debian_support import SITE_PACKAGES
+
+pytestmark = pytest.mark.xdist_group("debian")
+
+CUSTOMERS = """
+{{ config(materialized='table') }}
+select
+    i as id,
+    (hashtext(i::text) % 1000) / 10.0 as spend,
+    (array['north', 'it''s "x"', 'Süd', null])[1 + abs(hashtext('r' || i)) % 4] as region,
+    hashtext('v' || i) % 2 = 0 as is_vip
+from generate_series(1, 1200) as i
+"""
+CHURN = """
+{{ config(materialized='create_model', target='churned', runtime='python', auto=false, model_type='xgboost',
+          hyperparameters={'num_round': 10}, grants={'execute': ['analyst']}) }}
+select spend, region, is_vip, (spend > 10 or is_vip) as churned from {{ ref('customers') }}
+"""
+SCORED = "{{ config(materialized='table') }} {{ predict_table(ref('churn'), ref('customers'), key=['id', 'region']) }}"
+ONE_BY_ONE = "select id, {{ predict('churn') }} as prediction from {{ ref('customers') }}"
+
+
+class OnDebian:
+    @pytest.fixture(scope="class")
+    def dbt_profile_target(self, debian):
+        return {
+            "type": "postgres_ml",
+            "host": debian.host,
+            "port": debian.port,
+            "user": debian.user,
+            "password": "",
+            "dbname": debian.dbname,
+            "threads": 2,
+            "server_python_path": SITE_PACKAGES,
+        }
+
+    @pytest.fixture
+    def select(self, project, debian_connection):
+        def run(query):
+            with debian_connection.cursor() as cursor:
+                cursor.execute(f'set search_path to "{project.test_schema}"')
+                cursor.execute(query)
+                return cursor.fetchall()
+
+        return run
+
+
+class TestRuntimePython(OnDebian):
+    @pytest.fixture(scope="class")
+    def models(self):
+        return {
+            "customers.sql": CUSTOMERS,
+            "churn.sql": CHURN,
+            "scored.sql": SCORED,
+            "one_by_one.sql": ONE_BY_ONE,
+        }
+
+    @pytest.fixture(scope="class")
+    def built(self, project, debian):
+        import psycopg2
+
+        with (
+            psycopg2.connect(
+                host=debian.host, port=debian.port, user=debian.user, dbname=debian.dbname
+            ) as connection,
+            connection.cursor() as cursor,
+        ):
+            cursor.execute("select from pg_roles where rolname = 'analyst'")
+            if not cursor.rowcount:
+                cursor.execute("create role analyst")
+        connection.close()
+        return {result.node.name: result for result in run_dbt(["build"])}
+
+    def test_card_and_catalog(self, built, select):
+        assert built["churn"].adapter_response["runtime"] == "python"
+        assert select("select runtime, state from churn") == [("python", "READY")]
+        assert select("select count(*) from postgres_ml.artifact") == [(1,)]
+
+    def test_function_is_stable_and_granted(self, built, select, project):
+        assert select(
+            f"select provolatile, has_function_privilege('analyst', oid, 'execute'), "
+            f"has_function_privilege('public', oid, 'execute') from pg_proc "
+            f"where proname = 'predict_churn' and pronamespace = '{project.test_schema}'::regnamespace"
+        ) == [("s", True, False)]
+
+    def test_predict_table_agrees_with_one_row_a_call(self, built, select):
+        assert select("select count(*), count(distinct id), count(prediction) from scored") == [
+            (1200, 1200, 1200)
+        ]
+        assert select(
+            "select count(*) from scored s join one_by_one o using (id) where s.prediction is distinct from o.prediction"
+        ) == [(0,)]
+        [(n_true, n_right)] = select(
+            "select count(*) filter (where prediction), count(*) filter (where prediction = (spend > 10 or is_vip)) "
+            "from scored join customers using (id)"
+        )
+        assert n_true > 100
+        assert n_right > 1180
+
+
+class TestOtherLibraries(OnDebian):
+    """The publication stops before anything is changed, and says both versions."""
+
+    @pytest.fixture(scope="class")
+    def dbt_profile_target(self, debian, tmp_path_factory):
+        folder = tmp_path_factory.mktemp("other-libraries")
+        return {
+            "type": "postgres_ml",
+            "host": debian.host,
+            "port": debian.port,
+            "user": debian.user,
+            "password": "",
+            "dbname": debian.dbname,
+            "server_python_path": str(folder / "missing"),
+        }
+
+    @pytest.fixture(scope="class")
+    def models(self):
+        return {
+            "customers.sql": CUSTOMERS,
+            "churn.sql": CHURN.replace(", grants={'execute': ['analyst']}", ""),
+        }
+
+    def test_path_is_no_folder(self, project, select):
+        _results, output = run_dbt_and_capture(["build"], expect_pass=False)
+        assert "server_python_path" in output and "is no folder that user" in output
+        assert select(
+            f"select count(*) from pg_proc where pronamespace = '{project.test_schema}'::regnamespace"
+        ) == [(0,)]
