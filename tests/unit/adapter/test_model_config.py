@@ -272,10 +272,6 @@ def test_sensible_chains(chain):
             "hyperparameter 'max_depth' must be a whole number, got 'deep'",
         ),
         ({"target": "y", "hyperparameters": {"max_depth": 3}}, "'hyperparameters' need 'auto: false'"),
-        (
-            {"target": "y", "runtime": "python"},
-            "runtime 'python' is not supported yet (supported: auto, native, sql)",
-        ),
         ({"target": "y", "runtime": "rust"}, "runtime 'rust' is not one of auto, sql, native, python"),
         ({"target": "y", "gates": {"f1": ">= 0.6"}}, "config 'gates' is not supported yet"),
         ({"target": "y", "promote": "if_better"}, "'promote: if_better'"),
