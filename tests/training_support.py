@@ -125,7 +125,7 @@ class Recorder:
     def __init__(self) -> None:
         self.lines: list[tuple[str, str]] = []
 
-    def __call__(self, level: str, text: str) -> None:
+    def __call__(self, level: str, text: str, fields: dict[str, Any] | None = None) -> None:
         self.lines.append((level, text))
 
     @property
@@ -141,7 +141,7 @@ class Training:
         put_store(directory)
         self.directory = directory
         job_changes = {key: changes.pop(key) for key in ("tracking_uri", "experiment") if key in changes}
-        self.spec = make_spec(**{"settings": Settings(min_rows=50), **changes})
+        self.spec = make_spec(**{"settings": Settings(min_rows=50, max_trials=3), **changes})
         self.cursor = connection.cursor()
         settings = self.spec.settings
         columns = describe_query(self.cursor, sql, settings)

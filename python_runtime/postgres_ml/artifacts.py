@@ -9,6 +9,7 @@ import hashlib
 import importlib.metadata
 import json
 from pathlib import Path
+from typing import Any
 
 import joblib
 from sklearn.pipeline import Pipeline
@@ -60,33 +61,18 @@ def functions_sql(fitted: Fitted) -> str:
 
 def trials_json(fitted: Fitted) -> str:
     """Return the candidates as MLflow's tables are stored: pandas' orient 'split'."""
-    metric = fitted.task.problem.metric
-    columns = [
-        "candidate",
-        metric,
-        "loss",
-        "threshold",
-        "n_trees",
-        "n_nodes",
-        "seconds",
-        "chosen",
-        "parameters",
-    ]
-    data = [
-        [
-            trial.candidate.name,
-            abs(trial.score),
-            trial.loss,
-            trial.threshold,
-            trial.n_trees,
-            trial.n_nodes,
-            round(trial.seconds, 3),
-            trial.candidate is fitted.choice.candidate,
-            json.dumps(trial.candidate.parameters),
-        ]
+    chosen = [fitted.choice.candidate, *(member.candidate for member in fitted.choice.members)]
+    rows = [
+        trial.row(fitted.task.problem.metric, chosen=trial.candidate in chosen)
         for trial in fitted.choice.trials
     ]
+    columns = list(rows[0]) if rows else []
+    data = [[_cell(value) for value in row.values()] for row in rows]
     return json.dumps({"columns": columns, "data": data})
+
+
+def _cell(value: Any) -> Any:
+    return json.dumps(value) if isinstance(value, dict) else value
 
 
 def mlflow_pipeline(fitted: Fitted) -> Pipeline:

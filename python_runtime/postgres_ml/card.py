@@ -51,7 +51,8 @@ def sections(fitted: Fitted, report: Report) -> list[Section]:
     ]
     trials = [
         (t.candidate.name, number(abs(t.score)), number(t.loss), str(t.n_trees or "–"), f"{t.seconds:.1f} s")
-        for t in fitted.choice.trials
+        for t in sorted(fitted.choice.trials, key=lambda trial: trial.loss)
+        if t.state == "done"
     ]
     parts = [
         Section("What it is", [("", ""), *_identity(fitted)]),

@@ -109,6 +109,9 @@ class LogTargetRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):  # 
     def fit(self, X: Any, y: Any, **fit_params: Any) -> LogTargetRegressor:
         """Fit a clone of the estimator.
 
+        `eval_set` (xgboost's) and `validation` (our networks') in `fit_params` have their targets
+        transformed as well.
+
         Raises
         ------
         ValueError
@@ -122,6 +125,14 @@ class LogTargetRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):  # 
         scaled = (logs - self.mean_) / self.scale_
         margin = 0.1 * (scaled.max() - scaled.min())
         self.low_, self.high_ = float(scaled.min() - margin), float(scaled.max() + margin)
+
+        def held(pair: tuple[Any, Any]) -> tuple[Any, Any]:
+            return pair[0], (np.log(np.asarray(pair[1], dtype=np.float64)) - self.mean_) / self.scale_
+
+        if fit_params.get("eval_set"):
+            fit_params = {**fit_params, "eval_set": [held(pair) for pair in fit_params["eval_set"]]}
+        if fit_params.get("validation"):
+            fit_params = {**fit_params, "validation": held(fit_params["validation"])}
         self.estimator_ = clone(self.estimator).fit(X, scaled, **fit_params)
         if hasattr(self.estimator_, "n_features_in_"):
             self.n_features_in_ = self.estimator_.n_features_in_

@@ -5,23 +5,34 @@ Input: what `search` chose, and rows. Output: a scikit-learn Pipeline.
 
 from __future__ import annotations
 
+import functools
 import time
+import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import xgboost
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.pipeline import Pipeline
 
 from postgres_ml import explicit
 from postgres_ml.candidates import Candidate, build_estimator
-from postgres_ml.estimators import LabelEncodedClassifier
-from postgres_ml.preprocess import FeatureColumns, linear_columns, tree_columns
+from postgres_ml.estimators import BlendedClassifier, BlendedRegressor, LabelEncodedClassifier
+from postgres_ml.networks import NetworkClassifier, NetworkRegressor
+from postgres_ml.preprocess import (
+    FeatureColumns,
+    feature_types,
+    linear_columns,
+    tree_columns,
+    view_columns,
+)
 from postgres_ml.problem import Problem
 from postgres_ml.spec import TrainingSpec
 from postgres_ml.training_data import TrainingRows
 
 if TYPE_CHECKING:
-    from postgres_ml.search import Trial
+    from postgres_ml.search.trial import Trial
 
 
 class Deadline:
@@ -30,16 +41,17 @@ class Deadline:
     Parameters
     ----------
     seconds : from now on
+    clock : seconds that only grow
     """
 
-    def __init__(self, seconds: float) -> None:
-        self.seconds = seconds
-        self.end = time.monotonic() + seconds
+    def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self.seconds, self.clock = seconds, clock
+        self.end = clock() + seconds
 
     @property
     def left(self) -> float:
         """Seconds left; negative when it has passed."""
-        return self.end - time.monotonic()
+        return self.end - self.clock()
 
     @property
     def passed(self) -> bool:
@@ -66,7 +78,9 @@ class Task:
     Parameters
     ----------
     columns : the columns that are used
-    n_threads : for xgboost
+    n_threads : cores to use
+    deadline : of search, evaluation and refit together
+    is_sql : whether the function will be SQL, where each tree node and weight costs time in every call
     """
 
     spec: TrainingSpec
@@ -74,6 +88,22 @@ class Task:
     columns: FeatureColumns
     n_threads: int
     deadline: Deadline
+    is_sql: bool = True
+
+
+@dataclass(frozen=True)
+class Member:
+    """One estimator of what is fitted.
+
+    Parameters
+    ----------
+    n_rounds : trees per class, or epochs of a network; None leaves it to the candidate's parameters
+    weight : of its predictions, among all members
+    """
+
+    candidate: Candidate
+    n_rounds: int | None = None
+    weight: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -82,10 +112,12 @@ class Choice:
 
     Parameters
     ----------
+    candidate : of the one estimator, or a name for the blend of `members`
     n_trees : None leaves it to the candidate's parameters
     threshold : probability from which class 1 is predicted; None is the estimator's own rule
     trials : what it was chosen from; empty when it was configured
     reason : why it was chosen
+    members : of a blend; empty for one estimator
     """
 
     candidate: Candidate
@@ -93,10 +125,13 @@ class Choice:
     threshold: float | None = None
     trials: tuple[Trial, ...] = ()
     reason: str = "as configured"
+    members: tuple[Member, ...] = ()
 
 
 def fit_pipeline(task: Task, choice: Choice, rows: TrainingRows, deadline: Deadline | None) -> Pipeline:
     """Return a new pipeline fitted on the rows: columns to numbers, then the estimator.
+
+    A blend is one step that takes the columns themselves, since its members encode them differently.
 
     Parameters
     ----------
@@ -107,29 +142,76 @@ def fit_pipeline(task: Task, choice: Choice, rows: TrainingRows, deadline: Deadl
     SpecError, TrainingDataError
         As `explicit.fit` says.
     """
-    candidate = choice.candidate
     if not task.spec.auto:
         callbacks = [] if deadline is None else [StopAtDeadline(deadline)]
-        return _without_callbacks(explicit.fit(task, candidate, rows, callbacks))
+        pipeline = explicit.fit(task, choice.candidate, rows, callbacks)
+        _forget_clock(pipeline)
+        return pipeline
+    if choice.members:
+        pipeline = Pipeline([("estimator", _labelled(task, choice, _blend(task, choice, deadline)))])
+    else:
+        member = Member(choice.candidate, choice.n_trees)
+        pipeline = member_pipeline(task, member, task.n_threads, deadline)
+        pipeline.steps[-1] = ("estimator", _labelled(task, choice, pipeline[-1]))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # iterations were limited on purpose
+        pipeline.fit(rows.frame, rows.target)
+    _forget_clock(pipeline)
+    return pipeline
+
+
+def member_pipeline(task: Task, member: Member, n_threads: int, deadline: Deadline | None) -> Pipeline:
+    """Return an unfitted pipeline of one candidate, for class codes or numbers."""
+    candidate = member.candidate
     more: dict[str, Any] = {}
-    if not candidate.is_linear:
-        if choice.n_trees is not None:
-            more["n_estimators"] = choice.n_trees
+    if candidate.model_type == "mlp":
+        more = {"stop_epoch": member.n_rounds}
+        if deadline is not None:
+            more["is_late"] = functools.partial(getattr, deadline, "passed")
+    elif candidate.model_type == "xgboost":
+        more = {} if member.n_rounds is None else {"n_estimators": member.n_rounds}
         if deadline is not None:
             more["callbacks"] = [StopAtDeadline(deadline)]
-    estimator = build_estimator(candidate, task.problem, task.spec.settings.seed, task.n_threads, **more)
-    if not task.problem.is_regression:
-        estimator = LabelEncodedClassifier(estimator, threshold=choice.threshold)
-    columns = linear_columns(task.columns) if candidate.is_linear else tree_columns(task.columns)
-    pipeline = Pipeline([("columns", columns), ("estimator", estimator)])
-    pipeline.fit(rows.frame, rows.target)
-    return _without_callbacks(pipeline)
+        if candidate.view == "codes":
+            types = feature_types(task.columns, task.problem)
+            more |= {"enable_categorical": True, "feature_types": types}
+    estimator = build_estimator(candidate, task.problem, task.spec.settings.seed, n_threads, **more)
+    if candidate.view:
+        columns = view_columns(candidate.view, task.columns, task.problem)
+    else:
+        columns = linear_columns(task.columns) if candidate.is_linear else tree_columns(task.columns)
+    return Pipeline([("columns", columns), ("estimator", estimator)])
 
 
-def _without_callbacks(pipeline: Pipeline) -> Pipeline:
-    """A callback holds this process's clock: it must not be pickled with the estimator."""
-    estimator = pipeline[-1]
-    for part in (estimator, getattr(estimator, "estimator", None), getattr(estimator, "estimator_", None)):
-        if isinstance(part, xgboost.XGBModel):
-            part.set_params(callbacks=None)
-    return pipeline
+def _blend(task: Task, choice: Choice, deadline: Deadline | None) -> BlendedClassifier | BlendedRegressor:
+    n_jobs = min(task.n_threads, len(choice.members))
+    n_threads = task.n_threads // n_jobs
+    members = [
+        (f"{number} {member.candidate.name}", member_pipeline(task, member, n_threads, deadline))
+        for number, member in enumerate(choice.members, 1)
+    ]
+    blend = BlendedRegressor if task.problem.is_regression else BlendedClassifier
+    return blend(members, [member.weight for member in choice.members], n_jobs=n_jobs)
+
+
+def _labelled(task: Task, choice: Choice, estimator: Any) -> Any:
+    if task.problem.is_regression:
+        return estimator
+    return LabelEncodedClassifier(estimator, threshold=choice.threshold)
+
+
+def _forget_clock(estimator: Any) -> None:
+    """Take this process's clock out of all estimators inside: it must not be pickled with them."""
+    if isinstance(estimator, xgboost.XGBModel):
+        estimator.set_params(callbacks=None)
+    elif isinstance(estimator, NetworkClassifier | NetworkRegressor):
+        estimator.is_late = None
+    elif isinstance(estimator, Pipeline):
+        _forget_clock(estimator[-1])
+    for name in ("estimator", "estimator_"):
+        if hasattr(estimator, name):
+            _forget_clock(getattr(estimator, name))
+    if isinstance(estimator, BlendedClassifier | BlendedRegressor):
+        fitted = getattr(estimator, "estimators_", ())  # none where it is the parameter of another
+        for part in (*(inner for _, inner in estimator.estimators), *fitted):
+            _forget_clock(part)

@@ -116,7 +116,7 @@ def train(
     network = Network(parameters, examples, link, source)
     batch = min(parameters["batch_size"], len(examples.features))
     n_batches = max(1, len(examples.features) // batch)
-    n_epochs = parameters["n_epochs"]
+    n_epochs, patience = parameters["n_epochs"], parameters["patience"] * parameters["n_epochs"]
     best, best_loss, best_epoch = network.layers(), np.inf, 0
     for epoch in range(parameters["stop_epoch"] or n_epochs):
         order = source.permutation(len(examples.features))
@@ -133,7 +133,7 @@ def train(
                 best, best_loss, best_epoch = network.layers(), found, epoch + 1
         else:
             best_epoch = epoch + 1
-        if late:
+        if late or epoch + 1 - best_epoch > patience:
             break
     return (best if validation is not None else network.layers()), best_epoch
 

@@ -2,7 +2,7 @@
 
 scikit-learn's MLP has no silu, no dropout and no learnt scale of its inputs, which the strongest small
 tabular networks use. These are plain scikit-learn estimators; fitted weights have scikit-learn's names, so
-the same parser reads both. How they are trained is in `network_training`.
+one parser reads both. How they are trained is in `network_training`.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ class _Network(BaseEstimator):  # type: ignore[misc]
         learning_rate: float = 0.02,
         n_epochs: int = 100,
         stop_epoch: int | None = None,
+        patience: float = 1.0,
         batch_size: int = 128,
         dropout: float = 0.0,
         weight_decay: float = 0.0,
@@ -42,6 +43,7 @@ class _Network(BaseEstimator):  # type: ignore[misc]
         self.learning_rate = learning_rate
         self.n_epochs = n_epochs
         self.stop_epoch = stop_epoch
+        self.patience = patience
         self.batch_size = batch_size
         self.dropout = dropout
         self.weight_decay = weight_decay
@@ -51,8 +53,7 @@ class _Network(BaseEstimator):  # type: ignore[misc]
     def _train(self, X: Any, targets: Any, validation: Examples | None, link: str) -> None:
         if self.activation not in ACTIVATIONS:
             raise ValueError(f"activation={self.activation!r}; use one of {', '.join(ACTIVATIONS)}")
-        parameters = {**self.get_params(), "n_epochs": self.n_epochs}
-        layers, self.best_epoch_ = train(parameters, Examples(X, targets), validation, link)
+        layers, self.best_epoch_ = train(self.get_params(), Examples(X, targets), validation, link)
         self.coefs_ = [weights.astype(np.float64) for weights in layers.weights]
         self.intercepts_ = [intercepts.astype(np.float64) for intercepts in layers.intercepts]
 
@@ -75,6 +76,8 @@ class NetworkRegressor(RegressorMixin, _Network):  # type: ignore[misc]
     n_epochs, batch_size : int
     stop_epoch : int or None
         End after this many of the `n_epochs` that the schedule of learning rates is made for.
+    patience : float
+        With validation rows, end when the best epoch is this share of `n_epochs` ago.
     dropout : float
         Share of hidden units left out in each step.
     weight_decay : float

@@ -37,7 +37,9 @@ def train(job: TrainingJob, run: TrackedRun, relay: Relay) -> TrainedModel:
         deadline = Deadline(spec.settings.max_runtime)
         task, rows, training, holdout = preparation.prepare(job, rows, deadline, report)
     with report.phase("search"):
-        choice = search(task, training, lambda text: report.relay("info", text))
+        choice = search(task, training, report.progress)
+        if choice.trials:
+            report.note(f"chosen: {choice.candidate.name}, {choice.reason}")
     with report.phase("evaluate"):
         evaluated = fit_pipeline(task, choice, training, deadline)
         codes = task.problem.encode(holdout.target)

@@ -38,7 +38,8 @@ def prepare(
     columns = choose_columns(job.features, rows, notes, spec.preprocessors)
     for text in notes:
         report.note(text, "warning" if text.startswith("column") else "info")
-    task = Task(spec, problem, columns, job.n_threads, deadline)
+    is_sql = spec.runtime == "sql" or (spec.runtime == "auto" and "native" in job.lacking)
+    task = Task(spec, problem, columns, job.n_threads, deadline, is_sql)
     return task, rows, rows.take(~mask), rows.take(mask)
 
 

@@ -13,18 +13,23 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from sklearn.compose import ColumnTransformer
-from sklearn.impute import SimpleImputer
+from sklearn.impute import MissingIndicator, SimpleImputer
+from sklearn.model_selection import KFold, StratifiedKFold
 from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler, TargetEncoder
 
 from postgres_ml.column_sets import Entry, given_entries, unnamed
 from postgres_ml.exceptions import TrainingDataError
+from postgres_ml.problem import Problem
 from postgres_ml.snapshot_sql import INTEGER_TYPES
 from postgres_ml.spec import Column, ColumnSet
 from postgres_ml.training_data import TrainingRows
+from postgres_ml.transformers import PiecewiseLinear, QuantileNormal, RobustSmoothClip
 
 FLOAT32_MAX = float(np.finfo(np.float32).max)  # xgboost computes in single precision and refuses more
 MAX_CATEGORIES = 64  # the states of the USA are 51; the rest of a longer list shares one column
+MAX_ONE_HOT = 512  # one-hot columns of all texts together, for linear estimators and networks
+MEAN_FOLDS = 5
 MIN_CATEGORY_ROWS = 5  # a category seen less often tells noise; it shares that column too
 ID_SHARE = 0.9  # share of different values from which a text column is taken for an identifier
 ID_ROWS = 50  # with fewer rows, short texts may all differ by chance
@@ -39,12 +44,14 @@ class FeatureColumns:
     numbers, texts : by what becomes of them where nothing is configured
     sets : the configured preprocessing; None leaves it to the training, () is none at all
     kinds : of all columns used, 'number', 'text' and so on
+    crowded : those of `texts` with more categories than fit into one-hot columns, where nothing is configured
     """
 
     numbers: tuple[str, ...]
     texts: tuple[str, ...]
     sets: tuple[ColumnSet, ...] | None = None
     kinds: Mapping[str, str] = field(default_factory=dict, compare=False)
+    crowded: tuple[str, ...] = ()
 
 
 def choose_columns(
@@ -85,7 +92,8 @@ def choose_columns(
     if useless:
         messages.append(f"columns without effect on the prediction: {', '.join(useless)}")
     kinds = {column.name: column.kind for column in features if column.name in {*numbers, *texts}}
-    return FeatureColumns(tuple(numbers), tuple(texts), sets, kinds)
+    crowded = [name for name in texts if sets is None and rows.frame[name].nunique() > MAX_CATEGORIES]
+    return FeatureColumns(tuple(numbers), tuple(texts), sets, kinds, tuple(crowded))
 
 
 def _check_finite(features: Sequence[Column], frame: pd.DataFrame) -> None:
@@ -169,21 +177,95 @@ def _tree_entries(numbers: Sequence[str], texts: Sequence[str]) -> list[Entry]:
 
 
 def _linear_entries(numbers: Sequence[str], texts: Sequence[str]) -> list[Entry]:
-    filled = Pipeline(
-        [
-            ("impute", SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True)),
-            ("scale", StandardScaler()),
-        ]
+    return [("numbers", _scaled(), numbers), ("texts", _one_hot(), texts)]
+
+
+def view_columns(view: str, columns: FeatureColumns, problem: Problem, *, means: bool = True) -> Any:
+    """Return one of the transformers that auto chooses from; what is configured goes before it.
+
+    Parameters
+    ----------
+    view : 'codes' for trees: numbers as they are, text as codes that xgboost splits into sets; or, with text
+        one-hot, numbers imputed and 'scaled', 'smooth' (outliers bent, for networks), 'quantile' (normal
+        scores) or 'ladder' (piecewise linear)
+    means : whether crowded texts also become the target's mean by category, in front
+    """
+    if columns.sets is not None:
+        return tree_columns(columns) if view == "codes" else linear_columns(columns)
+    crowded = ("means", category_means(view, problem), columns.crowded if means else ())
+    if view == "codes":
+        steps = [("numbers", "passthrough", columns.numbers), ("texts", _codes(), columns.texts)]
+    else:
+        numbers = {"scaled": _scaled, "smooth": _smooth, "quantile": _quantile, "ladder": _ladder}[view]
+        texts = _one_hot(min(MAX_CATEGORIES, max(2, MAX_ONE_HOT // max(len(columns.texts), 1))))
+        steps = [("numbers", numbers(), columns.numbers), ("texts", texts, columns.texts)]
+        if view == "ladder":  # its imputed values can't be told from small ones
+            steps.insert(1, ("missing", MissingIndicator(error_on_new=False), columns.numbers))
+    return _transformer([crowded, *steps])
+
+
+def category_means(view: str, problem: Problem) -> Any:
+    """Return the encoder of crowded texts: the target's mean by category, cross-fitted.
+
+    Each training row's mean comes from other rows, so that no row is told its own label.
+    """
+    kind = {"regression": "continuous", "binary_classification": "binary"}.get(problem.type, "multiclass")
+    if "cv_object" in TargetEncoder._parameter_constraints["cv"]:  # scikit-learn 1.9 and newer
+        folds = KFold if problem.is_regression else StratifiedKFold
+        encoder = TargetEncoder(target_type=kind, cv=folds(MEAN_FOLDS, shuffle=True, random_state=0))
+    else:
+        encoder = TargetEncoder(target_type=kind, cv=MEAN_FOLDS, random_state=0)
+    return encoder if view == "codes" else Pipeline([("means", encoder), ("scale", StandardScaler())])
+
+
+def feature_types(columns: FeatureColumns, problem: Problem) -> list[str] | None:
+    """Return xgboost's types of the columns of the view 'codes': 'q' a number, 'c' a category's code.
+
+    None, for numbers only, where the preprocessing is configured.
+    """
+    if columns.sets is not None:
+        return None
+    n_means = len(problem.classes) if problem.type == "multiclass_classification" else 1
+    n_numbers = len(columns.crowded) * n_means + len(columns.numbers)
+    return ["q"] * n_numbers + ["c"] * len(columns.texts)
+
+
+def _imputer() -> SimpleImputer:
+    return SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True)
+
+
+def _scaled() -> Pipeline:
+    return Pipeline([("impute", _imputer()), ("scale", StandardScaler())])
+
+
+def _smooth() -> Pipeline:
+    return Pipeline([("smooth", RobustSmoothClip()), ("impute", _imputer())])
+
+
+def _quantile() -> Pipeline:
+    return Pipeline([("quantile", QuantileNormal()), ("impute", _imputer())])
+
+
+def _ladder() -> PiecewiseLinear:
+    return PiecewiseLinear()
+
+
+def _codes() -> OrdinalEncoder:
+    """NULL and what was never seen are missing; what was seen seldom shares one code."""
+    return OrdinalEncoder(
+        handle_unknown="use_encoded_value",
+        unknown_value=np.nan,
+        min_frequency=MIN_CATEGORY_ROWS,
+        max_categories=MAX_CATEGORIES,
     )
-    return [("numbers", filled, numbers), ("texts", _one_hot(), texts)]
 
 
-def _one_hot() -> OneHotEncoder:
+def _one_hot(max_categories: int = MAX_CATEGORIES) -> OneHotEncoder:
     """NULL is a category where it was seen; what was seen seldom or never shares one, if there is one."""
     return OneHotEncoder(
         handle_unknown="infrequent_if_exist",
         min_frequency=MIN_CATEGORY_ROWS,
-        max_categories=MAX_CATEGORIES,
+        max_categories=max_categories,
         sparse_output=False,
     )
 

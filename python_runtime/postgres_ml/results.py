@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal, Protocol
 
 from sklearn.pipeline import Pipeline
 
@@ -19,7 +19,13 @@ from postgres_ml.spec import ArtifactFile, TrainingJob
 from postgres_ml.training_data import TrainingRows
 
 Level = Literal["debug", "info", "warning"]
-Relay = Callable[[Level, str], None]
+
+
+class Relay(Protocol):
+    """Takes messages for the user."""
+
+    def __call__(self, level: Level, text: str, fields: dict[str, Any] | None = None) -> None:
+        """Take a line for people and, for logs that machines read, what it says as fields."""
 
 
 @dataclass
@@ -28,7 +34,7 @@ class Report:
 
     Parameters
     ----------
-    relay : takes (level, text)
+    relay : takes (level, text, fields)
     messages : what belongs on the card
     """
 
@@ -40,6 +46,10 @@ class Report:
         """Relay a message and keep it for the card."""
         self.messages.append(text)
         self.relay(level, text)
+
+    def progress(self, text: str, fields: dict[str, Any] | None) -> None:
+        """Relay how far the training is; the card doesn't keep it."""
+        self.relay("info", text, fields)
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:

@@ -161,7 +161,7 @@ class TrainingSpec:
     function: str
     target: str | None
     auto: bool = True
-    model_types: tuple[str, ...] = ("xgboost", "linear_learner")
+    model_types: tuple[str, ...] = ("xgboost", "linear_learner", "mlp")
     problem_type: ProblemType | None = None
     objective: str | None = None
     preprocessors: tuple[ColumnSet, ...] | None = None

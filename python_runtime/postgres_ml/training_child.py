@@ -94,9 +94,9 @@ class Parent:
         with self._lock, contextlib.suppress(BrokenPipeError):
             self._out.write(json.dumps(event).encode() + b"\n")
 
-    def relay(self, level: str, text: str) -> None:
-        """Send a message for the user."""
-        self.send({"event": "message", "level": level, "text": text})
+    def relay(self, level: str, text: str, fields: dict[str, Any] | None = None) -> None:
+        """Send a message for the user, and what it says as fields."""
+        self.send({"event": "message", "level": level, "text": text, "fields": fields})
 
     def warn(self, message: Any, category: type[Warning], *_: Any, **__: Any) -> None:
         """Relay a Python warning, each text once: a loop over folds repeats it."""

@@ -29,7 +29,7 @@ PATIENCE_S = 3.0  # for a child that was told to end, which marks its MLflow run
 FINISH_S = 120.0  # for MLflow after the publication
 LAST_LINES = 12
 
-OnMessage = Callable[[str, str], None]
+OnMessage = Callable[[str, str, dict[str, Any] | None], None]
 
 
 class TrainingProcess:
@@ -40,7 +40,7 @@ class TrainingProcess:
     Parameters
     ----------
     job : written to `job.json` in its directory
-    on_message : takes (level, text); levels are debug, info and warning
+    on_message : takes (level, text, fields or None); levels are debug, info and warning
     is_cancelled : polled every 0.1 s while waiting
     """
 
@@ -73,7 +73,7 @@ class TrainingProcess:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
-                env=environment(self.job),
+                env=environment(),
                 start_new_session=True,
             )
         except OSError as error:
@@ -160,7 +160,7 @@ class TrainingProcess:
                 continue
             kind = event["event"]
             if kind == "message":
-                self.on_message(event["level"], event["text"])
+                self.on_message(event["level"], event["text"], event.get("fields"))
             elif kind in ("error", "end"):
                 raise self._death(event)
             elif kind == name:
@@ -174,7 +174,7 @@ class TrainingProcess:
         while not self._events.empty():
             event = self._events.get()
             if event["event"] == "message":
-                self.on_message(event["level"], event["text"])
+                self.on_message(event["level"], event["text"], event.get("fields"))
             elif event["event"] == "error":
                 errors.append(event)
         if errors:
@@ -248,14 +248,17 @@ def death_text(code: int, last_lines: list[str]) -> str:
     return f"the training process {cause}{lines}"
 
 
-def environment(job: TrainingJob) -> dict[str, str]:
-    """Return the child's environment: thread pools are sized before NumPy is imported, nothing calls home."""
-    threads = str(job.n_threads)
+def environment() -> dict[str, str]:
+    """Return the child's environment: thread pools are sized before NumPy is imported, nothing calls home.
+
+    One thread each: the search fits several candidates at once, and two of them that share pools of two
+    threads take four times as long (measured). xgboost is told its number of threads for each fit.
+    """
     pools = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
     paths = [str(Path(p).absolute()) for p in os.environ.get("PYTHONPATH", "").split(os.pathsep) if p]
     return {
         **os.environ,
-        **dict.fromkeys(pools, threads),
+        **dict.fromkeys(pools, "1"),
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "DO_NOT_TRACK": "true",
         "MPLBACKEND": "Agg",

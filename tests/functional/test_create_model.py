@@ -27,7 +27,8 @@ select *,
 from {{ ref('customers') }}
 """
 CHURN = """
-{{ config(materialized='create_model', target='label', grants={'execute': ['analyst']}) }}
+{{ config(materialized='create_model', target='label', grants={'execute': ['analyst']},
+          settings={'max_trials': 3}) }}
 select "select", "spend ""per"" day é", region, is_vip, label from {{ ref('labelled') }}
 """
 AMOUNT = """

@@ -146,7 +146,7 @@ def test_a_regression_returns_double_precision_of_any_target(
 ) -> None:
     sql = """select i % 100 a, (i % 7)::numeric(10, 2) b, case when i % 5 > 0 then i % 11 end::smallint c,
         (3 * (i % 100) + i % 7)::integer target from generate_series(1, 3000) i"""
-    options: dict[str, Any] = {"settings": Settings(min_rows=50, max_runtime=60)}
+    options: dict[str, Any] = {"settings": Settings(min_rows=50, max_runtime=60, max_trials=4)}
     training = Training(connection, sql, tmp_path / "job", schema=schema, **options)
     trained = training.train()
     summary = training.publish(trained)

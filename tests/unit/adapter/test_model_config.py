@@ -43,7 +43,7 @@ def test_target_alone_is_enough():
     spec = ConfigReader(node(target="y")).read()
     assert spec.function == "predict_churn"
     assert spec.auto
-    assert spec.model_types == ("xgboost", "linear_learner")
+    assert spec.model_types == ("xgboost", "linear_learner", "mlp")
     assert spec.problem_type is None
     assert spec.settings == Settings()
     assert spec.runtime == "auto"
@@ -246,8 +246,8 @@ def test_sensible_chains(chain):
         ({"target": "y", "problem_type": "regresion"}, "did you mean 'regression'?"),
         ({"target": "y", "model_type": "xgbost"}, "did you mean 'xgboost'?"),
         (
-            {"target": "y", "model_type": ["xgboost", "mlp"]},
-            "model_type 'mlp' with 'auto: true' is not supported",
+            {"target": "y", "model_type": ["xgboost", "kmeans"]},
+            "kmeans",
         ),
         ({"target": "y", "auto": False}, "'auto: false' needs a 'model_type'"),
         (

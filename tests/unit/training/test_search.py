@@ -5,14 +5,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
-from postgres_ml.candidates import Candidate, automatic, build_estimator
-from postgres_ml.exceptions import PostgresMLError, SpecError
+from postgres_ml.candidates import Candidate, build_estimator
+from postgres_ml.exceptions import SpecError
 from postgres_ml.explicit import configured
-from postgres_ml.fit import Choice, Deadline, Task, fit_pipeline
-from postgres_ml.preprocess import FeatureColumns
+from postgres_ml.fit import Choice, Deadline, Member, Task, fit_pipeline
+from postgres_ml.preprocess import FeatureColumns, choose_columns
 from postgres_ml.problem import Problem, resolve
-from postgres_ml.search import Matrices, Trial, choose, cross_validate, search
+from postgres_ml.search import search
+from postgres_ml.search.folds import Folds
+from postgres_ml.search.portfolio import portfolio
+from postgres_ml.search.rounds import is_hopeless
 from postgres_ml.spec import Settings
 from postgres_ml.training_data import TrainingRows, load
 from training_support import CHURN_COLUMNS, CHURN_TARGET, churn_rows, column, make_spec, write_snapshot
@@ -32,76 +36,125 @@ def task_for(rows: TrainingRows, seconds: float = 600, **changes: Any) -> Task:
     return Task(spec, resolve(spec, CHURN_TARGET, rows.target, []), CHURN, 1, Deadline(seconds))
 
 
-def trial(name: str, score: float, loss: float, n_nodes: int, raw: np.ndarray, truth: np.ndarray) -> Trial:
-    return Trial(Candidate(name, "xgboost"), score, loss, 10, n_nodes, 0.5, 1.0, truth, raw)
+def quiet(text: str, fields: dict[str, Any] | None) -> None:
+    """Take progress and do nothing."""
 
 
-def trials_of(*probabilities: np.ndarray, truth: np.ndarray, sizes: tuple[int, ...]) -> list[Trial]:
-    made = []
-    for number, (positive, size) in enumerate(zip(probabilities, sizes, strict=True)):
-        raw = np.column_stack([1 - positive, positive])
-        accuracy = float(np.mean((positive >= 0.5) == truth))
-        loss = float(-np.mean(np.log(raw[np.arange(len(truth)), truth])))
-        made.append(trial(f"t{number}", accuracy, loss, size, raw, truth))
-    return made
-
-
-def accuracy_task() -> Task:
-    problem = Problem("binary_classification", "accuracy", "accuracy", np.array(["no", "yes"], dtype=object))
-    return Task(make_spec(), problem, CHURN, 1, Deadline(10))
-
-
-def test_a_clearly_better_score_wins_whatever_its_size() -> None:
-    truth = np.arange(1000) % 2
-    good, bad = np.where(truth == 1, 0.8, 0.2), np.full(1000, 0.6)
-    best, reason = choose(accuracy_task(), trials_of(bad, good, truth=truth, sizes=(1, 10_000)))
-    assert best.candidate.name == "t1" and "best accuracy" in reason
-
-
-def test_among_equal_scores_the_surer_candidate_wins() -> None:
-    truth = np.arange(1000) % 2
-    sure, unsure = np.where(truth == 1, 0.95, 0.05), np.where(truth == 1, 0.55, 0.45)
-    best, reason = choose(accuracy_task(), trials_of(unsure, sure, truth=truth, sizes=(1, 10_000)))
-    assert best.candidate.name == "t1"
-    assert "as good as" in reason
-
-
-def test_among_equals_in_everything_the_smaller_wins() -> None:
-    truth = np.arange(1000) % 2
-    same = np.where(truth == 1, 0.9, 0.1)
-    best, _ = choose(accuracy_task(), trials_of(same, same.copy(), truth=truth, sizes=(500, 20)))
-    assert best.n_nodes == 20
-
-
-def test_out_of_fold_predictions_cover_every_row_once(rows: TrainingRows) -> None:
-    task = task_for(rows)
-    found = cross_validate(task, Candidate("linear", "linear_learner"), Matrices(task, rows))
-    assert found is not None
-    assert np.array_equal(found.truth, task.problem.encode(rows.target))
-    assert found.raw.shape == (600, 2) and np.allclose(found.raw.sum(axis=1), 1)
-
-
-def test_auto_is_the_same_each_time_and_says_what_it_tried(rows: TrainingRows) -> None:
-    lines: list[str] = []
-    first = search(task_for(rows), rows, lines.append)
-    second = search(task_for(rows), rows, lambda _: None)
-    assert len(lines) == len(first.trials) == 4 and all("f1" in line for line in lines)
-    assert (first.candidate, first.n_trees, first.threshold) == (
+def test_trials_are_the_same_each_time_on_any_number_of_threads(rows: TrainingRows) -> None:
+    task = task_for(rows, settings=Settings(max_trials=4, seed=3))
+    first = search(task, rows, quiet)
+    second = search(dataclasses.replace(task, n_threads=3), rows, quiet)
+    assert len(first.trials) == 4
+    for one, other in zip(first.trials, second.trials, strict=True):
+        assert (one.candidate, one.state, one.loss, one.score, one.n_trees, one.threshold) == (
+            other.candidate, other.state, other.loss, other.score, other.n_trees, other.threshold,
+        )  # fmt: skip
+    assert (first.candidate, first.n_trees, first.members) == (
         second.candidate,
         second.n_trees,
-        second.threshold,
+        second.members,
     )
-    assert np.array_equal(first.trials[-1].raw, second.trials[-1].raw)
+    fitted = [fit_pipeline(task, choice, rows, None).predict_proba(rows.frame) for choice in (first, second)]
+    assert np.array_equal(fitted[0], fitted[1])
+
+
+def test_optuna_goes_on_after_the_portfolio_and_is_seeded(rows: TrainingRows) -> None:
+    task = task_for(rows, model_types=("linear_learner",), settings=Settings(max_trials=7))
+    first, second = (search(task, rows, quiet) for _ in range(2))
+    names = [trial.candidate.name for trial in first.trials]
+    assert names[:4] == ["linear scaled 1", "linear ladder 0.1", "linear scaled 0.03", "linear ladder 0.01"]
+    assert names[4:] == ["linear search 1", "linear search 2", "linear search 3"]
+    assert [t.candidate for t in first.trials] == [t.candidate for t in second.trials]
+
+
+def test_progress_is_said_in_words_and_in_fields(rows: TrainingRows) -> None:
+    lines: list[tuple[str, dict[str, Any] | None]] = []
+    search(
+        task_for(rows, settings=Settings(max_trials=2)),
+        rows,
+        lambda text, fields: lines.append((text, fields)),
+    )
+    assert len(lines) == 3
+    text, fields = lines[1]
+    assert text.startswith("search: 2 tried, best so far") and fields is not None
+    assert (fields["phase"], fields["trials"], fields["metric"]) == ("search", 2, "f1")
+    assert 0 < fields["score"] <= 1 and 0 < fields["seconds_left"] <= 600
+    assert lines[2] == ("the search ended after 2 candidates", None)
 
 
 def test_auto_compares_only_the_model_types_asked_for(rows: TrainingRows) -> None:
-    assert [c.model_type for c in automatic(make_spec(model_types=("linear_learner",)))] == ["linear_learner"]
-    assert {c.model_type for c in automatic(make_spec(model_types=("xgboost",)))} == {"xgboost"}
+    codes = (rows.target == "yes").astype(np.int64)
+    for wanted in ("linear_learner", "xgboost", "mlp"):
+        found = portfolio(task_for(rows, model_types=(wanted,)), codes)
+        assert {candidate.model_type for candidate in found} == {wanted}
+    in_sql = {candidate.model_type for candidate in portfolio(task_for(rows), codes)}
+    native = dataclasses.replace(task_for(rows), is_sql=False)
+    assert in_sql == {"linear_learner", "xgboost"}
+    assert {candidate.model_type for candidate in portfolio(native, codes)} == {*in_sql, "mlp"}
 
 
-def test_a_deadline_that_has_passed_leaves_nothing_and_says_so(rows: TrainingRows) -> None:
-    with pytest.raises(PostgresMLError, match="max_runtime of 0 s ended before one candidate"):
-        search(task_for(rows, seconds=0), rows, lambda _: None)
+class Ticks:
+    """A clock that moves when it is looked at, and nothing else moves."""
+
+    def __init__(self, step: float) -> None:
+        self.now, self.step = 0.0, step
+
+    def __call__(self) -> float:
+        self.now += self.step
+        return self.now
+
+
+@pytest.mark.parametrize("seconds", [2.0, 6.0])
+def test_the_search_leaves_time_for_what_comes_after_it(rows: TrainingRows, seconds: float) -> None:
+    clock = Ticks(0.002)  # boosting looks at it after each round: 100 rounds are a fifth of a second
+    task = dataclasses.replace(task_for(rows), deadline=Deadline(seconds, clock))
+    lines: list[str] = []
+    choice = search(task, rows, lambda text, _: lines.append(text))
+    assert task.deadline.left > 0 and choice.trials[0].state == "done"
+    assert "max_runtime ended" in lines[-1]
+    fit_pipeline(task, choice, rows, task.deadline)
+    assert task.deadline.left > -0.05 * seconds
+
+
+def test_a_search_that_gains_nothing_more_ends(rows: TrainingRows) -> None:
+    lines: list[str] = []
+    choice = search(task_for(rows, model_types=("linear_learner",)), rows, lambda text, _: lines.append(text))
+    assert "has converged" in lines[-1] and len(choice.trials) < 40
+
+
+def test_no_time_at_all_leaves_the_simplest_candidate_and_says_so(rows: TrainingRows) -> None:
+    lines: list[str] = []
+    choice = search(task_for(rows, seconds=0), rows, lambda text, _: lines.append(text))
+    assert choice.candidate.name == "linear scaled 1" and "too short" in choice.reason
+    assert "raise max_runtime" in lines[-1]
+    assert fit_pipeline(task_for(rows), choice, rows, None).predict(rows.frame[:1])[0] in ("yes", "no")
+
+
+def test_a_network_is_chosen_and_fitted_where_it_is_all_there_is(rows: TrainingRows) -> None:
+    task = task_for(rows, model_types=("mlp",), settings=Settings(max_trials=1))
+    choice = search(task, rows, quiet)
+    assert choice.candidate.model_type == "mlp" and choice.n_trees
+    pipeline = fit_pipeline(task, choice, rows, task.deadline)
+    assert pipeline[-1].estimator_.is_late is None  # it would be pickled
+    assert np.mean(pipeline.predict(rows.frame) == rows.target) > 0.85
+
+
+def test_a_blend_takes_the_columns_themselves(rows: TrainingRows) -> None:
+    trees = Candidate("trees", "xgboost", {"learning_rate": 0.3, "max_depth": 2}, view="codes")
+    linear = Candidate("linear", "linear_learner", {"C": 1.0}, view="ladder")
+    members = (Member(trees, 5, 0.75), Member(linear, None, 0.25))
+    choice = Choice(Candidate("both", "ensemble"), threshold=0.3, members=members)
+    task = task_for(rows)
+    pipeline = fit_pipeline(task, choice, rows, task.deadline)
+    alone = [
+        fit_pipeline(task, Choice(m.candidate, m.n_rounds), rows, None).predict_proba(rows.frame)[:, 1]
+        for m in members
+    ]
+    positive = pipeline.predict_proba(rows.frame)[:, 1]
+    assert np.allclose(positive, 0.75 * alone[0] + 0.25 * alone[1], atol=1e-7)
+    assert np.array_equal(pipeline.predict(rows.frame) == "yes", positive >= 0.3)
+    inside = pipeline[-1].estimator_.estimators_[0][-1]
+    assert inside.callbacks is None and inside.get_booster().num_boosted_rounds() == 5
 
 
 def test_boosting_stops_at_the_deadline(rows: TrainingRows) -> None:
@@ -127,7 +180,7 @@ def test_hyperparameters_reach_xgboost(rows: TrainingRows) -> None:
     task = task_for(
         rows, auto=False, model_types=("xgboost",), hyperparameters=given, objective="binary:logistic"
     )
-    choice = search(task, rows, lambda _: None)
+    choice = search(task, rows, quiet)
     assert choice.trials == ()
     estimator = fit_pipeline(task, choice, rows, task.deadline)[-1].estimator_
     assert estimator.get_booster().num_boosted_rounds() == 7
@@ -150,7 +203,7 @@ def test_softmax_is_trained_as_softprob_which_grows_the_same_trees() -> None:
 def test_a_hyperparameter_of_the_other_linear_estimator_is_refused(rows: TrainingRows) -> None:
     task = task_for(rows, auto=False, model_types=("linear_learner",), hyperparameters={"alpha": 1})
     with pytest.raises(SpecError, match="no alpha for a binary_classification; it has C,"):
-        search(task, rows, lambda _: None)
+        search(task, rows, quiet)
 
 
 @pytest.mark.parametrize(
@@ -164,7 +217,7 @@ def test_values_that_xgboost_refuses_are_config_errors(
     rows: TrainingRows, hyperparameters: dict, cause: str
 ) -> None:
     task = task_for(rows, auto=False, model_types=("xgboost",), hyperparameters=hyperparameters)
-    choice = search(task, rows, lambda _: None)
+    choice = search(task, rows, quiet)
     if not cause:
         fit_pipeline(task, choice, rows, task.deadline)  # xgboost takes it
         return
@@ -180,19 +233,78 @@ def test_settings_have_the_documented_defaults() -> None:
     }  # fmt: skip
 
 
-def test_regression_columns_are_cross_validated_by_mse(tmp_path: Path) -> None:
+def numbers(tmp_path: Path, n: int, target: Any) -> tuple[Task, TrainingRows]:
     random = np.random.default_rng(0)
-    given = [
-        (float(x), float(3 * x + e))
-        for x, e in zip(random.normal(size=400), random.normal(size=400) / 9, strict=True)
-    ]
+    given = [(float(x), float(target(x, random.normal()))) for x in random.normal(size=n)]
     path = tmp_path / "snapshot.csv"
     write_snapshot(path, given)
     rows = load(path, (column("x"),), column("target"))
-    spec = make_spec()
-    task = Task(
-        spec, resolve(spec, column("target"), rows.target, []), FeatureColumns(("x",), ()), 1, Deadline(60)
-    )
-    choice = search(task, rows, lambda _: None)
-    assert choice.candidate.name == "linear"
+    spec = make_spec(settings=Settings(max_trials=3))
+    problem = resolve(spec, column("target"), rows.target, [])
+    return Task(spec, problem, FeatureColumns(("x",), ()), 1, Deadline(60)), rows
+
+
+def test_regression_columns_are_cross_validated_by_mse(tmp_path: Path) -> None:
+    task, rows = numbers(tmp_path, 400, lambda x, noise: 3 * x + noise / 9)
+    choice = search(task, rows, quiet)
+    assert choice.candidate.model_type == "linear_learner"
     assert -choice.trials[0].score == pytest.approx(1 / 81, rel=0.3)
+
+
+def test_skewed_targets_are_also_learnt_as_logarithms(tmp_path: Path) -> None:
+    task, rows = numbers(tmp_path, 400, lambda x, noise: np.exp(2 * x + noise / 9))
+    choice = search(task, rows, quiet)
+    assert [t.candidate.name for t in choice.trials][:2] == [
+        "linear scaled 1",
+        "linear scaled 1 of the logarithm",
+    ]
+    assert choice.candidate.log_target
+    fitted = fit_pipeline(task, choice, rows, task.deadline)
+    assert np.corrcoef(np.log(fitted.predict(rows.frame)), np.log(rows.target))[0, 1] > 0.99
+
+
+def test_text_of_many_categories_becomes_the_targets_mean(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    level = random.random(300)
+    given = []
+    for _ in range(3000):
+        shop = int(random.integers(0, 300))
+        given.append(
+            (f"shop {shop}", float(random.normal()), "yes" if random.random() < level[shop] else "no")
+        )
+    path = tmp_path / "snapshot.csv"
+    write_snapshot(path, given)
+    features = (column("shop", "text"), column("noise"))
+    rows = load(path, features, CHURN_TARGET)
+    columns = choose_columns(features, rows, [])
+    assert columns.crowded == ("shop",)
+    task = dataclasses.replace(task_for(rows, settings=Settings(max_trials=2)), columns=columns)
+    choice = search(task, rows, quiet)
+    assert max(trial.score for trial in choice.trials if trial.state == "done") > 0.65
+    pipeline = fit_pipeline(task, choice, rows, None)
+    known = pipeline.predict_proba(rows.frame.assign(noise=0.0).drop_duplicates("shop"))[:, 1]
+    truth = level[[int(name.split()[1]) for name in rows.frame.drop_duplicates("shop")["shop"]]]
+    assert np.corrcoef(known, truth)[0, 1] > 0.7
+
+
+def test_large_tables_are_looked_at_in_part_first() -> None:
+    n = 60_000
+    keys = np.arange(n, dtype=np.uint64)
+    codes = (np.arange(n) % 10_000 == 0).astype(np.int64)  # six rows of the rare class
+    rows = TrainingRows(pd.DataFrame({"x": np.zeros(n)}), codes, keys, "")
+    folds = Folds.of(rows, codes, stratified=True)
+    (split,) = folds.splits
+    assert len(split.train) + len(split.valid) == n and not set(split.train) & set(split.valid)
+    assert len(folds.look.train) == pytest.approx(12_000, rel=0.01) and folds.look.valid is split.valid
+    assert codes[folds.look.train].sum() >= 2
+    small = Folds.of(rows.take(np.arange(n) < 1000), codes[:1000], stratified=True)
+    assert len(small.splits) == 5 and small.looks_at_fold
+    assert np.array_equal(np.sort(np.concatenate([s.valid for s in small.splits])), np.arange(1000))
+
+
+def test_hopeless_is_what_is_worse_beyond_doubt() -> None:
+    random = np.random.default_rng(0)
+    best = random.exponential(size=1000)
+    assert is_hopeless(best * 1.1, best)
+    assert not is_hopeless(best * 1.01, best), "2 % are allowed"
+    assert not is_hopeless(best + 10 * random.normal(size=1000) + 0.1, best), "this may be luck"

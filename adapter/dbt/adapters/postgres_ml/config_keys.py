@@ -8,7 +8,7 @@ from __future__ import annotations
 
 MODEL_TYPES = ("xgboost", "linear_learner", "mlp", "kmeans")
 #: what auto compares; without auto all of MODEL_TYPES can be named
-AUTO_MODEL_TYPES = ("xgboost", "linear_learner")
+AUTO_MODEL_TYPES = ("xgboost", "linear_learner", "mlp")
 PROBLEM_TYPES = ("regression", "binary_classification", "multiclass_classification")
 RUNTIMES = ("auto", "sql", "native", "python")
 SUPPORTED_RUNTIMES = ("auto", "native", "sql", "python")

@@ -156,9 +156,12 @@ class Training:
             self.process.abandon("the dbt node failed or was cancelled before its function was published")
             (self.directory / "snapshot.csv").unlink(missing_ok=True)
 
-    def log(self, level: str, text: str) -> None:
-        """Write a line to dbt's log, led by the model's name: threads interleave."""
-        getattr(logger, level)(f"{self.spec.name}: {text}")
+    def log(self, level: str, text: str, fields: dict[str, Any] | None = None) -> None:
+        """Write a line to dbt's log, led by the model's name: threads interleave.
+
+        In logs of format JSON `data.args` also has the fields, as JSON.
+        """
+        getattr(logger, level)("{0}: {1}", self.spec.name, text, json.dumps(fields or {}))
 
     def _read_spec(self) -> TrainingSpec:
         reader = ConfigReader(self.node)

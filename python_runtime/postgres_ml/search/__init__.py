@@ -1,0 +1,104 @@
+"""Fifth step: the search for the best candidate, on the training rows (never the hold-out).
+
+Input: the task and the training rows. Output: `Choice`. In the order of the flow: `folds` and `views` prepare
+the rows, `proposals` (the `portfolio`, then `sampling`) says what to try, `rounds` tries it, `budget` says
+for how long, `ensemble` and `choice` decide.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+from postgres_ml import explicit
+from postgres_ml.candidates import Candidate
+from postgres_ml.exceptions import PostgresMLError
+from postgres_ml.fit import Choice, Task
+from postgres_ml.search.budget import Budget
+from postgres_ml.search.choice import decide
+from postgres_ml.search.ensemble import blend_loss, greedy
+from postgres_ml.search.portfolio import portfolio
+from postgres_ml.search.progress import OnProgress, Progress
+from postgres_ml.search.proposals import Proposals
+from postgres_ml.search.rounds import Rounds
+from postgres_ml.search.trial import Trial
+from postgres_ml.search.views import Views
+from postgres_ml.training_data import TrainingRows
+
+ROUND = 4  # candidates in a round: fixed, so that the number of cores changes nothing
+FIRST_ROUNDS = (1, 1)  # a linear model within a second, one of xgboost within a few
+MAX_TRIALS = 400
+
+
+def search(task: Task, rows: TrainingRows, on_progress: OnProgress) -> Choice:
+    """Return the configured candidate, or the best that auto finds in its time.
+
+    Parameters
+    ----------
+    on_progress : takes a line for people, and the same as fields or None
+
+    Raises
+    ------
+    SpecError
+        A hyperparameter that doesn't exist, or not for this problem type.
+    PostgresMLError
+        No candidate can be fitted on these rows.
+    """
+    if not task.spec.auto:
+        return Choice(explicit.configured(task.spec, task.problem))
+    views = Views(task, rows)
+    budget = Budget(task, len(views.folds.splits), len(rows) / len(views.folds.splits[0].train))
+    candidates = portfolio(task, views.codes)
+    with Rounds(task, views, budget) as rounds:
+        end = _try(task, rounds, Proposals(task, candidates), Progress(task, on_progress))
+    if not rounds.done:
+        return _simplest(candidates, rounds.trials, on_progress)
+    on_progress(end, None)
+    choice = decide(task, rounds.done, lambda members: budget.final_s(members) <= task.deadline.left)
+    # predictions were needed to compare and to blend; the table of trials does without
+    trials = tuple(dataclasses.replace(trial, raw=trial.raw[:0]) for trial in rounds.trials)
+    return dataclasses.replace(choice, trials=trials)
+
+
+def _try(task: Task, rounds: Rounds, proposals: Proposals, progress: Progress) -> str:
+    """Run rounds of trials until something ends them; return what."""
+    limit = task.spec.settings.max_trials or MAX_TRIALS
+    sizes = iter(FIRST_ROUNDS)
+    while len(rounds.trials) < limit:
+        size = min(next(sizes, ROUND), limit - len(rounds.trials))
+        if proposals.is_exhausted and not rounds.done:
+            break
+        batch = proposals.next(size, rounds.trials, rounds.budget)
+        if not batch:
+            return f"max_runtime ended the search after {_count(rounds.trials)}"
+        trials = rounds.run(batch)
+        proposals.learn(trials)
+        if rounds.done:
+            members = greedy(task, rounds.done)
+            rounds.budget.note_best(blend_loss(task, members), len(trials), members)
+            progress.show(rounds.trials, members)
+        if rounds.budget.has_converged:
+            return f"the search has converged after {_count(rounds.trials)}"
+    return f"the search ended after {_count(rounds.trials)}"
+
+
+def _count(trials: Sequence[Trial]) -> str:
+    states = [trial.state for trial in trials]
+    text = f"{len(states)} candidate" + "s" * (len(states) != 1)
+    if "pruned" in states:
+        text += f", {states.count('pruned')} of them dropped after a first look"
+    return text
+
+
+def _simplest(candidates: Sequence[Candidate], trials: Sequence[Trial], on_progress: OnProgress) -> Choice:
+    """Return the first candidate, untried, where time was too short for any trial."""
+    failed = [trial.note for trial in trials if trial.state == "failed"]
+    if failed or not candidates:
+        why = "; ".join(dict.fromkeys(failed)) or "no model type is left"
+        raise PostgresMLError(f"no candidate can be fitted on these rows: {why}")
+    reason = "max_runtime is too short to try any candidate: the simplest is fitted as it is"
+    on_progress(reason + "; raise max_runtime for a better one", {"level": "warning"})
+    return Choice(candidates[0], n_trees=20 if candidates[0].model_type == "xgboost" else None, reason=reason)
+
+
+__all__ = ["OnProgress", "Trial", "search"]

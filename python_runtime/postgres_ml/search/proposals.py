@@ -1,0 +1,53 @@
+"""What to try next: the portfolio in its order, then what Optuna proposes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from postgres_ml.candidates import Candidate
+from postgres_ml.fit import Task
+from postgres_ml.search.budget import Budget
+from postgres_ml.search.sampling import Sampler
+from postgres_ml.search.trial import Trial
+
+
+class Proposals:
+    """Hands out candidates in rounds, and learns from their trials."""
+
+    def __init__(self, task: Task, candidates: Sequence[Candidate]) -> None:
+        self._task = task
+        self._left = list(candidates)
+        self._sampler: Sampler | None = None
+
+    @property
+    def is_exhausted(self) -> bool:
+        """Whether the portfolio is through."""
+        return not self._left
+
+    def next(self, size: int, trials: Sequence[Trial], budget: Budget) -> list[Candidate]:
+        """Return at most `size` candidates that the time left allows; none when there is no time for any.
+
+        A candidate of the portfolio for which there is no time is left out for good: it only gets less.
+        Where time is short a round has fewer candidates, so that most of them are through when it ends.
+        """
+        batch: list[Candidate] = []
+        while self._left and len(batch) < size:
+            candidate = self._left.pop(0)
+            if budget.allows([*batch, candidate]):
+                batch.append(candidate)
+            elif batch:
+                self._left.insert(0, candidate)
+                break
+        if batch or budget.left_s <= 0 or not any(trial.state == "done" for trial in trials):
+            return batch
+        if self._sampler is None:
+            self._sampler = Sampler(self._task, trials)
+        batch = self._sampler.ask(size)
+        while batch and not budget.allows(batch):
+            batch.pop()
+        return batch
+
+    def learn(self, trials: Sequence[Trial]) -> None:
+        """Take in the trials of the candidates handed out last."""
+        if self._sampler is not None:
+            self._sampler.tell(trials)

@@ -1,0 +1,79 @@
+"""What one candidate's trial found."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from postgres_ml import evaluate
+from postgres_ml.candidates import Candidate
+from postgres_ml.fit import Task
+from postgres_ml.training_data import Array
+
+State = Literal["done", "pruned", "failed", "late"]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A candidate's trial: scores on rows that were not learned from.
+
+    Parameters
+    ----------
+    score : the objective's metric, greater is better (mse negated); NaN unless done
+    loss : log_loss, or mse for a regression; of a pruned trial, that of the first look; NaN for none
+    n_trees : trees per class or epochs for a fit on all rows; 0 for a linear candidate
+    n_nodes : tree nodes of that fit
+    threshold : probability from which class 1 is predicted
+    seconds : of computing, over all folds
+    finished_s : seconds from the search's beginning
+    truth : class codes or true values of the rows that were predicted
+    raw : their predicted values, or probabilities of shape (n_rows, n_classes); empty unless done
+    state : 'done'; 'pruned' after the first look; 'failed', with the reason in `note`; 'late', cut by time
+    """
+
+    candidate: Candidate
+    score: float
+    loss: float
+    n_trees: int
+    n_nodes: int
+    threshold: float
+    seconds: float
+    truth: Array
+    raw: Array
+    finished_s: float = 0.0
+    state: State = "done"
+    note: str = ""
+
+    def row(self, metric: str, *, chosen: bool) -> dict[str, Any]:
+        """Return the trial as a row of the table that MLflow keeps."""
+        return {
+            "candidate": self.candidate.name,
+            "model_type": self.candidate.model_type,
+            "state": self.state,
+            metric: None if self.score != self.score else abs(self.score),
+            "loss": None if self.loss != self.loss else self.loss,
+            "threshold": self.threshold,
+            "n_trees": self.n_trees,
+            "n_nodes": self.n_nodes,
+            "seconds": round(self.seconds, 3),
+            "finished_s": round(self.finished_s, 3),
+            "chosen": chosen,
+            "parameters": self.candidate.parameters,
+            "view": self.candidate.view,
+            "log_target": self.candidate.log_target,
+            "note": self.note,
+        }
+
+
+def row_losses(task: Task, truth: Array, raw: Array) -> Array:
+    """Return each row's loss, float64: -log of the true class's probability, or the squared error."""
+    if task.problem.is_regression:
+        return np.asarray(np.square(truth - raw, dtype=np.float64))
+    return evaluate.row_log_losses(truth, raw)
+
+
+def loss_name(task: Task) -> str:
+    """Return the name of the loss by which auto compares candidates."""
+    return "mse" if task.problem.is_regression else "log_loss"

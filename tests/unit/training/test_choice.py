@@ -1,0 +1,115 @@
+"""Which trial is published, and when a blend is."""
+
+from __future__ import annotations
+
+import numpy as np
+from postgres_ml.candidates import Candidate
+from postgres_ml.evaluate import choose_threshold, score_function
+from postgres_ml.fit import Choice, Deadline, Task
+from postgres_ml.preprocess import FeatureColumns
+from postgres_ml.problem import Problem
+from postgres_ml.search.choice import choose, decide
+from postgres_ml.search.ensemble import average, greedy
+from postgres_ml.search.trial import Trial
+from sklearn.metrics import f1_score
+from training_support import make_spec
+
+TRUTH = np.arange(1000) % 2
+
+
+def task(metric: str = "accuracy", *, is_sql: bool = True) -> Task:
+    problem = Problem("binary_classification", metric, metric, np.array(["no", "yes"], dtype=object))
+    return Task(make_spec(), problem, FeatureColumns(("x",), ()), 1, Deadline(10), is_sql)
+
+
+def trial(name: str, positive: np.ndarray, n_nodes: int = 10, model_type: str = "xgboost") -> Trial:
+    raw = np.column_stack([1 - positive, positive])
+    accuracy = float(np.mean((positive >= 0.5) == TRUTH))
+    loss = float(-np.mean(np.log(raw[np.arange(len(TRUTH)), TRUTH])))
+    return Trial(Candidate(name, model_type), accuracy, loss, 10, n_nodes, 0.5, 1.0, TRUTH, raw)
+
+
+def always(members: object) -> bool:
+    return True
+
+
+def test_a_clearly_better_score_wins_whatever_its_size() -> None:
+    good, bad = np.where(TRUTH == 1, 0.8, 0.2), np.full(1000, 0.6)
+    best, reason = choose(task(), [trial("bad", bad, 1), trial("good", good, 10_000)])
+    assert best.candidate.name == "good" and "best accuracy" in reason
+
+
+def test_among_equal_scores_the_surer_candidate_wins() -> None:
+    sure, unsure = np.where(TRUTH == 1, 0.95, 0.05), np.where(TRUTH == 1, 0.55, 0.45)
+    best, reason = choose(task(), [trial("unsure", unsure, 1), trial("sure", sure, 10_000)])
+    assert best.candidate.name == "sure" and "as good as" in reason
+
+
+def test_among_equals_in_everything_the_smaller_wins_and_sql_says_what_for() -> None:
+    large = noisy(0, 0.5)
+    worse = np.random.default_rng(0).normal(scale=0.002, size=1000)
+    worse *= np.abs(large - 0.5) > 0.05  # the same labels
+    small = np.clip(large - np.where(TRUTH == 1, 1, -1) * (worse - worse.mean() + 0.00003), 0.01, 0.99)
+    pair = [trial("large", large, 500), trial("small", small, 20)]
+    assert pair[0].loss < pair[1].loss
+    best, reason = choose(task(), pair)
+    assert best.n_nodes == 20 and "20 tree nodes instead of 500" in reason
+
+
+def noisy(seed: int, scale: float) -> np.ndarray:
+    noise = np.random.default_rng(seed).normal(scale=scale, size=1000)
+    return 1 / (1 + np.exp(-np.where(TRUTH == 1, 1.0, -1.0) - noise))
+
+
+def test_two_that_err_differently_are_blended() -> None:
+    trials = [trial("one", noisy(1, 1.5)), trial("other", noisy(2, 1.5)), trial("poor", noisy(3, 9))]
+    choice = decide(task(is_sql=False), trials, always)
+    assert {member.candidate.name for member in choice.members} == {"one", "other"}
+    assert sum(member.weight for member in choice.members) == 1
+    assert choice.candidate.model_type == "ensemble" and "a weighted average of 2" in choice.reason
+    assert choice.n_trees is None and all(member.n_rounds == 10 for member in choice.members)
+
+
+def test_a_blend_that_gains_nothing_is_not_made() -> None:
+    same = noisy(1, 1.5)
+    choice = decide(task(is_sql=False), [trial("one", same), trial("other", same.copy())], always)
+    assert choice.members == () and choice.n_trees == 10
+
+
+def test_a_blend_for_which_there_is_no_time_is_not_made() -> None:
+    trials = [trial("one", noisy(1, 1.5)), trial("other", noisy(2, 1.5))]
+    choice: Choice = decide(task(is_sql=False), trials, lambda members: len(members) == 1)
+    assert choice.members == ()
+
+
+def test_greedy_weights_are_few_and_no_worse_than_the_best() -> None:
+    trials = [trial(str(seed), noisy(seed, 1.5)) for seed in range(8)]
+    members = greedy(task(), trials)
+    assert len(members) <= 4 and np.isclose(sum(weight for _, weight in members), 1)
+    given = average(members)[np.arange(1000), TRUTH]
+    assert -np.mean(np.log(given)) < min(t.loss for t in trials)
+
+
+def test_f1_agrees_with_scikit_learn() -> None:
+    random = np.random.default_rng(0)
+    codes = random.integers(0, 4, 500)
+    raw = random.dirichlet(np.ones(5), 500)  # class 4 is predicted and never true
+    problem = Problem("multiclass_classification", "f1_macro", "f1_macro", np.arange(5))
+    expected = f1_score(codes, raw.argmax(axis=1), average="macro", zero_division=0.0)
+    assert np.isclose(score_function(problem, "f1_macro", 0.5)(codes, raw), expected)
+    two = random.random((500, 2))
+    binary = score_function(task("f1").problem, "f1", 0.4)(codes % 2, two)
+    assert np.isclose(binary, f1_score(codes % 2, two[:, 1] >= 0.4))
+
+
+def test_the_threshold_is_tuned_for_the_metric_that_is_asked_for() -> None:
+    random = np.random.default_rng(0)
+    codes = (random.random(4000) < 0.15).astype(int)
+    positive = 1 / (1 + np.exp(-(2.0 * codes - 2.5 + random.normal(size=4000))))
+    raw = np.column_stack([1 - positive, positive])
+    for metric in ("f1", "f1_macro"):
+        score = score_function(task(metric).problem, metric, choose_threshold(codes, raw, metric))
+        grid = [
+            score_function(task(metric).problem, metric, at)(codes, raw) for at in np.linspace(0.02, 0.98, 97)
+        ]
+        assert score(codes, raw) > max(grid) - 0.01
