@@ -5,7 +5,7 @@ BIN = $(VENV)/bin
 EXAMPLES = models_examples
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo docs mlflow psql test test-exhaustive test-unit test-functional lint native bench-parse bench-sql bench-native dist clean
+.PHONY: help install demo docs mlflow psql test test-exhaustive test-faults test-unit test-functional lint native bench-parse bench-sql bench-native dist clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,10 +47,13 @@ test: $(VENV)/installed-test ## set everything up and run the tests
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not exhaustive"
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not exhaustive and not faults"
 
 test-exhaustive: $(VENV)/installed-test ## run dbt's own tests of what the adapter leaves alone
 	$(BIN)/python -m pytest -n 2 --dist loadgroup -m exhaustive
+
+test-faults: $(VENV)/installed-test ## kill, cut and fill everything at every step of a build (long)
+	$(BIN)/python -m pytest tests/faults -n 0
 
 test-unit: $(VENV)/installed-test ## run the tests that need no database
 	$(BIN)/python -m pytest tests/unit -n 2

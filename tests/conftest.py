@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import faults_summary
 import psycopg2
 import psycopg2.extensions
 import pytest
@@ -46,6 +47,10 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     if directory is not None and not hasattr(config, "workerinput"):
         embedded.stop(directory)
         shutil.rmtree(directory)
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    faults_summary.write(terminalreporter)
 
 
 @pytest.fixture(scope="session")

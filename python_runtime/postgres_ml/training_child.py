@@ -32,7 +32,7 @@ def main(job_path: Path) -> int:
     ----------
     job_path : a `TrainingJob` as JSON
     """
-    parent = Parent()
+    parent = Parent(job_path.parent)
     job = spec.read(TrainingJob, job_path)
     _volunteer_for_oom()
     warnings.showwarning = parent.warn
@@ -73,12 +73,17 @@ def _train(job: TrainingJob, parent: Parent) -> int:
 class Parent:
     """The process at the other end of stdin and stdout.
 
+    Parameters
+    ----------
+    directory : the job's
+
     Attributes
     ----------
     run : the MLflow run to mark when everything ends before its time; None before and after it
     """
 
-    def __init__(self) -> None:
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
         self.run: TrackedRun | None = None
         self._commands: queue.Queue[dict[str, Any]] = queue.Queue()
         self._lock = threading.Lock()
@@ -139,6 +144,7 @@ class Parent:
         timer = threading.Timer(MARKING_S, _kill_own_group)
         timer.daemon = True
         timer.start()
+        (self.directory / "snapshot.csv").unlink(missing_ok=True)  # a dbt that was killed can't
         self.end_run(status, reason)
         _kill_own_group()
 

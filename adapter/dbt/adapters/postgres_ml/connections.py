@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import threading
+import time
 from multiprocessing.context import SpawnContext
 from pathlib import Path
 from typing import Any
 
+import psycopg2
 import psycopg2.extensions
 from dbt.adapters.contracts.connection import Connection
+from dbt.adapters.events.logging import AdapterLogger
 from dbt.adapters.postgres import PostgresConnectionManager
 from dbt.adapters.postgres_ml.credentials import PostgresMLCredentials
 from dbt_common.exceptions import DbtDatabaseError
@@ -16,6 +19,11 @@ from dbt_common.helper_types import Port
 
 from postgres_ml import embedded
 from postgres_ml.exceptions import EmbeddedServerError
+
+logger = AdapterLogger("PostgresML")
+
+RECONNECT_S = 120.0  # for a server that restarts while a model trains: longer than most crash recoveries
+RETRY_S = 0.5
 
 
 def project_root(config: Any) -> Path:
@@ -56,12 +64,40 @@ class PostgresMLConnectionManager(PostgresConnectionManager):
         that, believes itself inside the old transaction and begins no other: what a node does after its first
         commit commits statement by statement. dbt relies on it (after the commit the old relation is dropped
         and VACUUM hooks run), so commits stay as they are, and who needs a second transaction says so.
+
+        A connection that was lost since the commit is opened anew: an hour's training outlives the patience
+        of firewalls, and servers restart.
+
+        Raises
+        ------
+        DbtDatabaseError
+            The server doesn't answer for two minutes.
         """
+        self._reconnect_if_lost()
         self.begin()
         handle = self.get_thread_connection().handle
         is_idle = handle.info.transaction_status == psycopg2.extensions.TRANSACTION_STATUS_IDLE
         if is_idle:
             self.add_query("BEGIN", auto_begin=False)
+
+    def _reconnect_if_lost(self) -> None:
+        connection = self.get_thread_connection()
+        if _answers(connection.handle):
+            return
+        logger.info(f"{connection.name}: the connection was lost; connecting again")
+        deadline = time.monotonic() + RECONNECT_S
+        while True:
+            self.close(connection)
+            try:
+                self.open(connection)
+            except DbtDatabaseError as error:
+                if self.cancelled.is_set() or time.monotonic() > deadline:
+                    raise DbtDatabaseError(
+                        f"the connection was lost, and for {RECONNECT_S:.0f} s there was no other: {error}"
+                    ) from error
+                self.cancelled.wait(RETRY_S)
+            else:
+                return
 
     @classmethod
     def open(cls, connection: Connection) -> Connection:
@@ -82,3 +118,12 @@ class PostgresMLConnectionManager(PostgresConnectionManager):
             credentials.port = Port(address.port)
         opened: Connection = super().open(connection)
         return opened
+
+
+def _answers(handle: Any) -> bool:
+    """Return whether the server at the other end of a connection is still there."""
+    try:
+        handle.cursor().execute("select 1")
+    except psycopg2.Error:
+        return False
+    return True

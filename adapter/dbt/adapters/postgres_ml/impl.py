@@ -109,9 +109,17 @@ class PostgresMLAdapter(PostgresAdapter):
 
     @available.parse_none
     def finish_training(self, model: dict[str, Any], version: int) -> None:
-        """Mark the MLflow run as published; called after the commit."""
-        with self._errors_of(model):
+        """Mark the MLflow run as published; called after the commit.
+
+        A failure is a warning: the function serves, and the nodes that use it must not be skipped.
+        """
+        try:
             self._trainings[threading.get_ident()].published(version)
+        except PostgresMLError as error:
+            logger.warning(
+                f"{model['name']}: version {version} is published and serves, but its MLflow run could not "
+                f"be marked as the champion: {error}"
+            )
 
     @available.parse_none
     def create_model_response(self, model: dict[str, Any], version: int) -> CreateModelResponse:

@@ -147,8 +147,10 @@ class Training:
         """Tell the training process, which marks the run in MLflow."""
         assert self.process is not None and self.trained is not None, "train comes first"
         self.is_published = True
-        self.process.published(version, {"function": f"{self.spec.schema}.{self.spec.function}"})
-        shutil.rmtree(self.directory, ignore_errors=True)
+        try:
+            self.process.published(version, {"function": f"{self.spec.schema}.{self.spec.function}"})
+        finally:
+            shutil.rmtree(self.directory, ignore_errors=True)
 
     def close(self) -> None:
         """End the training process if the build stopped before the publication."""

@@ -1,0 +1,158 @@
+"""Kill -9 of each process, and a cut of the connection, at each step of a build.
+
+Whatever happens: the function that served goes on serving until another is committed as a whole, no caller sees
+an error, nothing is left behind, and the next build publishes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from faults_callers import Caller
+from faults_project import GATED, Build, Project
+
+# what the log says of the training process when it has come to a step
+REACHED = {"search": "load: ", "evaluate": "search: ", "track": "artifacts: "}
+STEPS = ("snapshot", *REACHED, "publish", "parity", "record", "commit", "register")
+
+OLD, NEW, EITHER = {"old"}, {"new"}, {"old", "new"}
+
+
+def kill_dbt(build: Build) -> None:
+    build.process.kill()
+
+
+def kill_training(build: Build) -> None:
+    os.kill(build.child(), signal.SIGKILL)
+
+
+def kill_server(build: Build) -> None:
+    build.project.server.kill()
+
+
+def cut_connection(build: Build) -> None:
+    build.project.server.cut()
+
+
+FAULTS: dict[str, Callable[[Build], None]] = {
+    "kill -9 of dbt": kill_dbt,
+    "kill -9 of the training": kill_training,
+    "kill -9 of the server": kill_server,
+    "connection cut": cut_connection,
+}
+
+
+def expected(fault: str, step: str) -> tuple[set[str], bool]:
+    """Which version may serve after a fault, and whether dbt says that all went well."""
+    trains = step in ("snapshot", *REACHED)
+    if fault == "kill -9 of dbt":
+        # a server that has been told to commit does, whether the client still listens or not
+        return {"commit": EITHER, "register": NEW}.get(step, OLD), False
+    if fault == "kill -9 of the training":
+        return (OLD, False) if trains else (NEW, True)
+    if step in REACHED or step == "register":  # dbt needs no connection then
+        return NEW, True
+    return OLD, False
+
+
+@contextlib.contextmanager
+def stopped_at(step: str, build: Build) -> Iterator[None]:
+    """Bring a build to a step and hold it there; it goes on afterwards, if it still can."""
+    server = build.project.server
+    if step in REACHED:
+        build.wait_for(lambda: build.said(REACHED[step]), f"step {step}")
+        with frozen(build.child()):
+            assert not build.said("track: "), f"missed step {step}:\n{build.output}"
+            yield
+        return
+    gate = "commit" if step == "register" else step
+    with server.closed_gate(gate):
+        build.wait_for(lambda: server.waits_at(gate), f"step {gate}")
+        if step != "register":
+            yield
+            return
+        child = build.child()
+        os.kill(child, signal.SIGSTOP)
+    with frozen(child):
+        count = "select count(*) from postgres_ml.model_version"
+        before = server.ask(count)
+        build.wait_for(lambda: server.ask(count) >= before and not server.waits_at(gate), "the commit")
+        yield
+
+
+@contextlib.contextmanager
+def frozen(pid: int) -> Iterator[None]:
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGCONT)
+
+
+def variables(step: str) -> dict[str, Any]:
+    """What makes a step long enough to be stopped in: a tenth of a second passes until a log line is seen."""
+    if step == "search":
+        return {"auto": True, "model_type": ["xgboost", "linear_learner"]}
+    if step == "evaluate":
+        return {"model_type": "xgboost", "hyperparameters": {"num_round": 300, "max_depth": 2}}
+    return {}
+
+
+def inject(project: Project, fault: str, step: str, record: Callable[[str, object], None]) -> None:
+    before = project.state()
+    generation = before["generation"] + 1
+    with Caller(project.server, before["generation"]) as caller:
+        build = project.build(generation, **variables(step))
+        with stopped_at(step, build):
+            FAULTS[fault](build)
+        code = build.wait()
+        project.wait_until_clean()
+        after = project.state()
+    serves = "new" if after["generation"] == generation else "old"
+    allowed, succeeds = expected(fault, step)
+    assert serves in allowed, build.output
+    assert (code == 0) == succeeds, (code, build.output)
+    assert after["version"] == before["version"] + (serves == "new")
+    assert after["functions"] == before["functions"] or serves == "new"
+    assert caller.errors == [], caller.errors
+    record("fault", {"fault": fault, "step": step, "serves": serves, "calls": caller.n_calls})
+
+
+def recover(project: Project) -> None:
+    """The next build publishes what the fault prevented."""
+    generation = project.state()["generation"] + 1
+    build = project.build(generation)
+    assert build.wait() == 0, build.output
+    assert project.state()["generation"] == generation
+    project.wait_until_clean()
+
+
+@pytest.mark.parametrize(
+    ("fault", "step"),
+    [
+        ("kill -9 of dbt", "record"),
+        ("kill -9 of the training", "search"),
+        ("kill -9 of the server", "track"),
+        ("connection cut", "parity"),
+    ],
+)
+def test_some_faults(project: Project, record_property, fault: str, step: str) -> None:
+    inject(project, fault, step, record_property)
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("step", STEPS)
+def test_each_fault_at_each_step(project: Project, record_property, fault: str, step: str) -> None:
+    inject(project, fault, step, record_property)
+    recover(project)
+
+
+def test_every_gate_is_a_step() -> None:
+    assert set(GATED) | set(REACHED) | {"register"} == set(STEPS)
