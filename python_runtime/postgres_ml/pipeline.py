@@ -34,9 +34,7 @@ def train(job: TrainingJob, run: TrackedRun, relay: Relay) -> TrainedModel:
     spec, directory, report = job.spec, Path(job.directory), Report(relay)
     with report.phase("load"):
         rows = training_data.load(directory / "snapshot.csv", job.features, job.target, spec.settings.seed)
-        (
-            directory / "snapshot.csv"
-        ).unlink()  # rows of the database stay on the disk no longer than they must
+        (directory / "snapshot.csv").unlink()  # the database's rows stay on the disk no longer than they must
         deadline = Deadline(spec.settings.max_runtime)
         task, rows, training, holdout = preparation.prepare(job, rows, deadline, report)
     with report.phase("search"):
