@@ -14,7 +14,7 @@ from typing import Any
 import joblib
 from sklearn.pipeline import Pipeline
 
-from postgres_ml import card, plots
+from postgres_ml import card, card_pages, plots
 from postgres_ml.codegen.base import create_statement
 from postgres_ml.exceptions import StorageError
 from postgres_ml.frame_reader import FrameReader
@@ -22,7 +22,7 @@ from postgres_ml.ir.serialize import program_to_json
 from postgres_ml.results import Fitted, Report
 
 
-def write_artifacts(fitted: Fitted, report: Report, folder: Path) -> None:
+def write_artifacts(fitted: Fitted, report: Report, folder: Path, run_id: str) -> None:
     """Write all files into the folder, which is made.
 
     Raises
@@ -36,10 +36,10 @@ def write_artifacts(fitted: Fitted, report: Report, folder: Path) -> None:
         digest = hashlib.sha256((folder / "pipeline.joblib").read_bytes()).hexdigest()
         (folder / "pipeline.joblib.sha256").write_text(f"{digest}  pipeline.joblib\n")
         images = plots.draw_all(fitted, folder / "plots")
-        title = f"{fitted.job.spec.schema}.{fitted.job.spec.name}"
-        parts = card.sections(fitted, report)
-        _write(folder / "model_card.md", card.markdown(title, parts))
-        _write(folder / "model_card.html", card.to_html(title, parts, images))
+        title, lead = card.title(fitted), card.lead(fitted)
+        parts = card.sections(fitted, report, images, run_id)
+        _write(folder / "model_card.md", card_pages.markdown(title, lead, parts))
+        _write(folder / "model_card.html", card_pages.to_html(title, lead, parts))
         if fitted.program is not None:
             _write(folder / "program.json", program_to_json(fitted.program))
         _write(folder / "functions.sql", functions_sql(fitted))

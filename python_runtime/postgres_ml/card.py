@@ -1,152 +1,252 @@
-"""The model card: what a person wants to know before trusting the function, as Markdown and as one HTML file.
+"""The model card: what a person wants to know before trusting the function.
 
-Input: `Fitted`. Output: text. Both forms come from the same sections.
+Input: `Fitted`, the report, the plots. Output: sections, which `card_pages` turns into Markdown and HTML.
 """
 
 from __future__ import annotations
 
-import base64
-import html
-import re
+import importlib.metadata
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
+from postgres_ml.card_pages import Section
+from postgres_ml.card_readings import meaning, number, reading
 from postgres_ml.results import Fitted, Report
 
 MAX_IMPORTANCES = 15
-STYLE = """
-body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#24323d}
-h1{font-size:1.6rem}h2{font-size:1.15rem;margin-top:2rem}table{border-collapse:collapse}
-td,th{padding:.25rem .9rem .25rem 0;border-bottom:1px solid #e5e9ed;text-align:left;vertical-align:top}
-pre{background:#f4f6f8;padding:.8rem;overflow:auto}img{max-width:100%;width:27rem}code{font-size:.92em}
-"""
+MAX_TRIALS = 30
+MAX_LABELS = 20
+LINE = 84  # characters of SQL that a card shows without scrolling
+CALLED_WITH_ROW = 100  # more features come as one argument of a composite type
+CAPTIONS = {
+    "predicted_vs_actual": "Each point is a row; on the line the prediction is exact.",
+    "residuals": "Errors should scatter evenly around 0, whatever is predicted.",
+    "confusion_matrix": "Rows are true labels, columns predicted ones; the diagonal is right.",
+    "roc": "The farther towards the upper left corner, the better labels are told apart.",
+    "precision_recall": "How often the label is right (precision) if more of its rows are found (recall).",
+    "calibration": "Near the dashed line, a probability of 0.7 comes true in 7 of 10 rows.",
+    "feature_importance": "How much each column moves the prediction, on average over rows.",
+    "search_history": "Each point is a candidate; the line is the best so far.",
+    "clusters": "Rows along the two directions in which they differ most.",
+}
 
 
-@dataclass(frozen=True)
-class Section:
-    """A part of the card: a table, a list, or code."""
-
-    title: str
-    rows: Sequence[tuple[str, ...]] = ()
-    items: Sequence[str] = ()
-    code: str = ""
+def title(fitted: Fitted) -> str:
+    """Return the card's heading."""
+    return f"{fitted.job.spec.schema}.{fitted.job.spec.name}"
 
 
-def sections(fitted: Fitted, report: Report) -> list[Section]:
-    """Return the card's parts, in order."""
-    spec, problem = fitted.job.spec, fitted.task.problem
-    names = [n for n in fitted.metrics if n in fitted.train_metrics]
-    scores = [(n, number(fitted.metrics[n]), number(fitted.train_metrics[n])) for n in names]
-    n_train = len(fitted.rows) - len(fitted.holdout)
-    data = [
-        ("rows", f"{len(fitted.rows):,}: {n_train:,} to train on, {len(fitted.holdout):,} held out"),
-        ("target", f"{spec.target} ({fitted.job.target.sql_type})" if fitted.job.target else "–"),
-        ("labels", ", ".join(problem.labels[:20]) or "–"),
-    ]
-    used = set(fitted.task.columns.numbers) | set(fitted.task.columns.texts)
-    columns = [
-        (column.name, column.sql_type, "yes" if column.name in used else "no")
-        for column in fitted.job.features
-    ]
-    trials = [
-        (t.candidate.name, number(abs(t.score)), number(t.loss), str(t.n_trees or "–"), f"{t.seconds:.1f} s")
-        for t in sorted(fitted.choice.trials, key=lambda trial: trial.loss)
-        if t.state == "done"
-    ]
+def lead(fitted: Fitted) -> str:
+    """Return one line under it: what is predicted from what, and how well."""
+    problem, columns = fitted.task.problem, _count(len(fitted.job.features), "column")
+    score = f"{problem.metric} {number(fitted.score)} on the hold-out"
+    if fitted.job.target is None:
+        return f"Groups rows by {columns}; {score}."
+    kind = problem.type.replace("_", " ")
+    return f"Predicts {fitted.job.target.name} from {columns} ({kind}); {score}."
+
+
+def sections(fitted: Fitted, report: Report, images: Sequence[Path], run_id: str) -> list[Section]:
+    """Return the card's parts, in order.
+
+    Parameters
+    ----------
+    images : the plots' files
+    run_id : the MLflow run
+    """
+    pictures = {path.stem: (path, CAPTIONS[path.stem]) for path in images}
+    good = [pictures[name] for name in pictures if name not in ("feature_importance", "search_history")]
     parts = [
-        Section("What it is", [("", ""), *_identity(fitted)]),
-        Section("Scores", [("metric", "hold-out", "training rows"), *scores]),
-        Section("Data", [("", ""), *data]),
-        Section("Columns", [("column", "type", "used"), *columns]),
+        Section("How good it is", texts=reading(fitted), rows=_scores(fitted), images=good),
+        Section("How to call it", texts=_call_texts(fitted), codes=_calls(fitted)),
     ]
-    if trials:
-        head = ("candidate", f"{problem.metric}, cross-validated", "loss", "trees", "time")
-        parts.append(Section("Candidates", [head, *trials]))
     if fitted.explanation is not None:
-        top = [(n, number(v)) for n, v in list(fitted.explanation.importance.items())[:MAX_IMPORTANCES]]
-        importances = [("column", f"mean |SHAP value|, {fitted.explanation.unit}"), *top]
-        parts.append(Section("What predictions depend on", importances))
-    parts += [
-        Section("Notes", items=report.messages),
-        Section("Training query", code=fitted.job.query.strip()),
-    ]
+        shown = [pictures["feature_importance"]]
+        texts, rows = _explained(fitted), _importances(fitted)
+        parts.append(Section("What predictions depend on", texts, rows, images=shown))
+    parts.append(Section("What it learned from", rows=_data(fitted)))
+    is_long = len(fitted.job.features) > MAX_IMPORTANCES
+    parts.append(Section("Columns", rows=_columns(fitted), is_folded=is_long))
+    history = [pictures[name] for name in ("search_history",) if name in pictures]
+    parts.append(Section("How it was chosen", texts=[_chosen(fitted)], rows=_trials(fitted), images=history))
+    parts.append(Section("Noticed and refused", items=report.messages or ["nothing to remark"]))
+    parts.append(Section("What it is", rows=[("", ""), *_identity(fitted)]))
+    parts.append(Section("Where it comes from", rows=[("", ""), *_origin(fitted, report, run_id)]))
+    query = [("sql", fitted.job.query.strip())]
+    parts.append(Section("Training query", codes=query, is_folded=True))
     return parts
+
+
+def _scores(fitted: Fitted) -> list[tuple[str, ...]]:
+    names = sorted(fitted.metrics, key=lambda name: (name != fitted.task.problem.metric, name))
+    rows = [
+        (name, number(fitted.metrics[name]), number(fitted.train_metrics.get(name, np.nan)), meaning(name))
+        for name in names
+    ]
+    return [("metric", "hold-out", "training rows", "what it says"), *rows]
+
+
+def _call_texts(fitted: Fitted) -> list[str]:
+    features = len(fitted.job.features)
+    texts = [f"Returns {fitted.return_type}. A missing value may be NULL; no value makes the function fail."]
+    if features > CALLED_WITH_ROW:
+        texts.append(
+            f"It has {features:,} features, more than a function may take: predict() makes a row of them."
+        )
+    return texts
+
+
+def _calls(fitted: Fitted) -> list[tuple[str, str]]:
+    spec = fitted.job.spec
+    features = [f"t.{_quoted(column.name)}" for column in fitted.job.features]
+    names = ", ".join(features)
+    if len(names) > LINE:
+        names = "\n        " + ",\n        ".join(_lines(features)) + "\n    "
+    if len(fitted.job.features) > CALLED_WITH_ROW:
+        names = f"row({names})::{_quoted(spec.schema)}.{_quoted(spec.function + '_features')}"
+    function = f"{_quoted(spec.schema)}.{_quoted(spec.function)}"
+    name = _quoted(f"predicted_{fitted.job.target.name}" if fitted.job.target else "cluster")
+    calls = [f"    {function}({names}) as {name}"]
+    if any(body.role == "probabilities" for body in fitted.generated.functions):
+        function = f"{_quoted(spec.schema)}.{_quoted(spec.function + '_probabilities')}"
+        calls.append(f"    {function}({names}) as probabilities")
+    sql = "select\n    t.*,\n" + ",\n".join(calls) + "\nfrom your_table as t"
+    call = f"{{{{ predict('{spec.name}', alias='t') }}}}"
+    dbt = f"select t.*, {call} as {name}\nfrom {{{{ ref('your_model') }}}} as t"
+    python = f'mlflow.pyfunc.load_model("models:/{title(fitted)}@champion").predict(frame)'
+    return [("sql", sql), ("sql", dbt), ("python", python)]
+
+
+def _lines(items: Sequence[str]) -> list[str]:
+    """Return the items joined to lines of at most LINE characters."""
+    lines = [items[0]]
+    for item in items[1:]:
+        if len(lines[-1]) + len(item) > LINE:
+            lines.append(item)
+        else:
+            lines[-1] += f", {item}"
+    return lines
+
+
+def _quoted(name: str) -> str:
+    """Return the identifier as it is written in SQL."""
+    plain = name.isascii() and name.isidentifier() and name == name.lower()
+    return name if plain else '"' + name.replace('"', '""') + '"'
+
+
+def _explained(fitted: Fitted) -> list[str]:
+    explanation = fitted.explanation
+    assert explanation is not None
+    how = {
+        "tree_shap": "exact SHAP values of the trees",
+        "linear_shap": "exact SHAP values of the linear model",
+        "kernel_shap": "SHAP values by sampling",
+    }[explanation.method]
+    unused = [name for name, value in explanation.importance.items() if value == 0]
+    texts = [
+        f"A SHAP value is what a column adds to one row's prediction, here in {explanation.unit}. Shown is "
+        f"its mean size over {explanation.values.shape[1]:,} rows: {how}. It tells what the model uses, not "
+        "what causes what."
+    ]
+    if unused:
+        texts.append(f"Without effect: {', '.join(unused[:MAX_LABELS])}.")
+    return texts
+
+
+def _importances(fitted: Fitted) -> list[tuple[str, ...]]:
+    assert fitted.explanation is not None
+    values = fitted.explanation.importance
+    total = sum(values.values()) or 1.0
+    top = list(values.items())[:MAX_IMPORTANCES]
+    rows = [(name, number(value), f"{value / total:.0%}") for name, value in top]
+    return [("column", "mean |SHAP value|", "share"), *rows]
+
+
+def _data(fitted: Fitted) -> list[tuple[str, ...]]:
+    problem = fitted.task.problem
+    n_train = len(fitted.rows) - len(fitted.holdout)
+    split = f"{len(fitted.rows):,}: {n_train:,} to train on, {len(fitted.holdout):,} held out"
+    rows: list[tuple[str, ...]] = [("", ""), ("rows", split)]
+    if fitted.job.target is not None:
+        rows.append(("target", f"{fitted.job.target.name} ({fitted.job.target.sql_type})"))
+    if problem.is_classification:
+        counts = np.bincount(problem.encode(fitted.rows.target), minlength=len(problem.classes))
+        order = np.argsort(-counts, kind="stable")
+        labels = [f"{problem.labels[k]} ({counts[k] / len(fitted.rows):.1%})" for k in order[:MAX_LABELS]]
+        more = f" and {len(order) - MAX_LABELS} more" if len(order) > MAX_LABELS else ""
+        rows.append(("labels", ", ".join(labels) + more))
+    elif problem.is_regression:
+        low, middle, high = np.quantile(fitted.rows.target.astype(np.float64), [0, 0.5, 1])
+        rows.append(("target's range", f"{number(low)} to {number(high)}, median {number(middle)}"))
+    rows.append(("digest of the rows", fitted.rows.digest))
+    return rows
+
+
+def _columns(fitted: Fitted) -> list[tuple[str, ...]]:
+    used = {*fitted.task.columns.numbers, *fitted.task.columns.texts}
+    rows = []
+    for column in fitted.job.features:
+        values = fitted.rows.frame[column.name]
+        missing = float(values.isna().mean())
+        yes = "yes" if column.name in used else "no"
+        rows.append((column.name, column.sql_type, yes, f"{missing:.1%}", f"{values.nunique():,}"))
+    return [("column", "type", "used", "missing", "different values"), *rows]
+
+
+def _chosen(fitted: Fitted) -> str:
+    choice = fitted.choice
+    return f"{choice.candidate.name}: {choice.reason}."
+
+
+def _trials(fitted: Fitted) -> list[tuple[str, ...]]:
+    done = [trial for trial in fitted.choice.trials if trial.state == "done"]
+    trials = sorted(done, key=lambda trial: trial.loss)[:MAX_TRIALS]
+    if not trials:
+        return []
+    rows = [
+        (t.candidate.name, number(abs(t.score)), number(t.loss), str(t.n_trees or "–"), f"{t.seconds:.1f} s")
+        for t in trials
+    ]
+    return [("candidate", fitted.task.problem.metric, "loss", "trees", "time"), *rows]
 
 
 def _identity(fitted: Fitted) -> list[tuple[str, str]]:
     spec, problem, choice = fitted.job.spec, fitted.task.problem, fitted.choice
-    size = f"{fitted.generated.n_nodes:,} tree nodes" if fitted.generated.n_nodes else "linear"
     settings = ", ".join(f"{k} {v}" for k, v in choice.candidate.parameters.items())
+    nodes = f", {fitted.generated.n_nodes:,} tree nodes" if fitted.generated.n_nodes else ""
     rows = [
         ("function", f"{spec.schema}.{spec.function} returns {fitted.return_type}"),
         ("problem", f"{problem.type}, chosen by {problem.metric}"),
-        ("estimator", f"{choice.candidate.name} ({size}); {choice.reason}"),
+        ("estimator", f"{choice.candidate.name} ({choice.candidate.model_type}{nodes})"),
         ("hyperparameters", settings or "the library's defaults"),
         ("runtime", f"{fitted.runtime.name}: {fitted.runtime.reason}"),
         ("speed", f"about {float(f'{fitted.generated.est_rows_per_s:.2g}'):,.0f} rows a second on one core"),
-        ("dbt model", spec.unique_id),
     ]
     if choice.threshold is not None:
         rows.insert(3, ("threshold", f"{problem.labels[1]} from a probability of {choice.threshold:.4f}"))
     return rows
 
 
-def number(value: float) -> str:
-    """Return five significant digits, without exponent where a person would write none."""
-    return f"{value:,.0f}" if abs(value) >= 100_000 else f"{value:.5g}"
+def _origin(fitted: Fitted, report: Report, run_id: str) -> list[tuple[str, str]]:
+    tags = {name.replace("_", " "): value for name, value in sorted(fitted.job.tags.items())}
+    libraries = ("scikit-learn", "xgboost", "xgboost-cpu", "numpy", "mlflow")
+    seconds = ", ".join(f"{name} {duration:.1f}" for name, duration in report.seconds.items())
+    return [
+        ("MLflow run", run_id),
+        *tags.items(),
+        ("libraries", ", ".join(filter(None, map(_version, libraries)))),
+        ("seconds", seconds),
+    ]
 
 
-def markdown(title: str, parts: Sequence[Section]) -> str:
-    """Return the card as Markdown."""
-    lines = [f"# {_escape(title)}", ""]
-    for part in parts:
-        lines += [f"## {part.title}", ""]
-        if part.rows:
-            head, *rows = part.rows
-            lines += [_row(head), "|" + " --- |" * len(head), *map(_row, rows), ""]
-        if part.items:
-            lines += [*(f"- {_escape(item)}" for item in part.items), ""]
-        if part.code:
-            fence = "```"
-            while fence in part.code:
-                fence += "`"
-            lines += [f"{fence}sql", part.code, fence, ""]
-    return "\n".join(lines)
+def _version(distribution: str) -> str:
+    try:
+        return f"{distribution} {importlib.metadata.version(distribution)}"
+    except importlib.metadata.PackageNotFoundError:
+        return ""
 
 
-def _row(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(_escape(cell).replace("|", "\\|") for cell in cells) + " |"
-
-
-def _escape(text: str) -> str:
-    """Return text that Markdown shows as it is; an underscore inside a word means nothing there."""
-    plain = html.escape(text, quote=False).replace("\n", " ")
-    return re.sub(r"([*`]|(?<!\w)_|_(?!\w))", r"\\\1", plain)
-
-
-def to_html(title: str, parts: Sequence[Section], images: Sequence[Path]) -> str:
-    """Return the card as one HTML file with the pictures inside."""
-    body = [f"<h1>{html.escape(title)}</h1>"]
-    for part in parts:
-        body.append(f"<h2>{html.escape(part.title)}</h2>")
-        if part.rows:
-            head, *rows = part.rows
-            cells = [_cells(head, "th") if any(head) else "", *(_cells(row, "td") for row in rows)]
-            body.append("<table>" + "".join(f"<tr>{row}</tr>" for row in cells if row) + "</table>")
-        if part.items:
-            body.append("<ul>" + "".join(f"<li>{html.escape(item)}</li>" for item in part.items) + "</ul>")
-        if part.code:
-            body.append(f"<pre><code>{html.escape(part.code)}</code></pre>")
-    for path in images:
-        data = base64.b64encode(path.read_bytes()).decode("ascii")
-        body.append(f'<img alt="{path.stem.replace("_", " ")}" src="data:image/png;base64,{data}">')
-    page = "\n".join(body)
-    return (
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{html.escape(title)}</title>'
-        f"<style>{STYLE}</style>\n{page}\n</html>\n"
-    )
-
-
-def _cells(row: Sequence[str], tag: str) -> str:
-    return "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in row)
+def _count(n: int, noun: str) -> str:
+    return f"{n:,} {noun}{'s' * (n != 1)}"

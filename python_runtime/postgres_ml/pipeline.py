@@ -67,7 +67,7 @@ def train(job: TrainingJob, run: TrackedRun, relay: Relay) -> TrainedModel:
     with report.phase("parity rows"):
         write_parity(directory / "parity.copy", fitted)
     with report.phase("artifacts"):
-        write_artifacts(fitted, report, directory / "artifacts")
+        write_artifacts(fitted, report, directory / "artifacts", run.run_id)
     with report.phase("track"):
         model_uri = run.log(fitted, directory / "artifacts")
     return preparation.trained_model(fitted, report, run.run_id, model_uri)

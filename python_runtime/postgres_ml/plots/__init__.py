@@ -10,7 +10,9 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
+from postgres_ml.clusters import encoded
 from postgres_ml.plots.classification import calibration, confusion, precision_recall, roc
+from postgres_ml.plots.clusters import clusters
 from postgres_ml.plots.importance import importance
 from postgres_ml.plots.regression import predicted_vs_actual, residuals
 from postgres_ml.plots.style import DPI
@@ -36,6 +38,9 @@ def figures(fitted: Fitted) -> dict[str, Figure]:
         predicted = np.asarray(fitted.evaluated.predict(frame), dtype=np.float64)
         drawn["predicted_vs_actual"] = predicted_vs_actual(codes, predicted)
         drawn["residuals"] = residuals(codes, predicted)
+    elif problem.is_clustering:
+        space, last = encoded(fitted.evaluated, frame), fitted.evaluated[-1]
+        drawn["clusters"] = clusters(space, last.predict(space), last.n_clusters)
     else:
         drawn["confusion_matrix"] = confusion(problem, codes, problem.encode(fitted.evaluated.predict(frame)))
         if problem.has_probabilities:

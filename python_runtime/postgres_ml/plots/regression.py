@@ -44,7 +44,7 @@ def predicted_vs_actual(truth: Array, predicted: Array) -> Figure:
 
 def residuals(truth: Array, predicted: Array) -> Figure:
     """Return errors over predictions, and how they are distributed."""
-    figure = new_figure("Errors on the hold-out", (7.0, 4.6))
+    figure = new_figure("Errors on the hold-out", (6.2, 4.6))
     axes, beside = figure.subplots(1, 2, sharey=True, width_ratios=(4, 1))
     errors = truth - predicted
     dress(axes, "predicted", "actual − predicted")

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
-from postgres_ml import card, plots
-from postgres_ml.card import Section
+from postgres_ml import card_pages, card_readings, plots
+from postgres_ml.card_pages import Section
 from postgres_ml.explain import Explanation
 from postgres_ml.frame_reader import FrameReader
 from postgres_ml.plots import style
@@ -55,19 +55,21 @@ def test_a_column_that_is_not_given_is_missing() -> None:
 
 
 def test_the_card_shows_text_as_it_is_in_both_forms(tmp_path: Path) -> None:
-    parts = [
-        Section("Labels", [("label", "n"), ("<b>|x|", "1")]),
-        Section("Notes", items=["a *star* and a `tick`"]),
-        Section("Query", code="select '```' as \"$$\""),
-    ]
-    markdown = card.markdown("ml.churn", parts)
-    assert "| &lt;b&gt;\\|x\\| | 1 |" in markdown
-    assert "- a \\*star\\* and a \\`tick\\`" in markdown
-    assert "````sql\nselect '```'" in markdown
     picture = tmp_path / "roc.png"
     picture.write_bytes(b"png")
-    page = card.to_html("ml.churn", parts, [picture])
-    assert "<td>&lt;b&gt;|x|</td>" in page and "base64,cG5n" in page and "<b>" not in page
+    parts = [
+        Section("Labels", rows=[("label", "n"), ("<b>|x|", "1,000")], images=[(picture, "caption <i>")]),
+        Section("Notes", texts=["a & b"], items=["a *star* and a `tick`"]),
+        Section("Query", codes=[("sql", "select '```' as \"$$\"")], is_folded=True),
+    ]
+    markdown = card_pages.markdown("ml.churn", "lead", parts)
+    assert "| &lt;b&gt;\\|x\\| | 1,000 |" in markdown
+    assert "- a \\*star\\* and a \\`tick\\`" in markdown
+    assert "````sql\nselect '```'" in markdown and "![caption &lt;i&gt;](plots/roc.png)" in markdown
+    page = card_pages.to_html("ml.churn", "lead", parts)
+    assert "<td>&lt;b&gt;|x|</td><td class=number>1,000</td>" in page
+    assert "base64,cG5n" in page and "<b>" not in page and "<i>" not in page
+    assert "<p>a &amp; b</p>" in page and "<details><summary><h2>Query" in page
 
 
 def test_a_few_outliers_do_not_squeeze_a_picture() -> None:
@@ -83,7 +85,7 @@ def test_long_names_keep_their_ends() -> None:
 
 
 def test_numbers_on_the_card_are_short() -> None:
-    assert [card.number(v) for v in (0.884615384, 303402.6911, 12.0, 0.0)] == [
+    assert [card_readings.number(v) for v in (0.884615384, 303402.6911, 12.0, 0.0)] == [
         "0.88462",
         "303,403",
         "12",
