@@ -39,6 +39,19 @@ def evaluate(problem: Problem, pipeline: Pipeline, frame: pd.DataFrame, codes: A
     return scores
 
 
+def raw_predictions(problem: Problem, pipeline: Pipeline, frame: pd.DataFrame) -> Array:
+    """Return predicted values of shape (n_rows,), or probabilities of shape (n_rows, n_classes).
+
+    Of an estimator that knows no probabilities they are 1 for the predicted class, 0 for all others.
+    """
+    if problem.is_regression:
+        return np.asarray(pipeline.predict(frame), dtype=np.float64)
+    if problem.has_probabilities:
+        return np.asarray(pipeline.predict_proba(frame), dtype=np.float64)
+    one_hot: Array = np.eye(len(problem.classes))[problem.encode(pipeline.predict(frame))]
+    return one_hot
+
+
 def regression_metrics(truth: Array, predicted: Array) -> dict[str, float]:
     """Return mse, rmse, mae and r2."""
     mse = float(sk.mean_squared_error(truth, predicted))

@@ -6,6 +6,7 @@ Extraction comes before (`snapshot`), publication and its check after (`parity`,
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from sklearn.pipeline import Pipeline
@@ -57,9 +58,10 @@ def train(job: TrainingJob, run: TrackedRun, relay: Relay) -> TrainedModel:
         for text in (runtime.message, *runtime.generated.messages):
             report.note(text)
     with report.phase("explain"):
-        predict = pipeline.predict if task.problem.is_regression else pipeline.predict_proba
-        labels_text, seed = task.problem.labels, spec.settings.seed
-        explanation = explain(program, labels_text, rows.frame, predict, seed) if program else None
+        explanation = None
+        if not task.problem.is_clustering:
+            predict = partial(evaluate.raw_predictions, task.problem, pipeline)
+            explanation = explain(program, task.problem.labels, rows.frame, predict, spec.settings.seed)
     fitted = Fitted(
         job, task, rows, holdout, choice, evaluated, pipeline, program, runtime, deployed.artifact,
         metrics, train_metrics, explanation, return_type,

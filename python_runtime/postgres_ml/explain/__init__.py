@@ -17,11 +17,11 @@ import numpy.typing as npt
 import pandas as pd
 
 from postgres_ml.explain.sampled import sampled_shap_values
-from postgres_ml.explain.terms import PROBABILITY, TARGET, Score, Sums, Terms
+from postgres_ml.explain.terms import PROBABILITY, TARGET, Sums, Terms
 from postgres_ml.explain.trees import Explainer
 from postgres_ml.ir import interpret
 from postgres_ml.ir.models import TreeEnsemble
-from postgres_ml.ir.program import ClusterLabel, Program, Value
+from postgres_ml.ir.program import Program
 
 Floats = npt.NDArray[np.float64]
 Method = Literal["tree_shap", "linear_shap", "kernel_shap"]
@@ -86,33 +86,32 @@ class Explanation:
 
 
 def explain(
-    program: Program,
+    program: Program | None,
     labels: tuple[str, ...],
     frame: pd.DataFrame,
     predict: Callable[[pd.DataFrame], Floats],
     seed: int = 0,
-) -> Explanation | None:
-    """Return the explanation, or None where there is nothing to explain (clusters, no usable row).
+) -> Explanation:
+    """Return the Shapley values of a regression or a classification.
 
     Parameters
     ----------
+    program : None for a pipeline that has none: its predictions are sampled
     labels : the classes as text; empty for a regression
-    frame : rows like those trained on, in random order: background, and of them those explained
+    frame : features of rows like those trained on, in random order: background, and those explained
     predict : the pipeline's probabilities of shape (n_rows, n_classes), or values of shape (n_rows,)
     """
-    if isinstance(program.output, ClusterLabel):
-        return None
-    sums = Sums(program)
-    scores, unit = sums.scores()
-    if len(labels) == 2:
-        scores = scores[-1:]  # the first label's values are those of the second, negated
-    terms = [sums.expand(score) for score in scores]
-    known = [term for term in terms if term is not None]
-    if len(known) == len(terms):
-        exact = _exact(sums, known, frame)
+    if program is not None:
+        sums = Sums(program)
+        scores, unit = sums.scores()
+        if len(labels) == 2:
+            scores = scores[-1:]  # the first label's values are those of the second, negated
+        terms = [term for term in map(sums.expand, scores) if term is not None]
+        exact = _exact(sums, terms, frame) if len(terms) == len(scores) else None
         if exact is not None:
             method, values, expected = exact
-            return Explanation(method, unit, _names(labels, scores), _columns(program), values, expected)
+            names = tuple(labels[score.label] if labels else "" for score in scores)
+            return Explanation(method, unit, names, tuple(frame), values, expected)
     return _sampled(program, labels, frame, predict, seed)
 
 
@@ -172,41 +171,32 @@ def _ensemble(program: Program, number: int) -> TreeEnsemble:
 
 
 def _sampled(
-    program: Program,
+    program: Program | None,
     labels: tuple[str, ...],
     frame: pd.DataFrame,
     predict: Callable[[pd.DataFrame], Floats],
     seed: int,
 ) -> Explanation:
-    binary = len(labels) == 2
+    explained = labels[1:] if len(labels) == 2 else labels or ("",)
 
     def score(rows: pd.DataFrame) -> Floats:
         found = np.asarray(predict(rows), dtype=np.float64).reshape(len(rows), -1)
-        return found[:, 1:] if binary else found
+        return found[:, -len(explained) :]
 
-    names = [name for name, is_used in zip(_columns(program), _used(program), strict=True) if is_used]
+    columns = list(frame)
+    read = range(len(columns)) if program is None else sorted(_inputs_read(program))
     background = _spread(frame, BACKGROUND_ROWS)
-    rows = _spread(frame, int(np.clip(2_000_000 // (len(names) + 1) ** 2, MIN_ROWS, SAMPLED_ROWS)))
-    found = sampled_shap_values(score, rows, background, names, seed)
-    values = np.zeros((len(found), len(rows), len(program.inputs)))
-    values[:, :, [_columns(program).index(name) for name in names]] = found
-    unit = TARGET if isinstance(program.output, Value) else PROBABILITY
-    scores = [Score(1, {})] if binary else [Score(k, {}) for k in range(max(len(labels), 1))]
+    rows = _spread(frame, int(np.clip(2_000_000 // (len(read) + 1) ** 2, MIN_ROWS, SAMPLED_ROWS)))
+    found = sampled_shap_values(score, rows, background, [columns[position] for position in read], seed)
+    values = np.zeros((len(explained), len(rows), len(columns)))
+    values[:, :, list(read)] = found
+    unit = PROBABILITY if labels else TARGET
     expected = score(background).mean(axis=0)
-    return Explanation("kernel_shap", unit, _names(labels, scores), _columns(program), values, expected)
+    return Explanation("kernel_shap", unit, explained, tuple(columns), values, expected)
 
 
-def _names(labels: tuple[str, ...], scores: list[Score]) -> tuple[str, ...]:
-    return tuple(labels[score.label] if labels else "" for score in scores)
-
-
-def _columns(program: Program) -> tuple[str, ...]:
-    return tuple(item.name for item in program.inputs)
-
-
-def _used(program: Program) -> list[bool]:
-    read = {step.input for step in program.steps if hasattr(step, "input")}
-    return [position in read for position in range(len(program.inputs))]
+def _inputs_read(program: Program) -> set[int]:
+    return {step.input for step in program.steps if hasattr(step, "input")}
 
 
 def _spread(rows: Any, n: int) -> Any:

@@ -62,10 +62,9 @@ class Sums:
         self.has_trees = self._trees_behind()
 
     def scores(self) -> tuple[list[Score], str]:
-        """Return the scores before the output's link, and their unit; no scores for clusters."""
+        """Return the scores before the output's link, and their unit."""
         output = self.program.output
-        if isinstance(output, ClusterLabel):
-            return [], ""
+        assert not isinstance(output, ClusterLabel), "clusters have no score"
         if isinstance(output, Value):
             return self._of_value(output)
         if isinstance(output, BinaryLabel):
@@ -105,6 +104,8 @@ class Sums:
                 factor, shift = _linear_form(step)
                 pending[step.slot] += weight * factor
                 constant += weight * shift
+            elif isinstance(step, encoders.Clip) and isinstance(self.program.output, Value):
+                pending[step.slot] += weight  # LogTargetRegressor's limits, which only wild guesses reach
             else:
                 return None
         return Terms(constant, leaves, dict(trees))
@@ -113,6 +114,8 @@ class Sums:
         step, position = self._step_of(output.slot)
         if isinstance(step, models.Link) and step.function == "exp":
             return [Score(0, {step.slots[position]: 1.0})], LOG_TARGET
+        if isinstance(step, encoders.Unary) and step.function == "exp":
+            return [Score(0, {step.slot: 1.0})], LOG_TARGET
         if isinstance(step, models.Link) and step.function == "logistic":  # xgboost's reg:logistic
             return [Score(0, {step.slots[position]: 1.0})], LOG_ODDS
         return [Score(0, {output.slot: 1.0})], TARGET

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import xgboost
-from postgres_ml.estimators import LabelEncodedClassifier
+from postgres_ml.estimators import LabelEncodedClassifier, LogTargetRegressor
 from postgres_ml.explain import Explanation, explain
 from postgres_ml.explain.trees import Explainer
 from postgres_ml.ir.models import Tree, TreeEnsemble
@@ -57,7 +57,7 @@ def explained(pipeline: Pipeline, frame: pd.DataFrame, labels: tuple[str, ...] =
     predict = pipeline.predict_proba if labels else pipeline.predict
     kind = "text" if labels else "double precision"
     found = explain(parse_pipeline(pipeline, INPUTS, kind), labels, frame, predict)
-    assert found is not None and found.names == tuple(frame)
+    assert found.names == tuple(frame)
     return found
 
 
@@ -129,6 +129,22 @@ def test_an_average_of_trees_and_lines_is_explained_exactly(frame: pd.DataFrame,
     found = explained(pipeline, frame)
     assert found.method == "tree_shap"
     assert np.allclose(found.values[0].sum(axis=1) + found.expected[0], pipeline.predict(frame), atol=1e-5)
+
+
+def test_a_regression_of_logarithms_is_explained_in_logarithms(frame: pd.DataFrame, target: Any) -> None:
+    estimator = LogTargetRegressor(xgboost.XGBRegressor(n_estimators=10))
+    pipeline = fitted(estimator, frame, np.exp(target / 4))
+    found = explained(pipeline, frame)
+    assert (found.method, found.unit) == ("tree_shap", "logarithm of the target")
+    logs = found.values[0].sum(axis=1) + found.expected[0]
+    assert np.allclose(np.exp(logs), pipeline.predict(frame), rtol=1e-5)
+
+
+def test_a_pipeline_without_a_program_is_sampled(frame: pd.DataFrame, target: Any) -> None:
+    pipeline = fitted(Ridge(), frame, target, linear=True)
+    found = explain(None, (), frame, pipeline.predict)
+    assert (found.method, found.unit, found.labels) == ("kernel_shap", "units of the target", ("",))
+    assert found.importance["x"] > 10 * found.importance["unused"] == 0
 
 
 def test_anything_else_is_sampled(frame: pd.DataFrame, target: Any) -> None:
