@@ -84,8 +84,7 @@ def _of_two_classes(fitted: Fitted, codes: Array, predicted: Array) -> list[str]
     found = f"It says {second} for {said:,} of them and is right for {hits:,}"
     share = f" ({hits / said:.0%})" if said else ""
     return [
-        f"On {len(codes):,} rows that it never saw, the model is right for "
-        f"{np.mean(predicted == codes):.1%}. {_baseline(fitted, codes)}",
+        _accuracy(fitted, codes, predicted),
         f"{found}{share}. Of the {real:,} rows that really are {second} it finds {hits / real:.0%}; the "
         f"other {real - hits:,} it takes for {first}.",
     ]
@@ -96,12 +95,24 @@ def _of_classes(fitted: Fitted, codes: Array, predicted: Array) -> list[str]:
     present = [k for k in range(len(labels)) if np.any(codes == k)]
     recalls = {labels[k]: float(np.mean(predicted[codes == k] == k)) for k in present}
     best, worst = max(recalls, key=lambda name: recalls[name]), min(recalls, key=lambda name: recalls[name])
-    return [
-        f"On {len(codes):,} rows that it never saw, the model is right for "
-        f"{np.mean(predicted == codes):.1%}. {_baseline(fitted, codes)}",
+    found = (
         f"It finds '{best}' most surely ({recalls[best]:.0%} of its rows) and '{worst}' least "
-        f"({recalls[worst]:.0%}).",
-    ]
+        f"({recalls[worst]:.0%})."
+    )
+    if recalls[best] == recalls[worst]:
+        found = f"It finds {recalls[best]:.0%} of the rows of every label."
+    return [_accuracy(fitted, codes, predicted), found]
+
+
+def _accuracy(fitted: Fitted, codes: Array, predicted: Array) -> str:
+    """Return the accuracy, how sure it is with so few rows (two standard errors), and that of guessing."""
+    n, share = len(codes), float(np.mean(predicted == codes))
+    margin = 2 * np.sqrt(max(share * (1 - share), 1 / n) / n)  # of n rows all right, one in n may be wrong
+    unsure = f" (give or take {margin * 100:.0f} points, with so few rows)" if margin > 0.02 else ""
+    return (
+        f"On {n:,} rows that it never saw, the model is right for {share:.1%}{unsure}. "
+        f"{_baseline(fitted, codes)}"
+    )
 
 
 def _baseline(fitted: Fitted, codes: Array) -> str:

@@ -15,8 +15,10 @@ from postgres_ml.plots.classification import calibration, confusion, precision_r
 from postgres_ml.plots.clusters import clusters
 from postgres_ml.plots.importance import importance
 from postgres_ml.plots.regression import predicted_vs_actual, residuals
+from postgres_ml.plots.search_history import search_history
 from postgres_ml.plots.style import DPI
 from postgres_ml.results import Fitted
+from postgres_ml.search.trial import loss_name
 
 
 def draw_all(fitted: Fitted, folder: Path) -> list[Path]:
@@ -51,4 +53,8 @@ def figures(fitted: Fitted) -> dict[str, Figure]:
             drawn["calibration"] = calibration(problem, codes, probabilities)
     if fitted.explanation is not None:
         drawn["feature_importance"] = importance(fitted.explanation)
+    choice = fitted.choice
+    if any(trial.state == "done" for trial in choice.trials):
+        chosen = [choice.candidate, *(member.candidate for member in choice.members)]
+        drawn["search_history"] = search_history(choice.trials, chosen, loss_name(fitted.task))
     return drawn

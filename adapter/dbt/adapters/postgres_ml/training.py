@@ -161,9 +161,9 @@ class Training:
     def log(self, level: str, text: str, fields: dict[str, Any] | None = None) -> None:
         """Write a line to dbt's log, led by the model's name: threads interleave.
 
-        In logs of format JSON `data.args` also has the fields, as JSON.
+        In logs of format JSON `data.args` is the name, the line and the fields, an object.
         """
-        getattr(logger, level)("{0}: {1}", self.spec.name, text, json.dumps(fields or {}))
+        getattr(logger, level)("{0}: {1}", self.spec.name, text, fields or {})
 
     def _read_spec(self) -> TrainingSpec:
         reader = ConfigReader(self.node)
