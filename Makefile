@@ -5,7 +5,7 @@ BIN = $(VENV)/bin
 EXAMPLES = models_examples
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo docs mlflow psql test test-exhaustive test-faults test-unit test-functional lint native bench-parse bench-sql bench-native dist clean
+.PHONY: help install demo docs mlflow psql test test-exhaustive test-faults test-unit test-functional lint native bench-parse bench-sql bench-native bench-auto dist clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -77,6 +77,9 @@ bench-sql: $(VENV)/installed-bench ## time generated SQL beside the libraries an
 
 bench-native: $(VENV)/installed-bench ## time the native runtime beside the libraries and compiled peers
 	$(BIN)/python benchmarks/bench_native.py --write
+
+bench-auto: $(VENV)/installed-test ## compare auto with FLAML, AutoGluon and defaults (an hour; BENCH_AUTO_DATA: a folder)
+	$(BIN)/python benchmarks/bench_auto.py --write
 
 dist: $(VENV)/installed-test ## build wheel and source archive into dist/
 	$(BIN)/python -m build --outdir dist .

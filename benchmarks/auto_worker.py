@@ -1,0 +1,210 @@
+"""One system on one data set, in a process of its own: fits, predicts the test rows, prints one line of JSON.
+
+    python benchmarks/auto_worker.py SYSTEM FOLDER BUDGET_S
+
+FOLDER is what bench_auto.py made: train.parquet, test.parquet, task.json. Imports nothing of this package but
+for the system `auto`, so that it also runs in the environment of the systems that are compared.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+import time
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+N_THREADS = 2
+warnings.filterwarnings("ignore")
+
+
+def main() -> None:
+    system, folder, budget = sys.argv[1], Path(sys.argv[2]), float(sys.argv[3])
+    task = json.loads((folder / "task.json").read_text())
+    train, test = (pd.read_parquet(folder / f"{name}.parquet") for name in ("train", "test"))
+    target = task["target"]
+    features = [name for name in train if name != target]
+    started, cpu = time.monotonic(), time.process_time()
+    labels = sorted(train[target].unique().tolist())
+    predicted, about = SYSTEMS[system](train, test[features], target, task["task"], budget)
+    seconds = time.monotonic() - started
+    truth = test[target].to_numpy()
+    if task["task"] == "regression":
+        score = float(np.sqrt(np.mean(np.square(np.asarray(predicted, dtype=float) - truth))))
+    else:
+        codes = np.searchsorted(np.array(labels, dtype=object), truth.astype(object))
+        given = np.asarray(predicted, dtype=float)[np.arange(len(codes)), codes]
+        score = float(-np.mean(np.log(np.maximum(given, 1e-15))))
+    cpu = time.process_time() - cpu
+    print(json.dumps({"score": score, "seconds": seconds, "cpu_seconds": cpu, **about}))
+
+
+def auto(train: pd.DataFrame, test: pd.DataFrame, target: str, task: str, budget: float) -> Any:
+    """Ours as it is shipped: 20 % held out for scores, search on the rest, refit on all rows."""
+    return _ours(train, test, target, task, budget, runtime="native")
+
+
+def auto_sql(train: pd.DataFrame, test: pd.DataFrame, target: str, task: str, budget: float) -> Any:
+    """Ours where the function will be SQL: smaller models."""
+    return _ours(train, test, target, task, budget, runtime="sql")
+
+
+def _ours(
+    train: pd.DataFrame, test: pd.DataFrame, target: str, task: str, budget: float, runtime: str
+) -> Any:
+    from postgres_ml import pipeline as pipelines
+    from postgres_ml import preparation
+    from postgres_ml.fit import Deadline, fit_pipeline
+    from postgres_ml.parse import parse_pipeline
+    from postgres_ml.results import Report
+    from postgres_ml.search import search
+    from postgres_ml.spec import Column, Settings, TrainingJob, TrainingSpec
+    from postgres_ml.training_data import TrainingRows
+
+    frame = pd.DataFrame({name: _as_trained(train[name]) for name in train if name != target})
+    columns = tuple(
+        Column(
+            str(name), *(("text", "text") if frame[name].dtype == object else ("double precision", "number"))
+        )
+        for name in frame
+    )
+    is_text = task != "regression"
+    labels = train[target].to_numpy(object if is_text else float)
+    kind = ("text", "text") if is_text else ("double precision", "number")
+    spec = TrainingSpec(
+        name="m", unique_id="model.bench.m", database="d", schema="s", function="f", target=target,
+        problem_type=task, settings=Settings(max_runtime=budget, min_rows=10), runtime=runtime,
+    )  # fmt: skip
+    job = TrainingJob(spec, columns, Column(target, *kind), "", "", "", {}, "", N_THREADS)
+    keys = np.sort(np.random.default_rng(0).integers(0, 2**63, len(frame), dtype=np.uint64) * 2)
+    order = np.random.default_rng(1).permutation(len(frame))
+    rows = TrainingRows(frame.iloc[order].reset_index(drop=True), labels[order], keys, "")
+    deadline = Deadline(budget)
+    report = Report(lambda level, text, fields=None: None)
+    prepared, rows, training, _ = preparation.prepare(job, rows, deadline, report)
+    choice = search(prepared, training, report.progress)
+    with report.phase("evaluate"):
+        evaluated = fit_pipeline(prepared, choice, training, deadline)
+    fitted = pipelines.refit(prepared, choice, rows, report) or evaluated
+    seconds = budget - deadline.left
+    given = pd.DataFrame({name: _as_trained(test[name]) for name in test})
+    predicted = fitted.predict(given) if task == "regression" else fitted.predict_proba(given)
+    program = parse_pipeline(fitted, preparation.inputs(job), "text" if is_text else "double precision")
+    about = {
+        "n_nodes": program.n_nodes, "chosen": choice.candidate.name, "trials": len(choice.trials),
+        "training_seconds": seconds,
+    }  # fmt: skip
+    return predicted, about
+
+
+def _as_trained(column: pd.Series) -> pd.Series:
+    """Return numbers as float64, texts as objects with None."""
+    if pd.api.types.is_numeric_dtype(column) or column.dtype == bool:
+        return column.astype(float)
+    return pd.Series([None if pd.isna(v) else str(v) for v in column], dtype=object, index=column.index)
+
+
+def flaml(train: pd.DataFrame, test: pd.DataFrame, target: str, task: str, budget: float) -> Any:
+    from flaml import AutoML
+
+    automl = AutoML()
+    settings = {
+        "time_budget": budget, "n_jobs": N_THREADS, "seed": 0, "verbose": 0,
+        "task": "regression" if task == "regression" else "classification",
+        "metric": "rmse" if task == "regression" else "log_loss",
+    }  # fmt: skip
+    automl.fit(train.drop(columns=target), train[target], **settings)
+    about = {"chosen": str(automl.best_estimator)}
+    return (automl.predict(test) if task == "regression" else automl.predict_proba(test)), about
+
+
+def autogluon(train: pd.DataFrame, test: pd.DataFrame, target: str, task: str, budget: float) -> Any:
+    from autogluon.tabular import TabularPredictor
+
+    kind = {"binary_classification": "binary", "multiclass_classification": "multiclass"}.get(task, task)
+    metric = "root_mean_squared_error" if task == "regression" else "log_loss"
+    with tempfile.TemporaryDirectory() as folder:
+        predictor = TabularPredictor(target, kind, metric, path=folder, verbosity=0)
+        predictor.fit(train, time_limit=budget, presets="medium_quality", num_cpus=N_THREADS)
+        about = {"chosen": predictor.model_best}
+        if task == "regression":
+            return predictor.predict(test).to_numpy(), about
+        found = predictor.predict_proba(test)
+        return found[sorted(found.columns)].to_numpy(), about
+
+
+def xgboost_default(train: pd.DataFrame, test: pd.DataFrame, target: str, task: str, budget: float) -> Any:
+    import xgboost
+
+    x, given = _categories(train.drop(columns=target), test)
+    if task == "regression":
+        model = xgboost.XGBRegressor(enable_categorical=True, n_jobs=N_THREADS).fit(x, train[target])
+        return model.predict(given), _size(model)
+    codes = np.unique(train[target].to_numpy(), return_inverse=True)[1]
+    model = xgboost.XGBClassifier(enable_categorical=True, n_jobs=N_THREADS).fit(x, codes)
+    return model.predict_proba(given), _size(model)
+
+
+def _size(model: Any) -> dict[str, int]:
+    return {"n_nodes": sum(tree.count("\n") for tree in model.get_booster().get_dump())}
+
+
+def hist_default(train: pd.DataFrame, test: pd.DataFrame, target: str, task: str, budget: float) -> Any:
+    from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+
+    x, given = _categories(train.drop(columns=target), test, most=254)
+    kind = HistGradientBoostingRegressor if task == "regression" else HistGradientBoostingClassifier
+    model = kind(categorical_features="from_dtype", random_state=0).fit(x, train[target])
+    return (model.predict(given) if task == "regression" else model.predict_proba(given)), {}
+
+
+def linear(train: pd.DataFrame, test: pd.DataFrame, target: str, task: str, budget: float) -> Any:
+    from sklearn.compose import make_column_selector, make_column_transformer
+    from sklearn.impute import SimpleImputer
+    from sklearn.linear_model import LogisticRegression, RidgeCV
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+    numbers = make_pipeline(SimpleImputer(strategy="median", add_indicator=True), StandardScaler())
+    columns = make_column_transformer(
+        (numbers, make_column_selector(dtype_include="number")),
+        (
+            OneHotEncoder(handle_unknown="infrequent_if_exist", max_categories=64),
+            make_column_selector(dtype_exclude="number"),
+        ),
+    )
+    model = make_pipeline(columns, RidgeCV() if task == "regression" else LogisticRegression(max_iter=1000))
+    model.fit(train.drop(columns=target), train[target])
+    return (model.predict(test) if task == "regression" else model.predict_proba(test)), {}
+
+
+def _categories(
+    train: pd.DataFrame, test: pd.DataFrame, most: int = 10**6
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the frames with text as categories of the training rows, rare ones missing."""
+    train, test = train.copy(), test.copy()
+    for name in train:
+        if not pd.api.types.is_numeric_dtype(train[name]):
+            kept = train[name].value_counts().index[:most]
+            kind = pd.CategoricalDtype(sorted(map(str, kept)))
+            train[name], test[name] = (frame[name].astype("str").astype(kind) for frame in (train, test))
+    return train, test
+
+
+SYSTEMS = {
+    "auto": auto,
+    "auto_sql": auto_sql,
+    "flaml": flaml,
+    "autogluon": autogluon,
+    "xgboost_default": xgboost_default,
+    "hist_default": hist_default,
+    "linear": linear,
+}
+
+if __name__ == "__main__":
+    main()
