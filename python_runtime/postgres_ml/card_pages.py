@@ -31,7 +31,8 @@ code{font-family:ui-monospace,SFMono-Regular,Menlo,Consolas,monospace}
 button{position:absolute;top:.4rem;right:.4rem;font:inherit;font-size:.78rem;color:#1f2933;background:#fff;
 border:1px solid #cbd2d9;border-radius:4px;padding:.1rem .5rem;cursor:pointer}button:hover{background:#e4e7eb}
 .images{display:grid;grid-template-columns:repeat(auto-fit,minmax(20rem,1fr));gap:1.2rem}
-.images figure:only-child{max-width:38rem}figure{margin:.6rem 0 0}img{max-width:100%;height:auto;display:block}
+.images figure:only-child{max-width:38rem}
+figure{margin:.6rem 0 0}img{max-width:100%;height:auto;display:block}
 figcaption{font-size:.85rem;color:#52606d;margin-top:.3rem}
 summary{cursor:pointer;font-weight:600}summary h2{display:inline}
 @media print{body{background:#fff}section{break-inside:avoid;border:0;padding:0}button{display:none}}

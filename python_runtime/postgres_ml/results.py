@@ -57,7 +57,8 @@ class Report:
         started = time.monotonic()
         yield
         self.seconds[name] = time.monotonic() - started
-        self.relay("debug", f"{name}: {self.seconds[name]:.2f} s")
+        seconds = round(self.seconds[name], 3)
+        self.relay("debug", f"{name}: {seconds:.2f} s", {"phase": name, "seconds": seconds})
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
-from dbt.tests.util import run_dbt, run_dbt_and_capture
+from dbt.tests.util import run_dbt_and_capture
 
 LABELLED = """
 {{ config(materialized='table') }}
@@ -41,7 +43,7 @@ class TestShowModel:
             if cursor.fetchone() is None:
                 cursor.execute("create role teller")
             cursor.execute(f'grant usage on schema "{project.test_schema}" to teller')
-        return run_dbt(["build"])
+        return run_dbt_and_capture(["--debug", "--log-format", "json", "build"])
 
     @pytest.fixture
     def select(self, built, server_connection):
@@ -66,6 +68,22 @@ class TestShowModel:
             return output
 
         return run
+
+    def test_logs_in_json_have_fields(self, built, project):
+        events = [json.loads(line) for line in built[1].splitlines() if line.startswith("{")]
+        ours = [
+            e["data"]["args"] for e in events if e["data"].get("name") == "PostgresML" and e["data"]["args"]
+        ]
+        fields = [args[2] for args in ours if args[0] == "churn"]
+        assert {"load", "search", "evaluate", "explain", "track"} <= {f.get("phase") for f in fields}
+        assert all(f["model"] == "model.test.churn" for f in fields)
+        assert all(f["seconds"] >= 0 for f in fields if "phase" in f)
+
+    def test_run_results_have_what_a_pipeline_asks(self, built):
+        response = {r.node.name: r for r in built[0]}["amount"].adapter_response
+        assert response["metric"] == "mse" and response["score"] == response["metrics"]["mse"]
+        assert response["n_rows"] == 700 and 90 < response["n_holdout"] < 190
+        assert (response["problem_type"], response["model_type"]) == ("regression", "linear_learner")
 
     def test_show_model_has_redshifts_keys_in_its_order(self, select, project):
         schema = project.test_schema

@@ -11,14 +11,26 @@ from postgres_ml.spec import TrainedModel
 
 @dataclass
 class CreateModelResponse(AdapterResponse):
-    """`adapter_response` of a create_model node in run_results.json."""
+    """`adapter_response` of a create_model node in run_results.json.
+
+    Parameters
+    ----------
+    metric, score : the objective's metric on the hold-out
+    metrics : all metrics on the hold-out
+    n_rows, n_holdout : rows used, hold-out included, and those of them that were held out
+    """
 
     function: str = ""
     version: int = 0
+    problem_type: str = ""
     model_type: str = ""
     runtime: str = ""
     mlflow_run_id: str = ""
+    metric: str = ""
+    score: float | None = None
     metrics: dict[str, float] = field(default_factory=dict)
+    n_rows: int = 0
+    n_holdout: int = 0
 
 
 def response(trained: TrainedModel, function: str, version: int) -> CreateModelResponse:
@@ -30,8 +42,13 @@ def response(trained: TrainedModel, function: str, version: int) -> CreateModelR
         rows_affected=trained.n_rows,
         function=function,
         version=version,
+        problem_type=trained.problem_type,
         model_type=trained.model_type,
         runtime=trained.runtime,
         mlflow_run_id=trained.mlflow_run_id,
+        metric=trained.metric,
+        score=trained.score,
         metrics=trained.metrics,
+        n_rows=trained.n_rows,
+        n_holdout=trained.n_holdout,
     )

@@ -163,7 +163,9 @@ class Training:
 
         In logs of format JSON `data.args` is the name, the line and the fields, an object.
         """
-        getattr(logger, level)("{0}: {1}", self.spec.name, text, fields or {})
+        getattr(logger, level)(
+            "{0}: {1}", self.spec.name, text, {"model": self.spec.unique_id, **(fields or {})}
+        )
 
     def _read_spec(self) -> TrainingSpec:
         reader = ConfigReader(self.node)
