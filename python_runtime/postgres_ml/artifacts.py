@@ -81,6 +81,7 @@ def mlflow_pipeline(fitted: Fitted) -> Pipeline:
     reader = FrameReader(
         names=tuple(column.name for column in features),
         texts=tuple(column.name for column in features if column.kind == "text"),
+        moments={c.name: c.kind for c in features if c.kind not in ("number", "boolean", "text")},
     )
     return Pipeline([("frame", reader), *fitted.pipeline.steps])
 

@@ -20,6 +20,7 @@ from sklearn.pipeline import Pipeline
 from postgres_ml.exceptions import StorageError
 from postgres_ml.ir.probe import adversarial_rows
 from postgres_ml.ir.program import Program
+from postgres_ml.ir.read import read_instants
 from postgres_ml.problem import label_text
 from postgres_ml.results import Fitted
 from postgres_ml.snapshot import KINDS
@@ -30,6 +31,8 @@ from postgres_ml.training_data import Array
 MAX_HOLDOUT_ROWS = 2_000
 N_ADVERSARIAL_ROWS = 400
 MAX_BIGINT = 2**63 - 1
+TIMES_OF_DAY = ("time without time zone", "time with time zone")
+MOMENTS = ("date", "timestamp without time zone", "timestamp with time zone", *TIMES_OF_DAY)
 ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 
 
@@ -45,7 +48,7 @@ def write_parity(path: Path, fitted: Fitted) -> int:
     ordinary = fitted.holdout.frame.iloc[:MAX_HOLDOUT_ROWS]
     hostile = hostile_rows(fitted.program, features, fitted.rows.frame, seed)
     columns = {
-        c.name: [*ordinary[c.name].tolist(), *_castable(hostile[c.name], c, fitted.rows.frame[c.name])]
+        c.name: [*_plain(ordinary[c.name]), *_castable(hostile[c.name], c, fitted.rows.frame[c.name])]
         for c in features
     }
     frame = as_frame(columns, features)
@@ -73,11 +76,13 @@ def hostile_rows(
     random = np.random.default_rng(seed)
     columns = {}
     for column in features:
-        seen = frame[column.name].dropna().tolist()[:1000]
+        seen = _plain(frame[column.name].dropna().iloc[:1000])
         if column.kind == "text":
             extreme: list[Any] = [None, "", "\\", "\t\n", "never seen 日本", *seen]
         elif column.kind == "boolean":
             extreme = [None, 0.0, 1.0]
+        elif column.kind != "number":
+            extreme = [None, *seen]
         elif column.sql_type in INTEGER_TYPES:
             limit = 2 ** {"smallint": 15, "integer": 31}.get(column.sql_type, 53) - 1
             extreme = [None, 0, 1, -limit, limit, *map(int, seen)]
@@ -87,6 +92,11 @@ def hostile_rows(
                 extreme = [v for v in extreme if v is None or not 1e38 < abs(v) < math.inf]
         columns[column.name] = [extreme[i] for i in random.integers(0, len(extreme), N_ADVERSARIAL_ROWS)]
     return columns
+
+
+def _plain(values: pd.Series) -> list[Any]:
+    """Return Python values, but NumPy's datetime64 for dates: Python's own end with the year 9999."""
+    return list(values.to_numpy()) if values.dtype.kind == "M" else values.tolist()
 
 
 def _castable(values: list[Any], column: Column, seen: pd.Series) -> list[Any]:
@@ -106,6 +116,10 @@ def as_frame(columns: dict[str, list[Any]], features: Sequence[Column]) -> pd.Da
         values = columns[column.name]
         if column.kind == "text":
             data[column.name] = pd.Series(values, dtype=object)
+        elif column.kind not in ("number", "boolean"):
+            objects = np.empty(len(values), dtype=object)
+            objects[:] = values
+            data[column.name] = pd.Series(read_instants(objects, column.kind))
         else:
             numbers = [math.nan if value is None else float(value) for value in values]
             if column.sql_type == "real":
@@ -122,6 +136,9 @@ def to_text(value: Any, sql_type: str) -> str | None:
         return None
     if isinstance(value, str):
         return value
+    if sql_type in MOMENTS:
+        (instant,) = read_instants([value], "time" if sql_type.startswith("time ") else "timestamp")
+        return moment_text(instant, sql_type)
     if sql_type == "boolean":
         return "true" if value else "false"
     if sql_type in INTEGER_TYPES:
@@ -130,6 +147,33 @@ def to_text(value: Any, sql_type: str) -> str | None:
     if math.isinf(number):
         return "Infinity" if number > 0 else "-Infinity"
     return "NaN" if math.isnan(number) else repr(number)
+
+
+def moment_text(instant: np.datetime64, sql_type: str) -> str | None:
+    """Return a date, time or timestamp, in UTC and to the microsecond, as Postgres reads it; NaT is NULL."""
+    if np.isnat(instant):
+        return None
+    if sql_type.startswith("time "):
+        return _time_text(int(instant.astype("datetime64[us]").astype(np.int64)), sql_type)
+    day, _, clock = str(instant.astype("datetime64[us]")).partition("T")
+    year, month_and_day = int(day[:-6]), day[-6:]
+    text = f"{year if year > 0 else 1 - year:04}{month_and_day}"
+    if sql_type != "date":
+        text += f" {clock}"
+    if sql_type == "timestamp with time zone":
+        text += "+00"
+    return text if year > 0 else f"{text} BC"
+
+
+def _time_text(micros: int, sql_type: str) -> str:
+    """Return a time of day; one that its time zone moves out of the day is written in another zone."""
+    seconds, micros = divmod(micros, 1_000_000)
+    west = 0
+    if sql_type == "time with time zone" and not 0 <= seconds < 86_400:
+        west = -(-(seconds - 86_399) // 3600) if seconds > 0 else seconds // 3600
+    seconds -= west * 3600
+    text = f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}.{micros:06}"
+    return f"{text}{'-' if west > 0 else '+'}{abs(west):02}" if sql_type == "time with time zone" else text
 
 
 def expected(pipeline: Pipeline, frame: pd.DataFrame, *, probabilities: bool) -> list[list[str | None]]:

@@ -20,6 +20,7 @@ from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler,
 
 from postgres_ml.column_sets import Entry, given_entries, unnamed
 from postgres_ml.exceptions import TrainingDataError
+from postgres_ml.moments import n_numbers, numeric_entries
 from postgres_ml.problem import Problem
 from postgres_ml.snapshot_sql import INTEGER_TYPES
 from postgres_ml.spec import Column, ColumnSet
@@ -41,7 +42,7 @@ class FeatureColumns:
 
     Parameters
     ----------
-    numbers, texts : by what becomes of them where nothing is configured
+    numbers, texts : by what becomes of them where nothing is configured; dates and times are with the numbers
     sets : the configured preprocessing; None leaves it to the training, () is none at all
     kinds : of all columns used, 'number', 'text' and so on
     crowded : those of `texts` with more categories than fit into one-hot columns, where nothing is configured
@@ -139,7 +140,7 @@ def tree_columns(columns: FeatureColumns) -> Any:
     """
     if columns.sets is not None:
         return given_columns(columns, fill=False)
-    return _transformer(_tree_entries(columns.numbers, columns.texts))
+    return _transformer(_tree_entries(columns.numbers, columns.texts, columns.kinds))
 
 
 def linear_columns(columns: FeatureColumns) -> Any:
@@ -152,7 +153,7 @@ def linear_columns(columns: FeatureColumns) -> Any:
         return Pipeline(
             [("given", given_columns(columns, fill=True)), ("impute", fill), ("scale", StandardScaler())]
         )
-    return _transformer(_linear_entries(columns.numbers, columns.texts))
+    return _transformer(_linear_entries(columns.numbers, columns.texts, columns.kinds))
 
 
 def given_columns(columns: FeatureColumns, *, fill: bool) -> ColumnTransformer:
@@ -168,16 +169,16 @@ def given_columns(columns: FeatureColumns, *, fill: bool) -> ColumnTransformer:
     rest = unnamed(columns.sets, columns.kinds)
     numbers = tuple(name for name in rest if name in columns.numbers)
     texts = tuple(name for name in rest if name in columns.texts)
-    entries = (_linear_entries if fill else _tree_entries)(numbers, texts)
+    entries = (_linear_entries if fill else _tree_entries)(numbers, texts, columns.kinds)
     return _transformer([*given_entries(columns.sets, columns.kinds), *entries])
 
 
-def _tree_entries(numbers: Sequence[str], texts: Sequence[str]) -> list[Entry]:
-    return [("numbers", "passthrough", numbers), ("texts", _one_hot(), texts)]
+def _tree_entries(numbers: Sequence[str], texts: Sequence[str], kinds: Mapping[str, str]) -> list[Entry]:
+    return [*numeric_entries("numbers", None, numbers, kinds), ("texts", _one_hot(), texts)]
 
 
-def _linear_entries(numbers: Sequence[str], texts: Sequence[str]) -> list[Entry]:
-    return [("numbers", _scaled(), numbers), ("texts", _one_hot(), texts)]
+def _linear_entries(numbers: Sequence[str], texts: Sequence[str], kinds: Mapping[str, str]) -> list[Entry]:
+    return [*numeric_entries("numbers", _scaled, numbers, kinds), ("texts", _one_hot(), texts)]
 
 
 def view_columns(view: str, columns: FeatureColumns, problem: Problem, *, means: bool = True) -> Any:
@@ -194,13 +195,17 @@ def view_columns(view: str, columns: FeatureColumns, problem: Problem, *, means:
         return tree_columns(columns) if view == "codes" else linear_columns(columns)
     crowded = ("means", category_means(view, problem), columns.crowded if means else ())
     if view == "codes":
-        steps = [("numbers", "passthrough", columns.numbers), ("texts", _codes(), columns.texts)]
+        steps = numeric_entries("numbers", None, columns.numbers, columns.kinds)
+        steps.append(("texts", _codes(), columns.texts))
     else:
         numbers = {"scaled": _scaled, "smooth": _smooth, "quantile": _quantile, "ladder": _ladder}[view]
         texts = _one_hot(min(MAX_CATEGORIES, max(2, MAX_ONE_HOT // max(len(columns.texts), 1))))
-        steps = [("numbers", numbers(), columns.numbers), ("texts", texts, columns.texts)]
+        steps = numeric_entries("numbers", numbers, columns.numbers, columns.kinds)
+        steps.append(("texts", texts, columns.texts))
         if view == "ladder":  # its imputed values can't be told from small ones
-            steps.insert(1, ("missing", MissingIndicator(error_on_new=False), columns.numbers))
+            steps[1:1] = numeric_entries(
+                "missing", _missing, columns.numbers, columns.kinds, parts=("epoch",)
+            )
     return _transformer([crowded, *steps])
 
 
@@ -226,8 +231,12 @@ def feature_types(columns: FeatureColumns, problem: Problem) -> list[str] | None
     if columns.sets is not None:
         return None
     n_means = len(problem.classes) if problem.type == "multiclass_classification" else 1
-    n_numbers = len(columns.crowded) * n_means + len(columns.numbers)
-    return ["q"] * n_numbers + ["c"] * len(columns.texts)
+    n_means *= len(columns.crowded)
+    return ["q"] * (n_means + n_numbers(columns.numbers, columns.kinds)) + ["c"] * len(columns.texts)
+
+
+def _missing() -> MissingIndicator:
+    return MissingIndicator(error_on_new=False)
 
 
 def _imputer() -> SimpleImputer:

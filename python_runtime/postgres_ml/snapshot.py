@@ -32,13 +32,13 @@ KINDS: dict[str, Kind] = {
     "text": "text",
     "character varying": "text",
     "character": "text",
+    "date": "date",
+    "time without time zone": "time",
+    "time with time zone": "time",
+    "timestamp without time zone": "timestamp",
+    "timestamp with time zone": "timestamptz",
 }
 CURES = {
-    "date": "not supported yet; use its parts: extract(year from {0}), extract(isodow from {0}), …",
-    "timestamp without time zone": "not supported yet; use its parts: extract(hour from {0}), …",
-    "timestamp with time zone": "not supported yet; use its parts: extract(hour from {0}), …",
-    "time without time zone": "not supported yet; use extract(epoch from {0})",
-    "time with time zone": "not supported yet; use extract(epoch from {0})",
     "interval": "use extract(epoch from {0})",
     "json": "take its values out: ({0}->>'key')::numeric",
     "jsonb": "take its values out: ({0}->>'key')::numeric",
@@ -177,6 +177,11 @@ def split_target(
             raise TrainingDataError(
                 f'the query has no column "{name}" ({purpose}){hint} It has: {", ".join(by_name)}'
             )
+    if target is not None and by_name[target].kind not in ("number", "boolean", "text"):
+        raise TrainingDataError(
+            f'target "{target}" is of type {by_name[target].sql_type}, and a prediction is a number or a '
+            f"label: predict a part of it, such as extract(epoch from {quote(target)})"
+        )
     features = tuple(column for column in columns if column.name not in (target, split))
     if not features:
         besides = " and ".join(f'"{name}"' for name in (target, split) if name is not None)

@@ -13,6 +13,10 @@ MAX_NUMERIC_CLASSES = 20
 # than two rows there is 0.8^50 (1 + 50 / 4) = 2e-4.
 CLASS_ROWS = 50
 
+CASTS = {"number": "float8", "boolean": "boolean", "text": "text"}
+# Later dates don't fit into 64 bits of microseconds since 1970; like 'infinity' they are missing.
+LATEST = "294247-01-01"
+
 INTEGER_TYPES = frozenset({"smallint", "integer", "bigint"})
 
 
@@ -27,6 +31,7 @@ def snapshot_query(
 
     Its first row holds the totals, all others begin with two empty fields. Numbers are cast to double
     precision as the function's arguments will be, an integer target to bigint so that no label is rounded.
+    Dates and times are microseconds since 1970 in UTC, times of day since midnight.
     Without a target that column is 0. `split` is 1 in rows to hold out and 0 in all others, NULL where
     `settings` want a fraction.
 
@@ -94,8 +99,13 @@ def _identifier(name: str) -> str:
 
 
 def _feature(column: Column) -> str:
-    cast = {"number": "float8", "boolean": "boolean"}.get(column.kind, "text")
-    return f"query.{_identifier(column.name)}::{cast}"
+    name = f"query.{_identifier(column.name)}"
+    if column.kind in ("number", "boolean", "text"):
+        return f"{name}::{CASTS[column.kind]}"
+    microseconds = f"(extract(epoch from {name}) * 1000000)::bigint"
+    if column.kind == "time":
+        return microseconds
+    return f"case when isfinite({name}) and {name} < '{LATEST}' then {microseconds} end::bigint"
 
 
 def _target(column: Column | None) -> str:

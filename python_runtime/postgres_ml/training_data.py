@@ -24,6 +24,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 # because rows were doubled by accident; then equal rows have to be spread over both sides of the split.
 FEW_DISTINCT_ROWS = 5.0
 ARROW_TYPES = {"number": pa.float64(), "boolean": pa.bool_(), "text": pa.string()}
+DTYPES = {"number": float, "boolean": float, "text": object}
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,8 @@ class TrainingRows:
     Parameters
     ----------
     frame : features in the query's order; numbers and booleans as float64 (NaN is missing), text as str
-        objects (None is missing)
+        objects (None is missing), dates and timestamps as datetime64[us] in UTC, times as such on 1970-01-01
+        (NaT is missing)
     target : ndarray of shape (n_rows,); int64, float64, bool or str objects, never NULL
     keys : ndarray of shape (n_rows,), uint64, increasing; a random number that follows from the row's
         content and the seed
@@ -69,7 +71,7 @@ def load(path: Path, features: Sequence[Column], target: Column | None, seed: in
         The file wasn't written by `copy_snapshot` for these columns.
     """
     names = [f"c{index}" for index in range(len(features))]
-    types = dict(zip(names, (ARROW_TYPES[column.kind] for column in features), strict=True))
+    types = dict(zip(names, (ARROW_TYPES.get(column.kind, pa.int64()) for column in features), strict=True))
     types |= {"hash": pa.int64(), "split": pa.int64(), "target": _target_type(target)}
     if path.stat().st_size == 0:
         table = pa.table({name: pa.array([], type=kind) for name, kind in types.items()})
@@ -81,7 +83,7 @@ def load(path: Path, features: Sequence[Column], target: Column | None, seed: in
     frame = pd.DataFrame(
         {
             column.name: pd.Series(
-                _values(table[name])[order], dtype=object if column.kind == "text" else float
+                _values(table[name], column.kind)[order], dtype=DTYPES.get(column.kind, "datetime64[us]")
             )
             for name, column in zip(names, features, strict=True)
         }
@@ -112,7 +114,10 @@ def _target_type(target: Column | None) -> pa.DataType:
     return pa.int64() if target is None or target.sql_type in INTEGER_TYPES else ARROW_TYPES[target.kind]
 
 
-def _values(column: pa.ChunkedArray) -> Array:
+def _values(column: pa.ChunkedArray, kind: str) -> Array:
+    if kind not in DTYPES:
+        instants: Array = column.cast(pa.timestamp("us")).to_numpy(zero_copy_only=False)
+        return instants
     if pa.types.is_string(column.type):
         texts: Array = column.to_numpy(zero_copy_only=False)
         return texts

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import random
 from collections.abc import Sequence
 from typing import Any, Protocol
@@ -54,7 +55,13 @@ NUMBERS = (
 )
 FLAG = Input("is_member", "boolean", "boolean")
 TEXTS = (Input("état", "text", "text"), Input("plan", "character varying", "text"))
-MOMENTS = (Input("born", "date", "date"), Input("seen_at", "timestamp without time zone", "timestamp"))
+MOMENTS = (
+    Input("born", "date", "date"),
+    Input("seen_at", "timestamp without time zone", "timestamp"),
+    Input("paid_at", "timestamp with time zone", "timestamptz"),
+    Input("opens", "time without time zone", "time"),
+    Input("calls_at", "time with time zone", "time"),
+)
 STATES = ["WA", "OR", "Ça", "", "O'Brien", "日本"]
 PLANS = ["basic", "plus", "max"]
 
@@ -79,6 +86,10 @@ def draw_frame(draw: Draw, n_rows: int = 160, *, nulls: bool = True) -> pd.DataF
             + source.integers(0, 20000, size=n_rows).astype("timedelta64[D]"),
             "seen_at": np.datetime64("2019-11-03T00:00:00", "us")
             + source.integers(0, 10**14, size=n_rows).astype("timedelta64[us]"),
+            "paid_at": np.datetime64("2020-02-28T12:00:00", "us")
+            + source.integers(0, 10**14, size=n_rows).astype("timedelta64[us]"),
+            "opens": _times(source, n_rows),
+            "calls_at": _times(source, n_rows),
         }
     )
     frame["born"] = frame["born"].astype("datetime64[us]")
@@ -86,6 +97,13 @@ def draw_frame(draw: Draw, n_rows: int = 160, *, nulls: bool = True) -> pd.DataF
         for name in frame:
             frame.loc[source.random(n_rows) < 0.12, name] = None
     return frame
+
+
+def _times(source: np.random.Generator, n_rows: int) -> pd.Series:
+    """Times of day as drivers give them."""
+    seconds = source.integers(0, 86_400, size=n_rows)
+    start = datetime.datetime(1970, 1, 1)
+    return pd.Series([(start + datetime.timedelta(seconds=int(s))).time() for s in seconds], dtype=object)
 
 
 def draw_targets(frame: pd.DataFrame, draw: Draw) -> dict[str, np.ndarray]:

@@ -35,7 +35,8 @@ def test_columns_are_named_and_typed_as_postgres_has_them(connection: Any, schem
         cursor,
         'select 1::smallint "order", 2::bigint b, 1.5::numeric(10, 2) n, 1::real r, '
         '\'x\'::varchar(9) "ümläut ""q""", \'y\'::char(3) c, true t, '
-        f"'ok'::{schema}.mood m, 7::{schema}.cents d -- a comment at the end",
+        f"'ok'::{schema}.mood m, 7::{schema}.cents d, current_date e, localtime(0) f, current_time g, "
+        "localtimestamp(3) h, now() i -- a comment at the end",
     )
     assert [(c.name, c.sql_type, c.kind) for c in columns] == [
         ("order", "smallint", "number"),
@@ -47,16 +48,21 @@ def test_columns_are_named_and_typed_as_postgres_has_them(connection: Any, schem
         ("t", "boolean", "boolean"),
         ("m", f"{schema}.mood", "text"),
         ("d", "integer", "number"),
+        ("e", "date", "date"),
+        ("f", "time without time zone", "time"),
+        ("g", "time with time zone", "time"),
+        ("h", "timestamp without time zone", "timestamp"),
+        ("i", "timestamp with time zone", "timestamptz"),
     ]
 
 
 def test_all_columns_that_can_not_be_used_are_told_at_once_with_cures(connection: Any) -> None:
-    sql = """select 1 a, 2 a, now() at_time, '{}'::jsonb j, array[1] l, 3, 'x'::"char" c"""
+    sql = """select 1 a, 2 a, now() - now() at_time, '{}'::jsonb j, array[1] l, 3, 'x'::"char" c"""
     with pytest.raises(TrainingDataError) as caught:
         describe_query(connection.cursor(), sql)
     text = str(caught.value)
     assert '2 columns are named "a": rename' in text
-    assert 'column "at_time" is of type timestamp with time zone: not supported yet; use its parts' in text
+    assert 'column "at_time" is of type interval: use extract(epoch from "at_time")' in text
     assert """column "j" is of type jsonb: take its values out: ("j"->>'key')""" in text
     assert 'column "l" is of type integer[]: cast it' in text
     assert "column 6 has no name" in text and 'column "c" is of type "char"' in text

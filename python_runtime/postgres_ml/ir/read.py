@@ -35,7 +35,7 @@ def read_numbers(values: Sequence[Any]) -> Floats:
     return np.array([np.nan if is_null(v) else float(v) for v in values], dtype=np.float64)
 
 
-def read_instants(values: Sequence[Any], kind: str) -> npt.NDArray[np.datetime64]:
+def read_instants(values: Sequence[Any] | npt.NDArray[Any], kind: str) -> npt.NDArray[np.datetime64]:
     """Return a date, time or timestamp column as UTC datetime64[us] of shape (n_rows,); NULL becomes NaT.
 
     A time is an instant of 1970-01-01.

@@ -3,7 +3,6 @@ columns.
 
 Source: postgres_ml/transformers.py.
 Exactness: bit-exact but for sine and cosine (1 ulp of the runtime's libm).
-Refused: time of day without a date.
 """
 
 from __future__ import annotations
@@ -26,18 +25,21 @@ from postgres_ml.parse.builder import (
 from postgres_ml.parse.compose import add_arithmetic
 from postgres_ml.transformers import PERIODS
 
+TIME_OF_DAY = {
+    "year": 1970.0, "quarter": 1.0, "month": 1.0, "day": 1.0, "weekday": 3.0, "day_of_year": 1.0,
+}  # fmt: skip
+
 
 def parse_date_time_vectorizer(vectorizer: Any, matrix: Matrix, builder: Builder) -> Matrix:
     """Return the calendar parts of each column."""
     columns: list[Column] = []
     for column in matrix.columns:
         if not isinstance(column, RawColumn) or builder.inputs[column.input].kind not in (
-            "date", "timestamp", "timestamptz",
+            "date", "time", "timestamp", "timestamptz",
         ):  # fmt: skip
-            raise unsupported(vectorizer, "a column that is no date or timestamp of the query")
+            raise unsupported(vectorizer, "a column that is no date, time or timestamp of the query")
         for part in vectorizer.parts:
-            whole = part != "epoch"
-            slot = builder.add(DatePart(column.input, cast(DatePartName, part)), Facts(True, 1e15, whole))
+            slot = _date_part(builder, column.input, part)
             if vectorizer.cyclical and part in PERIODS:
                 angle = add_arithmetic(builder, slot, "*", 2 * np.pi / PERIODS[part])
                 sine = builder.add(Unary(angle, "sin"), Facts(True, 1.0))
@@ -46,6 +48,16 @@ def parse_date_time_vectorizer(vectorizer: Any, matrix: Matrix, builder: Builder
             else:
                 columns.append(SlotColumn(slot))
     return Matrix(tuple(columns))
+
+
+def _date_part(builder: Builder, position: int, part: str) -> int:
+    """Return the slot of a calendar part; those of a time of day are of 1970-01-01, a Thursday."""
+    if builder.inputs[position].kind == "time" and part in TIME_OF_DAY:
+        epoch = builder.add(DatePart(position, "epoch"), Facts(True, 1e6))
+        zero = add_arithmetic(builder, epoch, "*", 0.0)  # missing where the time is
+        return add_arithmetic(builder, zero, "+", TIME_OF_DAY[part])
+    whole = part != "epoch"
+    return builder.add(DatePart(position, cast(DatePartName, part)), Facts(True, 1e15, whole))
 
 
 def parse_robust_smooth_clip(clipper: Any, matrix: Matrix, builder: Builder) -> Matrix:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from datetime import datetime, time, timedelta, timezone
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -27,6 +29,24 @@ from training_support import column
         (float("nan"), "double precision", "NaN"),
         (float("-inf"), "real", "-Infinity"),
         (5e-324, "double precision", "5e-324"),
+        (np.datetime64("NaT", "us"), "date", None),
+        (np.datetime64("2024-02-29", "us"), "date", "2024-02-29"),
+        (np.datetime64("-0043-03-15", "us"), "date", "0044-03-15 BC"),
+        (
+            np.datetime64("12345-06-07T00:00:00.000001", "us"),
+            "timestamp without time zone",
+            "12345-06-07 00:00:00.000001",
+        ),
+        (
+            datetime(2024, 1, 1, 1, tzinfo=timezone(timedelta(hours=2))),
+            "timestamp with time zone",
+            "2023-12-31 23:00:00.000000+00",
+        ),
+        (time(23, 59, 59, 999999), "time without time zone", "23:59:59.999999"),
+        (np.datetime64("1970-01-02", "us"), "time without time zone", "24:00:00.000000"),
+        (np.datetime64("1970-01-02T04:30:00", "us"), "time with time zone", "23:30:00.000000-05"),
+        (np.datetime64("1969-12-31T14:40:00.5", "us"), "time with time zone", "00:40:00.500000+10"),
+        (np.datetime64("1970-01-01T12:00:00", "us"), "time with time zone", "12:00:00.000000+00"),
     ],
 )
 def test_text_casts_back_to_the_value(value: object, sql_type: str, text: str | None) -> None:

@@ -4,8 +4,21 @@ import numpy as np
 import pandas as pd
 import pytest
 from postgres_ml.exceptions import TrainingDataError
-from postgres_ml.preprocess import FeatureColumns, choose_columns, linear_columns, tree_columns
+from postgres_ml.ir.interpret import predict
+from postgres_ml.ir.program import Input
+from postgres_ml.parse import parse_pipeline
+from postgres_ml.preprocess import (
+    FeatureColumns,
+    choose_columns,
+    feature_types,
+    linear_columns,
+    tree_columns,
+    view_columns,
+)
+from postgres_ml.problem import Problem
 from postgres_ml.training_data import TrainingRows
+from sklearn.pipeline import Pipeline
+from sklearn.tree import DecisionTreeRegressor
 from training_support import column
 
 
@@ -90,3 +103,40 @@ def test_linear_estimators_get_imputed_scaled_numbers_and_an_indicator() -> None
     matrix = linear_columns(FeatureColumns(("x", "y"), ())).fit_transform(frame)
     assert matrix.shape == (4, 3) and np.isfinite(matrix).all()
     assert np.allclose(matrix.mean(axis=0), 0) and matrix[3, 2] > 0 > matrix[0, 2]
+
+
+@pytest.mark.parametrize("view", ["codes", "scaled", "smooth", "quantile", "ladder"])
+def test_every_view_takes_dates_and_times(view: str) -> None:
+    """And what it makes of them can be compiled to a function."""
+    kinds = {"x": "number", "day": "date", "at": "timestamptz", "opens": "time"}
+    columns = FeatureColumns(tuple(kinds), (), kinds=kinds)
+    start = np.datetime64("2024-02-27T13:30:00", "us")
+    hours = np.arange(90).astype("timedelta64[h]")
+    frame = pd.DataFrame(
+        {
+            "x": np.arange(90.0) % 7,
+            "day": (start + hours * 24).astype("datetime64[D]").astype("datetime64[us]"),
+            "at": start + hours * 7,
+            "opens": np.datetime64("1970-01-01", "us") + hours % np.timedelta64(24, "h"),
+        }
+    )
+    frame.loc[5, ["x", "day", "at", "opens"]] = None
+    problem = Problem("regression", "mse", "mse", np.array([]))
+    transformer = view_columns(view, columns, problem)
+    target = frame["day"].dt.dayofweek.fillna(0) + frame["opens"].dt.hour.fillna(0)
+    pipeline = Pipeline([("columns", transformer), ("estimator", DecisionTreeRegressor(max_depth=3))])
+    if view == "ladder":  # a tree takes missing values, its own columns have none
+        assert not np.isnan(transformer.fit_transform(frame)).any()
+    pipeline.fit(frame, target)
+    types = {
+        "number": "double precision",
+        "date": "date",
+        "timestamptz": "timestamp with time zone",
+        "time": "time without time zone",
+    }
+    inputs = tuple(Input(name, types[kind], kind) for name, kind in kinds.items())
+    program = parse_pipeline(pipeline, inputs, "double precision")
+    values = {name: list(frame[name].to_numpy()) for name in kinds}
+    assert predict(program, values) == pytest.approx(pipeline.predict(frame).tolist())
+    if view == "codes":
+        assert len(feature_types(columns, problem)) == transformer.transform(frame).shape[1]

@@ -261,6 +261,8 @@ def read_part(part: str, item: Input, argument: str) -> str:
         if item.sql_type == "time with time zone" and part != "epoch":
             moment = f"pg_catalog.timezone('0'::interval,{argument})"
     value = _part(part, moment)
+    if item.sql_type == "time without time zone" and part == "hour":  # 24:00 is the next day's midnight
+        return f"case when {argument}<'24:00' then {value} when {argument} is not null then '0' end"
     return f"case when {condition} then {value} end" if condition else value
 
 
