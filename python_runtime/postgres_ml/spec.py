@@ -19,6 +19,8 @@ Kind = Literal["number", "boolean", "text", "date", "time", "timestamp", "timest
 ProblemType = Literal["regression", "binary_classification", "multiclass_classification", "clustering"]
 T = TypeVar("T")
 
+TRACKING_URI = "POSTGRES_ML_TRACKING_URI"  # environment of the training child: the job's file has no password
+
 
 @dataclass(frozen=True)
 class Column:
@@ -184,7 +186,7 @@ class TrainingJob:
     features, target : the query's columns in order, less the target and the split's column; and the target,
         None for kmeans
     directory : the child reads `snapshot.csv` here and writes all of its files here
-    tracking_uri, experiment : MLflow
+    tracking_uri, experiment : MLflow; the password of the URI is hidden in the job's file
     tags : lead from the MLflow run back to dbt (unique_id, invocation_id, git commit, …)
     query : the compiled training query, for MLflow
     n_threads : cores this training may use

@@ -27,6 +27,7 @@ from mlflow.types.schema import AnyType
 from postgres_ml import frame_reader, tracking_store
 from postgres_ml.artifacts import mlflow_pipeline, requirements
 from postgres_ml.exceptions import StorageError, TrackingError
+from postgres_ml.redact import without_secrets
 from postgres_ml.results import Fitted
 from postgres_ml.spec import TrainingJob
 
@@ -239,6 +240,6 @@ def _errors(job: TrainingJob) -> Iterator[None]:
 
 
 def _unreachable(job: TrainingJob, error: Exception) -> str:
-    uri = tracking_store.without_password(job.tracking_uri)
-    text = str(error).strip() or type(error).__name__
+    uri = without_secrets(job.tracking_uri)
+    text = without_secrets(str(error).strip()) or type(error).__name__
     return f"MLflow at {uri} can't be used: {text}\nCheck mlflow_tracking_uri in the profile."

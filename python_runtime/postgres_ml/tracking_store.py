@@ -75,11 +75,6 @@ def driver_uri(tracking_uri: str) -> str:
     return re.sub(r"^postgres(ql)?://", "postgresql+psycopg2://", tracking_uri)
 
 
-def without_password(tracking_uri: str) -> str:
-    """Return the URI with its password hidden."""
-    return re.sub(r"(://[^/@:]*):[^/@]*@", r"\1:***@", tracking_uri)
-
-
 def _check_writable(database: Path) -> None:
     """Fail before MLflow does: it would retry for an hour."""
     try:

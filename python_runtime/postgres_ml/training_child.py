@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import os
 import queue
@@ -34,6 +35,7 @@ def main(job_path: Path) -> int:
     """
     parent = Parent(job_path.parent)
     job = spec.read(TrainingJob, job_path)
+    job = dataclasses.replace(job, tracking_uri=os.environ.get(spec.TRACKING_URI, job.tracking_uri))
     _volunteer_for_oom()
     warnings.showwarning = parent.warn
     try:

@@ -22,7 +22,8 @@ from typing import IO, Any
 
 from postgres_ml import exceptions, spec
 from postgres_ml.exceptions import PostgresMLError, StorageError, TrainingCancelledError, TrainingProcessError
-from postgres_ml.spec import TrainedModel, TrainingJob
+from postgres_ml.redact import without_secrets
+from postgres_ml.spec import TRACKING_URI, TrainedModel, TrainingJob
 
 POLL_S = 0.1
 PATIENCE_S = 3.0  # for a child that was told to end, which marks its MLflow run first
@@ -64,7 +65,9 @@ class TrainingProcess:
         """
         path = Path(self.job.directory) / "job.json"
         try:
-            path.write_text(spec.to_json(self.job), encoding="utf-8")
+            # the file may stay behind and be archived by a CI: the store's password goes by the environment
+            shown = dataclasses.replace(self.job, tracking_uri=without_secrets(self.job.tracking_uri))
+            path.write_text(spec.to_json(shown), encoding="utf-8")
         except OSError as error:
             raise StorageError(f"the training job can't be written to {path}: {error.strerror}") from error
         try:
@@ -73,7 +76,7 @@ class TrainingProcess:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
-                env=environment(),
+                env={**environment(), TRACKING_URI: self.job.tracking_uri},
                 start_new_session=True,
             )
         except OSError as error:
@@ -200,12 +203,15 @@ class TrainingProcess:
 
     def _read_events(self, stream: IO[bytes]) -> None:
         for line in stream:
-            self._events.put(json.loads(line))
+            event = json.loads(line)
+            if "text" in event:  # MLflow's errors quote URLs
+                event["text"] = without_secrets(event["text"])
+            self._events.put(event)
         self._events.put({"event": "end"})
 
     def _read_errors(self, stream: IO[bytes]) -> None:
         for line in stream:
-            text = line.decode("utf-8", "replace").rstrip()
+            text = without_secrets(line.decode("utf-8", "replace").rstrip())
             if text:
                 self._last_lines = [*self._last_lines, text][-LAST_LINES:]
                 self._events.put({"event": "message", "level": "warning", "text": text})

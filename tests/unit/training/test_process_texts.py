@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from postgres_ml import track, tracking_store
 from postgres_ml.exceptions import PostgresMLError, TrackingError, TrainingProcessError, UnsupportedModelError
+from postgres_ml.redact import without_secrets
 from postgres_ml.training_process import TrainingProcess, _error, absolute_uri, death_text, environment
 from training_support import CHURN_COLUMNS, CHURN_TARGET, Recorder, make_job
 
@@ -66,8 +67,13 @@ def test_postgres_stores_use_the_driver_that_is_installed() -> None:
 
 
 def test_passwords_are_not_shown() -> None:
-    assert tracking_store.without_password("postgresql://me:s3c@h/d") == "postgresql://me:***@h/d"
-    assert tracking_store.without_password("http://h:5000") == "http://h:5000"
+    assert without_secrets("postgresql://me:s3c@h/d") == "postgresql://me:***@h/d"
+    assert without_secrets("at http://me:p@ss:w@h:5000/x and") == "at http://me:***@h:5000/x and"
+    assert without_secrets("https://dapi0123@h/api") == "https://***@h/api"
+    assert without_secrets("http://h?token=abc&a=1") == "http://h?token=***&a=1"
+    assert without_secrets("host=h password='a b' user=u") == "host=h password=*** user=u"
+    for harmless in ("http://h:5000", "mail me@h.org", "sqlite:////a/b@c/m.db", "select a = 1"):
+        assert without_secrets(harmless) == harmless
 
 
 def test_a_directory_in_the_place_of_the_store_is_an_error_at_once(tmp_path: Path) -> None:

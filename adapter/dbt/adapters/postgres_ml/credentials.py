@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from dbt.adapters.postgres import PostgresCredentials
 from dbt_common.exceptions import DbtRuntimeError
+
+from postgres_ml.redact import without_secrets
 
 EMBEDDED_HOST = "embedded"
 SERVER_KEYS = ("host", "port", "user", "password", "pass")
@@ -46,6 +49,11 @@ class PostgresMLCredentials(PostgresCredentials):
         if self.embedded:
             return ("embedded", "bindir", "linger", "database", "schema", "role", "search_path", *mlflow)
         return (*super()._connection_keys(), *mlflow)
+
+    def connection_info(self, *, with_aliases: bool = False) -> Iterator[tuple[str, Any]]:
+        """Return what `dbt debug` shows: keys and values, without the password of the tracking URI."""
+        for key, value in super().connection_info(with_aliases=with_aliases):
+            yield key, without_secrets(value) if key == "mlflow_tracking_uri" and value else value
 
     @classmethod
     def translate_aliases(cls, kwargs: dict[str, Any], recurse: bool = False) -> dict[str, Any]:
