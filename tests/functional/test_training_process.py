@@ -136,7 +136,7 @@ def test_a_training_says_nothing_that_the_user_need_not_know(tmp_path: Path) -> 
 def test_cancelling_ends_the_child_and_its_run(tmp_path: Path) -> None:
     cancelled: list[bool] = []
     job = job_in(tmp_path, **ENDLESS)
-    process = TrainingProcess(job, lambda level, text: cancelled.append(True), lambda: bool(cancelled))
+    process = TrainingProcess(job, lambda *event: cancelled.append(True), lambda: bool(cancelled))
     process.start()
     process.wait_ready()
     pid = child_pid(process)
