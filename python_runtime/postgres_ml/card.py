@@ -214,7 +214,7 @@ def _trials(fitted: Fitted) -> list[tuple[str, ...]]:
 
 def _identity(fitted: Fitted) -> list[tuple[str, str]]:
     spec, problem, choice = fitted.job.spec, fitted.task.problem, fitted.choice
-    settings = ", ".join(f"{k} {v}" for k, v in choice.candidate.parameters.items())
+    settings = ", ".join(f"{k} {v}" for k, v in fitted.hyperparameters.items() if k != "threshold")
     nodes = f", {fitted.generated.n_nodes:,} tree nodes" if fitted.generated.n_nodes else ""
     rows = [
         ("function", f"{spec.schema}.{spec.function} returns {fitted.return_type}"),

@@ -71,9 +71,7 @@ def inputs(job: TrainingJob) -> tuple[Input, ...]:
 
 def trained_model(fitted: Fitted, report: Report, run_id: str, model_uri: str) -> TrainedModel:
     """Return what the adapter publishes."""
-    problem, generated, choice = fitted.task.problem, fitted.generated, fitted.choice
-    chosen = {"n_trees": choice.n_trees, "threshold": choice.threshold}
-    parameters = {**choice.candidate.parameters, **{k: v for k, v in chosen.items() if v is not None}}
+    problem, generated = fitted.task.problem, fitted.generated
     return TrainedModel(
         features=fitted.job.features,
         return_type=fitted.return_type,
@@ -99,6 +97,6 @@ def trained_model(fitted: Fitted, report: Report, run_id: str, model_uri: str) -
         messages=tuple(report.messages),
         seconds=report.seconds,
         explanation=fitted.explanation.to_dict() if fitted.explanation else None,
-        hyperparameters=parameters,
+        hyperparameters=fitted.hyperparameters,
         artifact=fitted.artifact,
     )

@@ -97,6 +97,20 @@ class Fitted:
         return self.runtime.generated
 
     @property
+    def hyperparameters(self) -> dict[str, Any]:
+        """What was fitted, by the library's names; of a blend an object for each member."""
+        choice = self.choice
+        found: dict[str, Any] = {
+            f"{number}. {member.candidate.name}": {
+                "weight": round(member.weight, 4), "n_rounds": member.n_rounds, **member.candidate.parameters
+            }
+            for number, member in enumerate(choice.members, start=1)
+        }  # fmt: skip
+        found = found or {**choice.candidate.parameters, "n_trees": choice.n_trees}
+        found["threshold"] = choice.threshold
+        return {name: value for name, value in found.items() if value is not None}
+
+    @property
     def score(self) -> float:
         """The objective's metric on the hold-out."""
         return self.metrics[self.task.problem.metric]

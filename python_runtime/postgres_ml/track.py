@@ -7,6 +7,7 @@ pipeline as a logged model, and after the publication a registered version with 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import logging
 import time
@@ -42,6 +43,7 @@ OUTPUT_TYPES = {
 }
 MODEL_NAME = "pipeline"
 MAX_PARAM_LENGTH = 6000  # MLflow's limit
+METRICS_IN_BATCH = 1000  # MLflow's limit
 CHAMPION = "champion"
 
 for _name in ("mlflow", "alembic"):  # notices about schema versions and the like
@@ -110,6 +112,9 @@ class TrackedRun:
             RunTag("mlflow.loggedArtifacts", json.dumps([{"path": "trials.json", "type": "table"}])),
         ]
         self.client.log_batch(self.run_id, metrics=metrics, params=params, tags=tags)
+        searched = search_metrics(fitted, now)
+        for start in range(0, len(searched), METRICS_IN_BATCH):
+            self.client.log_batch(self.run_id, metrics=searched[start : start + METRICS_IN_BATCH])
         source = json.dumps({"database": self.job.spec.database, "query": self.job.query})
         profile = json.dumps({"num_rows": len(fitted.rows), "num_elements": fitted.rows.frame.size})
         columns = [{"name": c.name, "type": c.sql_type} for c in self.job.columns]
@@ -183,15 +188,32 @@ def parameters(fitted: Fitted) -> dict[str, Any]:
         "objective": problem.objective,
         "model_type": choice.candidate.model_type,
         "candidate": choice.candidate.name,
-        "n_trees": choice.n_trees,
-        "threshold": choice.threshold,
         "n_rows": len(fitted.rows),
         "n_holdout": len(fitted.holdout),
         "n_features": len(fitted.job.features),
         "n_nodes": fitted.generated.n_nodes,
+        "runtime": fitted.runtime.name,
         **settings,
-        **choice.candidate.parameters,
+        **fitted.hyperparameters,
     }
+
+
+def search_metrics(fitted: Fitted, now: int) -> list[Metric]:
+    """Return the search as two metrics that MLflow draws: each candidate's loss, and the least so far.
+
+    Parameters
+    ----------
+    now : milliseconds since 1970
+    """
+    losses = [trial.loss for trial in fitted.choice.trials if trial.state == "done"]
+    return [
+        Metric(name, value, now, step)
+        for name, values in (
+            ("search_loss", losses),
+            ("search_least_loss", list(itertools.accumulate(losses, min))),
+        )
+        for step, value in enumerate(values, start=1)
+    ]
 
 
 def signature(fitted: Fitted) -> ModelSignature:

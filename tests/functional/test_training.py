@@ -72,7 +72,20 @@ def check_run(training: Training, trained: TrainedModel, schema: str) -> None:
         "plots", "program.json", "training_query.sql", "trials.json",
     }  # fmt: skip
     plots = {Path(file.path).stem for file in client.list_artifacts(run.info.run_id, "plots")}
-    assert plots == {"calibration", "confusion_matrix", "feature_importance", "precision_recall", "roc"}
+    assert plots == {
+        "calibration", "confusion_matrix", "feature_importance", "precision_recall", "roc", "search_history",
+    }  # fmt: skip
+    searched = client.get_metric_history(run.info.run_id, "search_least_loss")
+    assert [metric.step for metric in searched] == list(range(1, len(searched) + 1)) and len(searched) >= 2
+    page = Path(client.download_artifacts(run.info.run_id, "model_card.html")).read_text(encoding="utf-8")
+    for text in (
+        "predict_churn(",
+        "rows that it never saw",
+        run.info.run_id,
+        "data:image/png",
+        "mean |SHAP value|",
+    ):
+        assert text in page
     program = Path(client.download_artifacts(run.info.run_id, "program.json")).read_text(encoding="utf-8")
     assert [item.name for item in program_from_json(program).inputs] == ["calls", "plan", "minutes"]
     version = client.get_model_version_by_alias(f"{schema}.churn", "champion")
