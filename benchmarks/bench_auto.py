@@ -3,9 +3,9 @@
     python benchmarks/bench_auto.py [--data FOLDER] [--sets a,b] [--systems a,b] [--budget 60] [--write]
 
 Without --data (or BENCH_AUTO_DATA) the sets are scikit-learn's and the examples' seeds; FOLDER has gzipped
-CSV files, named as in SETS, with NULL empty. Each pair of set and system runs in a process of its own, and its result
-is kept in --results as JSON: an interrupted run goes on where it was, `--again` starts over. FLAML and
-AutoGluon are installed into an environment of their own, --venv, where it is not there yet. Test rows are
+CSV files, named as in SETS, with NULL empty. Each pair of set and system runs in a process of its own;
+its result is kept in --results as JSON. An interrupted run goes on where it was, `--again` starts over. FLAML
+and AutoGluon are installed into an environment of their own, --venv, where it is not there yet. Test rows are
 those whose number's sha256 begins with a byte of 192 or more. Run it on a quiet machine: systems that watch
 the clock find less on a busy one.
 """

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
+from postgres_ml import column_checks
 from postgres_ml import problem as problems
 from postgres_ml import spec as specs
 from postgres_ml.exceptions import TrainingDataError
@@ -36,6 +37,11 @@ def prepare(
     mask = holdout_of(rows, spec.settings, notes)
     problems.check_split(problem, problem.encode(rows.target), mask, job.target)
     columns = choose_columns(job.features, rows, notes, spec.preprocessors)
+    notes += column_checks.misread(rows.frame)
+    if spec.auto:
+        training = rows.take(~mask)
+        used = [name for name in rows.frame if name in columns.kinds]
+        notes += column_checks.leaks(problem, training.frame[used], training.target)
     for text in notes:
         report.note(text, "warning" if text.startswith("column") else "info")
     is_sql = spec.runtime == "sql" or (spec.runtime == "auto" and "native" in job.lacking)

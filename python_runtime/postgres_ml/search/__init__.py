@@ -54,7 +54,7 @@ def search(task: Task, rows: TrainingRows, on_progress: OnProgress) -> Choice:
     if not rounds.done:
         return _simplest(candidates, rounds.trials, on_progress)
     on_progress(end, None)
-    choice = decide(task, rounds.done, lambda members: budget.final_s(members) <= task.deadline.left)
+    choice = decide(task, rounds.done, budget.affords)
     # predictions were needed to compare and to blend; the table of trials does without
     trials = tuple(dataclasses.replace(trial, raw=trial.raw[:0]) for trial in rounds.trials)
     return dataclasses.replace(choice, trials=trials)

@@ -11,6 +11,7 @@ from postgres_ml.search.trial import Trial
 # The evaluated pipeline is fitted on the training rows, the published one on all: 1 + 1.25 times a trial's
 # fit on all folds' rows, and a tenth more trees.
 FINAL_FITS = 2.5
+ONE_FIT = 1.2
 FIXED_S = 0.6  # evaluation of a small pipeline, importances included
 SHARE = 0.06  # of the whole, for what isn't foreseen: another process on the same cores
 GAIN = 0.002  # relative: what the loss has to fall by so that the search counts as going on
@@ -47,10 +48,14 @@ class Budget:
             self._idle += n_trials
         self._reserve = FIXED_S + SHARE * self.task.deadline.seconds + self.final_s(members)
 
-    def final_s(self, members: Sequence[tuple[Trial, float]]) -> float:
+    def final_s(self, members: Sequence[tuple[Trial, float]], fits: float = FINAL_FITS) -> float:
         """Return how long evaluation and refit of these members will take."""
-        each = [FINAL_FITS * self.growth * trial.seconds / self.n_splits for trial, _ in members]
+        each = [fits * self.growth * trial.seconds / self.n_splits for trial, _ in members]
         return max(sum(each) / self.task.n_threads, max(each, default=0.0))
+
+    def affords(self, members: Sequence[tuple[Trial, float]]) -> bool:
+        """Return whether there is time to fit these members at least once more, to evaluate them."""
+        return self.final_s(members, ONE_FIT) <= self.task.deadline.left
 
     @property
     def left_s(self) -> float:
@@ -72,15 +77,13 @@ class Budget:
         return seconds * spread < self.left_s
 
     def cut(self) -> Deadline:
-        """Return when fits in progress have to end.
+        """Return when fits in progress have to end so that the best so far can be published."""
+        return Deadline(max(self.left_s, 0.0), self.task.deadline.clock)
 
-        Fits of a trial that took the time left, but for what the final fits of it would take.
-        """
-        rounds = max(1.0, self.n_splits / self.task.n_threads)
-        share = rounds / (rounds + FINAL_FITS * self.growth)
-        known = self._best_loss < float("inf")
-        seconds = self.left_s if known else self.left_s * share
-        return Deadline(max(seconds, 0.0), self.task.deadline.clock)
+    def fit_deadline(self, cut: Deadline) -> Deadline:
+        """Return when a fit that begins now has to end, so that there is time for the final fits like it."""
+        clock = self.task.deadline.clock
+        return Deadline(min(cut.left, self.task.deadline.left / (1 + FINAL_FITS * self.growth)), clock)
 
 
 def _kind(candidate: Candidate) -> str:

@@ -72,7 +72,10 @@ class Rounds:
         for candidate, look in zip(candidates, looks, strict=True):
             found = [look]
             if candidate in worth:
-                found = [look] * folds.looks_at_fold + [next(fits) for _ in rest]
+                fitted = [next(fits) for _ in rest]
+                found = [look] * folds.looks_at_fold + fitted
+                if fitted == ["late"] and not folds.looks_at_fold:
+                    found = [look]  # it learnt from fewer rows, and may still be the best there is
             trials.append(self._trial(candidate, found, is_whole=candidate in worth))
         self.trials += trials
         return trials
@@ -82,7 +85,7 @@ class Rounds:
             if cut.passed:
                 return "late"
             try:
-                return fit_split(self.task, candidate, self.views, split, cut)
+                return fit_split(self.task, candidate, self.views, split, self.budget.fit_deadline(cut))
             except ValueError as error:  # scikit-learn's, NumPy's and xgboost's XGBoostError
                 return str(error).strip().splitlines()[0]
 
@@ -139,7 +142,8 @@ class Rounds:
         predicted = np.concatenate([split.valid for split in splits])
         order = np.argsort(predicted)
         truth = self.views.codes[predicted[order]]
-        raw = np.concatenate([item.raw for item in fits[-len(splits) :]])[order]
+        fits = fits[-len(splits) :]
+        raw = np.concatenate([item.raw for item in fits])[order]
         grow = TREES_PER_FOLD_TREE if candidate.model_type == "xgboost" else 1.0
         n_trees = math.ceil(grow * float(np.mean([item.n_rounds for item in fits])))
         n_nodes = round(grow * float(np.mean([item.n_nodes for item in fits])))
