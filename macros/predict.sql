@@ -5,19 +5,23 @@
     predict('customer_churn', {'spend': 'total / days'})  by name; features left out are NULL
     predict('customer_churn', alias='c')                  the columns of c that are named like the features
     predict('customer_churn')                             the same, of the only relation in scope
+    predict('customer_churn', […], version=3)             by that version, whichever serves
 #}
-{% macro predict(model_name, features=none, alias=none, package=none) -%}
-  {{ return(postgres_ml__call(model_name, '', features, alias, package)) }}
+{% macro predict(model_name, features=none, alias=none, package=none, version=none) -%}
+  {{ return(postgres_ml__call(model_name, '', features, alias, package, version)) }}
 {%- endmacro %}
 
 
-{% macro postgres_ml__call(model_name, suffix, features, alias, package) %}
+{% macro postgres_ml__call(model_name, suffix, features, alias, package, version) %}
   {#- ref() draws the edge of the graph; its schema follows --defer -#}
   {%- set relation = ref(package, model_name) if package else ref(model_name) -%}
   {%- if not execute -%}
     {{ return('') }}
   {%- endif -%}
   {%- set function = adapter.prediction_function(relation, model_name, suffix) -%}
+  {%- if version is not none -%}
+    {%- set function = postgres_ml__pinned_function(function, suffix, version) -%}
+  {%- endif -%}
   {%- set known = postgres_ml__features_of(function) -%}
   {%- do postgres_ml__check_features(model_name, function, known, features) -%}
 

@@ -1,16 +1,26 @@
 {#
-  Creates the schema and table of the catalog where they are missing: one row for each version of each model.
-  Looked for first, because `create … if not exists` needs the right to create even where everything is there.
+  Creates the catalog where it is missing and brings one of an earlier layout up to date: one row for each version of
+  each model. One query when there is nothing to do; looked for first, because `create … if not exists` needs the
+  right to create even where everything is there.
+
+  To change the catalog: raise the layout's number and add a statement below that does nothing where it was done
+  (`add column if not exists`, `create or replace`). A later layout than ours is left alone: it has all that we need.
 #}
+{% macro postgres_ml__catalog_layout() %}{{ return(2) }}{% endmacro %}
+
+
 {% macro postgres_ml__create_catalog() %}
   {%- set query -%}
-    select to_regclass('postgres_ml.model_version') is not null as is_there
+    select coalesce(
+        (regexp_match(obj_description(to_regnamespace('postgres_ml')::oid, 'pg_namespace'), 'layout ([0-9]+)'))[1]::integer, 0
+    ) >= {{ postgres_ml__catalog_layout() }} as is_up_to_date
   {%- endset -%}
   {%- if not run_query(query).columns[0].values()[0] -%}
     {%- call statement('create_catalog') -%}
       create schema if not exists postgres_ml;
-      comment on schema postgres_ml is 'Catalog of dbt-postgres-ml: versions of the models published as functions';
-      create table postgres_ml.model_version (
+      comment on schema postgres_ml is
+          'Catalog of dbt-postgres-ml: versions of the models published as functions (layout {{ postgres_ml__catalog_layout() }})';
+      create table if not exists postgres_ml.model_version (
           model_schema text not null,
           model_name text not null,
           version integer not null,
@@ -37,17 +47,32 @@
           dbt_unique_id text not null,
           dbt_invocation_id text not null,
           functions jsonb not null,
-          target text,
-          query text,
-          labels jsonb,
-          settings jsonb,
-          hyperparameters jsonb,
-          explanation jsonb,
           primary key (model_schema, model_name, version)
       );
-      create unique index model_version_serving on postgres_ml.model_version (model_schema, model_name) where is_serving;
+      create unique index if not exists model_version_serving
+          on postgres_ml.model_version (model_schema, model_name) where is_serving;
       comment on table postgres_ml.model_version is
           'One row for each published version of a model; functions holds what create function needs to publish it again';
+      alter table postgres_ml.model_version
+          add column if not exists digest jsonb,
+          add column if not exists changes text,
+          add column if not exists target text,
+          add column if not exists query text,
+          add column if not exists features jsonb,
+          add column if not exists return_type text,
+          add column if not exists labels jsonb,
+          add column if not exists settings jsonb,
+          add column if not exists hyperparameters jsonb,
+          add column if not exists explanation jsonb,
+          add column if not exists evaluated_program text,
+          add column if not exists statistics jsonb,
+          add column if not exists parity_rows text;
+      comment on column postgres_ml.model_version.digest is 'What the training followed from: data, query, config, code and libraries';
+      comment on column postgres_ml.model_version.changes is 'Why it was trained';
+      comment on column postgres_ml.model_version.evaluated_program is
+          'Scoring program of the pipeline that never saw the hold-out: what a challenger is compared with';
+      comment on column postgres_ml.model_version.statistics is 'Distribution of features and predictions at the training';
+      comment on column postgres_ml.model_version.parity_rows is 'Some rows with the pipeline''s own predictions';
     {%- endcall -%}
   {%- endif -%}
   {%- do postgres_ml__create_show_functions() -%}

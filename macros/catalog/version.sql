@@ -1,18 +1,23 @@
-{#
-  Opens the publishing transaction and returns the new version's number.
-  The lock lasts until the commit: two builds of one model, or two threads that both create the catalog, take turns.
-#}
-{% macro postgres_ml__begin_version(card) %}
+{#- Until the commit: two builds of one model, or two threads that both create the catalog, take turns. -#}
+{% macro postgres_ml__lock_catalog() %}
   {%- call statement('lock_catalog') -%}
     select pg_advisory_xact_lock(hashtext('dbt-postgres-ml'))
   {%- endcall -%}
+{% endmacro %}
+
+
+{#- Opens the publishing transaction and returns the new version's number. -#}
+{% macro postgres_ml__begin_version(card) %}
+  {%- do postgres_ml__lock_catalog() -%}
   {%- do postgres_ml__create_catalog() -%}
   {%- set query -%}
-    select coalesce(max(version), 0) + 1 as version
+    select coalesce(max(version), 0) as version
     from postgres_ml.model_version
     where model_schema = {{ postgres_ml__literal(card.schema) }} and model_name = {{ postgres_ml__literal(card.identifier) }}
   {%- endset -%}
-  {{ return(run_query(query).columns[0].values()[0] | int) }}
+  {%- set newest = run_query(query).columns[0].values()[0] | int -%}
+  {%- do adapter.check_not_overtaken(model, newest) -%}
+  {{ return(newest + 1) }}
 {% endmacro %}
 
 
@@ -33,4 +38,22 @@
   {%- do adapter.execute_quietly(
       statement, 'insert into postgres_ml.model_version: ' ~ card.identifier ~ ' version ' ~ version
   ) -%}
+  {%- do postgres_ml__prune_versions(card, adapter.versions_to_keep(model)) -%}
+{% endmacro %}
+
+
+{#- Forgets all but the newest versions; the one that serves always stays. -#}
+{% macro postgres_ml__prune_versions(card, keep) %}
+  {%- call statement('prune_versions') -%}
+    delete from postgres_ml.model_version as v
+    where model_schema = {{ postgres_ml__literal(card.schema) }} and model_name = {{ postgres_ml__literal(card.identifier) }}
+        and not is_serving
+        and version not in (
+          select version from postgres_ml.model_version
+          where model_schema = v.model_schema and model_name = v.model_name
+          order by version desc
+          limit {{ keep }}
+        )
+  {%- endcall -%}
+  {%- do postgres_ml__drop_stale_pins(card) -%}
 {% endmacro %}

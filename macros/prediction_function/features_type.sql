@@ -3,7 +3,7 @@
   Kept while its attributes stay the same. Otherwise it is made anew, which the functions of the old one don't survive:
   where something depends on them, an error names it.
 #}
-{% macro postgres_ml__create_features_type(schema, body) %}
+{% macro postgres_ml__create_features_type(card, body) %}
   {%- set type = body.arguments[0][1] -%}
   {%- set attributes = [] -%}
   {%- for name, attribute_type in body.composite -%}
@@ -23,12 +23,12 @@
   {%- set found = run_query(query).rows[0] -%}
   {%- if found.attributes is not none and not found.is_ours -%}
     {%- do exceptions.raise_compiler_error(
-        model.name ~ ': type ' ~ type ~ ' exists and was not made by dbt-postgres-ml. Set the config `function` to another name'
+        card.identifier ~ ': type ' ~ type ~ ' exists and was not made by dbt-postgres-ml. Set the config `function` to another name'
     ) -%}
   {%- endif -%}
   {%- if found.attributes is none or fromjson(found.attributes) != fromjson(tojson(body.composite)) -%}
     {%- if found.attributes is not none -%}
-      {%- do postgres_ml__drop_features_type(schema, body, type) -%}
+      {%- do postgres_ml__drop_features_type(card, body, type) -%}
     {%- endif -%}
     {%- call statement('create_features_type') -%}
       create type {{ type }} as ({{ attributes | join(', ') }});
@@ -38,12 +38,12 @@
 {% endmacro %}
 
 
-{% macro postgres_ml__drop_features_type(schema, body, type) %}
+{% macro postgres_ml__drop_features_type(card, body, type) %}
   {%- for name in [body.name, body.name ~ '_probabilities'] -%}
-    {%- for old in postgres_ml__overloads(schema, name, [type]) if old.has_same_types and old.is_ours -%}
-      {%- if old.dependents and not should_full_refresh() -%}
+    {%- for old in postgres_ml__overloads(card.schema, name, [type]) if old.has_same_types and old.is_ours -%}
+      {%- if old.dependents and not postgres_ml__may_cascade() -%}
         {%- do exceptions.raise_compiler_error(
-            model.name ~ ': the features of ' ~ old.signature ~ ' change, and these depend on it: ' ~ old.dependents
+            card.identifier ~ ': the features of ' ~ old.signature ~ ' change, and these depend on it: ' ~ old.dependents
             ~ '. The old version keeps serving. `dbt build --full-refresh` drops and rebuilds them, or set the config '
             ~ '`function` to a new name'
         ) -%}

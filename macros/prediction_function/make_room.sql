@@ -6,32 +6,32 @@
     or another return type      (--full-refresh drops that as well)
     ours, other argument types  dropped when free; kept, marked SUPERSEDED, while something depends on it
 #}
-{% macro postgres_ml__make_room(schema, callable) %}
+{% macro postgres_ml__make_room(card, callable) %}
   {%- for body in callable -%}
-    {%- do postgres_ml__make_room_for(schema, body) -%}
+    {%- do postgres_ml__make_room_for(card, body) -%}
   {%- endfor -%}
 {% endmacro %}
 
 
-{% macro postgres_ml__make_room_for(schema, body) %}
+{% macro postgres_ml__make_room_for(card, body) %}
   {%- set names = body.arguments | map(attribute=0) | list -%}
   {%- set types = body.arguments | map(attribute=1) | list -%}
-  {%- for old in postgres_ml__overloads(schema, body.name, types) -%}
+  {%- for old in postgres_ml__overloads(card.schema, body.name, types) -%}
     {%- if not old.is_ours -%}
       {%- do exceptions.raise_compiler_error(
-          model.name ~ ': function ' ~ old.signature ~ ' exists and was not made by dbt-postgres-ml (owner ' ~ old.owner
+          card.identifier ~ ': function ' ~ old.signature ~ ' exists and was not made by dbt-postgres-ml (owner ' ~ old.owner
           ~ '); it stays as it is. Set the config `function` to another name, or drop it yourself'
       ) -%}
     {%- elif not old.has_same_types -%}
       {%- if old.dependents -%}
-        {%- do postgres_ml__supersede(old) -%}
+        {%- do postgres_ml__supersede(card, old) -%}
       {%- else -%}
         {%- do postgres_ml__drop_function(old) -%}
       {%- endif -%}
     {%- elif fromjson(old.names) != names or old.returns != body.returns -%}
-      {%- if old.dependents and not should_full_refresh() -%}
+      {%- if old.dependents and not postgres_ml__may_cascade() -%}
         {%- do exceptions.raise_compiler_error(
-            model.name ~ ': the arguments or the return type of ' ~ old.signature ~ ' change, which Postgres can not do in '
+            card.identifier ~ ': the arguments or the return type of ' ~ old.signature ~ ' change, which Postgres can not do in '
             ~ 'place, and these depend on it: ' ~ old.dependents ~ '. The old version keeps serving. `dbt build --full-refresh` '
             ~ 'drops and rebuilds them, or set the config `function` to a new name'
         ) -%}
@@ -40,6 +40,12 @@
       {%- do postgres_ml__drop_function(old, cascade=old.dependents) -%}
     {%- endif -%}
   {%- endfor -%}
+{% endmacro %}
+
+
+{#- Only a build can be told by --full-refresh to rebuild what depends on a function; an operation never cascades. -#}
+{% macro postgres_ml__may_cascade() %}
+  {{ return(config is defined and should_full_refresh()) }}
 {% endmacro %}
 
 
@@ -111,13 +117,23 @@
 {% endmacro %}
 
 
-{% macro postgres_ml__supersede(old) %}
-  {%- do log(model.name ~ ': ' ~ old.signature ~ ' stays, SUPERSEDED, because these depend on it: ' ~ old.dependents, info=true) -%}
+{% macro postgres_ml__supersede(card, old) %}
+  {%- do log(card.identifier ~ ': ' ~ old.signature ~ ' stays, SUPERSEDED, because these depend on it: ' ~ old.dependents, info=true) -%}
   {%- set comment = 'SUPERSEDED by a version with other arguments; goes with the first build that finds it free '
       ~ postgres_ml__marker() -%}
   {%- call statement('supersede_function') -%}
     comment on function {{ old.signature }} is {{ postgres_ml__literal(comment) }}
   {%- endcall -%}
+{% endmacro %}
+
+
+{#- Superseded overloads on which nothing depends any more. Their parts go with the next publication. -#}
+{% macro postgres_ml__drop_superseded(schema, function) %}
+  {%- for name in [function, function ~ '_probabilities'] -%}
+    {%- for old in postgres_ml__overloads(schema, name) if old.is_ours and old.is_superseded and not old.dependents -%}
+      {%- do postgres_ml__drop_function(old) -%}
+    {%- endfor -%}
+  {%- endfor -%}
 {% endmacro %}
 
 
@@ -158,6 +174,7 @@
     where p.pronamespace = to_regnamespace({{ postgres_ml__literal(adapter.quote(schema)) }})
         and starts_with(p.proname, {{ postgres_ml__literal(function ~ '__') }})
         and obj_description(p.oid, 'pg_proc') like 'A part of %[dbt-postgres-ml]'
+        and obj_description(p.oid, 'pg_proc') not like '%, pinned (%'
   {%- endset -%}
   {{ return(run_query(query).columns[0].values()) }}
 {% endmacro %}

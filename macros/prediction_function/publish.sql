@@ -2,24 +2,21 @@
   Creates the functions of a trained model in the card's schema, in the open transaction.
   The bodies come from the code generator; everything around them is decided here.
 #}
-{% macro postgres_ml__publish_functions(card, trained, version, grantees) %}
+{% macro postgres_ml__publish_functions(card, trained, version) %}
   {%- if trained.artifact -%}
     {%- do postgres_ml__publish_artifact() -%}
   {%- endif -%}
   {%- set callable = trained.functions | rejectattr('role', 'equalto', 'part') | list -%}
   {%- set predict = callable | selectattr('role', 'equalto', 'predict') | first -%}
   {%- set function = predict.name -%}
-  {%- do postgres_ml__make_room(card.schema, callable) -%}
+  {%- do postgres_ml__make_room(card, callable) -%}
   {%- do postgres_ml__drop_stale_parts(card.schema, function, trained.functions) -%}
   {%- if predict.composite -%}  {#- before the parts, which take it too -#}
-    {%- do postgres_ml__create_features_type(card.schema, predict) -%}
+    {%- do postgres_ml__create_features_type(card, predict) -%}
   {%- endif -%}
   {%- for body in trained.functions -%}
     {%- do postgres_ml__create_function(card.schema, body) -%}
     {%- do postgres_ml__comment_on_function(card, body, trained, version) -%}
-    {%- if grantees is not none -%}
-      {%- do postgres_ml__grant_execute(card.schema, body, grantees) -%}
-    {%- endif -%}
   {%- endfor -%}
 {% endmacro %}
 
@@ -48,40 +45,24 @@
 {% endmacro %}
 
 
-{% macro postgres_ml__comment_on_function(card, body, trained, version) %}
+{% macro postgres_ml__comment_on_function(card, body, trained, version, is_pinned=false) %}
   {%- set purpose = {
       'predict': 'Predicts by ' ~ card.identifier,
       'probabilities': 'Class probabilities by ' ~ card.identifier,
       'part': 'A part of the functions of ' ~ card.identifier,
   }[body.role] -%}
   {%- set comment -%}
-    {{ purpose }}, version {{ version }} ({{ trained.metric }} {{ '%.4g' | format(trained.score) }} on the hold-out, MLflow run {{ trained.mlflow_run_id }}) {{ postgres_ml__marker() }}
+    {{ purpose }}, version {{ version }}{{ ', pinned' if is_pinned }} (
+    {%- if trained.score is none -%}
+      a stub: it predicts NULL until a build trains
+    {%- else -%}
+      {{ trained.metric }} {{ '%.4g' | format(trained.score) }} on the hold-out, MLflow run {{ trained.mlflow_run_id }}
+    {%- endif -%}
+    ) {{ postgres_ml__marker() }}
   {%- endset -%}
   {%- call statement('comment_on_function') -%}
     comment on function {{ postgres_ml__signature(card.schema, body) }} is {{ postgres_ml__literal(comment) }}
   {%- endcall -%}
-{% endmacro %}
-
-
-{#- SPEC 8.10: a list of grantees replaces PUBLIC's default right to execute. -#}
-{% macro postgres_ml__grant_execute(schema, body, grantees) %}
-  {%- set grantees = [grantees] if grantees is string else grantees -%}
-  {%- call statement('grant_execute') -%}
-    revoke execute on function {{ postgres_ml__signature(schema, body) }} from public;
-    {% for grantee in grantees %}
-    grant execute on function {{ postgres_ml__signature(schema, body) }} to {{ adapter.quote(grantee) }};
-    {% endfor %}
-  {%- endcall -%}
-{% endmacro %}
-
-
-{#- What of `grants` belongs to the card: everything but execute. -#}
-{% macro postgres_ml__grants_on_card(grants) %}
-  {%- set on_card = {} -%}
-  {%- for privilege, grantees in grants.items() if privilege != 'execute' -%}
-    {%- do on_card.update({privilege: grantees}) -%}
-  {%- endfor -%}
-  {{ return(on_card) }}
 {% endmacro %}
 
 

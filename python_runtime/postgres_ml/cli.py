@@ -69,6 +69,13 @@ def _parser() -> argparse.ArgumentParser:
     train = commands.add_parser("train", help="train what a job file describes; the adapter calls this")
     train.add_argument("job", type=Path, help="a JSON file")
     train.set_defaults(run=_train)
+
+    champion = commands.add_parser(
+        "champion", help="move MLflow's alias after a rollback; the adapter calls this"
+    )
+    champion.add_argument("model", help="registered name; the store is that of POSTGRES_ML_TRACKING_URI")
+    champion.add_argument("run_id", help="id of the run whose version serves")
+    champion.set_defaults(run=_champion)
     return parser
 
 
@@ -155,6 +162,14 @@ def _psql(options: argparse.Namespace) -> int:
 def _train(options: argparse.Namespace) -> int:
     outcome: int | None = importlib.import_module("postgres_ml.training_child").main(options.job)
     return outcome or OK
+
+
+def _champion(options: argparse.Namespace) -> int:
+    from postgres_ml.spec import TRACKING_URI
+
+    track = importlib.import_module("postgres_ml.track")
+    track.move_champion(os.environ[TRACKING_URI], options.model, options.run_id)
+    return OK
 
 
 def _say(text: str) -> None:

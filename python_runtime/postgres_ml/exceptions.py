@@ -52,6 +52,14 @@ class ParityError(PostgresMLError):
     """The published function's predictions differ from the pipeline's own."""
 
 
+class GateError(PostgresMLError):
+    """A trained model that its config's gates don't let through."""
+
+
+class ConcurrentBuildError(PostgresMLError):
+    """Another build published a version of the model while this one trained."""
+
+
 class EmbeddedServerError(PostgresMLError):
     """The embedded Postgres can't be found, started, joined or stopped."""
 

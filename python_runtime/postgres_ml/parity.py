@@ -6,16 +6,29 @@ or an error that refuses the publication. Runs in dbt's process: nothing but the
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from postgres_ml.exceptions import ParityError
 from postgres_ml.snapshot import Cursor, quote
-from postgres_ml.spec import FunctionBody, TrainedModel, TrainingSpec
+from postgres_ml.spec import Column, FunctionBody, TrainedModel, TrainingSpec
 
 TOLERANCE = 1e-6  # absolute for probabilities, relative for a regression
+SAMPLE_ROWS = 50  # of each kind
+UNESCAPED = {"t": "\t", "n": "\n", "r": "\r"}
 TABLE = "pg_temp.postgres_ml_parity"
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """What a comparison needs of a version: as in `TrainedModel`, or read back from the catalog."""
+
+    features: tuple[Column, ...]
+    functions: tuple[FunctionBody, ...]
+    return_type: str
+    problem_type: str
 
 
 @dataclass(frozen=True)
@@ -55,7 +68,7 @@ def check_parity(cursor: Cursor, spec: TrainingSpec, trained: TrainedModel) -> P
     fields = ", ".join([*names, "expected", "probabilities"])
     with Path(trained.parity_file).open("rb") as file:
         cursor.copy_expert(f"copy {TABLE} ({fields}) from stdin (encoding 'UTF8')", file)
-    cursor.execute(compare_sql(spec, trained))
+    cursor.execute(compare_sql(spec.schema, predictor(trained)))
     n_rows, n_different, difference, first = cursor.fetchall()[0]
     if n_different:
         raise ParityError(
@@ -66,8 +79,18 @@ def check_parity(cursor: Cursor, spec: TrainingSpec, trained: TrainedModel) -> P
     return ParitySummary(n_rows, difference or 0.0)
 
 
-def compare_sql(spec: TrainingSpec, trained: TrainedModel) -> str:
-    """Return a query of one row: rows, rows that differ, greatest difference, first row that differs."""
+def predictor(trained: TrainedModel) -> Predictor:
+    """Return what a comparison needs of it."""
+    return Predictor(trained.features, trained.functions, trained.return_type, trained.problem_type)
+
+
+def compare_sql(schema: str, trained: Predictor, source: str = TABLE) -> str:
+    """Return a query of one row: rows, rows that differ, greatest difference, first row that differs.
+
+    Parameters
+    ----------
+    source : what the parity rows are selected from
+    """
     predict = _body(trained, "predict")
     probabilities = _body(trained, "probabilities")
     if trained.problem_type == "regression":
@@ -78,21 +101,52 @@ def compare_sql(spec: TrainingSpec, trained: TrainedModel) -> str:
     if probabilities is not None:
         difference = f"case when got_p is null and probabilities is null then 0 else {_distance(trained)} end"
         differs = f"({differs}) or {difference} > {TOLERANCE}"
-    calls = f"{_call(spec.schema, predict, trained)} as got"  # type: ignore[arg-type]  # every program has one
+    calls = f"{_call(schema, predict, trained)} as got"  # type: ignore[arg-type]  # every program has one
     if probabilities is not None:
-        calls += f", {_call(spec.schema, probabilities, trained)} as got_p"
+        calls += f", {_call(schema, probabilities, trained)} as got_p"
     return f"""
-with called as materialized (select *, {calls} from {TABLE}),
+with called as materialized (select *, {calls} from {source}),
 compared as (select n, {differs} as differs, {difference} as difference from called)
-select count(*), count(*) filter (where differs), max(difference), min(n) filter (where differs)
+select count(*) as n_rows, count(*) filter (where differs) as n_different, max(difference) as difference,
+  min(n) filter (where differs) as first_row
 from compared"""
 
 
-def _body(trained: TrainedModel, role: str) -> FunctionBody | None:
+def parity_sample(path: Path) -> list[list[str | None]]:
+    """Return some of the parity rows, cells as text, to check the function with later: ordinary and hostile.
+
+    Raises
+    ------
+    OSError
+        The file can't be read.
+    """
+    lines = path.read_text(encoding="utf-8").split("\n")[:-1]
+    chosen = lines if len(lines) <= 2 * SAMPLE_ROWS else [*lines[:SAMPLE_ROWS], *lines[-SAMPLE_ROWS:]]
+    return [[_cell(text) for text in line.split("\t")] for line in chosen]
+
+
+def _cell(text: str) -> str | None:
+    if text == "\\N":
+        return None
+    return re.sub(r"\\(.)", lambda match: UNESCAPED.get(match[1], match[1]), text)
+
+
+def sample_sql(table: str, condition: str, n_features: int) -> str:
+    """Return the rows of `parity_sample`, as stored in the column parity_rows, as a table to compare with."""
+    names = [*(f"a{index}" for index in range(n_features)), "expected", "probabilities"]
+    cells = ", ".join(f"r.value ->> {index} as {name}" for index, name in enumerate(names))
+    return (
+        f"(select r.n, {cells} from {table} as v "
+        "cross join lateral jsonb_array_elements(v.parity_rows::jsonb) with ordinality as r(value, n) "
+        f"where {condition}) as sample"
+    )
+
+
+def _body(trained: Predictor, role: str) -> FunctionBody | None:
     return next((body for body in trained.functions if body.role == role), None)
 
 
-def _call(schema: str, body: FunctionBody, trained: TrainedModel) -> str:
+def _call(schema: str, body: FunctionBody, trained: Predictor) -> str:
     cells = ", ".join(f"a{i}::{_cast(column.sql_type)}" for i, column in enumerate(trained.features))
     if body.composite:
         cells = f"row({cells})::{body.arguments[0][1]}"
@@ -119,7 +173,7 @@ def _relative(got: str, expected: str) -> str:
     else 'Infinity' end"""
 
 
-def _distance(trained: TrainedModel) -> str:
+def _distance(trained: Predictor) -> str:
     """Greatest difference over the labels; infinite where one side lacks a label or the whole row."""
     label = _cast(trained.return_type)
     return f"""(select coalesce(max(coalesce(abs(e.p::float8 - g.p::float8), 'Infinity')), 'Infinity')

@@ -13,6 +13,7 @@ from sklearn.pipeline import Pipeline
 
 from postgres_ml import evaluate, preparation, problem, training_data
 from postgres_ml.artifacts import write_artifacts
+from postgres_ml.challenge import Comparison, score_champion
 from postgres_ml.deployment import deploy
 from postgres_ml.explain import explain
 from postgres_ml.fit import Choice, Deadline, Task, fit_pipeline
@@ -48,6 +49,7 @@ def train(job: TrainingJob, run: TrackedRun, relay: Relay) -> TrainedModel:
         metrics = evaluate.evaluate(task.problem, evaluated, holdout.frame, codes)
         train_codes = task.problem.encode(training.target)
         train_metrics = evaluate.evaluate(task.problem, evaluated, training.frame, train_codes)
+        comparison = Comparison() if spec.promote == "always" else score_champion(job, task, holdout)
     with report.phase("refit"):
         pipeline = refit(task, choice, rows, report) or evaluated
     with report.phase("lower"):
@@ -64,7 +66,7 @@ def train(job: TrainingJob, run: TrackedRun, relay: Relay) -> TrainedModel:
             explanation = explain(program, task.problem.labels, rows.frame, predict, spec.settings.seed)
     fitted = Fitted(
         job, task, rows, holdout, choice, evaluated, pipeline, program, runtime, deployed.artifact,
-        metrics, train_metrics, explanation, return_type,
+        metrics, train_metrics, explanation, return_type, comparison,
     )  # fmt: skip
     with report.phase("parity rows"):
         write_parity(directory / "parity.copy", fitted)

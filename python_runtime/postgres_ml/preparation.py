@@ -8,10 +8,13 @@ from pathlib import Path
 from postgres_ml import column_checks
 from postgres_ml import problem as problems
 from postgres_ml import spec as specs
+from postgres_ml.distributions import training_statistics
 from postgres_ml.exceptions import TrainingDataError
 from postgres_ml.fit import Deadline, Task
 from postgres_ml.holdout import holdout_of
 from postgres_ml.ir.program import Input
+from postgres_ml.ir.serialize import program_to_json
+from postgres_ml.parse import parse_pipeline
 from postgres_ml.preprocess import choose_columns
 from postgres_ml.results import Fitted, Report
 from postgres_ml.snapshot import SnapshotSummary
@@ -75,6 +78,15 @@ def inputs(job: TrainingJob) -> tuple[Input, ...]:
     return tuple(Input(column.name, column.sql_type, column.kind) for column in job.features)
 
 
+def evaluated_program(fitted: Fitted) -> str:
+    """Return the scoring program, as JSON, of the pipeline that never saw the hold-out; '' without one."""
+    if fitted.program is None:
+        return ""
+    if fitted.evaluated is fitted.pipeline:
+        return program_to_json(fitted.program)
+    return program_to_json(parse_pipeline(fitted.evaluated, inputs(fitted.job), fitted.return_type))
+
+
 def trained_model(fitted: Fitted, report: Report, run_id: str, model_uri: str) -> TrainedModel:
     """Return what the adapter publishes."""
     problem, generated = fitted.task.problem, fitted.generated
@@ -105,4 +117,10 @@ def trained_model(fitted: Fitted, report: Report, run_id: str, model_uri: str) -
         explanation=fitted.explanation.to_dict() if fitted.explanation else None,
         hyperparameters=fitted.hyperparameters,
         artifact=fitted.artifact,
+        evaluated_program=evaluated_program(fitted),
+        statistics=training_statistics(
+            fitted.job.features, fitted.rows.frame, fitted.evaluated.predict(fitted.holdout.frame)
+        ),
+        champion_score=fitted.comparison.score,
+        champion_note=fitted.comparison.note,
     )

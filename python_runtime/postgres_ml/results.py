@@ -10,6 +10,7 @@ from typing import Any, Literal, Protocol
 
 from sklearn.pipeline import Pipeline
 
+from postgres_ml.challenge import Comparison
 from postgres_ml.codegen.base import GeneratedFunctions
 from postgres_ml.explain import Explanation
 from postgres_ml.fit import Choice, Task
@@ -90,6 +91,7 @@ class Fitted:
     train_metrics: dict[str, float]
     explanation: Explanation | None
     return_type: str
+    comparison: Comparison
 
     @property
     def generated(self) -> GeneratedFunctions:

@@ -53,6 +53,7 @@ class Cursor(Protocol):
     """What is used of a psycopg2 cursor."""
 
     description: Any
+    connection: Any
 
     def execute(self, query: str, vars: Any = None) -> Any:
         """Run a statement."""
@@ -74,6 +75,7 @@ class SnapshotSummary:
     n_rows : rows in the file; rows without a target stay out
     n_null_target : rows whose target is NULL
     sampled : whether `max_cells` left rows out
+    digest : of the query's rows, as `digest.measure` returns it
     seconds : duration
     """
 
@@ -81,6 +83,7 @@ class SnapshotSummary:
     n_rows: int
     n_null_target: int
     sampled: bool
+    digest: int
     seconds: float
 
 
@@ -221,7 +224,8 @@ def copy_snapshot(
         The database refuses the query.
     """
     started = time.monotonic()
-    copy = snapshot_query(sql, features, target, settings, problem_type)
+    version = cursor.connection.server_version
+    copy = snapshot_query(sql, features, target, settings, problem_type, version)
     try:
         with path.open("wb", buffering=1 << 20) as file:
             output = _Output(file)
@@ -241,12 +245,12 @@ class _Output:
 
     def __init__(self, file: BinaryIO) -> None:
         self.file = file
-        self.n_query = self.n_labelled = self.n_rows = 0
+        self.n_query = self.n_labelled = self.n_rows = self.digest = 0
 
     def write(self, row: bytes) -> int:
         if not row.startswith(b","):
-            total, labelled = row.split(b",", 2)[:2]
-            self.n_query, self.n_labelled = int(total), int(labelled)
+            total, labelled, digest = row.split(b",", 3)[:3]
+            self.n_query, self.n_labelled, self.digest = int(total), int(labelled), int(digest)
             return len(row)
         self.n_rows += 1
         return self.file.write(row)
@@ -257,6 +261,7 @@ class _Output:
             n_rows=self.n_rows,
             n_null_target=self.n_query - self.n_labelled,
             sampled=self.n_rows < self.n_labelled,
+            digest=self.digest,
             seconds=seconds,
         )
 

@@ -16,6 +16,10 @@ CLASS_ROWS = 50
 CASTS = {"number": "float8", "boolean": "boolean", "text": "text"}
 # Later dates don't fit into 64 bits of microseconds since 1970; like 'infinity' they are missing.
 LATEST = "294247-01-01"
+# The hashes of all rows as one number that no order changes, and that a row's second occurrence does change.
+# A record's hash is 31 x (hash of the columns before) + hash of the column. The plain sum would therefore not
+# see values that change places within a column; the second sum, of hashes that are mixed, does.
+DATA_DIGEST = "hashtextextended(concat_ws(' ', count(*), sum(h), sum(h # (h >> 29))), 0)"
 
 INTEGER_TYPES = frozenset({"smallint", "integer", "bigint"})
 
@@ -26,14 +30,16 @@ def snapshot_query(
     target: Column | None,
     settings: Settings,
     problem_type: ProblemType | None,
+    server_version: int,
 ) -> str:
     """Return a COPY statement: (n_rows, n_labelled, row_hash, split, features…, target) in CSV.
 
-    Its first row holds the totals, all others begin with two empty fields. Numbers are cast to double
-    precision as the function's arguments will be, an integer target to bigint so that no label is rounded.
-    Dates and times are microseconds since 1970 in UTC, times of day since midnight.
-    Without a target that column is 0. `split` is 1 in rows to hold out and 0 in all others, NULL where
-    `settings` want a fraction.
+    Its first row holds the totals, with the digest of all rows in place of a row's hash (the same that
+    `data_digest_query` returns, of what this statement reads); all others begin with two empty fields.
+    Numbers are cast to double precision as the function's arguments will be, an integer target to bigint so
+    that no label is rounded. Dates and times are microseconds since 1970 in UTC, times of day since
+    midnight. Without a target that column is 0. `split` is 1 in rows to hold out and 0 in all others, NULL
+    where `settings` want a fraction.
 
     `row_hash` is the second half of the md5 of the row's values: it doesn't depend on the order of rows, on
     the names of columns or on the server's version. Sampling uses another hash, so that hold-out and sample
@@ -47,16 +53,16 @@ def snapshot_query(
     selected = [f"{e} as {n}" for e, n in zip(expressions, names, strict=True)]
     return f"""copy (
 with read as materialized (
-  select {", ".join(selected)}, {_split(settings)} as split
+  select {", ".join(selected)}, {_split(settings)} as split, {_row_hash(server_version)} as h
   from (
 {sql}
 ) query
 ), hashed as materialized (
   select *, md5(row({columns})::text) as digest from read
 ), totals as (
-  select count(*) as n_rows, count({label}) as n_labelled from hashed
+  select count(*) as n_rows, count({label}) as n_labelled, {DATA_DIGEST} as digest from hashed
 ), {_sample(label, _stratum(label, target, problem_type), max_rows)}
-select n_rows, n_labelled, null::bigint, null::bigint, {", ".join(f"null::{_type(e)}" for e in expressions)}
+select n_rows, n_labelled, digest, null::bigint, {", ".join(f"null::{_type(e)}" for e in expressions)}
 from totals
 union all
 select null, null, {_bits("digest", 17)}, split, {columns} from hashed
@@ -64,6 +70,24 @@ where {label} is not null and (select n_labelled <= {max_rows} from totals)
 union all
 select null, null, {_bits("digest", 17)}, split, {columns} from candidates where rank <= quota
 ) to stdout (format csv, encoding 'UTF8')"""
+
+
+def data_digest_query(sql: str, server_version: int) -> str:
+    """Return a query of one row: the digest of the query's rows, whatever their order, and their number."""
+    return f"""select {DATA_DIGEST}, count(*) from (
+  select {_row_hash(server_version)} as h
+  from (
+{sql}
+) query
+  offset 0  -- or the hash would be computed once for each use of it
+) hashed"""
+
+
+def _row_hash(server_version: int) -> str:
+    """A row's 64-bit hash: 0.3 us for ten columns, a third of what the text takes (500,000 rows, a core)."""
+    if server_version >= 140000:
+        return "hash_record_extended(query, 0)"
+    return "hashtextextended(query::text, 0)"
 
 
 def _sample(label: str, stratum: str, max_rows: int) -> str:

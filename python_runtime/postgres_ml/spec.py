@@ -39,6 +39,21 @@ class Column:
 
 
 @dataclass(frozen=True)
+class Gate:
+    """A condition on a metric of the hold-out: no publication without it.
+
+    Parameters
+    ----------
+    severity : what becomes of the node when the condition isn't met; the serving version stays either way
+    """
+
+    metric: str
+    operator: Literal[">=", ">", "<=", "<"]
+    threshold: float
+    severity: Literal["error", "warn"] = "error"
+
+
+@dataclass(frozen=True)
 class Settings:
     """SPEC 2, `settings`.
 
@@ -154,6 +169,9 @@ class TrainingSpec:
     endpoint : the service that predicts; None has predictions computed in the database
     arguments : of the function; () takes the query's columns, or the model's signature
     returns : SQL type of the prediction; None takes the target's, or the model's signature
+    gates : what a new version has to reach to be published
+    promote : 'always', or 'if_better' than the serving version
+    retrain : 'on_change', 'always', 'never', or the age in seconds from which a version is replaced
     """
 
     name: str
@@ -175,6 +193,9 @@ class TrainingSpec:
     endpoint: Endpoint | None = None
     arguments: tuple[Column, ...] = ()
     returns: str | None = None
+    gates: tuple[Gate, ...] = ()
+    promote: Literal["always", "if_better"] = "always"
+    retrain: str | float = "on_change"
 
 
 @dataclass(frozen=True)
@@ -192,6 +213,9 @@ class TrainingJob:
     n_threads : cores this training may use
     lacking : for each runtime that the server can't run, why not, in words
     server_python_path : folder of the libraries on the server, for runtime python
+    resumed_run_id, resumed_model_uri : of a training that came to its result earlier and is published now;
+        empty for a training
+    champion_file : JSON of the serving version, which the new one has to beat; empty if it needn't
     """
 
     spec: TrainingSpec
@@ -207,6 +231,9 @@ class TrainingJob:
         default_factory=lambda: dict.fromkeys(("native", "python"), "the server was not asked for it")
     )
     server_python_path: str | None = None
+    resumed_run_id: str = ""
+    resumed_model_uri: str = ""
+    champion_file: str = ""
 
     @property
     def columns(self) -> tuple[Column, ...]:
@@ -261,6 +288,9 @@ class TrainedModel:
     explanation : Redshift's EXPLAIN_MODEL as JSON; None where there is nothing to explain (clusters)
     hyperparameters : of the estimator, by the library's names
     artifact : the packed pipeline, for runtime python
+    evaluated_program : scoring program, as JSON, of the pipeline that never saw the hold-out
+    statistics : distributions for the drift tests (see `distributions`)
+    champion_score, champion_note : the serving version's score on the same hold-out, or why there is none
     """
 
     features: tuple[Column, ...]
@@ -289,6 +319,10 @@ class TrainedModel:
     explanation: dict[str, Any] | None = None
     hyperparameters: dict[str, Any] = field(default_factory=dict)
     artifact: ArtifactFile | None = None
+    evaluated_program: str = ""
+    statistics: dict[str, Any] = field(default_factory=dict)
+    champion_score: float | None = None
+    champion_note: str = ""
 
 
 def to_json(value: Any) -> str:

@@ -54,7 +54,10 @@ logging.getLogger("mlflow.sklearn").setLevel(logging.ERROR)
 
 def registered_name(job: TrainingJob) -> str:
     """Return the registered model's name, '<schema>.<model>': what the card's view is called."""
-    name = f"{job.spec.schema}.{job.spec.name}"
+    return _registered(f"{job.spec.schema}.{job.spec.name}")
+
+
+def _registered(name: str) -> str:
     return name.replace("/", "_").replace(":", "_")  # MLflow's separators
 
 
@@ -84,6 +87,21 @@ class TrackedRun:
             tags = {"mlflow.source.name": job.spec.unique_id, "mlflow.source.type": "JOB", **job.tags}
             run = client.create_run(experiment, run_name=job.spec.name, tags=tags)
         return cls(job, client, run.info.run_id)
+
+    @classmethod
+    def resume(cls, job: TrainingJob) -> TrackedRun:
+        """Take up the run of a training that came to its result and was not published.
+
+        Raises
+        ------
+        TrackingError
+            The tracking store can't be reached or written.
+        """
+        with _errors(job):
+            client, _ = tracking_store.open_experiment(job.tracking_uri, job.experiment)
+            run = cls(job, client, job.resumed_run_id)
+        run.model_uri = job.resumed_model_uri
+        return run
 
     def log(self, fitted: Fitted, folder: Path) -> str:
         """Log everything about the training and return the pipeline's URI.
@@ -161,6 +179,21 @@ class TrackedRun:
             self.client.set_registered_model_alias(name, CHAMPION, made.version)
             for key, value in {**tags, "model_version": str(made.version)}.items():
                 self.client.set_tag(self.run_id, key, value)
+            if self.job.resumed_run_id:
+                for key in ("reason", "refused"):
+                    with contextlib.suppress(MlflowException):  # it has none
+                        self.client.delete_tag(self.run_id, key)
+            self.client.set_terminated(self.run_id, "FINISHED")
+
+    def refuse(self, reason: str) -> None:
+        """End the run as FINISHED with the tag `refused`: it is trained and not published.
+
+        Raises
+        ------
+        TrackingError
+        """
+        with _errors(self.job):
+            self.client.set_tag(self.run_id, "refused", reason[:5000])
             self.client.set_terminated(self.run_id, "FINISHED")
 
     def end(self, status: str, reason: str) -> None:
@@ -173,6 +206,30 @@ class TrackedRun:
         with _errors(self.job):
             self.client.set_tag(self.run_id, "reason", reason[:5000])
             self.client.set_terminated(self.run_id, status)
+
+
+def move_champion(tracking_uri: str, model: str, run_id: str) -> None:
+    """Give the alias `champion` to the registered version that a run made.
+
+    Parameters
+    ----------
+    model : '<schema>.<model>'; MLflow's separators in it are replaced as when it was registered
+
+    Raises
+    ------
+    TrackingError
+        The store can't be reached, or has no such version.
+    """
+    name = _registered(model)
+    try:
+        client = MlflowClient(tracking_store.driver_uri(tracking_uri))
+        versions = client.search_model_versions(f"run_id = '{run_id}'")
+        found = [version for version in versions if version.name == name]
+        if not found:
+            raise TrackingError(f"run {run_id} has no registered version of {name}")
+        client.set_registered_model_alias(name, CHAMPION, found[0].version)
+    except (MlflowException, sqlalchemy.exc.SQLAlchemyError, OSError) as error:
+        raise TrackingError(f"MLflow can't be used: {error}") from error
 
 
 def parameters(fitted: Fitted) -> dict[str, Any]:

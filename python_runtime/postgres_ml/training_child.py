@@ -55,18 +55,24 @@ def main(job_path: Path) -> int:
 def _train(job: TrainingJob, parent: Parent) -> int:
     from postgres_ml.track import TrackedRun  # heavy: the libraries come in with it
 
-    run = TrackedRun.open(job)
+    run = TrackedRun.resume(job) if job.resumed_run_id else TrackedRun.open(job)
     parent.run = run
-    from postgres_ml import pipeline
-
     parent.send({"event": "ready", "run_id": run.run_id})
-    parent.wait_for("train")
-    trained = pipeline.train(job, run, parent.relay)
-    file = Path(job.directory) / "trained.json"
-    file.write_text(spec.to_json(trained), encoding="utf-8")
-    parent.send({"event": "trained", "file": str(file)})
-    command = parent.wait_for("published")
-    run.publish(command["version"], command["details"])
+    if not job.resumed_run_id:
+        from postgres_ml import pipeline
+
+        parent.wait_for("train")
+        trained = pipeline.train(job, run, parent.relay)
+        file = Path(job.directory) / "trained.json"
+        unfinished = file.with_suffix(".part")  # a result is there whole or not at all
+        unfinished.write_text(spec.to_json(trained), encoding="utf-8")
+        unfinished.replace(file)
+        parent.send({"event": "trained", "file": str(file)})
+    command = parent.wait_for("published", "refused")
+    if command["command"] == "published":
+        run.publish(command["version"], command["details"])
+    else:
+        run.refuse(command["reason"])
     parent.run = None
     parent.send({"event": "done"})
     return 0
@@ -124,11 +130,11 @@ class Parent:
             with contextlib.suppress(PostgresMLError):  # the store may be what failed
                 run.end(status, reason)
 
-    def wait_for(self, name: str) -> dict[str, Any]:
-        """Return the command when it comes."""
+    def wait_for(self, *names: str) -> dict[str, Any]:
+        """Return the first of these commands that comes."""
         while True:
             command = self._commands.get()
-            if command["command"] == name:
+            if command["command"] in names:
                 return command
 
     def _listen(self) -> None:
@@ -137,7 +143,7 @@ class Parent:
             if command["command"] == "abandon":
                 self._leave("FAILED", command["reason"])
             self._commands.put(command)
-            if command["command"] == "published":
+            if command["command"] in ("published", "refused"):
                 return  # a parent that leaves now has had all it wanted
         self._leave("KILLED", "dbt's process ended")
 

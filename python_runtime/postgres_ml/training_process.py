@@ -126,7 +126,20 @@ class TrainingProcess:
         TrainingProcessError
             The child died.
         """
-        self._send({"command": "published", "version": version, "details": details})
+        self._conclude({"command": "published", "version": version, "details": details})
+
+    def refuse(self, reason: str) -> None:
+        """Let the child mark its run as refused, with the reason, and wait for its end.
+
+        Raises
+        ------
+        TrackingError, TrainingProcessError
+            As `published`.
+        """
+        self._conclude({"command": "refused", "reason": reason})
+
+    def _conclude(self, command: dict[str, Any]) -> None:
+        self._send(command)
         try:
             self._wait_for("done", time.monotonic() + FINISH_S)
         finally:

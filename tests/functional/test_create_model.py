@@ -211,7 +211,7 @@ class TestFirstBuild:
         assert target is None or not list(target.rglob("snapshot.csv"))
 
     def test_a_second_build_is_version_two(self, select, project):
-        results = run_dbt(["build", "--select", "churn"])
+        results = run_dbt(["build", "--select", "churn", "--full-refresh"])
         assert results[0].adapter_response["version"] == 2
         assert select("select version, state from churn") == [(2, "READY")]
         assert select("select count(*) from scored where predicted_label is null") == [(0,)]
@@ -220,7 +220,7 @@ class TestFirstBuild:
         [(before,)] = select("select version from churn")
         broken = CHURN.replace("target='label'", "target='label', post_hook='select 1 / 0'")
         write_file(broken, project.project_root, "models", "churn.sql")
-        results = run_dbt(["build", "--select", "churn"], expect_pass=False)
+        results = run_dbt(["build", "--select", "churn", "--full-refresh"], expect_pass=False)
         write_file(CHURN, project.project_root, "models", "churn.sql")
         assert "division by zero" in results[0].message
         assert select("select version from churn") == [(before,)]
@@ -315,7 +315,7 @@ class TestParseErrors:
     def models(self):
         return {
             "a.sql": "{{ config(materialized='create_model', settigns={}) }} select 1 as x",
-            "b.sql": "{{ config(materialized='create_model', target='y', gates={'f1': '>= 0.6'}) }} select 1 as x",
+            "b.sql": "{{ config(materialized='create_model', target='y', source='x') }} select 1 as x",
         }
 
     def test_all_problems_of_all_models_at_once(self, project):
@@ -324,7 +324,7 @@ class TestParseErrors:
         text = str(caught.value)
         assert "a (models/a.sql): unknown config 'settigns', did you mean 'settings'?" in text
         assert "a (models/a.sql): config 'target' is required" in text
-        assert "b (models/b.sql): config 'gates' is not supported yet" in text
+        assert "b (models/b.sql): config 'source' is not supported yet" in text
 
 
 class TestSignatures:
@@ -391,7 +391,7 @@ class TestSignatures:
 
     def test_a_function_of_somebody_else_is_never_touched(self, project, connection):
         with connection.cursor() as cursor:
-            cursor.execute(f'drop function if exists "{project.test_schema}".predict_m')
+            cursor.execute(f'drop function if exists "{project.test_schema}".predict_m cascade')
             cursor.execute(
                 f'create or replace function "{project.test_schema}".predict_m(a int) returns int language sql as $$ select 42 $$'
             )

@@ -243,7 +243,7 @@ def test_several_trainings_may_make_the_store_at_once(tmp_path: Path) -> None:
     assert sorted(p.name for p in tmp_path.iterdir()) == ["0", "1", "2", "mlflow.db", "store"]
 
 
-@pytest.mark.parametrize("file", ["artifacts/model_card.md", "trained.json"])
+@pytest.mark.parametrize("file", ["artifacts/model_card.md", "trained.part"])
 def test_a_full_disk_is_told_with_the_file(tmp_path: Path, file: str) -> None:
     job = job_in(tmp_path)
     (tmp_path / file).parent.mkdir(exist_ok=True)

@@ -9,7 +9,7 @@ N_FEATURES = 150
 COLUMNS = ", ".join(f"(i * {number} % 97)::float as f{number}" for number in range(N_FEATURES))
 WIDE = f"""
 {{{{ config(materialized='create_model', target='y', auto=false, model_type='linear_learner',
-           problem_type='regression') }}}}
+           problem_type='regression', retrain='always') }}}}
 select {COLUMNS}, (2 * (i * 3 % 97) - (i * 120 % 97))::float as y from generate_series(1, 600) as i
 """
 SCORED = """

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 from dbt.adapters.postgres_ml.model_config import ConfigReader, check_manifest
-from postgres_ml.spec import ColumnSet, Settings
+from postgres_ml.spec import ColumnSet, Gate, Settings
 
 
 class Config:
@@ -273,9 +273,24 @@ def test_sensible_chains(chain):
         ),
         ({"target": "y", "hyperparameters": {"max_depth": 3}}, "'hyperparameters' need 'auto: false'"),
         ({"target": "y", "runtime": "rust"}, "runtime 'rust' is not one of auto, sql, native, python"),
-        ({"target": "y", "gates": {"f1": ">= 0.6"}}, "config 'gates' is not supported yet"),
-        ({"target": "y", "promote": "if_better"}, "'promote: if_better'"),
-        ({"target": "y", "retrain": "on_change"}, "'retrain: on_change'"),
+        ({"target": "y", "gates": ["f1"]}, "gates must be a dict such as {f1: '>= 0.6'}, found list"),
+        (
+            {"target": "y", "gates": {"acuracy": ">= 0.6"}},
+            "unknown metric 'acuracy', did you mean 'accuracy'?",
+        ),
+        ({"target": "y", "gates": {"f1": "0.6"}}, "gates: f1 must be a comparison such as '>= 0.6'"),
+        ({"target": "y", "gates": {"f1": ">= 0..6"}}, "gates: f1 must be a comparison such as '>= 0.6'"),
+        (
+            {"target": "y", "gates": {"f1": ">= 0.6", "severity": "high"}},
+            "must be error or warn, found 'high'",
+        ),
+        ({"target": "y", "gates": {"f1": {"min": 0.6}}}, "{threshold: '>= 0.6', severity: warn}"),
+        ({"target": "y", "promote": "if_worse"}, "promote 'if_worse' is not one of always, if_better"),
+        (
+            {"target": "y", "retrain": "sometimes"},
+            "retrain must be one of on_change, always, never or {after",
+        ),
+        ({"target": "y", "retrain": {"after": "7 moons"}}, "a number of minutes, hours, days or weeks"),
         ({"target": "y", "function": "churn"}, "has the name of the model's own card view"),
         ({"target": "y", "function": "p" * 60}, "is too long"),
     ],
@@ -287,8 +302,8 @@ def test_bad_config(config, expected):
 
 
 def test_all_problems_at_once():
-    found = problems(problem_type="x", settings={"seed": -1, "nope": 1}, gates={}, auto=3)
-    assert len(found) == 6  # target, gates, auto, problem_type, seed, nope
+    found = problems(problem_type="x", settings={"seed": -1, "nope": 1}, source="x", auto=3)
+    assert len(found) == 6  # target, source, auto, problem_type, seed, nope
 
 
 def test_manifest_names_model_and_file():
@@ -317,3 +332,21 @@ def test_functions_and_relations_of_one_name():
         "function 'f' is already that of a",
         "function 'orders' has the name of model orders",
     ]
+
+
+def test_gates_promotion_and_retraining_are_read():
+    spec = ConfigReader(
+        node(
+            target="y",
+            gates={
+                "F1Macro": ">= .6",
+                "log_loss": {"threshold": "< 4e-1", "severity": "error"},
+                "severity": "warn",
+            },
+            retrain={"after": "7 days"},
+            settings={"keep_versions": 9},
+        )
+    ).read()
+    assert spec.gates == (Gate("f1_macro", ">=", 0.6, "warn"), Gate("log_loss", "<", 0.4, "error"))
+    assert spec.retrain == 7 * 86_400
+    assert spec.settings.keep_versions == 9

@@ -12,6 +12,7 @@ AUTO_MODEL_TYPES = ("xgboost", "linear_learner", "mlp")
 PROBLEM_TYPES = ("regression", "binary_classification", "multiclass_classification")
 RUNTIMES = ("auto", "sql", "native", "python")
 SUPPORTED_RUNTIMES = ("auto", "native", "sql", "python")
+PROMOTE = ("always", "if_better")
 
 CLASSIFICATION_OBJECTIVES = ("accuracy", "f1", "f1_macro", "auc")
 AUTO_OBJECTIVES = ("mse", *CLASSIFICATION_OBJECTIVES)
@@ -44,6 +45,7 @@ SUPPORTED_KEYS = (
     "hyperparameters",
     "settings",
     "runtime",
+    "gates",
     "promote",
     "retrain",
     "source",
@@ -53,9 +55,7 @@ SUPPORTED_KEYS = (
     "returns",
 )
 #: keys that the specification knows and this version refuses
-PLANNED_KEYS = ("gates",)
-#: keys of the specification whose one supported value is also what happens without them
-ONLY_VALUE = {"promote": "always", "retrain": "always"}
+PLANNED_KEYS: tuple[str, ...] = ()
 
 SETTINGS = (
     "max_cells",

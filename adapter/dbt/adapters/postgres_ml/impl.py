@@ -14,15 +14,18 @@ import psycopg2
 from dbt.adapters.base import available
 from dbt.adapters.base.impl import AdapterTrackingRelationInfo
 from dbt.adapters.contracts.macros import MacroResolverProtocol
+from dbt.adapters.contracts.relation import RelationType
 from dbt.adapters.events.logging import AdapterLogger
 from dbt.adapters.postgres.impl import PostgresAdapter
-from dbt.adapters.postgres_ml import operations
+from dbt.adapters.postgres_ml import operations, versions
 from dbt.adapters.postgres_ml.connections import PostgresMLConnectionManager
-from dbt.adapters.postgres_ml.model_config import check_manifest, is_create_model
-from dbt.adapters.postgres_ml.results import CreateModelResponse, response
+from dbt.adapters.postgres_ml.mlflow_alias import move_champion
+from dbt.adapters.postgres_ml.model_config import check_manifest, execute_grantees, is_create_model
+from dbt.adapters.postgres_ml.results import CreateModelResponse, kept_response, response
 from dbt.adapters.postgres_ml.seed_rows import copy_rows, staging_type
 from dbt_common.exceptions import CompilationError, DbtDatabaseError, DbtRuntimeError, DbtValidationError
 
+from postgres_ml.codegen.sql.literals import part_name
 from postgres_ml.exceptions import PostgresMLError
 
 logger = AdapterLogger("PostgresML")
@@ -69,20 +72,39 @@ class PostgresMLAdapter(PostgresAdapter):
             raise DbtValidationError("create_model configuration\n  " + "\n  ".join(problems))
 
     @available.parse_none
-    def take_snapshot(self, model: dict[str, Any], sql: str) -> None:
-        """Describe the query, start the training process, copy the rows: one consistent read."""
+    def plan_model(self, model: dict[str, Any], sql: str, full_refresh: bool) -> Any:
+        """Return the Plan of a node's build: train, publish, keep…; nothing is read but a digest."""
         from dbt.adapters.postgres_ml.training import Training
 
         with self._errors_of(model):
             training = Training(self._node(model["unique_id"]), sql, self.config, self.connections)
             self._trainings[threading.get_ident()] = training
-            training.take_snapshot()
+            return training.plan(full_refresh)
 
     @available.parse_none
-    def train_model(self, model: dict[str, Any]) -> Any:
-        """Return the TrainedModel of this thread's snapshot."""
+    def take_snapshot(self, model: dict[str, Any]) -> None:
+        """Start the training process, copy the rows: one consistent read."""
         with self._errors_of(model):
-            return self._trainings[threading.get_ident()].train()
+            self._training.take_snapshot()
+
+    @available.parse_none
+    def train_model(self, model: dict[str, Any], recover: bool = False) -> Any:
+        """Return the TrainedModel of this thread's snapshot, or that of an earlier build."""
+        with self._errors_of(model):
+            return self._training.recover() if recover else self._training.train()
+
+    @available.parse_none
+    def is_refused(self, model: dict[str, Any]) -> bool:
+        """Return whether gates keep the trained model from being published; raise where they say so."""
+        with self._errors_of(model):
+            refused: bool = self._training.is_refused()
+            return refused
+
+    @available.parse_none
+    def check_not_overtaken(self, model: dict[str, Any], newest: int) -> None:
+        """Raise if another build published since this one decided what to do."""
+        with self._errors_of(model):
+            self._training.check_not_overtaken(newest)
 
     @available.parse_none
     def begin_publication(self) -> None:
@@ -102,7 +124,7 @@ class PostgresMLAdapter(PostgresAdapter):
         """Run the new function on the parity rows in the publishing transaction; raise on a difference."""
         from postgres_ml.parity import check_parity
 
-        training = self._trainings[threading.get_ident()]
+        training = self._training
         with self._errors_of(model):
             cursor = self.connections.get_thread_connection().handle.cursor()
             training.log("info", check_parity(cursor, training.spec, training.trained).message)
@@ -114,7 +136,7 @@ class PostgresMLAdapter(PostgresAdapter):
         A failure is a warning: the function serves, and the nodes that use it must not be skipped.
         """
         try:
-            self._trainings[threading.get_ident()].published(version)
+            self._training.published(version)
         except PostgresMLError as error:
             logger.warning(
                 f"{model['name']}: version {version} is published and serves, but its MLflow run could not "
@@ -123,9 +145,15 @@ class PostgresMLAdapter(PostgresAdapter):
 
     @available.parse_none
     def create_model_response(self, model: dict[str, Any], version: int) -> CreateModelResponse:
-        """Return what the console and run_results.json show of the node."""
-        training = self._trainings[threading.get_ident()]
+        """Return what the console and run_results.json show of a publication."""
+        training = self._training
         return response(training.trained, f"{training.spec.schema}.{training.spec.function}", version)
+
+    @available.parse_none
+    def kept_model_response(self, model: dict[str, Any]) -> CreateModelResponse:
+        """Return what the console and run_results.json show of a build that published nothing new."""
+        training = self._training
+        return kept_response(training.the_plan, training.spec, training.refusal)
 
     @available.parse_none
     def execute_quietly(self, sql: str, summary: str) -> None:
@@ -150,13 +178,78 @@ class PostgresMLAdapter(PostgresAdapter):
             return copy_rows(connection.handle.cursor(), table, agate_table.rows)
 
     @available.parse_none
+    def versions_to_keep(self, model: dict[str, Any]) -> int:
+        """Return how many versions the catalog keeps of a node."""
+        kept: int = self._training.spec.settings.keep_versions
+        return kept
+
+    @available.parse_none
+    def stored_version(self, card: Any, version: int) -> dict[str, Any]:
+        """Return a version from the catalog as the publishing macros take a TrainedModel."""
+        cursor = self.connections.get_thread_connection().handle.cursor()
+        return versions.read_stored(cursor, card.schema, card.identifier, version)
+
+    @available.parse_none
+    def version_to_serve(self, card: Any, version: int | None) -> dict[str, Any]:
+        """Return the version that a rollback means, as `stored_version` does."""
+        return versions.version_to_serve(self._open_cursor(), card.schema, card.identifier, version)
+
+    @available.parse_none
+    def move_champion(self, card: Any, stored: dict[str, Any]) -> None:
+        """Move MLflow's alias `champion` to the version that serves; a store out of reach is a warning."""
+        problem = move_champion(self.config, card.schema, stored)
+        if problem:
+            logger.warning(f"{card}: v{stored['version']} serves, but MLflow's champion stays: {problem}")
+
+    @available.parse_none
+    def execute_grantees(self, unique_id: str) -> list[str] | None:
+        """Return who may execute a node's functions; None where its config doesn't say, or it is gone."""
+        node = self.get_macro_resolver().nodes.get(unique_id)  # type: ignore[union-attr]  # as in _node
+        return None if node is None else execute_grantees(node)
+
+    @available.parse_none
+    def pinned_function(self, function: dict[str, Any], suffix: str, version: int) -> dict[str, Any]:
+        """Return the function with the name of a version's pinned copy."""
+        name = part_name(function["name"], f"v{version}")
+        return {**function, "name": name, "qualified": f"{self.quote(function['schema'])}.{self.quote(name)}"}
+
+    @available.parse_none
+    def pinned_version(self, schema: str, model: str, version: int) -> dict[str, Any]:
+        """Return a version from the catalog with functions under names of their own."""
+        return versions.pinned_copy(versions.read_stored(self._open_cursor(), schema, model, version), schema)
+
+    @available.parse_none
+    def parity_query(self, card: Any) -> str:
+        """Return a query that holds the serving function against its pipeline's predictions."""
+        return versions.parity_query(self._open_cursor(), card.schema, card.identifier)
+
+    @available.parse_none
+    def orphaned_models(self) -> list[Any]:
+        """Return the cards of the models in the project's schemas that no node makes any more."""
+        credentials = self.config.credentials
+        found = versions.orphaned(self._open_cursor(), self._nodes(), credentials.schema)
+        return [
+            self.Relation.create(
+                database=credentials.database, schema=schema, identifier=name, type=RelationType.View
+            )
+            for schema, name in found
+        ]
+
+    def _open_cursor(self) -> Any:
+        """Return a cursor in this thread's transaction, which begins here if none is open."""
+        connection = self.connections.get_thread_connection()
+        if not connection.transaction_open:
+            self.connections.begin()
+        return connection.handle.cursor()
+
+    @available.parse_none
     def catalog_row(self, model: dict[str, Any], version: int) -> str:
         """Return the new version's row of postgres_ml.model_version as JSON."""
-        row: str = self._trainings[threading.get_ident()].catalog_row(version)
+        row: str = self._training.catalog_row(version)
         return row
 
     @available.parse_none
-    def prediction_function(self, relation: Any, name: str, suffix: str = "") -> dict[str, str]:
+    def prediction_function(self, relation: Any, name: str, suffix: str = "") -> dict[str, Any]:
         """Return a create_model's function: schema, name, and quoted names of it and its features' type.
 
         The schema is that of the relation `ref` gave, which follows --defer; in a unit test ref() is a CTE
@@ -176,6 +269,8 @@ class PostgresMLAdapter(PostgresAdapter):
             "name": function + suffix,
             "qualified": f"{self.quote(schema)}.{self.quote(function + suffix)}",
             "features_type": f"{self.quote(schema)}.{self.quote(function + '_features')}",
+            "model": node.alias,
+            "grantees": execute_grantees(node),
         }
 
     @available.parse_none
@@ -202,6 +297,11 @@ class PostgresMLAdapter(PostgresAdapter):
     def post_model_hook(self, config: Any, context: Any) -> None:
         """End this thread's training; dbt calls this after every node, also after one that failed."""
         self._close_training()
+
+    @property
+    def _training(self) -> Any:
+        """The training of this thread's node."""
+        return self._trainings[threading.get_ident()]
 
     def _close_training(self) -> None:
         training = self._trainings.pop(threading.get_ident(), None)

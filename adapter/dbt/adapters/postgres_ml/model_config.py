@@ -8,6 +8,7 @@ from typing import Any
 from dbt.adapters.postgres_ml import config_keys as keys
 from dbt.adapters.postgres_ml.brought_config import read_brought
 from dbt.adapters.postgres_ml.config_values import boolean_of, hint, wrong_type
+from dbt.adapters.postgres_ml.lifecycle_config import read_gates, read_retrain
 from dbt.adapters.postgres_ml.preprocessors_config import read_preprocessors
 from dbt.adapters.postgres_ml.settings_config import read_settings
 
@@ -63,8 +64,12 @@ class ConfigReader:
             "settings": read_settings(config.get("settings") or {}, self.problems, self.notices),
             "runtime": self._runtime(),
             **read_brought(config, bool(target), self.problems),
+            "promote": self._choice("promote", keys.PROMOTE) or "always",
         }
         self._check_split_column(spec)
+        spec["gates"], problems = read_gates(config.get("gates"))
+        spec["retrain"], more = read_retrain(config.get("retrain"))
+        self.problems += problems + more
         return None if self.problems else TrainingSpec(**spec)
 
     def _target(self, model_types: tuple[str, ...]) -> str | None:
@@ -108,10 +113,6 @@ class ConfigReader:
                 self.problems.append(
                     f"unknown config '{key}'{hint(key, known)} (keys of your own belong under 'meta')"
                 )
-        for key, value in keys.ONLY_VALUE.items():
-            found = self.node.config.get(key, value)
-            if found != value:
-                self._unsupported(f"config '{key}: {found}'", (value,))
         contract = getattr(self.node.config, "contract", None)
         if contract is not None and contract.enforced:
             self._unsupported("an enforced contract on a create_model")
@@ -270,3 +271,12 @@ def check_manifest(manifest: Any) -> list[str]:
             problems.append(f"{where}: function '{spec.function}' has the name of model {relations[place]}")
         functions[place] = node.name
     return problems
+
+
+def execute_grantees(node: Any) -> list[str] | None:
+    """Return the roles of `grants: {execute: [...]}`; None where the config doesn't say."""
+    grants = {str(key).lower(): value for key, value in (node.config.get("grants") or {}).items()}
+    found = grants.get("execute")
+    if found is None:
+        return None
+    return [found] if isinstance(found, str) else list(found)

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from dbt.adapters.contracts.connection import AdapterResponse
 
-from postgres_ml.spec import TrainedModel
+from postgres_ml.gates import Refusal
+from postgres_ml.spec import TrainedModel, TrainingSpec
+
+if TYPE_CHECKING:
+    from dbt.adapters.postgres_ml.planning import Plan
 
 
 @dataclass
@@ -51,4 +56,22 @@ def response(trained: TrainedModel, function: str, version: int) -> CreateModelR
         metrics=trained.metrics,
         n_rows=trained.n_rows,
         n_holdout=trained.n_holdout,
+    )
+
+
+def kept_response(plan: Plan, spec: TrainingSpec, refusal: Refusal | None) -> CreateModelResponse:
+    """Return the response whose message reads 'unchanged, kept v7' or 'gate not met: …, kept v7'."""
+    serving = plan.serving
+    assert serving is not None, "a build that keeps has something to keep"
+    verb = "restored" if plan.action == "restore" else "kept"
+    return CreateModelResponse(
+        _message=f"{refusal.text if refusal else plan.reason}, {verb} v{serving.version}",
+        code="KEEP MODEL",
+        rows_affected=0,
+        function=f"{spec.schema}.{serving.function_name}",
+        version=serving.version,
+        model_type=serving.summary["model_type"],
+        runtime=serving.summary["runtime"],
+        mlflow_run_id=serving.summary["mlflow_run_id"],
+        metrics=serving.summary["metrics"],
     )

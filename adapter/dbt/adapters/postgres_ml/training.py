@@ -1,28 +1,40 @@
-"""One create_model node being built: its job, its training process, and what came of it."""
+"""One create_model node being built: what is to be done, its training process, and what came of it."""
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
 import json
-import os
 import shutil
-import subprocess
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 import psycopg2
 from dbt.adapters.events.logging import AdapterLogger
-from dbt.adapters.postgres_ml.connections import PostgresMLConnectionManager, project_root
+from dbt.adapters.postgres_ml import catalog
+from dbt.adapters.postgres_ml.__version__ import version as package_version
+from dbt.adapters.postgres_ml.connections import PostgresMLConnectionManager
 from dbt.adapters.postgres_ml.model_config import ConfigReader
+from dbt.adapters.postgres_ml.planning import Candidate, Plan, newest_trained, retrains_by_age
 from dbt.adapters.postgres_ml.shown import shown_details
+from dbt.adapters.postgres_ml.training_job import empty_directory, make_job, node_directory
 from dbt_common.exceptions import DbtRuntimeError, DbtValidationError
 from dbt_common.invocation import get_invocation_id
 
-from postgres_ml import native_extension, server_python, snapshot
-from postgres_ml.exceptions import ArtifactError, SpecError
-from postgres_ml.spec import Column, TrainedModel, TrainingJob, TrainingSpec
+from postgres_ml import digest as digests
+from postgres_ml import file_lock, native_extension, server_python, snapshot
+from postgres_ml.digest import Digest
+from postgres_ml.exceptions import (
+    ArtifactError,
+    ConcurrentBuildError,
+    GateError,
+    SpecError,
+    TrainingCancelledError,
+)
+from postgres_ml.gates import Refusal, check_gates, check_promotion
+from postgres_ml.snapshot import Cursor
+from postgres_ml.spec import TrainedModel, TrainingSpec
 from postgres_ml.training_process import TrainingProcess
 from postgres_ml.transformer_chains import check_columns
 
@@ -30,7 +42,7 @@ logger = AdapterLogger("PostgresML")
 
 
 class Training:
-    """Drives one node: snapshot, training process, publication's outcome.
+    """Drives one node: plan, snapshot, training process, publication's outcome.
 
     Parameters
     ----------
@@ -43,45 +55,140 @@ class Training:
     def __init__(self, node: Any, sql: str, config: Any, connections: PostgresMLConnectionManager) -> None:
         self.node, self.sql, self.config, self.connections = node, sql, config, connections
         self.spec = self._read_spec()
-        self.directory = self._fresh_directory()
+        self.directory = node_directory(config, node)
+        self.candidate = Candidate(self.directory)
         self.process: TrainingProcess | None = None
         self.trained: TrainedModel | None = None
-        self.is_published = False
+        self.refusal: Refusal | None = None
+        self.is_finished = False
+        self._lock: file_lock.FileLock | None = None
+
+    def plan(self, full_refresh: bool) -> Plan:
+        """Return what this build does, from the query's columns, the catalog and, if need be, its rows.
+
+        Raises
+        ------
+        TrainingDataError
+            The query's columns can't be trained on.
+        TrainingCancelledError
+            While another build of this model was waited for.
+        """
+        self._wait_for_other_builds()
+        cursor = self._cursor()
+        settings = self.spec.settings
+        self.columns = snapshot.describe_query(cursor, self.sql, settings)
+        self.features, self.target = snapshot.split_target(
+            self.columns, self.spec.target, settings.split_column
+        )
+        problems = check_columns(self.spec.preprocessors, self.features)
+        if problems:
+            raise SpecError("; ".join(problems))
+        self.versions = catalog.read_versions(cursor, self.spec.schema, self.node.alias)
+        self.newest = newest_trained(self.versions)
+        self.expected = Digest(
+            data=0,
+            n_rows=0,
+            query=digests.query_digest(self.sql),
+            columns={column.name: column.sql_type for column in self.columns},
+            config=digests.training_config(self.spec),
+            versions=digests.versions(package_version),
+        )
+        plan = self._decide(cursor, full_refresh)
+        serving = next((version for version in self.versions if version.is_serving), None)
+        if plan.action == "keep" and serving is not None and not self._functions_exist(cursor, serving):
+            plan = dataclasses.replace(
+                plan, action="restore", reason=f"{plan.reason}, but its function is gone"
+            )
+        if (
+            plan.action in ("keep", "restore")
+            and serving is not None
+            and serving.summary["runtime"] == "native"
+        ):
+            self._lacking(cursor)  # another release of this package may bring another library
+        newest = self.versions[0].version if self.versions else 0
+        self.the_plan = dataclasses.replace(plan, newest=newest, serving=serving)
+        return self.the_plan
+
+    def _decide(self, cursor: Cursor, full_refresh: bool) -> Plan:
+        newest, policy = self.newest, self.spec.retrain
+        if full_refresh:
+            return Plan("train", "--full-refresh")
+        if newest is not None and policy == "never":
+            changed = digests.changes(newest.digest, self._unread(newest))
+            also = f"; changed since: {', '.join(changed)}" if changed else ""
+            return Plan("keep", f"retrain: never{also}", is_warning=bool(changed))
+        if newest is not None and isinstance(policy, float) and retrains_by_age(policy, newest) is None:
+            return Plan("keep", f"v{newest.version} is {newest.age} old (retrain: after)")
+        if policy == "on_change" or self.candidate.exists():
+            return self._compare(cursor)
+        if newest is None:
+            return Plan("train", "there is no version yet")
+        return Plan("train", retrains_by_age(policy, newest) or "retrain: always")
+
+    def _compare(self, cursor: Cursor) -> Plan:
+        """Decide by the digest; the rows are read only if nothing else decides already."""
+        newest = self.newest
+        changed: tuple[str, ...] = ("there is no version yet",)
+        if newest is not None:
+            changed = digests.changes(newest.digest, self._unread(newest))
+        if not changed or self.candidate.exists():
+            server_version = cursor.connection.server_version
+            data, n_rows = digests.measure(cursor, self.sql, server_version)
+            self.expected = dataclasses.replace(self.expected, data=data, n_rows=n_rows)
+            if self.candidate.exists() and self.candidate.matches(self.spec, self.expected):
+                return Plan("publish", "an earlier build trained it and could not publish it")
+            if newest is not None:
+                changed = digests.changes(newest.digest, self.expected)
+        if changed or newest is None or self.spec.retrain != "on_change":
+            policy = "" if self.spec.retrain == "on_change" else "retrain: always"
+            return Plan("train", policy or ", ".join(changed))
+        return Plan("keep", "unchanged")
+
+    def _unread(self, newest: catalog.StoredVersion) -> Digest:
+        """Return the digest now, as if the rows were those of the version."""
+        known = newest.digest or {}
+        return dataclasses.replace(self.expected, data=known.get("data", 0), n_rows=known.get("n_rows", 0))
+
+    def _functions_exist(self, cursor: Cursor, serving: catalog.StoredVersion) -> bool:
+        return catalog.functions_exist(cursor, self.spec.schema, serving.function_name)
 
     def take_snapshot(self) -> None:
         """Start the training process and, while it imports its libraries, copy the query's rows for it.
 
         Raises
         ------
-        TrainingDataError, TrackingError
-            The query's columns can't be trained on, or MLflow can't be written.
+        TrackingError
+            MLflow can't be written.
         """
-        connection = self.connections.get_thread_connection()
-        if not connection.transaction_open:
-            self.connections.begin()
-        cursor = connection.handle.cursor()
-        settings = self.spec.settings
-        columns = snapshot.describe_query(cursor, self.sql, settings)
-        features, target = snapshot.split_target(columns, self.spec.target, settings.split_column)
-        problems = check_columns(self.spec.preprocessors, features)
-        if problems:
-            raise SpecError("; ".join(problems))
-        self.process = TrainingProcess(
-            self._job(features, target, self._lacking(cursor)), self.log, self.connections.cancelled.is_set
-        )
-        self.process.start()
+        empty_directory(self.node, self.directory)
+        self._start(lacking=self._lacking(self._cursor()))
+        assert self.process is not None
         summary = snapshot.copy_snapshot(
-            cursor,
+            self._cursor(),
             self.sql,
-            features,
-            target,
+            self.features,
+            self.target,
             self.directory / "snapshot.csv",
-            settings,
+            self.spec.settings,
             self.spec.problem_type,
         )
         sampled = f", sampled from {summary.n_rows_query:,} (settings: max_cells)" if summary.sampled else ""
-        self.log("info", f"snapshot of {summary.n_rows:,} rows x {len(columns)} columns{sampled}")
+        self.log("info", f"snapshot of {summary.n_rows:,} rows x {len(self.columns)} columns{sampled}")
+        # the rows that were copied, not those that the plan saw: others may have come in between
+        self.expected = dataclasses.replace(self.expected, data=summary.digest, n_rows=summary.n_rows_query)
+        self.candidate.write(self.spec, self.expected)
+        self.log("info", f"training: {self.why}")
         self.process.wait_ready()
+
+    @property
+    def why(self) -> str:
+        """Why this version is trained: what changed since the newest one."""
+        if self.newest is None or self.the_plan.reason == "--full-refresh":
+            return self.the_plan.reason
+        changed = ", ".join(digests.changes(self.newest.digest, self.expected))
+        if self.the_plan.reason.startswith("v") or self.the_plan.reason.startswith("retrain"):
+            return f"{self.the_plan.reason}; {changed or 'nothing'} changed"
+        return changed or self.the_plan.reason
 
     def train(self) -> TrainedModel:
         """Return what the training process made of the snapshot.
@@ -115,14 +222,73 @@ class Training:
         )
         return artifact.sha256
 
+    def recover(self) -> TrainedModel:
+        """Return the result of an earlier build."""
+        self.trained = self.candidate.read()
+        return self.trained
+
+    def is_refused(self) -> bool:
+        """Return whether the candidate may not be published; if so, mark it in MLflow and say why.
+
+        Its files stay, for a build with other gates.
+
+        Raises
+        ------
+        GateError
+            The gate is one of severity error, or nothing serves that could be kept.
+        SpecError
+            A gate names a metric that the model hasn't.
+        """
+        assert self.trained is not None, "train comes first"
+        self.refusal = check_gates(self.spec.gates, self.trained.metrics) or self._not_better()
+        if self.refusal is None:
+            if self.process is None:  # recovered: MLflow has to be told of the publication
+                self._start(recovered=self.trained)
+            return False
+        if self.process is not None:
+            self.process.refuse(self.refusal.text)
+            self.is_finished = True
+        serving = self.the_plan.serving
+        kept = f"v{serving.version} serves on" if serving else "nothing serves"
+        run = f"MLflow run {self.trained.mlflow_run_id}"
+        text = f"{self.refusal.text}; the new version is refused, {kept} ({run})"
+        if self.refusal.severity == "error" or serving is None:
+            raise GateError(text)
+        self.log("warning", text)
+        return True
+
+    def _not_better(self) -> Refusal | None:
+        trained, serving = self.trained, self.the_plan.serving
+        if self.spec.promote == "always" or trained is None or serving is None:
+            return None
+        if trained.champion_note:
+            self.log("info", trained.champion_note)
+        return check_promotion(trained.metric, trained.score, trained.champion_score, serving.version)
+
+    def check_not_overtaken(self, newest: int) -> None:
+        """Check that the newest version is still the one that this build was planned with.
+
+        Raises
+        ------
+        ConcurrentBuildError
+            Another build, of another checkout or machine, published one in the meantime.
+        """
+        if newest != self.the_plan.newest:
+            raise ConcurrentBuildError(
+                f"another build published v{newest} while this one trained, and v{newest} serves. What this "
+                "build trained is kept: the next build publishes it if the data is still the same"
+            )
+
     def catalog_row(self, version: int) -> str:
         """Return the row of postgres_ml.model_version as JSON, keyed by column."""
         assert self.trained is not None, "train comes first"
         spec, trained = self.spec, self.trained
-        arguments = next(body.arguments for body in trained.functions if body.role == "predict")
+        arguments = next(
+            body.composite or body.arguments for body in trained.functions if body.role == "predict"
+        )
         signature = ", ".join(f"{name} {kind}" for name, kind in arguments)
         same_name = ("problem_type", "model_type", "objective", "metric", "score", "metrics", "train_metrics")
-        counts = ("n_rows", "n_holdout", "n_features", "n_nodes", "est_rows_per_s")
+        counts = ("n_rows", "n_holdout", "n_features", "n_nodes", "est_rows_per_s", "return_type")
         row = {
             "model_schema": spec.schema,
             "model_name": self.node.alias,
@@ -138,6 +304,9 @@ class Training:
             "dbt_unique_id": spec.unique_id,
             "dbt_invocation_id": get_invocation_id(),
             "functions": [dataclasses.asdict(body) for body in trained.functions],
+            "digest": dataclasses.asdict(self.expected),
+            "changes": self.why,
+            "features": [dataclasses.asdict(column) for column in trained.features],
             **{name: getattr(trained, name) for name in (*same_name, *counts)},
             **shown_details(spec, trained, self.sql),
         }
@@ -146,17 +315,19 @@ class Training:
     def published(self, version: int) -> None:
         """Tell the training process, which marks the run in MLflow."""
         assert self.process is not None and self.trained is not None, "train comes first"
-        self.is_published = True
+        self.is_finished = True
         try:
             self.process.published(version, {"function": f"{self.spec.schema}.{self.spec.function}"})
         finally:
             shutil.rmtree(self.directory, ignore_errors=True)
 
     def close(self) -> None:
-        """End the training process if the build stopped before the publication."""
-        if self.process is not None and not self.is_published:
+        """End the training process if the build stopped before the publication; its result stays."""
+        if self.process is not None and not self.is_finished:
             self.process.abandon("the dbt node failed or was cancelled before its function was published")
             (self.directory / "snapshot.csv").unlink(missing_ok=True)
+        if self._lock is not None:
+            self._lock.release()
 
     def log(self, level: str, text: str, fields: dict[str, Any] | None = None) -> None:
         """Write a line to dbt's log, led by the model's name: threads interleave.
@@ -166,6 +337,60 @@ class Training:
         getattr(logger, level)(
             "{0}: {1}", self.spec.name, text, {"model": self.spec.unique_id, **(fields or {})}
         )
+
+    def _champion_file(self) -> str:
+        """Write the serving version for the training to compare with; empty where there is nothing to do."""
+        serving = self.the_plan.serving
+        if self.spec.promote == "always" or serving is None or serving.digest is None:
+            return ""
+        path = self.directory / "champion.json"
+        champion = catalog.read_champion(self._cursor(), self.spec.schema, self.node.alias)
+        path.write_text(json.dumps(champion), encoding="utf-8")
+        return str(path)
+
+    def _lacking(self, cursor: Any) -> dict[str, str]:
+        """Return why the server can't run a runtime that the config allows; installs the language plmodel."""
+        reason = server_python.lacking(cursor)
+        lacking = {"python": reason} if reason else {}
+        if reason and self.spec.runtime == "python":
+            raise SpecError(f"runtime python: {reason}")
+        if self.spec.runtime not in ("auto", "native"):
+            return lacking
+        directory = self.config.credentials.embedded
+        reason = native_extension.provide(cursor, Path(directory) if directory else None)
+        if reason and self.spec.runtime == "native":
+            raise SpecError(f"runtime native: {reason}; runtime: auto takes sql then")
+        return {**({"native": reason} if reason else {}), **lacking}
+
+    def _start(self, lacking: dict[str, str] | None = None, recovered: TrainedModel | None = None) -> None:
+        job = make_job(self.config, self.spec, self.sql, self.directory, self.features, self.target)
+        job = dataclasses.replace(job, lacking=lacking or {}, champion_file=self._champion_file())
+        if recovered is not None:
+            job = dataclasses.replace(
+                job, resumed_run_id=recovered.mlflow_run_id, resumed_model_uri=recovered.mlflow_model_uri
+            )
+        self.process = TrainingProcess(job, self.log, self.connections.cancelled.is_set)
+        self.process.start()
+
+    def _cursor(self) -> Any:
+        connection = self.connections.get_thread_connection()
+        if not connection.transaction_open:
+            self.connections.begin()
+        return connection.handle.cursor()
+
+    def _wait_for_other_builds(self) -> None:
+        """Take the lock of the node's folder, which another dbt on this project may hold."""
+        path = Path(f"{self.directory}.lock")
+        try:
+            self._lock = file_lock.FileLock(path)
+        except OSError as error:
+            raise DbtRuntimeError(f"{self.node.name}: {path} can't be written: {error.strerror}") from error
+        if self._lock.acquire(0.0):
+            return
+        self.log("info", "another build of this model is running; waiting for it")
+        while not self._lock.acquire(0.2):
+            if self.connections.cancelled.is_set():
+                raise TrainingCancelledError("cancelled while waiting for another build of this model")
 
     def _read_spec(self) -> TrainingSpec:
         reader = ConfigReader(self.node)
@@ -185,66 +410,3 @@ class Training:
         for text in reader.warnings:
             logger.warning(f"{spec.name}: {text}")
         return spec
-
-    def _fresh_directory(self) -> Path:
-        directory: Path = (
-            project_root(self.config) / self.config.target_path / "postgres_ml" / self.node.unique_id
-        )
-        try:
-            shutil.rmtree(directory, ignore_errors=True)
-            directory.mkdir(parents=True)
-        except OSError as error:
-            raise DbtRuntimeError(
-                f"{self.node.name}: training needs the folder {directory}: {error.strerror}"
-            ) from error
-        return directory
-
-    def _lacking(self, cursor: Any) -> dict[str, str]:
-        """Return why the server can't run a runtime that the config allows; installs the language plmodel."""
-        reason = server_python.lacking(cursor)
-        lacking = {"python": reason} if reason else {}
-        if reason and self.spec.runtime == "python":
-            raise SpecError(f"runtime python: {reason}")
-        if self.spec.runtime not in ("auto", "native"):
-            return lacking
-        directory = self.config.credentials.embedded
-        reason = native_extension.provide(cursor, Path(directory) if directory else None)
-        if reason and self.spec.runtime == "native":
-            raise SpecError(f"runtime native: {reason}; runtime: auto takes sql then")
-        return {**({"native": reason} if reason else {}), **lacking}
-
-    def _job(
-        self, features: tuple[Column, ...], target: Column | None, lacking: dict[str, str]
-    ) -> TrainingJob:
-        credentials = self.config.credentials
-        root = project_root(self.config)
-        return TrainingJob(
-            spec=self.spec,
-            features=features,
-            target=target,
-            directory=str(self.directory),
-            tracking_uri=credentials.mlflow_tracking_uri or f"sqlite:///{root / 'mlflow.db'}",
-            experiment=credentials.mlflow_experiment or self.config.project_name,
-            tags={
-                "dbt.unique_id": self.spec.unique_id,
-                "dbt.invocation_id": get_invocation_id(),
-                "dbt.target": self.config.target_name,
-                "dbt.compiled_sql_sha256": hashlib.sha256(self.sql.encode()).hexdigest(),
-                **git_commit(root),
-            },
-            query=self.sql,
-            # dbt trains `threads` models at once: they share the cores
-            n_threads=max(1, (os.cpu_count() or 1) // self.config.threads),
-            lacking=lacking,
-            server_python_path=credentials.server_python_path,
-        )
-
-
-def git_commit(folder: Path) -> dict[str, str]:
-    """Return the tag that names the checkout's commit; empty outside of git."""
-    git = shutil.which("git")
-    if git is None:
-        return {}
-    command = [git, "-C", str(folder), "rev-parse", "HEAD"]
-    answer = subprocess.run(command, capture_output=True, text=True, check=False)
-    return {"git.commit": answer.stdout.strip()} if answer.returncode == 0 else {}

@@ -1,0 +1,112 @@
+"""Reads the catalog's versions of a model. Everything that writes it is in macros/catalog."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from postgres_ml.snapshot import Cursor
+
+STUB = "STUB"
+LAYOUT = """select to_regclass('postgres_ml.model_version') is not null, coalesce((regexp_match(
+    obj_description(to_regnamespace('postgres_ml')::oid, 'pg_namespace'), 'layout ([0-9]+)'
+))[1]::integer, 0)"""
+
+
+@dataclass(frozen=True)
+class StoredVersion:
+    """A version of a model, without the functions themselves.
+
+    Parameters
+    ----------
+    version, state, is_serving, function_name : as in the catalog
+    age_s : seconds since its training
+    digest : what its training followed from, a `digest.Digest` as JSON; None before layout 2
+    summary : what run_results.json shows: metric, score, metrics, model_type, runtime, n_rows, mlflow_run_id
+    """
+
+    version: int
+    state: str
+    is_serving: bool
+    function_name: str
+    age_s: float
+    digest: dict[str, Any] | None
+    summary: dict[str, Any]
+
+    @property
+    def age(self) -> str:
+        """The age in words."""
+        for name, seconds in (("days", 86_400), ("hours", 3600), ("minutes", 60)):
+            if self.age_s >= 2 * seconds:
+                return f"{self.age_s / seconds:.0f} {name}"
+        return f"{self.age_s:.0f} seconds"
+
+
+def read_versions(cursor: Cursor, schema: str, model: str) -> tuple[StoredVersion, ...]:
+    """Return the versions that the catalog holds, the newest first; none where there is no catalog.
+
+    Parameters
+    ----------
+    schema, model : of the card, unquoted
+
+    Raises
+    ------
+    psycopg2.Error
+        The role may not read the catalog.
+    """
+    cursor.execute(LAYOUT)
+    exists, layout = cursor.fetchall()[0]
+    if not exists:
+        return ()
+    cursor.execute(
+        f"""select version, state, is_serving, function_name, extract(epoch from now() - trained_at)::float8,
+            coalesce({"digest" if layout >= 2 else "null"}::text, 'null'),
+            json_build_object('metric', metric, 'score', score, 'metrics', metrics, 'model_type', model_type,
+                'runtime', runtime, 'n_rows', n_rows, 'mlflow_run_id', mlflow_run_id)::text
+        from postgres_ml.model_version where model_schema = %s and model_name = %s order by version desc""",
+        (schema, model),
+    )
+    return tuple(
+        StoredVersion(
+            version,
+            state,
+            is_serving,
+            function,
+            age_s,
+            json.loads(digest),
+            json.loads(summary),
+        )
+        for version, state, is_serving, function, age_s, digest, summary in cursor.fetchall()
+    )
+
+
+def read_champion(cursor: Cursor, schema: str, model: str) -> dict[str, Any]:
+    """Return what a training needs to score the serving version, as `challenge.score_champion` reads it."""
+    cursor.execute(
+        """select version, coalesce(evaluated_program, ''), coalesce(settings, '{}')::text,
+            coalesce(labels, '[]')::text
+        from postgres_ml.model_version where model_schema = %s and model_name = %s and is_serving""",
+        (schema, model),
+    )
+    version, program, settings, labels = cursor.fetchall()[0]
+    return {
+        "version": version,
+        "program": program,
+        "settings": json.loads(settings),
+        "labels": json.loads(labels),
+    }
+
+
+def functions_exist(cursor: Cursor, schema: str, function: str) -> bool:
+    """Return whether the prediction function, with our comment, is there."""
+    cursor.execute(
+        """select exists (select 1 from pg_catalog.pg_proc p
+            join pg_catalog.pg_namespace n on n.oid = p.pronamespace
+            where n.nspname = %s and p.proname = %s
+                and obj_description(p.oid, 'pg_proc') like '%%[dbt-postgres-ml]'
+                and obj_description(p.oid, 'pg_proc') not like 'SUPERSEDED%%')""",
+        (schema, function),
+    )
+    found: bool = cursor.fetchall()[0][0]
+    return found

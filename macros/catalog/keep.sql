@@ -1,0 +1,18 @@
+{#-
+  A build that publishes nothing: the serving version stays. What somebody dropped by hand, functions or card, is made
+  again from the catalog.
+-#}
+{% macro postgres_ml__keep_version(card, existing_relation, plan) %}
+  {%- do log(card.identifier ~ ': ' ~ plan.reason ~ ', kept v' ~ plan.serving.version, info=not plan.is_warning) -%}
+  {%- if plan.is_warning -%}
+    {%- do exceptions.warn(card.identifier ~ ': ' ~ plan.reason ~ ', kept v' ~ plan.serving.version) -%}
+  {%- endif -%}
+  {%- if plan.action == 'restore' -%}
+    {%- do postgres_ml__lock_catalog() -%}
+    {%- do postgres_ml__publish_functions(card, adapter.stored_version(card, plan.serving.version), plan.serving.version) -%}
+  {%- endif -%}
+  {%- do postgres_ml__drop_superseded(card.schema, plan.serving.function_name) -%}
+  {%- if existing_relation is none or not existing_relation.is_view -%}
+    {%- do postgres_ml__create_card(card, existing_relation) -%}
+  {%- endif -%}
+{% endmacro %}

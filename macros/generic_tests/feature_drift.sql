@@ -1,0 +1,129 @@
+{#
+  On a create_model: fails for each feature whose distribution in `relation` is not that of the training rows.
+
+  relation : ref() or source() of the rows to compare, with columns named like the features
+  features : only these; all by default
+  max_psi : greatest population stability index; by custom below 0.1 is no shift and above 0.2 a great one
+  max_ks : greatest Kolmogorov-Smirnov distance (numbers only), the largest difference of the cumulative shares
+  condition : SQL, on the rows to compare
+#}
+{% test feature_drift(model, relation, features=none, max_psi=0.2, max_ks=0.2, condition='true') %}
+{%- set chosen = [] -%}
+{%- for name in features or [] -%}
+  {%- do chosen.append(postgres_ml__literal(name)) -%}
+{%- endfor -%}
+{%- set reference -%}
+    select f.key as feature, f.value as s
+    from version cross join lateral jsonb_each(version.statistics -> 'features') as f
+    {%- if chosen %}
+    where f.key in ({{ chosen | join(', ') }})
+    {%- endif %}
+{%- endset -%}
+{%- set observed -%}
+    select e.key as feature, e.value
+    from {{ relation }} as t cross join lateral jsonb_each_text(to_jsonb(t)) as e
+    where {{ condition }}
+{%- endset -%}
+{{ postgres_ml__drift(model, reference, observed, max_psi, max_ks) }}
+{% endtest %}
+
+
+{#
+  On a create_model: fails if its predictions in a column of `relation` are not distributed as those on the hold-out.
+  Arguments as for feature_drift; column : where the predictions are.
+#}
+{% test prediction_drift(model, relation, column, max_psi=0.2, max_ks=0.2, condition='true') %}
+{%- set reference -%}
+    select 'prediction' as feature, version.statistics -> 'prediction' as s from version
+{%- endset -%}
+{%- set observed -%}
+    select 'prediction' as feature, to_jsonb(t.{{ adapter.quote(column) }}) #>> '{}' as value
+    from {{ relation }} as t
+    where {{ condition }}
+{%- endset -%}
+{{ postgres_ml__drift(model, reference, observed, max_psi, max_ks) }}
+{% endtest %}
+
+
+{#
+  A query of the columns that drifted: feature, psi, ks, n_rows. The bins are those of the training's statistics; a
+  share of nothing counts as 1 in 10,000, or the index would be infinite.
+#}
+{% macro postgres_ml__drift(model, reference, observed, max_psi, max_ks) %}
+with version as (
+    select v.statistics
+    from postgres_ml.model_version as v
+    inner join {{ model }} as card
+        on card.model = v.model_name and card.version = v.version and card.function = v.model_schema || '.' || v.function_name
+    where v.is_serving and v.state <> 'STUB'
+),
+reference as (
+    {{ reference }}
+),
+bounded as (
+    select
+        feature, s, s ->> 'kind' = 'number' as is_number,
+        array(select e.value::float8 from jsonb_array_elements_text(s -> 'edges') with ordinality as e(value, n) order by n)
+            as edges,
+        array(select c.value from jsonb_array_elements_text(s -> 'categories') with ordinality as c(value, n) order by n)
+            as categories
+    from reference
+),
+observed as (
+    {{ observed }}
+),
+binned as (
+    select
+        b.feature,
+        case
+            when o.value is null then -1
+            when not b.is_number then coalesce(array_position(b.categories, o.value), 0)
+            when lower(o.value) in ('nan', 'infinity', '-infinity') then -1
+            when cardinality(b.edges) = 0 then 0
+            else width_bucket(o.value::float8, b.edges)
+        end as bin,
+        count(*)::float8 as n
+    from observed as o
+    inner join bounded as b using (feature)
+    group by 1, 2
+),
+totals as (
+    select feature, sum(n) as n_rows, sum(n) filter (where bin >= 0) as n_known from binned group by 1
+),
+bins as (
+    select
+        b.feature, b.is_number, share.key::integer as bin, (b.s -> 'groups' ->> share.key)::integer as psi_group,
+        share.value::float8 as expected, coalesce(binned.n / totals.n_rows, 0) as actual,
+        share.value::float8 / nullif(1 - (b.s -> 'shares' ->> '-1')::float8, 0) as expected_known,
+        coalesce(binned.n / nullif(totals.n_known, 0), 0) as actual_known
+    from bounded as b
+    cross join lateral jsonb_each_text(b.s -> 'shares') as share
+    inner join totals using (feature)
+    left join binned on binned.feature = b.feature and binned.bin = share.key::integer
+),
+groups as (
+    select feature, greatest(sum(expected), 0.0001) as expected, greatest(sum(actual), 0.0001) as actual
+    from bins
+    group by feature, psi_group
+),
+cumulated as (
+    select
+        feature, abs(
+            sum(expected_known) over (partition by feature order by bin)
+            - sum(actual_known) over (partition by feature order by bin)
+        ) as distance
+    from bins
+    where is_number and bin >= 0
+),
+drifts as (
+    select
+        b.feature,
+        (select sum((g.actual - g.expected) * ln(g.actual / g.expected)) from groups as g where g.feature = b.feature) as psi,
+        (select max(c.distance) from cumulated as c where c.feature = b.feature) as ks,
+        (select t.n_rows from totals as t where t.feature = b.feature) as n_rows
+    from bounded as b
+)
+select feature, round(psi::numeric, 4) as psi, round(ks::numeric, 4) as ks, n_rows
+from drifts
+where exists (select from observed) and (n_rows is null or psi > {{ max_psi }} or ks > {{ max_ks }})
+{% endmacro %}

@@ -1,0 +1,73 @@
+{#
+  Removes a model from the database, in one transaction: functions, pinned versions, card and catalog rows. What depends
+  on them is named, and nothing is removed. MLflow's runs and registered versions stay.
+
+    dbt run-operation drop_model --args '{model: ml.customer_churn}'
+#}
+{% macro drop_model(model) %}
+  {%- set card = postgres_ml__card_of(model) -%}
+  {%- do postgres_ml__lock_catalog() -%}
+  {%- do postgres_ml__drop_model(card) -%}
+  {%- do adapter.commit() -%}
+  {%- do log(card ~ ': dropped', info=true) -%}
+{% endmacro %}
+
+
+{% macro postgres_ml__drop_model(card) %}
+  {%- set functions = run_query(postgres_ml__owned_functions(card)) -%}
+  {%- set card_relation = load_relation(card) -%}
+  {%- set query -%}
+    select string_agg(distinct pg_describe_object(d.classid, d.objid, d.objsubid), ', ') as dependents
+    from pg_depend as d
+    left join pg_rewrite as r on d.classid = 'pg_rewrite'::regclass and r.oid = d.objid
+    where d.deptype = 'n' and (
+        d.refclassid = 'pg_proc'::regclass and d.refobjid = any({{ postgres_ml__oids(functions) }})
+        or d.refclassid = 'pg_class'::regclass
+            and d.refobjid = to_regclass({{ postgres_ml__literal(card.include(database=false)) }})
+            and r.ev_class is distinct from to_regclass({{ postgres_ml__literal(card.include(database=false)) }})
+    )
+  {%- endset -%}
+  {%- set dependents = run_query(query).columns[0].values()[0] -%}
+  {%- if dependents -%}
+    {%- do exceptions.raise_compiler_error(
+        card ~ ' is used by ' ~ dependents ~ '; drop or change these first. Nothing was dropped'
+    ) -%}
+  {%- endif -%}
+  {%- call statement('drop_model') -%}
+    {% for function in functions %}
+    drop function {{ function.signature }};
+    {% endfor %}
+    {% for type in functions.columns['features_type'].values() | select | unique %}
+    drop type {{ type }};
+    {% endfor %}
+    delete from postgres_ml.model_version
+    where model_schema = {{ postgres_ml__literal(card.schema) }} and model_name = {{ postgres_ml__literal(card.identifier) }}
+  {%- endcall -%}
+  {%- if card_relation is not none -%}
+    {%- do adapter.drop_relation(card_relation) -%}
+  {%- endif -%}
+{% endmacro %}
+
+
+{% macro postgres_ml__oids(functions) -%}
+  array[{{ functions.columns['oid'].values() | join(', ') }}]::oid[]
+{%- endmacro %}
+
+
+{#- Functions of a model with the composite type each takes, superseded overloads included. -#}
+{% macro postgres_ml__owned_functions(card) %}
+  select
+      p.oid, p.oid::regprocedure::text as signature,
+      case when t.typtype = 'c' and obj_description(t.oid, 'pg_type') like '%[dbt-postgres-ml]' then t.oid::regtype::text end
+          as features_type
+  from pg_proc as p
+  left join pg_type as t on p.pronargs = 1 and t.oid = p.proargtypes[0]
+  where p.oid in (select f.oid from ({{ postgres_ml__functions_of(card) }}) as f)
+      or p.pronamespace = to_regnamespace({{ postgres_ml__literal(adapter.quote(card.schema)) }})
+          and obj_description(p.oid, 'pg_proc') like 'SUPERSEDED%[dbt-postgres-ml]'
+          and p.proname in (
+            select f.value ->> 'name'
+            from postgres_ml.model_version as v cross join lateral jsonb_array_elements(v.functions) as f
+            where v.model_schema = {{ postgres_ml__literal(card.schema) }} and v.model_name = {{ postgres_ml__literal(card.identifier) }}
+          )
+{% endmacro %}

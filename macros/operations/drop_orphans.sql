@@ -1,0 +1,25 @@
+{#
+  Lists the models in this target's schemas that this project no longer has; with dry_run false drops them.
+
+    dbt run-operation drop_orphans                                       only lists them
+    dbt run-operation drop_orphans --args '{dry_run: false}'
+#}
+{% macro drop_orphans(dry_run=true) %}
+  {%- if dry_run -%}
+    {%- set orphans = adapter.orphaned_models() -%}
+  {%- else -%}
+    {%- do postgres_ml__lock_catalog() -%}
+    {%- set orphans = adapter.orphaned_models() -%}
+    {%- for card in orphans -%}
+      {%- do postgres_ml__drop_model(card) -%}
+    {%- endfor -%}
+    {%- do adapter.commit() -%}
+  {%- endif -%}
+  {%- for card in orphans -%}
+    {%- do log(card ~ (': would be dropped' if dry_run else ': dropped'), info=true) -%}
+  {%- endfor -%}
+  {%- if not orphans -%}
+    {%- do log('no model is orphaned', info=true) -%}
+  {%- endif -%}
+  {{ return(orphans) }}
+{% endmacro %}

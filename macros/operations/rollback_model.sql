@@ -1,0 +1,37 @@
+{#
+  Makes an older version serve again, in one transaction: readers see the one or the other, never none.
+
+    dbt run-operation rollback_model --args '{model: customer_churn}'              the version before
+    dbt run-operation rollback_model --args '{model: customer_churn, version: 3}'
+
+  The version keeps its number. The next build compares with the newest version: if nothing has changed since that was
+  trained, the one rolled back to goes on serving (SPEC 8.12). MLflow's alias `champion` follows.
+#}
+{% macro rollback_model(model, version=none) %}
+  {%- set card = postgres_ml__card_of(model) -%}
+  {%- do postgres_ml__lock_catalog() -%}
+  {%- set stored = adapter.version_to_serve(card, version) -%}
+  {%- do postgres_ml__publish_functions(card, stored, stored.version) -%}
+  {%- call statement('serve_version') -%}
+    update postgres_ml.model_version set is_serving = false, state = 'SUPERSEDED'
+    where model_schema = {{ postgres_ml__literal(card.schema) }} and model_name = {{ postgres_ml__literal(card.identifier) }}
+        and is_serving;
+    update postgres_ml.model_version set is_serving = true, state = 'READY'
+    where model_schema = {{ postgres_ml__literal(card.schema) }} and model_name = {{ postgres_ml__literal(card.identifier) }}
+        and version = {{ stored.version }}
+  {%- endcall -%}
+  {%- set grantees = adapter.execute_grantees(stored.dbt_unique_id) -%}
+  {%- if grantees is not none -%}
+    {%- do postgres_ml__grant_execute(card, grantees) -%}
+  {%- endif -%}
+  {%- do adapter.commit() -%}
+  {%- do log(card ~ ': v' ~ stored.version ~ ' serves', info=true) -%}
+  {%- do adapter.move_champion(card, stored) -%}
+{% endmacro %}
+
+
+{#- The card of the published model that a node's name or 'schema.name' means. -#}
+{% macro postgres_ml__card_of(model) %}
+  {%- set found = postgres_ml__operation_model(model) -%}
+  {{ return(api.Relation.create(database=target.dbname, schema=found.schema, identifier=found.identifier, type='view')) }}
+{% endmacro %}

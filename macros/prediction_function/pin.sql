@@ -1,0 +1,51 @@
+{#
+  The function of one version, whatever serves: {name, schema, qualified} as adapter.prediction_function returns it.
+  A copy of the version's functions under names of their own (`predict_churn__v3`), made where it is first called: it
+  commits with the model that calls it, and a mere `dbt compile` leaves nothing behind.
+#}
+{% macro postgres_ml__pinned_function(function, suffix, version) %}
+  {%- set pinned = adapter.pinned_function(function, suffix, version) -%}
+  {%- if postgres_ml__features_of(pinned) is none -%}
+    {%- call statement('lock_pins') -%}
+      select pg_advisory_xact_lock(hashtext('dbt-postgres-ml.pin'))
+    {%- endcall -%}
+    {%- set card = api.Relation.create(database=target.dbname, schema=function.schema, identifier=function.model) -%}
+    {%- set stored = adapter.pinned_version(function.schema, function.model, version) -%}
+    {%- for body in stored.functions -%}
+      {%- do postgres_ml__create_function(card.schema, body) -%}
+      {%- do postgres_ml__comment_on_function(card, body, stored, version, is_pinned=true) -%}
+    {%- endfor -%}
+    {%- if function.grantees is not none -%}
+      {%- do postgres_ml__grant_execute(card, function.grantees) -%}
+    {%- endif -%}
+  {%- endif -%}
+  {{ return(pinned) }}
+{% endmacro %}
+
+
+{#- Pinned functions of versions that the catalog no longer keeps; those that something uses stay. -#}
+{% macro postgres_ml__drop_stale_pins(card) %}
+  {%- set query -%}
+    with pinned as (
+      select
+          p.oid, f.signature,
+          substring(f.comment from ', version ([0-9]+), pinned ')::integer as version,
+          exists (
+              select from pg_depend as d
+              where d.refclassid = 'pg_proc'::regclass and d.refobjid = p.oid and d.deptype = 'n'
+          ) as is_used
+      from ({{ postgres_ml__functions_of(card) }}) as f
+      inner join pg_proc as p on p.oid = f.oid
+      where f.comment like '%, pinned (%'
+    )
+    select signature from pinned
+    where version not in (select version from pinned where is_used)
+        and version not in (
+          select version from postgres_ml.model_version
+          where model_schema = {{ postgres_ml__literal(card.schema) }} and model_name = {{ postgres_ml__literal(card.identifier) }}
+        )
+  {%- endset -%}
+  {%- for row in run_query(query) -%}
+    {%- do postgres_ml__drop_function(row) -%}
+  {%- endfor -%}
+{% endmacro %}
