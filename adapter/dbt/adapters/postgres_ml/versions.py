@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable
 from typing import Any
@@ -9,11 +10,11 @@ from typing import Any
 from dbt_common.exceptions import CompilationError
 
 from postgres_ml import spec as specs
-from postgres_ml.codegen.sql.literals import identifier, part_name, text
 from postgres_ml.parity import Predictor, compare_sql, sample_sql
-from postgres_ml.snapshot import Cursor
+from postgres_ml.snapshot import Cursor, quote
 from postgres_ml.spec import Column, FunctionBody
 
+IDENTIFIER_BYTES = 63
 STORED = ("version", "function_name", "metric", "score", "state", "mlflow_run_id", "dbt_unique_id")
 
 
@@ -95,7 +96,7 @@ def pinned_copy(stored: dict[str, Any], schema: str) -> dict[str, Any]:
     """
     pin = f"v{stored['version']}"
     names = {body["name"]: _pinned_name(body, index, pin) for index, body in enumerate(stored["functions"])}
-    prefix = f"{identifier(schema)}."
+    prefix = f"{quote(schema)}."
     functions = []
     for body in stored["functions"]:
         if body["composite"]:
@@ -105,13 +106,28 @@ def pinned_copy(stored: dict[str, Any], schema: str) -> dict[str, Any]:
             )
         definition = body["body"]
         for old, new in names.items():
-            definition = definition.replace(f"{prefix}{identifier(old)}(", f"{prefix}{identifier(new)}(")
+            definition = definition.replace(f"{prefix}{quote(old)}(", f"{prefix}{quote(new)}(")
         functions.append({**body, "name": names[body["name"]], "body": definition})
     return {**stored, "functions": functions}
 
 
 def _pinned_name(body: dict[str, Any], index: int, pin: str) -> str:
-    return part_name(body["name"], f"{pin}_{index}" if body["role"] == "part" else pin)
+    return pinned_name(body["name"], f"{pin}_{index}" if body["role"] == "part" else pin)
+
+
+def pinned_name(function: str, pin: str) -> str:
+    """Return `<function>__<pin>`, cut and made unique by a hash where it would exceed 63 bytes."""
+    name = f"{function}__{pin}"
+    if len(name.encode()) <= IDENTIFIER_BYTES:
+        return name
+    digest = hashlib.md5(function.encode(), usedforsecurity=False).hexdigest()[:8]
+    room = IDENTIFIER_BYTES - len(f"_{digest}__{pin}")
+    return f"{function.encode()[:room].decode(errors='ignore')}_{digest}__{pin}"
+
+
+def _literal(text: str) -> str:
+    quoted = text.replace("\\", "\\\\").replace("'", "''")
+    return f"E'{quoted}'"
 
 
 def parity_query(cursor: Cursor, schema: str, model: str) -> str:
@@ -127,7 +143,7 @@ def parity_query(cursor: Cursor, schema: str, model: str) -> str:
     functions, features, return_type, problem_type = rows[0]
     columns = tuple(Column(**column) for column in json.loads(features))
     bodies = tuple(specs.from_json(FunctionBody, json.dumps(body)) for body in json.loads(functions))
-    where = f"v.model_schema = {text(schema)} and v.model_name = {text(model)} and v.is_serving"
+    where = f"v.model_schema = {_literal(schema)} and v.model_name = {_literal(model)} and v.is_serving"
     sample = sample_sql("postgres_ml.model_version", where, len(columns))
     return compare_sql(schema, Predictor(columns, bodies, return_type, problem_type), sample)
 
