@@ -45,12 +45,20 @@ def pytest_configure_node(node: Any) -> None:
 def pytest_unconfigure(config: pytest.Config) -> None:
     directory = config.stash.get(DIRECTORY, None)
     if directory is not None and not hasattr(config, "workerinput"):
-        embedded.stop(directory)
-        shutil.rmtree(directory)
+        for place in (directory, system_directory(config)):
+            if place.exists():
+                embedded.stop(place)
+                shutil.rmtree(place)
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     faults_summary.write(terminalreporter)
+
+
+def system_directory(config: pytest.Config) -> Path:
+    """Where a server of the system's own PostgreSQL goes, for tests that start one."""
+    directory = config.stash[DIRECTORY]
+    return directory.with_name(f"{directory.name}-system")
 
 
 @pytest.fixture(scope="session")

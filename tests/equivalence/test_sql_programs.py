@@ -173,6 +173,23 @@ HOSTILE_NAMES = [
 ]
 
 
+def test_a_score_of_single_precision_has_a_limit_of_double_precision(runtime: SqlRuntime) -> None:
+    """As where a regression's target is transformed: a double's largest number is no literal of type real."""
+    tree = Tree(
+        (0, -1, -1),
+        (0.5, math.nan, math.nan),
+        (1, -1, -1),
+        (2, -1, -1),
+        (True, False, False),
+        ((), (1.0,), (2.0,)),
+    )
+    ensemble = TreeEnsemble((0,), (tree,), "<", "float32", "float32", (0.0,))
+    program = Program(
+        numbers(1), (Number(0), ensemble), (Refusal(1, False, LARGEST),), Value(1), "double precision"
+    )
+    assert runtime.predictions(program, {"x0": [0.0, 1.0, None]})[0] == [1.0, 2.0, 1.0]
+
+
 def test_hostile_names_and_labels(runtime: SqlRuntime) -> None:
     columns = {name: [float(k % 3), None, 1.0] for k, name in enumerate(HOSTILE_NAMES)}
     words = ["it's", "$body$", "back\\slash", 'quo"te', "line\nbreak", "日本", ""]

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, field
 
 from postgres_ml.codegen.sql import boundary, literals
+from postgres_ml.codegen.sql.literals import DOUBLE
 from postgres_ml.codegen.sql.plan import Plan
 from postgres_ml.codegen.sql.scope import INTEGERS, LIMIT, Scope
 from postgres_ml.codegen.sql.slots import Computed, Constant, Finite, FiniteKey, Monotone, Slot, Source
@@ -149,9 +150,12 @@ def computed_conditions(scope: Scope, refusals: Refusals) -> list[str]:
     """Return conditions on slots that are computed, to be asked once they are."""
     conditions = []
     for slot, refusal in refusals.computed:
-        name = scope.slot_operands[slot].sql
+        operand = scope.slot_operands[slot]
+        name = operand.sql
         if refusal.missing:
             conditions.append(f"{name} is null")
         if refusal.above is not None:
-            conditions.append(f"pg_catalog.abs({name})>{literals.double(refusal.above)}")
+            # a limit beyond single precision is no literal of type real
+            number = f"{name}::{DOUBLE}" if operand.sql_type == "real" else name
+            conditions.append(f"pg_catalog.abs({number})>{literals.double(refusal.above)}")
     return conditions
