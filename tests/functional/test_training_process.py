@@ -191,7 +191,7 @@ def test_the_child_dies_with_its_parent_and_marks_its_run(tmp_path: Path) -> Non
         from postgres_ml import spec
         from postgres_ml.training_process import TrainingProcess
         job = spec.read(spec.TrainingJob, Path({str(tmp_path / "given.json")!r}))
-        process = TrainingProcess(job, lambda level, text: print(text, flush=True), lambda: False)
+        process = TrainingProcess(job, lambda level, text, *fields: print(text, flush=True), lambda: False)
         process.start()
         print(process._process.pid, flush=True)
         process.wait_ready()
