@@ -129,6 +129,13 @@ class ConfigReader:
                 f"function '{name}' has the name of the model's own card view; leave 'function' out "
                 f"for 'predict_{self.node.name}'"
             )
+        for what, text in (("function", name), ("schema", self.node.schema), ("alias", self.node.alias)):
+            # dbt writes '"' ~ name ~ '"', and looks for relations with `ilike '<schema>'`
+            if text and ('"' in text or not text.isprintable() or (what == "schema" and "'" in text)):
+                self.problems.append(
+                    f"{what} {text!r} holds a quote or a control character, which dbt puts into SQL as it is; "
+                    "choose another name"
+                )
         return name
 
     def _model_types(self) -> tuple[tuple[str, ...], bool]:
