@@ -7,6 +7,7 @@
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
 #include "common/shortest_dec.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
 #include "utils/float.h"
@@ -86,6 +87,11 @@ plm_bind_output(Model *model, HeapTuple tuple)
 		if (type != JSONBOID)
 			plm_reject_unsupported("probabilities are returned as jsonb, not as %s", format_type_be(type));
 		bind_json_labels(model);
+	}
+	else if (program->role == ROLE_DISTANCES)
+	{
+		if (type != FLOAT8ARRAYOID)
+			plm_reject_unsupported("distances are returned as double precision[], not as %s", format_type_be(type));
 	}
 	else if (program->output.kind == OUTPUT_VALUE)
 	{
@@ -242,6 +248,27 @@ probabilities(const Model *model)
 	return JsonbPGetDatum(JsonbValueToJsonb(result));
 }
 
+/* The distance to each centre, in the labels' order; NULL for NaN. */
+static Datum
+distances(const Program *program)
+{
+	const Output *output = &program->output;
+	int			dimensions[1] = {(int) output->n_scores};
+	int			lower_bounds[1] = {1};
+	Datum	   *values = palloc(sizeof(Datum) * output->n_scores);
+	bool	   *nulls = palloc(sizeof(bool) * output->n_scores);
+
+	for (uint32 i = 0; i < output->n_scores; i++)
+	{
+		double		distance = program->cells[output->scores[i]];
+
+		nulls[i] = isnan(distance);
+		values[i] = Float8GetDatum(distance);
+	}
+	return PointerGetDatum(construct_md_array(values, nulls, 1, dimensions, lower_bounds, FLOAT8OID,
+											  sizeof(float8), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+}
+
 /* Run the program on the row that was read. */
 Datum
 plm_prediction(const Model *model, bool *is_null)
@@ -254,6 +281,8 @@ plm_prediction(const Model *model, bool *is_null)
 		return (Datum) 0;
 	if (program->role == ROLE_PROBABILITIES)
 		return probabilities(model);
+	if (program->role == ROLE_DISTANCES)
+		return distances(program);
 	if (output->kind == OUTPUT_VALUE)
 		return number(program->cells[output->scores[0]], model->return_type, is_null);
 	/* a copy, since the model may go before the query's last look at the label */

@@ -203,6 +203,8 @@ parse_output(Reader *reader, Program *program)
 		plm_reject("its labels and scores do not match");
 	if (program->role == ROLE_PROBABILITIES && !has_probabilities)
 		plm_reject("it has no probabilities");
+	if (program->role == ROLE_DISTANCES && output->kind != OUTPUT_CLUSTER)
+		plm_reject("it has no distances");
 }
 
 /*

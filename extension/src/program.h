@@ -85,7 +85,7 @@ typedef struct Output
 
 typedef enum Role
 {
-	ROLE_PREDICT, ROLE_PROBABILITIES, N_ROLES
+	ROLE_PREDICT, ROLE_PROBABILITIES, ROLE_DISTANCES, N_ROLES
 } Role;
 
 typedef struct Program

@@ -144,7 +144,7 @@
 -#}
 {% macro postgres_ml__drop_stale_parts(schema, function, functions) %}
   {%- set superseded = [] -%}
-  {%- for name in [function, function ~ '_probabilities'] -%}
+  {%- for name in [function, function ~ '_probabilities', function ~ '_distances'] -%}
     {%- for overload in postgres_ml__overloads(schema, name) if overload.is_superseded -%}
       {%- do superseded.append(overload.signature) -%}
     {%- endfor -%}

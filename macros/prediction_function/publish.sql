@@ -49,6 +49,7 @@
   {%- set purpose = {
       'predict': 'Predicts by ' ~ card.identifier,
       'probabilities': 'Class probabilities by ' ~ card.identifier,
+      'distances': 'Distances to the centres of ' ~ card.identifier,
       'part': 'A part of the functions of ' ~ card.identifier,
   }[body.role] -%}
   {%- set comment -%}

@@ -13,10 +13,12 @@ import numpy as np
 
 from postgres_ml.card_pages import Section
 from postgres_ml.card_readings import meaning, number, reading
+from postgres_ml.clusters import profile
 from postgres_ml.results import Fitted, Report
 
 MAX_IMPORTANCES = 15
 MAX_TRIALS = 30
+MAX_MEANS = 8
 MAX_LABELS = 20
 LINE = 84  # characters of SQL that a card shows without scrolling
 CALLED_WITH_ROW = 100  # more features come as one argument of a composite type
@@ -62,6 +64,8 @@ def sections(fitted: Fitted, report: Report, images: Sequence[Path], run_id: str
         Section("How good it is", texts=reading(fitted), rows=_scores(fitted), images=good),
         Section("How to call it", texts=_call_texts(fitted), codes=_calls(fitted)),
     ]
+    if fitted.task.problem.is_clustering:
+        parts.append(Section("What is in the clusters", rows=_clusters(fitted)))
     if fitted.explanation is not None:
         shown = [pictures["feature_importance"]]
         texts, rows = _explained(fitted), _importances(fitted)
@@ -134,6 +138,15 @@ def _quoted(name: str) -> str:
     """Return the identifier as it is written in SQL."""
     plain = name.isascii() and name.isidentifier() and name == name.lower()
     return name if plain else '"' + name.replace('"', '""') + '"'
+
+
+def _clusters(fitted: Fitted) -> list[tuple[str, ...]]:
+    found = profile(fitted.pipeline, fitted.rows.frame)
+    names = [name for name in found.columns if name != "rows"][:MAX_MEANS]
+    means = [[number(value) for value in values] for values in found[names].to_numpy().tolist()]
+    sizes = found["rows"].fillna(0).astype(int).tolist()
+    rows = [(str(k), f"{n:,}", *row) for k, (n, row) in enumerate(zip(sizes, means, strict=True))]
+    return [("cluster", "rows", *(f"mean {name}" for name in names)), *rows]
 
 
 def _explained(fitted: Fitted) -> list[str]:

@@ -1,6 +1,6 @@
-"""Sixth step for a clustering: how good the clusters are, what they depend on, how far rows are.
+"""Sixth step for a clustering: how good the clusters are, what is in them, how far rows are.
 
-Input: a fitted pipeline that ends in KMeans, and rows. Output: metrics by name, importances, distances.
+Input: a fitted pipeline that ends in KMeans, and rows. Output: metrics by name, means, distances.
 """
 
 from __future__ import annotations
@@ -58,15 +58,9 @@ def predict_distances(pipeline: Pipeline, frame: pd.DataFrame) -> Array:
     return distances_to(pipeline[-1].cluster_centers_, space)
 
 
-def moved_rows(
-    pipeline: Pipeline, frame: pd.DataFrame, names: tuple[str, ...], seed: int
-) -> dict[str, float]:
-    """Return which share of the rows changes its cluster when a column is shuffled, greatest first."""
-    generator = np.random.default_rng(seed)
-    before = pipeline.predict(frame)
-    shares = {}
-    for name in names:
-        shuffled = frame.copy()
-        shuffled[name] = generator.permutation(frame[name].to_numpy())
-        shares[name] = float(np.mean(pipeline.predict(shuffled) != before))
-    return dict(sorted(shares.items(), key=lambda item: -item[1]))
+def profile(pipeline: Pipeline, frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the clusters' sizes ('rows') and the mean of each number column in them, a row a cluster."""
+    labels = pipeline.predict(frame)
+    means = frame.select_dtypes("number").groupby(labels).mean()
+    sizes = pd.Series(labels).value_counts().sort_index()
+    return means.assign(rows=sizes).reindex(range(pipeline[-1].n_clusters))

@@ -15,7 +15,7 @@ from postgres_ml.exceptions import ParityError
 from postgres_ml.snapshot import Cursor, quote
 from postgres_ml.spec import Column, FunctionBody, TrainedModel, TrainingSpec
 
-TOLERANCE = 1e-6  # absolute for probabilities, relative for a regression
+TOLERANCE = 1e-6  # absolute for probabilities, relative for a regression and for distances
 SAMPLE_ROWS = 50  # of each kind
 UNESCAPED = {"t": "\t", "n": "\n", "r": "\r"}
 TABLE = "pg_temp.postgres_ml_parity"
@@ -93,6 +93,7 @@ def compare_sql(schema: str, trained: Predictor, source: str = TABLE) -> str:
     """
     predict = _body(trained, "predict")
     probabilities = _body(trained, "probabilities")
+    distances = _body(trained, "distances")
     if trained.problem_type == "regression":
         numbers = "got::float8", "expected::float8"
         differs, difference = _numbers_differ(*numbers), _relative(*numbers)
@@ -101,9 +102,16 @@ def compare_sql(schema: str, trained: Predictor, source: str = TABLE) -> str:
     if probabilities is not None:
         difference = f"case when got_p is null and probabilities is null then 0 else {_distance(trained)} end"
         differs = f"({differs}) or {difference} > {TOLERANCE}"
+    if distances is not None:
+        difference = _farthest("got_p", "probabilities::float8[]")
+        first, second = (f"(probabilities::float8[])[{k} + 1]" for k in ("got", "expected::integer"))
+        # two centres as far from a row as each other: either is the nearest
+        differs = f"({differs}) and {_relative(first, second)} > {TOLERANCE} or {difference} > {TOLERANCE}"
     calls = f"{_call(schema, predict, trained)} as got"  # type: ignore[arg-type]  # every program has one
     if probabilities is not None:
         calls += f", {_call(schema, probabilities, trained)} as got_p"
+    if distances is not None:
+        calls += f", {_call(schema, distances, trained)} as got_p"
     return f"""
 with called as materialized (select *, {calls} from {source}),
 compared as (select n, {differs} as differs, {difference} as difference from called)
@@ -181,6 +189,14 @@ def _distance(trained: Predictor) -> str:
       jsonb_array_elements_text(got_p->'labels'), jsonb_array_elements_text(got_p->'probabilities')
     ) g(label, p)
     on e.label::{label} = g.label::{label})"""
+
+
+def _farthest(got: str, expected: str) -> str:
+    """Greatest relative difference over the clusters; infinite where one side lacks a distance or the row."""
+    return f"""case when {got} is null and {expected} is null then 0
+    when {got} is null or {expected} is null then 'Infinity' else
+    (select max(case when (g is null) <> (e is null) then 'Infinity' else {_relative("g", "e")} end)
+    from rows from (unnest({got}), unnest({expected})) as both_sides(g, e)) end"""
 
 
 def _describe(cursor: Cursor, trained: TrainedModel, names: list[str], row: int) -> str:

@@ -2,7 +2,8 @@ r"""Ninth step: rows for the check inside the database, each with what the pipel
 
 Input: the fitted pipeline, its program and hold-out rows. Output: a file that `parity.check_parity` copies
 into Postgres, in COPY's text format: a column for each feature, as text that casts back exactly to the
-argument's type, then the prediction as text, then {label: probability} as JSON. `\N` is NULL everywhere.
+argument's type, then the prediction as text, then {label: probability} as JSON, or an array of distances.
+`\N` is NULL everywhere.
 """
 
 from __future__ import annotations
@@ -11,13 +12,15 @@ import json
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 from sklearn.pipeline import Pipeline
 
+from postgres_ml.clusters import predict_distances
 from postgres_ml.exceptions import StorageError
+from postgres_ml.ir.models import Linear
 from postgres_ml.ir.probe import adversarial_rows
 from postgres_ml.ir.program import Program
 from postgres_ml.ir.read import read_instants
@@ -28,6 +31,7 @@ from postgres_ml.snapshot_sql import INTEGER_TYPES
 from postgres_ml.spec import Column
 from postgres_ml.training_data import Array
 
+Details = Literal["probabilities", "distances"]
 MAX_HOLDOUT_ROWS = 2_000
 N_ADVERSARIAL_ROWS = 400
 MAX_BIGINT = 2**63 - 1
@@ -53,7 +57,11 @@ def write_parity(path: Path, fitted: Fitted) -> int:
     }
     frame = as_frame(columns, features)
     with np.errstate(all="ignore"):  # the hostile rows overflow on purpose
-        predictions = expected(fitted.pipeline, frame, probabilities=fitted.task.problem.has_probabilities)
+        problem = fitted.task.problem
+        details: Details | None = "distances" if problem.is_clustering else None
+        if problem.has_probabilities:
+            details = "probabilities"
+        predictions = expected(fitted.pipeline, frame, details)
     cells = [[to_text(value, c.sql_type) for value in columns[c.name]] for c in features]
     cells += predictions
     try:
@@ -72,7 +80,10 @@ def hostile_rows(
 ) -> dict[str, list[Any]]:
     """Return rows made to show differences: values at a program's thresholds, or else extreme ones."""
     if program is not None:
-        return adversarial_rows(program, seed, N_ADVERSARIAL_ROWS)
+        rows = adversarial_rows(program, seed, N_ADVERSARIAL_ROWS)
+        if _sums_sums(program):
+            rows = {c.name: _moderate(rows[c.name], c, frame[c.name]) for c in features}
+        return rows
     random = np.random.default_rng(seed)
     columns = {}
     for column in features:
@@ -97,6 +108,23 @@ def hostile_rows(
 def _plain(values: pd.Series) -> list[Any]:
     """Return Python values, but NumPy's datetime64 for dates: Python's own end with the year 9999."""
     return list(values.to_numpy()) if values.dtype.kind == "M" else values.tolist()
+
+
+def _sums_sums(program: Program) -> bool:
+    """Return whether sums are summed again (PCA before a linear model, a network's layers).
+
+    Their order is BLAS's in the pipeline and the columns' in the function. Where huge terms cancel, no digit
+    of either is right: a linear model on principal components of (1e308, 1) is anything up to ±Infinity.
+    """
+    return sum(isinstance(step, Linear) for step in program.steps) > 1
+
+
+def _moderate(values: list[Any], column: Column, seen: pd.Series) -> list[Any]:
+    """Return the numbers up to a thousand times the greatest one seen, and all that is not finite."""
+    if column.kind != "number":
+        return values
+    limit = 1000 * max(float(seen.abs().max()), 1e-3)
+    return [None if v is not None and limit < abs(v) < math.inf else v for v in values]
 
 
 def _castable(values: list[Any], column: Column, seen: pd.Series) -> list[Any]:
@@ -176,12 +204,19 @@ def _time_text(micros: int, sql_type: str) -> str:
     return f"{text}{'-' if west > 0 else '+'}{abs(west):02}" if sql_type == "time with time zone" else text
 
 
-def expected(pipeline: Pipeline, frame: pd.DataFrame, *, probabilities: bool) -> list[list[str | None]]:
-    """Return predictions as text, and probabilities as JSON; None where the pipeline refuses the row."""
+def expected(pipeline: Pipeline, frame: pd.DataFrame, details: Details | None) -> list[list[str | None]]:
+    """Return predictions as text, and probabilities as JSON or distances as an array.
+
+    None where the pipeline refuses the row.
+    """
     columns: list[list[str | None]] = []
     columns.append([None if v is None else label_text(v) for v in row_by_row(pipeline.predict, frame)])
-    if not probabilities:
+    if details is None:
         return [*columns, [None] * len(frame)]
+    if details == "distances":
+        rows = row_by_row(lambda some: predict_distances(pipeline, some), frame)
+        arrays = [None if row is None else "{" + ",".join(map(_array_item, row)) + "}" for row in rows]
+        return [*columns, arrays]
     labels = [label_text(label) for label in pipeline[-1].classes_.tolist()]
     columns.append(
         [
@@ -190,6 +225,10 @@ def expected(pipeline: Pipeline, frame: pd.DataFrame, *, probabilities: bool) ->
         ]
     )
     return columns
+
+
+def _array_item(value: float) -> str:
+    return "NULL" if math.isnan(value) else to_text(value, "double precision") or "NULL"
 
 
 def row_by_row(predict: Callable[[pd.DataFrame], Array], frame: pd.DataFrame) -> list[Any]:

@@ -29,7 +29,6 @@ CATEGORY_ENCODERS = ("OneHotEncoder", "OrdinalEncoder")
 ENCODERS = (*CATEGORY_ENCODERS, "DateTimeVectorizer")
 SCALERS = ("StandardScaler", "MinMax")
 JOINT = ("Normalizer", "PCA")  # they take a row as a whole, and no missing values
-ALTERNATIVES = (ENCODERS, IMPUTERS, SCALERS)
 
 
 def check_chain(transformers: Sequence[str]) -> list[str]:
@@ -37,12 +36,14 @@ def check_chain(transformers: Sequence[str]) -> list[str]:
     problems = [
         f"{name} is there {transformers.count(name)} times"
         for name in dict.fromkeys(transformers)
-        if transformers.count(name) > 1
+        if transformers.count(name) > 1 and name not in SCALERS
     ]
-    for family in ALTERNATIVES:
+    for family in (ENCODERS, IMPUTERS):
         found = [name for name in dict.fromkeys(transformers) if name in family]
         if len(found) > 1:
             problems.append(f"{' and '.join(found)} exclude each other")
+    for first, second in _scaled_twice(transformers):
+        problems.append(f"{second} undoes {first}: choose one, or put a PCA or Normalizer between them")
     for position, name in enumerate(transformers):
         before = transformers[:position]
         if name in CATEGORY_ENCODERS:
@@ -64,6 +65,19 @@ def check_chain(transformers: Sequence[str]) -> list[str]:
 def spelled(name: str) -> str | None:
     """Return the transformer's name in Redshift's spelling, whatever its case; None if there is no such."""
     return SPELLINGS.get(name.strip().lower())
+
+
+def _scaled_twice(transformers: Sequence[str]) -> list[tuple[str, str]]:
+    """Return pairs of scalers between which no columns are mixed."""
+    pairs, last = [], None
+    for name in transformers:
+        if name in SCALERS:
+            if last is not None:
+                pairs.append((last, name))
+            last = name
+        elif name in JOINT:
+            last = None
+    return pairs
 
 
 def check_columns(sets: Sequence[ColumnSet] | None, features: Sequence[Column]) -> list[str]:

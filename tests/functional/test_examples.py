@@ -102,7 +102,9 @@ def test_every_row_and_10000_hostile_ones_agree_with_the_library(build, cursor, 
         for index, column in enumerate(features)
     }
     has_probabilities = problem_type != "regression"
-    predictions = expected(pipeline, as_frame(columns, features), probabilities=has_probabilities)
+    predictions = expected(
+        pipeline, as_frame(columns, features), "probabilities" if has_probabilities else None
+    )
     cells = [[to_text(value, column.sql_type) for value in columns[column.name]] for column in features]
     path = tmp_path / "rows.copy"
     with path.open("w", encoding="utf-8", newline="\n") as file:

@@ -155,7 +155,7 @@ def preprocessors(*sets):
         (preprocessors((["a"], ["PCA", "PCA"])), "PCA is there 2 times"),
         (
             preprocessors((["a"], ["StandardScaler", "MinMax"])),
-            "StandardScaler and MinMax exclude each other",
+            "MinMax undoes StandardScaler: choose one",
         ),
         (preprocessors((["a"], ["Imputer", "ImputerWithIndicator"])), "exclude each other"),
         (preprocessors((["a"], ["OrdinalEncoder", "OneHotEncoder"])), "exclude each other"),

@@ -91,7 +91,7 @@ def test_an_error_that_is_no_refusal_is_not_swallowed() -> None:
 def test_expected_values_are_the_pipelines_own() -> None:
     frame = pd.DataFrame({"x": [1.0, 2.0, 3.0, 4.0]})
     regression = Pipeline([("estimator", LinearRegression().fit(frame, [2.0, 4.0, 6.0, 9.0]))])
-    labels, probabilities = expected(regression, frame, probabilities=False)
+    labels, probabilities = expected(regression, frame, None)
     assert [float(v) for v in labels] == regression.predict(frame).tolist()
     assert probabilities == [None] * 4
 
@@ -101,7 +101,7 @@ def test_probabilities_are_keyed_by_the_label_as_postgres_prints_it() -> None:
 
     frame = pd.DataFrame({"x": [1.0, 2.0, 3.0, 4.0]})
     classifier = LabelEncodedClassifier(LogisticRegression()).fit(frame, [False, False, True, True])
-    labels, probabilities = expected(Pipeline([("estimator", classifier)]), frame, probabilities=True)
+    labels, probabilities = expected(Pipeline([("estimator", classifier)]), frame, "probabilities")
     assert labels == ["false", "false", "true", "true"]
     p = classifier.predict_proba(frame)[0].tolist()
     assert probabilities[0] == f'{{"false": {p[0]!r}, "true": {p[1]!r}}}'

@@ -14,7 +14,7 @@ from postgres_ml.codegen.native.body import Role, write_body
 from postgres_ml.codegen.native.estimate import estimate_rows_per_s
 from postgres_ml.codegen.sql import literals
 from postgres_ml.exceptions import SpecError, UnsupportedModelError
-from postgres_ml.ir.program import Program
+from postgres_ml.ir.program import ClusterLabel, Program
 from postgres_ml.spec import FunctionBody
 
 __all__ = ["generate_native"]
@@ -29,8 +29,9 @@ LONGEST_NAME = literals.IDENTIFIER_BYTES - len("_probabilities")
 def generate_native(program: Program, schema: str, function: str) -> GeneratedFunctions:
     """Return the functions that compute a scoring program in language plmodel.
 
-    `<function>` returns the label or value, `<function>_probabilities` returns jsonb where the program has
-    probabilities. Names, arguments and types are those of the SQL runtime.
+    `<function>` returns the label or value, `<function>_probabilities` jsonb where the program has
+    probabilities, `<function>_distances` an array where it has clusters. Names, arguments and types are
+    those of the SQL runtime.
 
     Parameters
     ----------
@@ -55,6 +56,8 @@ def generate_native(program: Program, schema: str, function: str) -> GeneratedFu
     bodies = [("predict", function, program.return_type)]
     if getattr(program.output, "probabilities", ()):
         bodies.append(("probabilities", f"{function}_probabilities", "jsonb"))
+    if isinstance(program.output, ClusterLabel):
+        bodies.append(("distances", f"{function}_distances", "double precision[]"))
     functions = tuple(
         FunctionBody(role, name, arguments, returns, LANGUAGE, _base64(program, role), composite)  # type: ignore[arg-type]
         for role, name, returns in bodies

@@ -25,7 +25,7 @@ from postgres_ml.ir.program import (
     Value,
 )
 
-Role = Literal["predict", "probabilities"]
+Role = Literal["predict", "probabilities", "distances"]
 
 MAGIC = b"PLMB"
 FORMAT_VERSION = 1

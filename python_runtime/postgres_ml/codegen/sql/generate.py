@@ -21,7 +21,7 @@ from postgres_ml.codegen.sql.shortcuts import TwoClassForest, two_class_forest, 
 from postgres_ml.codegen.sql.slots import fold
 from postgres_ml.codegen.sql.values import NotInlinableError, Value
 from postgres_ml.exceptions import SpecError, UnsupportedModelError
-from postgres_ml.ir.program import BinaryLabel, MulticlassLabel, Program
+from postgres_ml.ir.program import BinaryLabel, ClusterLabel, MulticlassLabel, Program
 from postgres_ml.spec import FunctionBody
 
 INLINE_NODES = 500
@@ -63,6 +63,8 @@ def generate_sql(program: Program, schema: str, function: str) -> GeneratedFunct
     probabilities = getattr(program.output, "probabilities", ())
     if probabilities:
         functions.append(_probabilities(context))
+    if isinstance(program.output, ClusterLabel):
+        functions.append(_distances(context, program.output.distances))
     all_functions = (*context.parts.values(), *functions)
     size = sum(len(body.body.encode()) for body in all_functions)
     if size > LARGEST_BYTES:
@@ -171,9 +173,18 @@ def _probabilities(context: Context) -> FunctionBody:
     return _function(context, "probabilities", name, "jsonb", "plpgsql", body)
 
 
+def _distances(context: Context, slots: tuple[int, ...]) -> FunctionBody:
+    def result(read: Callable[[int], Value]) -> str:
+        return outputs.distances([read(slot) for slot in slots])
+
+    body = plpgsql_body(context, context.plan(slots), result, None)
+    name = f"{context.function}_distances"
+    return _function(context, "distances", name, "double precision[]", "plpgsql", body)
+
+
 def _function(
     context: Context,
-    role: Literal["predict", "probabilities"],
+    role: Literal["predict", "probabilities", "distances"],
     name: str,
     returns: str,
     language: str,

@@ -1,4 +1,6 @@
-"""The last line of a function: the label or number, and the probabilities as jsonb."""
+"""The last line of a function: the label or number, and the probabilities as jsonb,
+or the distances as an array.
+"""
 
 from __future__ import annotations
 
@@ -93,6 +95,11 @@ def probabilities(labels: Sequence[Label], values: Sequence[Value]) -> str:
         f"join pg_catalog.jsonb_array_elements({names}::pg_catalog.jsonb) with ordinality as l(value,n) "
         "on l.n=p.n)"
     )
+
+
+def distances(values: Sequence[Value]) -> str:
+    """Return the distances as an array, that of cluster 0 first; NULL where one is NaN."""
+    return f"array[{','.join(_operand(value) for value in values)}]::{DOUBLE}[]"
 
 
 def _json(labels: Sequence[Label]) -> str:

@@ -1,0 +1,201 @@
+"""Training without auto: preprocessors of every kind, kmeans, what is refused; each compiled and compared."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from postgres_ml import explicit
+from postgres_ml.clusters import distances_to, evaluate_clusters, predict_distances, profile
+from postgres_ml.exceptions import SpecError, TrainingDataError
+from postgres_ml.fit import Deadline, Task
+from postgres_ml.ir.interpret import predict
+from postgres_ml.ir.program import Input
+from postgres_ml.parse import parse_pipeline
+from postgres_ml.preprocess import choose_columns
+from postgres_ml.problem import Problem, resolve, return_type
+from postgres_ml.spec import Column, ColumnSet
+from postgres_ml.training_data import TrainingRows
+from postgres_ml.transformer_chains import TRANSFORMERS, check_chain, check_columns
+from training_support import column, make_spec
+
+COLUMNS = (column("x"), column("n", "integer"), column("word", "text"), column("flag", "boolean"))
+N = 300
+
+
+def make_rows(seed: int = 0) -> TrainingRows:
+    random = np.random.default_rng(seed)
+    x, n = random.normal(5, 3, N), random.integers(0, 4, N).astype(float)
+    x[::17], n[::23] = np.nan, np.nan
+    word = random.choice(np.array(["a", "b", "c", None], dtype=object), N)
+    flag = random.integers(0, 2, N).astype(float)
+    target = np.nan_to_num(x) * 2 + (word == "a") * 9 + flag
+    frame = pd.DataFrame({"x": x, "n": n, "word": pd.Series(word, dtype=object), "flag": flag})
+    return TrainingRows(frame, target, np.arange(N, dtype=np.uint64), "0")
+
+
+def task_for(
+    rows: TrainingRows,
+    sets: tuple[ColumnSet, ...] | None,
+    features: tuple[Column, ...] = COLUMNS,
+    **changes: Any,
+) -> Task:
+    target = None if changes["model_types"] == ("kmeans",) else column("target")
+    spec = make_spec(None if target is None else "target", auto=False, preprocessors=sets, **changes)
+    problem = resolve(spec, target, rows.target, [])
+    return Task(spec, problem, choose_columns(features, rows, [], sets), 1, Deadline(60))
+
+
+def fit(rows: TrainingRows, sets: tuple[ColumnSet, ...] | None, **changes: Any) -> Any:
+    task = task_for(rows, sets, **changes)
+    return explicit.fit(task, explicit.configured(task.spec, task.problem), rows, [])
+
+
+def check_program(pipeline: Any, rows: TrainingRows, problem: str = "double precision") -> None:
+    """The compiled program predicts what the pipeline predicts."""
+    inputs = tuple(Input(c.name, c.sql_type, c.kind) for c in COLUMNS)
+    program = parse_pipeline(pipeline, inputs, problem)
+    cells = {
+        name: [None if v is None or v != v else v for v in rows.frame[name].tolist()] for name in rows.frame
+    }
+    ours = np.array([math.nan if v is None else float(v) for v in predict(program, cells)])  # type: ignore[arg-type]
+    assert np.allclose(ours, pipeline.predict(rows.frame), rtol=1e-6, atol=1e-9)
+
+
+TEXT = ColumnSet(("word",), ("OneHotEncoder",))
+SETS = {
+    "one hot": (ColumnSet(("word", "n", "flag"), ("OneHotEncoder",)), ColumnSet(("x",), ("Imputer",))),
+    "ordinal": (ColumnSet(("word", "n"), ("OrdinalEncoder",)), ColumnSet(("*",), ("Imputer",))),
+    "imputed categories": (
+        ColumnSet(("word", "n"), ("Imputer", "OneHotEncoder")),
+        ColumnSet(("x",), ("Imputer",)),
+    ),
+    "scaled": (TEXT, ColumnSet(("*",), ("ImputerWithIndicator", "StandardScaler"))),
+    "min max": (
+        TEXT,
+        ColumnSet(("x", "n"), ("MinMax", "Imputer")),
+        ColumnSet(("flag",), ("NumericPassthrough",)),
+    ),
+    "pca": (TEXT, ColumnSet(("*",), ("Imputer", "StandardScaler", "PCA", "MinMax"))),
+    "normalizer": (ColumnSet(("*",), ("Imputer", "OrdinalEncoder", "Normalizer")),),
+    "unnamed columns": (ColumnSet(("x",), ("Imputer", "MinMax")),),
+}
+
+
+@pytest.mark.parametrize("model_type", ["linear_learner", "xgboost"])
+@pytest.mark.parametrize("name", SETS)
+def test_chains_are_fitted_and_compiled(name: str, model_type: str) -> None:
+    sets, rows = SETS[name], make_rows()
+    assert not [problem for item in sets for problem in check_chain(item.transformers)]
+    assert not check_columns(sets, COLUMNS)
+    check_program(fit(rows, sets, model_types=(model_type,), problem_type="regression"), rows)
+
+
+def test_every_transformer_has_a_case() -> None:
+    used = {name for sets in SETS.values() for item in sets for name in item.transformers}
+    assert used | {"DateTimeVectorizer"} == set(TRANSFORMERS)
+
+
+def test_none_hands_the_numbers_on_as_they_are() -> None:
+    rows = make_rows()
+    features = tuple(c for c in COLUMNS if c.kind != "text")
+    task = task_for(rows, (), features, model_types=("xgboost",), problem_type="regression")
+    pipeline = explicit.fit(task, explicit.configured(task.spec, task.problem), rows, [])
+    encoded = pipeline[:-1].transform(rows.frame)
+    assert np.array_equal(encoded, rows.frame[["x", "n", "flag"]].to_numpy(), equal_nan=True)
+    assert "column \"word\" is of type text and preprocessors are 'none'" in check_columns((), COLUMNS)[0]
+
+
+def test_columns_named_in_a_set_are_used_even_if_they_look_useless() -> None:
+    rows = make_rows()
+    rows.frame["n"] = 7.0
+    notes: list[str] = []
+    assert "n" not in choose_columns(COLUMNS, rows, notes).kinds
+    assert "n" in choose_columns(COLUMNS, rows, notes, (ColumnSet(("n",), ("MinMax",)),)).kinds
+    assert "n" not in choose_columns(COLUMNS, rows, notes, (ColumnSet(("*",), ("MinMax",)),)).kinds
+
+
+@pytest.mark.parametrize(
+    ("sets", "model_type", "cause"),
+    [
+        (
+            (ColumnSet(("x", "flag"), ("PCA",)), TEXT),
+            "xgboost",
+            'column "x" is NULL in 18 rows, and PCA takes',
+        ),
+        ((ColumnSet(("x",), ("StandardScaler",)),), "linear_learner", "and linear_learner takes no missing"),
+        ((ColumnSet(("x",), ("MinMax",)),), "mlp", "and mlp takes no missing"),
+    ],
+)
+def test_missing_values_that_no_step_takes_are_refused(sets: Any, model_type: str, cause: str) -> None:
+    with pytest.raises(TrainingDataError, match=cause):
+        fit(make_rows(), sets, model_types=(model_type,), problem_type="regression")
+
+
+KMEANS: dict[str, Any] = {"model_types": ("kmeans",), "hyperparameters": {"k": "4"}}
+
+
+def test_kmeans_imputes_scales_and_encodes_by_itself() -> None:
+    rows = make_rows()
+    pipeline = fit(rows, None, **KMEANS)
+    encoded = pipeline[:-1].transform(rows.frame)
+    assert encoded.shape == (N, 3 + 4) and not np.isnan(encoded).any()
+    assert np.allclose(encoded[:, :3].mean(axis=0), 0) and np.allclose(encoded[:, :3].std(axis=0), 1)
+    check_program(pipeline, rows, "integer")
+    assert pipeline.predict(rows.frame).dtype.kind == "i"
+    metrics = evaluate_clusters(pipeline, rows.frame)
+    assert metrics["inertia"] == pytest.approx(pipeline[-1].inertia_)
+    distances = predict_distances(pipeline, rows.frame)
+    assert np.array_equal(distances.argmin(axis=1), pipeline.predict(rows.frame))
+    assert np.allclose(distances, pipeline.transform(rows.frame), atol=1e-7)
+    found = profile(pipeline, rows.frame)
+    assert list(found) == ["x", "n", "flag", "rows"] and found["rows"].sum() == N
+
+
+def test_a_distance_near_a_centre_keeps_its_digits() -> None:
+    center = np.array([[1e6, 1e6]])
+    assert distances_to(center, center + 1e-6)[0, 0] == pytest.approx(math.sqrt(2) * 1e-6, rel=1e-3)
+
+
+def test_one_cluster_for_all_rows_has_no_silhouette() -> None:
+    rows = make_rows()
+    pipeline = fit(rows, None, **KMEANS)
+    assert evaluate_clusters(pipeline, rows.frame.iloc[[0] * 5]).keys() == {"inertia"}
+
+
+def test_more_clusters_than_rows_or_points_are_refused() -> None:
+    rows = make_rows()
+    with pytest.raises(TrainingDataError, match="k is 301, more than the 300 rows"):
+        fit(rows, None, model_types=("kmeans",), hyperparameters={"k": 301})
+    few = rows.take(np.ones(N, bool))
+    few.frame[["x", "n", "word"]] = [1.0, 1.0, "a"]
+    with pytest.raises(
+        TrainingDataError, match="k is 4, but the rows to train on have only 2 different points"
+    ):
+        fit(few, None, **KMEANS)
+
+
+def test_return_types() -> None:
+    clusters = Problem("clustering", "inertia", "inertia", np.array([]))
+    numbers = Problem("regression", "mse", "mse", np.array([]))
+    assert return_type(clusters, None) == "integer"
+    assert return_type(numbers, column("y", "integer")) == "double precision"
+    assert not clusters.has_probabilities and not clusters.is_classification
+
+
+def test_values_that_the_library_refuses_are_config_errors() -> None:
+    given = {"solver": "sgd", "l1_ratio": 0.5}
+    with pytest.raises(SpecError, match="linear_learner has no l1_ratio for a regression; it has alpha"):
+        fit(
+            make_rows(),
+            None,
+            model_types=("linear_learner",),
+            problem_type="regression",
+            hyperparameters=given,
+        )
+    with pytest.raises(SpecError, match=r"linear_learner refuses these hyperparameters: .*solver"):
+        options = {"problem_type": "regression", "hyperparameters": {"solver": "quick"}}
+        fit(make_rows(), None, model_types=("linear_learner",), **options)
