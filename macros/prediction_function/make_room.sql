@@ -129,7 +129,7 @@
 
 {#- Superseded overloads on which nothing depends any more. Their parts go with the next publication. -#}
 {% macro postgres_ml__drop_superseded(schema, function) %}
-  {%- for name in [function, function ~ '_probabilities'] -%}
+  {%- for name in [function, function ~ '_probabilities', function ~ '_distances'] -%}
     {%- for old in postgres_ml__overloads(schema, name) if old.is_ours and old.is_superseded and not old.dependents -%}
       {%- do postgres_ml__drop_function(old) -%}
     {%- endfor -%}
