@@ -36,9 +36,9 @@ def leaks(problem: Problem, frame: pd.DataFrame, target: Array) -> list[str]:
         left = _error_left(problem, _numbers(frame[name].iloc[rows], codes, learn), codes, learn)
         if left <= LEAK_SHARE:
             found.append(
-                f'column "{name}" alone tells the target (it leaves {left:.2%} of the errors of a guess): if it '
-                "is known only afterwards, or made from the target, the scores mean nothing; leave it out of "
-                "the query"
+                f'column "{name}" alone tells the target: it leaves {left:.2%} of the errors of a guess. '
+                "If it is known only afterwards, or made from the target, the scores mean nothing: leave it "
+                "out of the query"
             )
     return found
 

@@ -27,8 +27,8 @@ from postgres_ml.training_data import Array
 # with 1.1 times the folds' mean is 0.9 % better than the average of the folds' five estimators.
 TREES_PER_FOLD_TREE = 1.1
 # A candidate goes on after the first look unless it is worse than the best of its kind by more than this
-# share and by more than twice the standard error of the rows' differences.
-LOOK_MARGIN = 0.02
+# share of the loss and by more than twice the standard error of the rows' differences.
+LOOK_MARGIN = 0.03
 Found = FoldFit | str
 """A fit, or why there is none."""
 
@@ -174,7 +174,7 @@ def scored(
 
 
 def is_hopeless(losses: Array, best: Array) -> bool:
-    """Return whether rows' losses are worse than the best's, beyond 2 % and beyond doubt."""
+    """Return whether rows' losses are worse than the best's, beyond 3 % and beyond doubt."""
     difference = losses - best
     error = float(np.std(difference)) / math.sqrt(len(difference))
     return bool(difference.mean() > max(LOOK_MARGIN * best.mean(), 2 * error))

@@ -29,7 +29,7 @@ TEXTS = pd.Series(np.array(["stays", "left us"])[CODES], dtype=object)
 def test_a_feature_that_is_the_label_is_named(column: pd.Series) -> None:
     frame = pd.DataFrame({"noise": NOISE, "cancelled_on": column})
     (warning,) = leaks(BINARY, frame, LABELS[CODES])
-    assert warning.startswith('column "cancelled_on" alone tells the target (') and "leave it out" in warning
+    assert warning.startswith('column "cancelled_on" alone tells the target: ') and "leave it out" in warning
 
 
 def test_a_feature_that_is_the_number_is_named() -> None:
