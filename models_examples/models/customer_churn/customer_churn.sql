@@ -1,6 +1,7 @@
 -- Which customers will leave? The problem of Amazon Redshift ML's tutorial, with nothing but `target`:
--- the model type, its size and the preprocessing of text and numbers are chosen for you.
-{{ config(materialized='create_model', target='churn', objective='f1') }}
+-- the model type, its size and the preprocessing of text and numbers are chosen for you. Twenty seconds are enough
+-- for a demonstration; left out, the search ends by itself when it finds nothing better.
+{{ config(materialized='create_model', target='churn', objective='f1', settings={'max_runtime': 20}) }}
 
 select
     state, account_length, area_code, international_plan, voice_mail_plan, number_vmail_messages,

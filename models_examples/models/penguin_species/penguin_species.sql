@@ -4,7 +4,7 @@
     target='species',
     problem_type='multiclass_classification',
     objective='accuracy',
-    settings={'min_rows': 100},
+    settings={'min_rows': 100, 'max_runtime': 20},
 ) }}
 
 select island, bill_length_mm, bill_depth_mm, flipper_length_mm, body_mass_g, sex, species
