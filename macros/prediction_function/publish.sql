@@ -5,6 +5,8 @@
 {% macro postgres_ml__publish_functions(card, trained, version) %}
   {%- if trained.artifact -%}
     {%- do postgres_ml__publish_artifact() -%}
+  {%- elif trained.runtime == 'endpoint' -%}
+    {%- do postgres_ml__publish_endpoint() -%}
   {%- endif -%}
   {%- set callable = trained.functions | rejectattr('role', 'equalto', 'part') | list -%}
   {%- set predict = callable | selectattr('role', 'equalto', 'predict') | first -%}
@@ -54,8 +56,10 @@
   }[body.role] -%}
   {%- set comment -%}
     {{ purpose }}, version {{ version }}{{ ', pinned' if is_pinned }} (
-    {%- if trained.score is none -%}
+    {%- if not trained.mlflow_run_id and trained.runtime != 'endpoint' -%}
       a stub: it predicts NULL until a build trains
+    {%- elif trained.score is none -%}
+      not evaluated
     {%- else -%}
       {{ trained.metric }} {{ '%.4g' | format(trained.score) }} on the hold-out, MLflow run {{ trained.mlflow_run_id }}
     {%- endif -%}

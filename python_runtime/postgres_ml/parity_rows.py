@@ -16,7 +16,6 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-from sklearn.pipeline import Pipeline
 
 from postgres_ml.clusters import predict_distances
 from postgres_ml.exceptions import StorageError
@@ -48,20 +47,46 @@ def write_parity(path: Path, fitted: Fitted) -> int:
     StorageError
         The file can't be written.
     """
-    features, seed = fitted.job.features, fitted.job.spec.settings.seed
+    problem = fitted.task.problem
+    details: Details | None = "distances" if problem.is_clustering else None
+    if problem.has_probabilities:
+        details = "probabilities"
     ordinary = fitted.holdout.frame.iloc[:MAX_HOLDOUT_ROWS]
-    hostile = hostile_rows(fitted.program, features, fitted.rows.frame, seed)
+    seed = fitted.job.spec.settings.seed
+    features, seen = fitted.job.features, fitted.rows.frame
+    return write_rows(path, fitted.pipeline, fitted.program, features, details, ordinary, seen, seed)
+
+
+def write_rows(
+    path: Path,
+    pipeline: Any,
+    program: Program | None,
+    features: Sequence[Column],
+    details: Details | None,
+    ordinary: pd.DataFrame,
+    seen: pd.DataFrame,
+    seed: int,
+) -> int:
+    """Write rows with the pipeline's predictions, and return how many.
+
+    Parameters
+    ----------
+    details : what is compared besides predictions
+    ordinary : rows to write, before the adversarial ones
+    seen : rows whose values stand for what the columns hold
+
+    Raises
+    ------
+    StorageError
+        The file can't be written.
+    """
+    hostile = hostile_rows(program, features, seen, seed)
     columns = {
-        c.name: [*_plain(ordinary[c.name]), *_castable(hostile[c.name], c, fitted.rows.frame[c.name])]
-        for c in features
+        c.name: [*_plain(ordinary[c.name]), *_castable(hostile[c.name], c, seen[c.name])] for c in features
     }
     frame = as_frame(columns, features)
     with np.errstate(all="ignore"):  # the hostile rows overflow on purpose
-        problem = fitted.task.problem
-        details: Details | None = "distances" if problem.is_clustering else None
-        if problem.has_probabilities:
-            details = "probabilities"
-        predictions = expected(fitted.pipeline, frame, details)
+        predictions = expected(pipeline, frame, details)
     cells = [[to_text(value, c.sql_type) for value in columns[c.name]] for c in features]
     cells += predictions
     try:
@@ -204,7 +229,7 @@ def _time_text(micros: int, sql_type: str) -> str:
     return f"{text}{'-' if west > 0 else '+'}{abs(west):02}" if sql_type == "time with time zone" else text
 
 
-def expected(pipeline: Pipeline, frame: pd.DataFrame, details: Details | None) -> list[list[str | None]]:
+def expected(pipeline: Any, frame: pd.DataFrame, details: Details | None) -> list[list[str | None]]:
     """Return predictions as text, and probabilities as JSON or distances as an array.
 
     None where the pipeline refuses the row.
@@ -217,7 +242,7 @@ def expected(pipeline: Pipeline, frame: pd.DataFrame, details: Details | None) -
         rows = row_by_row(lambda some: predict_distances(pipeline, some), frame)
         arrays = [None if row is None else "{" + ",".join(map(_array_item, row)) + "}" for row in rows]
         return [*columns, arrays]
-    labels = [label_text(label) for label in pipeline[-1].classes_.tolist()]
+    labels = [label_text(label) for label in pipeline.classes_.tolist()]
     columns.append(
         [
             None if values is None else json.dumps(dict(zip(labels, values, strict=True)), ensure_ascii=False)
@@ -252,7 +277,7 @@ def row_by_row(predict: Callable[[pd.DataFrame], Array], frame: pd.DataFrame) ->
                 ask(positions[:half])
                 ask(positions[half:])
             return
-        for position, prediction in zip(positions.tolist(), predictions.tolist(), strict=True):
+        for position, prediction in zip(positions.tolist(), np.asarray(predictions).tolist(), strict=True):
             results[position] = prediction
 
     ask(np.flatnonzero(~infinite))

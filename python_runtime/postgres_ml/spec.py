@@ -276,7 +276,8 @@ class TrainedModel:
     return_type : SQL type of the prediction
     labels : class labels in the estimator's order, as text; empty for regression
     metrics, train_metrics : by metric name, on the hold-out and on the training rows
-    metric, score : the objective's metric and its value on the hold-out
+    metric, score : the objective's metric and its value on the hold-out; '' and None if there are no rows to
+        evaluate a brought model on
     n_rows, n_holdout, n_features : rows used (hold-out included) and columns
     functions : in the order of creation
     runtime, runtime_reason : 'native', 'sql', 'python' or 'endpoint', and why this one
@@ -300,7 +301,7 @@ class TrainedModel:
     objective: str
     labels: tuple[str, ...]
     metric: str
-    score: float
+    score: float | None
     metrics: dict[str, float]
     train_metrics: dict[str, float]
     n_rows: int

@@ -120,6 +120,22 @@ class TrackedRun:
             self.model_uri = self._log_pipeline(fitted)
         return self.model_uri
 
+    def log_brought(self, parameters: dict[str, str], metrics: dict[str, float]) -> None:
+        """Log where a brought model is from, and its metrics.
+
+        Raises
+        ------
+        TrackingError
+        """
+        now = int(time.time() * 1000)
+        with _errors(self.job):
+            self.client.log_batch(
+                self.run_id,
+                metrics=[Metric(name, value, now, 0) for name, value in metrics.items()],
+                params=[Param(name, value[:MAX_PARAM_LENGTH]) for name, value in parameters.items()],
+                tags=[RunTag("function", f"{self.job.spec.schema}.{self.job.spec.function}")],
+            )
+
     def _log_values(self, fitted: Fitted) -> None:
         now = int(time.time() * 1000)
         train = {f"train_{name}": value for name, value in fitted.train_metrics.items()}
@@ -173,11 +189,13 @@ class TrackedRun:
             with contextlib.suppress(MlflowException):  # it exists already
                 self.client.create_registered_model(name, description=f"dbt model {self.job.spec.unique_id}")
             tags = {"function_version": str(version), **details}
-            made = self.client.create_model_version(
-                name, self.model_uri, self.run_id, tags=tags, await_creation_for=0
-            )
-            self.client.set_registered_model_alias(name, CHAMPION, made.version)
-            for key, value in {**tags, "model_version": str(made.version)}.items():
+            if self.model_uri:
+                made = self.client.create_model_version(
+                    name, self.model_uri, self.run_id, tags=tags, await_creation_for=0
+                )
+                self.client.set_registered_model_alias(name, CHAMPION, made.version)
+                tags = {**tags, "model_version": str(made.version)}
+            for key, value in tags.items():
                 self.client.set_tag(self.run_id, key, value)
             if self.job.resumed_run_id:
                 for key in ("reason", "refused"):

@@ -59,10 +59,13 @@ def _train(job: TrainingJob, parent: Parent) -> int:
     parent.run = run
     parent.send({"event": "ready", "run_id": run.run_id})
     if not job.resumed_run_id:
-        from postgres_ml import pipeline
+        if job.spec.source is None:
+            from postgres_ml.pipeline import train as make
+        else:
+            from postgres_ml.brought.publication import bring as make
 
         parent.wait_for("train")
-        trained = pipeline.train(job, run, parent.relay)
+        trained = make(job, run, parent.relay)
         file = Path(job.directory) / "trained.json"
         unfinished = file.with_suffix(".part")  # a result is there whole or not at all
         unfinished.write_text(spec.to_json(trained), encoding="utf-8")

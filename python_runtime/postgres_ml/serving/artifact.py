@@ -101,6 +101,32 @@ def pack(
     return zipped(about, files, libraries)
 
 
+def pack_pyfunc(folder: Path, columns: Sequence[Column], returns: str) -> Artifact:
+    """Return the artifact of an MLflow model that only MLflow can run.
+
+    Parameters
+    ----------
+    folder : of the model, with its file MLmodel
+
+    Raises
+    ------
+    UnsupportedModelError
+        It is too large.
+    """
+    about = {
+        "format": "pyfunc",
+        "columns": [[column.name, column.kind, column.sql_type] for column in columns],
+        "takes": "frame",
+        "returns": returns,
+        "labels": None,
+        "globals": [],
+        "modules": [],
+    }
+    paths = [path for path in sorted(folder.rglob("*")) if path.is_file() and "__pycache__" not in path.parts]
+    files = {f"model/{path.relative_to(folder).as_posix()}": path.read_bytes() for path in paths}
+    return zipped(about, files, {"mlflow", "numpy", "pandas"})
+
+
 def zipped(about: dict[str, Any], files: dict[str, bytes], libraries: set[str]) -> Artifact:
     """Return the artifact of these files, the scorer's source and the description.
 

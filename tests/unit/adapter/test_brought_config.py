@@ -18,11 +18,10 @@ def test_source_needs_no_target():
     "found",
     [
         'spend float8, "state" varchar(2), vip bool',
-        {"spend": "double precision", "state": "character varying", "vip": "BOOL"},
         [{"spend": "float"}, {"state": "varchar"}, {"vip": "boolean"}],
     ],
 )
-def test_arguments_in_three_forms(found):
+def test_arguments_as_text_and_as_list(found):
     spec = ConfigReader(node(source="a.ubj", arguments=found, returns="int4")).read()
     assert spec.arguments == (
         Column("spend", "double precision", "number"),
@@ -48,7 +47,8 @@ def test_endpoint_defaults():
         ({"source": "a.onnx", "objective": "f1"}, "objective: only a training has them"),
         ({"source": "a.onnx", "endpoint": ENDPOINT}, "exclude each other"),
         ({"source": "a.onnx", "arguments": {"a": "jsonb"}}, "arguments: a: type 'jsonb' is not one of"),
-        ({"source": "a.onnx", "arguments": 3}, "arguments must be a dict such as"),
+        ({"source": "a.onnx", "arguments": 3}, "arguments must be a text such as"),
+        ({"source": "a.onnx", "arguments": {"a": "int", "b": "int"}}, "which a dict has not"),
         ({"source": "a.onnx", "arguments": "a int, a int"}, "a name stands there twice"),
         ({"source": "a.onnx", "trust": "perhaps"}, "trust must be true or false"),
         ({"target": "y", "trust": True}, "'trust' belongs to a 'source'"),

@@ -23,7 +23,9 @@ SPELLINGS = {
     **{"float4": "real", "decimal": "numeric", "dec": "numeric", "bool": "boolean"},
     **{"varchar": "character varying", "char": "character", "bpchar": "character", "string": "text"},
 }
-ARGUMENT_FORM = "a dict such as {spend: float8, state: text}, or a text such as 'spend float8, state text'"
+ARGUMENT_FORM = (
+    "a text such as 'spend float8, state text', or a list such as [{spend: float8}, {state: text}]"
+)
 PROTOCOLS = ("mlflow", "kserve", "sagemaker")
 ENDPOINT_KEYS = {
     "url": None,
@@ -72,6 +74,9 @@ def read_arguments(found: Any, problems: list[str]) -> tuple[Column, ...]:
         for part in filter(None, map(str.strip, re.split(r",(?![^(]*\))", found))):
             name, _, kind = part.partition(" ")
             pairs.append((name.strip('"'), kind))
+    elif isinstance(found, dict) and len(found) > 1:  # dbt sorts its keys
+        problems.append(f"arguments have an order, which a dict has not: write {ARGUMENT_FORM}")
+        return ()
     elif isinstance(found, dict):
         pairs = [(str(name), kind) for name, kind in found.items()]
     elif isinstance(found, list) and all(isinstance(item, dict) and len(item) == 1 for item in found):

@@ -73,10 +73,8 @@ class PostgresMLAdapter(PostgresAdapter):
     @available.parse_none
     def plan_model(self, model: dict[str, Any], sql: str, full_refresh: bool) -> Any:
         """Return the Plan of a node's build: train, publish, keep…; nothing is read but a digest."""
-        from dbt.adapters.postgres_ml.training import Training
-
         with self._errors_of(model):
-            training = Training(self._node(model["unique_id"]), sql, self.config, self.connections)
+            training = self._drive(self._node(model["unique_id"]), sql)
             self._trainings[threading.get_ident()] = training
             return training.plan(full_refresh)
 
@@ -119,11 +117,20 @@ class PostgresMLAdapter(PostgresAdapter):
         return sha256
 
     @available.parse_none
+    def check_endpoint(self, model: dict[str, Any]) -> None:
+        """Check that the catalog allows the node's endpoint to be called."""
+        training = self._trainings[threading.get_ident()]
+        with self._errors_of(model):
+            training.check_allowed(self.connections.get_thread_connection().handle.cursor())
+
+    @available.parse_none
     def check_parity(self, model: dict[str, Any]) -> None:
         """Run the new function on the parity rows in the publishing transaction; raise on a difference."""
         from postgres_ml.parity import check_parity
 
         training = self._training
+        if not training.trained.parity_file:  # an endpoint's answers are its own
+            return
         with self._errors_of(model):
             cursor = self.connections.get_thread_connection().handle.cursor()
             training.log("info", check_parity(cursor, training.spec, training.trained).message)
@@ -301,6 +308,14 @@ class PostgresMLAdapter(PostgresAdapter):
     def _training(self) -> Any:
         """The training of this thread's node."""
         return self._trainings[threading.get_ident()]
+
+    def _drive(self, node: Any, sql: str) -> Any:
+        """Return what drives the node, by where its model comes from."""
+        from dbt.adapters.postgres_ml.bringing import Bringing, Calling
+        from dbt.adapters.postgres_ml.training import Training
+
+        kind = Calling if node.config.get("endpoint") else Bringing if node.config.get("source") else Training
+        return kind(node, sql, self.config, self.connections)
 
     def _close_training(self) -> None:
         training = self._trainings.pop(threading.get_ident(), None)

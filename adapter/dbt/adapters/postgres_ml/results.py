@@ -40,7 +40,7 @@ class CreateModelResponse(AdapterResponse):
 
 def response(trained: TrainedModel, function: str, version: int) -> CreateModelResponse:
     """Return the response whose message reads 'CREATE MODEL v3 f1=0.842 xgboost/sql'."""
-    score = f"{trained.metric}={trained.score:.4g}"
+    score = f"{trained.metric}={trained.score:.4g}" if trained.score is not None else "not evaluated"
     return CreateModelResponse(
         _message=f"CREATE MODEL v{version} {score} {trained.model_type}/{trained.runtime}",
         code="CREATE MODEL",

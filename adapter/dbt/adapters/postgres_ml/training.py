@@ -75,14 +75,7 @@ class Training:
         """
         self._wait_for_other_builds()
         cursor = self._cursor()
-        settings = self.spec.settings
-        self.columns = snapshot.describe_query(cursor, self.sql, settings)
-        self.features, self.target = snapshot.split_target(
-            self.columns, self.spec.target, settings.split_column
-        )
-        problems = check_columns(self.spec.preprocessors, self.features)
-        if problems:
-            raise SpecError("; ".join(problems))
+        self._describe(cursor)
         self.versions = catalog.read_versions(cursor, self.spec.schema, self.node.alias)
         self.newest = newest_trained(self.versions)
         self.expected = Digest(
@@ -90,7 +83,7 @@ class Training:
             n_rows=0,
             query=digests.query_digest(self.sql),
             columns={column.name: column.sql_type for column in self.columns},
-            config=digests.training_config(self.spec),
+            config=digests.training_config(self.spec) | self._identity(),
             versions=digests.versions(package_version),
         )
         plan = self._decide(cursor, full_refresh)
@@ -108,6 +101,29 @@ class Training:
         newest = self.versions[0].version if self.versions else 0
         self.the_plan = dataclasses.replace(plan, newest=newest, serving=serving)
         return self.the_plan
+
+    def _describe(self, cursor: Cursor) -> None:
+        """Find out the query's columns, and check that the config fits them."""
+        settings = self.spec.settings
+        self.columns = snapshot.describe_query(cursor, self.sql, settings)
+        self.features, self.target = snapshot.split_target(
+            self.columns, self.spec.target, settings.split_column
+        )
+        problems = check_columns(self.spec.preprocessors, self.features)
+        if problems:
+            raise SpecError("; ".join(problems))
+
+    def _identity(self) -> dict[str, Any]:
+        """Return what a new version follows from besides query, rows and config; nothing, for a training."""
+        return {}
+
+    def _measure(self, cursor: Cursor) -> tuple[int, int]:
+        """Return the digest of the query's rows, and how many there are."""
+        return digests.measure(cursor, self.sql, cursor.connection.server_version)
+
+    def _job_spec(self) -> TrainingSpec:
+        """Return the specification as the training process needs it."""
+        return self.spec
 
     def _decide(self, cursor: Cursor, full_refresh: bool) -> Plan:
         newest, policy = self.newest, self.spec.retrain
@@ -132,8 +148,7 @@ class Training:
         if newest is not None:
             changed = digests.changes(newest.digest, self._unread(newest))
         if not changed or self.candidate.exists():
-            server_version = cursor.connection.server_version
-            data, n_rows = digests.measure(cursor, self.sql, server_version)
+            data, n_rows = self._measure(cursor)
             self.expected = dataclasses.replace(self.expected, data=data, n_rows=n_rows)
             if self.candidate.exists() and self.candidate.matches(self.spec, self.expected):
                 return Plan("publish", "an earlier build trained it and could not publish it")
@@ -259,7 +274,7 @@ class Training:
 
     def _not_better(self) -> Refusal | None:
         trained, serving = self.trained, self.the_plan.serving
-        if self.spec.promote == "always" or trained is None or serving is None:
+        if self.spec.promote == "always" or trained is None or trained.score is None or serving is None:
             return None
         if trained.champion_note:
             self.log("info", trained.champion_note)
@@ -363,7 +378,7 @@ class Training:
         return {**({"native": reason} if reason else {}), **lacking}
 
     def _start(self, lacking: dict[str, str] | None = None, recovered: TrainedModel | None = None) -> None:
-        job = make_job(self.config, self.spec, self.sql, self.directory, self.features, self.target)
+        job = make_job(self.config, self._job_spec(), self.sql, self.directory, self.features, self.target)
         job = dataclasses.replace(job, lacking=lacking or {}, champion_file=self._champion_file())
         if recovered is not None:
             job = dataclasses.replace(

@@ -1,0 +1,1 @@
+"""Models made elsewhere: loaded, described, evaluated if there is a query, published like others."""

@@ -1,0 +1,114 @@
+"""Writes the functions of a remote model: its signature, and the client that calls it.
+
+Input: the endpoint and the arguments. Output: function bodies. Runs in dbt's process: standard library only.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from postgres_ml.endpoint import client, sigv4
+from postgres_ml.exceptions import SpecError
+from postgres_ml.spec import Column, Endpoint, FunctionBody
+
+MAX_ARGUMENTS = 100
+#: volatile: what a service answers is its own affair; restricted: each worker would open a connection
+OPTIONS = (
+    "volatile parallel restricted security definer set search_path = pg_catalog, pg_temp "
+    "set datestyle = 'ISO' set timezone = 'UTC'"
+)
+LOADER = """\
+import builtins, plpy
+from __main__ import GD
+key = ("postgres_ml_endpoint", ABOUT)
+if key not in GD:
+    import json, types
+    def read_secret(about):
+        row = plpy.execute(QUERY, 1)
+        if row:
+            return json.loads(row[0]["secret"])
+        return {} if about["is_loopback"] and not about["secret"] else None
+    modules = []
+    for name, source in SOURCES:
+        module = types.ModuleType("postgres_ml_" + name)
+        builtins.exec(builtins.compile(source, "<" + name + ".py in the function>", "exec"), module.__dict__)
+        modules.append(module)
+    about = json.loads(ABOUT)
+    sleep = lambda seconds: plpy.execute("select pg_sleep(" + builtins.repr(seconds) + ")")
+    sign = modules[1].signed_headers
+    GD[key] = modules[0], modules[0].Client(about, lambda: read_secret(about), sleep, sign)
+module, client = GD[key]
+try:
+    return client.CALL
+except module.EndpointError as error:
+    plpy.error(builtins.str(error), hint=error.hint or None, sqlstate=error.sqlstate)
+"""
+
+
+def generate_endpoint(
+    endpoint: Endpoint, columns: Sequence[Column], returns: str, schema: str, function: str, is_loopback: bool
+) -> tuple[FunctionBody, ...]:
+    """Return `<function>`, which sends a row, and `<function>__batch`, which predict_table calls.
+
+    Parameters
+    ----------
+    columns : the arguments
+    returns : SQL type of the prediction
+    schema, function : where the functions go, unquoted
+    is_loopback : whether the host is the database's own machine, which may be called without a row in
+        postgres_ml.endpoint
+
+    Raises
+    ------
+    SpecError
+        More than 100 arguments.
+    """
+    if len(columns) > MAX_ARGUMENTS:
+        raise SpecError(f"a function that calls an endpoint takes at most {MAX_ARGUMENTS} arguments")
+    about = {
+        **dataclasses.asdict(endpoint),
+        "columns": [[column.name, column.sql_type] for column in columns],
+        "returns": returns,
+        "function": f"{schema}.{function}",
+        "is_loopback": is_loopback,
+    }
+    sources = [
+        (Path(module.__file__ or "").stem, Path(module.__file__ or "").read_text(encoding="utf-8"))
+        for module in (client, sigv4)
+    ]
+    values = {
+        "SOURCES": repr(sources),
+        "ABOUT": repr(json.dumps(about, ensure_ascii=False)),
+        "QUERY": repr(secret_query(endpoint)),
+    }
+
+    def body(call: str) -> str:
+        return re.sub("SOURCES|ABOUT|QUERY|CALL", lambda m: {**values, "CALL": call}[m[0]], LOADER)
+
+    others = tuple((c.name, "text[]") for c in columns if c.kind not in ("number", "boolean"))
+    arguments = tuple((column.name, column.sql_type) for column in columns)
+    return (
+        FunctionBody("predict", function, arguments, returns, "plpython3u",
+                     body("predict(args)"), (), OPTIONS),
+        FunctionBody("part", f"{function}__batch", (("numbers", "bytea"), *others), f"{returns}[]",
+                     "plpython3u", body("batch(*args)"), (), OPTIONS),
+    )  # fmt: skip
+
+
+def secret_query(endpoint: Endpoint) -> str:
+    """Return the query of the row that allows the URL: the named one, or that of the longest prefix."""
+    url = _literal(endpoint.url)
+    named = f" and name = {_literal(endpoint.secret)}" if endpoint.secret else ""
+    return (
+        "select secret::text from postgres_ml.endpoint where "
+        f"({url} = url_prefix or starts_with({url}, rtrim(url_prefix, '/') || '/')){named} "
+        "order by length(url_prefix) desc"
+    )
+
+
+def _literal(text: str) -> str:
+    return "E'" + text.replace("\\", "\\\\").replace("'", "''") + "'"

@@ -1,0 +1,211 @@
+"""Models made elsewhere, published as functions by dbt: files of several libraries, and MLflow's registry."""
+
+from __future__ import annotations
+
+import warnings
+
+import joblib
+import lightgbm
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+import xgboost
+from dbt.tests.util import run_dbt, run_dbt_and_capture
+from mlflow.models import infer_signature
+from sklearn.compose import ColumnTransformer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+N_ROWS = 400
+CUSTOMERS = """
+{{ config(materialized='table') }}
+select i as id, (i % 97) / 10.0 as spend, (i % 13)::float8 as calls, (array['n', 's', 'w'])[1 + i % 3] as region,
+    case when i % 97 > 40 or i % 3 = 0 then 'yes' else 'no' end as churned
+from generate_series(1, 400) as i
+"""
+
+
+def training_frame() -> tuple[pd.DataFrame, np.ndarray]:
+    i = np.arange(1, N_ROWS + 1)
+    frame = pd.DataFrame(
+        {
+            "spend": (i % 97) / 10.0,
+            "calls": (i % 13).astype(float),
+            "region": pd.Series(np.array(["n", "s", "w"])[i % 3], dtype=object),
+        }
+    )
+    return frame, np.where((i % 97 > 40) | (i % 3 == 0), "yes", "no")
+
+
+def pipeline(c: float = 1.0) -> Pipeline:
+    frame, target = training_frame()
+    columns = ColumnTransformer(
+        [("n", StandardScaler(), ["spend", "calls"]), ("t", OneHotEncoder(sparse_output=False), ["region"])]
+    )
+    return Pipeline([("columns", columns), ("estimate", LogisticRegression(C=c))]).fit(frame, target)
+
+
+class Code:
+    """Its pickle is a call of os.system."""
+
+    def __reduce__(self):
+        import os
+
+        return os.system, ("touch never",)
+
+
+class Brought:
+    """A project with the files of several models, and a registry."""
+
+    @pytest.fixture(scope="class")
+    def project_files(self, project):
+        from pathlib import Path
+
+        root = Path(project.project_root)
+        frame, target = training_frame()
+        numbers, codes = frame[["spend", "calls"]], (target == "yes").astype(int)
+        joblib.dump(pipeline(), root / "pipeline.joblib")
+        joblib.dump({"model": pipeline(), "after": Code()}, root / "hostile.joblib")
+        (root / "damaged.joblib").write_bytes((root / "pipeline.joblib").read_bytes()[:300])
+        classifier = xgboost.XGBClassifier(n_estimators=5, max_depth=3).fit(numbers, codes)
+        classifier.save_model(root / "classifier.ubj")
+        booster = xgboost.train({"max_depth": 2}, xgboost.DMatrix(numbers, frame["spend"]), 4)
+        booster.save_model(root / "booster.json")
+        trained = lightgbm.train(
+            {"verbose": -1, "min_data_in_leaf": 5}, lightgbm.Dataset(numbers, frame["spend"] * 2), 4
+        )
+        trained.save_model(root / "lightgbm.txt")
+        mlflow.set_tracking_uri(f"sqlite:///{root / 'mlflow.db'}")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            self.register(frame, target, 1.0)
+        return root
+
+    @staticmethod
+    def register(frame, target, c):
+        model = pipeline(c)
+        mlflow.set_experiment("elsewhere")
+        with mlflow.start_run():
+            mlflow.sklearn.log_model(
+                model,
+                name="model",
+                signature=infer_signature(frame, target),
+                registered_model_name="churn",
+                serialization_format="pickle",
+            )
+        client = mlflow.MlflowClient()
+        newest = max(int(v.version) for v in client.search_model_versions("name='churn'"))
+        client.set_registered_model_alias("churn", "champion", str(newest))
+        return model
+
+
+def config(source: str, more: str = "", query: str = "-- nothing to evaluate on") -> str:
+    return f"{{{{ config(materialized='create_model', source='{source}'{more}) }}}}\n{query}"
+
+
+class TestPublished(Brought):
+    @pytest.fixture(scope="class")
+    def models(self):
+        query = "select spend, calls, region, churned from {{ ref('customers') }}"
+        return {
+            "customers.sql": CUSTOMERS,
+            "joined.sql": config("pipeline.joblib", ", target='churned'", query),
+            "registered.sql": config("models:/churn@champion"),
+            "classifier.sql": config(
+                "classifier.ubj", ", arguments='spend float8, calls float8', returns='smallint'"
+            ),
+            "booster.sql": config("booster.json", ", arguments='spend float8, calls float8'"),
+            "light.sql": config("lightgbm.txt", ", arguments='spend float8, calls float8'"),
+        }
+
+    @pytest.fixture(scope="class")
+    def built(self, project_files):
+        return {result.node.name: result for result in run_dbt(["build"])}
+
+    @pytest.fixture
+    def select(self, built, project, connection):
+        def run(query):
+            with connection.cursor() as cursor:
+                cursor.execute(f'set search_path to "{project.test_schema}"')
+                cursor.execute(query)
+                return cursor.fetchall()
+
+        return run
+
+    def test_all_are_built_and_lowered(self, built):
+        runtimes = {n: r.adapter_response["runtime"] for n, r in built.items() if n != "customers"}
+        assert set(runtimes) == {"joined", "registered", "classifier", "booster", "light"}
+        assert set(runtimes.values()) <= {"sql", "native"}
+
+    def test_a_query_evaluates(self, built, select):
+        assert built["joined"].adapter_response["metrics"]["f1"] > 0.7
+        assert select("select metric, n_rows, n_holdout from joined") == [("f1", N_ROWS, N_ROWS)]
+        assert select("select score, n_rows from registered") == [(None, 0)]
+        assert "not evaluated" in built["registered"].message
+
+    def test_predictions_are_the_models_own(self, built, select):
+        frame, _ = training_frame()
+        expected = pipeline().predict(frame).tolist()
+        for function in ("predict_joined", "predict_registered"):
+            rows = select(f"select {function}(spend, calls, region) from customers order by id")
+            assert [row[0] for row in rows] == expected
+
+    def test_types_of_arguments_come_from_the_signature(self, built, select):
+        [(signature,)] = select("select signature from registered")
+        assert signature == "(spend double precision, calls double precision, region text) returns text"
+        assert select("select pg_typeof(predict_classifier(1, 2))::text, predict_classifier(9, 2)") == [
+            ("smallint", 1)
+        ]
+
+    def test_boosters_give_their_numbers(self, built, project_files, select):
+        numbers = training_frame()[0][["spend", "calls"]].head(20)
+        booster = xgboost.Booster(model_file=project_files / "booster.json").predict(xgboost.DMatrix(numbers))
+        light = lightgbm.Booster(model_file=project_files / "lightgbm.txt").predict(numbers)
+        rows = select(
+            "select predict_booster(spend, calls), predict_light(spend, calls) from customers where id <= 20 order by id"
+        )
+        np.testing.assert_allclose([row[0] for row in rows], booster, rtol=1e-6)
+        np.testing.assert_allclose([row[1] for row in rows], light, rtol=1e-12)
+
+
+class TestRefused(Brought):
+    """One clear error each, and nothing is published."""
+
+    @pytest.fixture(scope="class")
+    def models(self):
+        arguments = ", arguments='spend float8, calls float8'"
+        return {
+            "gone.sql": config("gone.joblib", arguments),
+            "hostile.sql": config("hostile.joblib", arguments),
+            "damaged.sql": config("damaged.joblib", arguments),
+            "unsigned.sql": config("pipeline.joblib"),
+            "misfit.sql": config("classifier.ubj", ", arguments={'spend': 'float8'}"),
+            "swapped.sql": config("classifier.ubj", ", arguments='calls float8, spend float8'"),
+            "no_version.sql": config("models:/churn/99"),
+            "no_alias.sql": config("models:/churn@nobody"),
+        }
+
+    def test_each_says_what_is_wrong(self, project_files, project, connection):
+        _results, output = run_dbt_and_capture(["build"], expect_pass=False)
+        output = " ".join(output.split())
+        for text in (
+            "gone.joblib: there is no such file",
+            "hostile.joblib could run code when it is loaded, because it names posix.system",
+            "set trust: true in this model's config",
+            "damaged.joblib can't be loaded as a pickle or joblib file",
+            "the arguments of the function are unknown, because pipeline.joblib has no MLflow signature",
+            "'spend float8, calls float8, region float8'",
+            "was fitted on other ones: spend, calls",
+            "was fitted on them in another order: spend, calls",
+            "source models:/churn/99:",
+            "source models:/churn@nobody:",
+        ):
+            assert text in output
+        assert not (project_files / "never").exists()
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "select count(*) from pg_proc where pronamespace = %s::regnamespace", (project.test_schema,)
+            )
+            assert cursor.fetchall() == [(0,)]
