@@ -22,7 +22,7 @@ from mlflow.tracking import MlflowClient
 from mlflow.types.schema import AnyType
 
 from postgres_ml.exceptions import ArtifactError, TrackingError
-from postgres_ml.redact import without_password
+from postgres_ml.redact import without_secrets
 from postgres_ml.snapshot import KINDS
 from postgres_ml.spec import Column
 
@@ -101,7 +101,7 @@ def fetch(source: str, tracking_uri: str, directory: Path) -> Fetched:
 
 @contextlib.contextmanager
 def _errors(source: str, tracking_uri: str) -> Iterator[None]:
-    place = without_password(tracking_uri)
+    place = without_secrets(tracking_uri)
     try:
         yield
     except MlflowException as error:

@@ -22,5 +22,5 @@ def shown_details(spec: TrainingSpec, trained: TrainedModel, query: str) -> dict
         "explanation": trained.explanation,
         "evaluated_program": trained.evaluated_program,
         "statistics": trained.statistics,
-        "parity_rows": json.dumps(parity_sample(Path(trained.parity_file))),
+        "parity_rows": json.dumps(parity_sample(Path(trained.parity_file)) if trained.parity_file else None),
     }
