@@ -54,7 +54,8 @@ select
     ) as feature_types,
     case when d.body -> 'composite' = '[]' then '' else d.body -> 'arguments' -> 0 ->> 1 end as features_type,
     d.body ->> 'returns' as return_type,
-    jsonb_path_exists(v.functions, '$[*] ? (@.role == "probabilities")') as has_probabilities
+    jsonb_path_exists(v.functions, '$[*] ? (@.role == "probabilities")') as has_probabilities,
+    jsonb_path_exists(v.functions, '$[*] ? (@.role == "explain")') as explains_rows
 from postgres_ml.model_version as v
 cross join lateral (
     select f.value as body from jsonb_array_elements(v.functions) as f where f.value ->> 'role' = 'predict'
@@ -160,6 +161,10 @@ begin
         ('Problem Type', m.problem_type),
         ('Objective', m.objective),
         ('Function Name', m.function_name),
+        ('Explain Function', case
+            when m.explains_rows then m.function_name || '_explain'
+            when m.explanation ->> 'method' in ('tree_shap', 'linear_shap') then 'none (config: explain: true)'
+            else 'not supported for this model' end),
         ('Function Parameters', array_to_string(m.feature_names, ' ')),
         ('Function Parameter Types', array_to_string(m.feature_types, ' ')),
         ('Runtime', m.runtime),

@@ -39,7 +39,7 @@
 
 
 {% macro postgres_ml__drop_features_type(card, body, type) %}
-  {%- for name in [body.name, body.name ~ '_probabilities', body.name ~ '_distances'] -%}
+  {%- for name in postgres_ml__callable_names(body.name) -%}
     {%- for old in postgres_ml__overloads(card.schema, name, [type]) if old.has_same_types and old.is_ours -%}
       {%- if old.dependents and not postgres_ml__may_cascade() -%}
         {%- do exceptions.raise_compiler_error(

@@ -127,9 +127,15 @@
 {% endmacro %}
 
 
+{#- The functions that users call by this one's name, whether it has them or not. -#}
+{% macro postgres_ml__callable_names(function) %}
+  {{ return([function, function ~ '_probabilities', function ~ '_distances', function ~ '_explain']) }}
+{% endmacro %}
+
+
 {#- Superseded overloads on which nothing depends any more. Their parts go with the next publication. -#}
 {% macro postgres_ml__drop_superseded(schema, function) %}
-  {%- for name in [function, function ~ '_probabilities', function ~ '_distances'] -%}
+  {%- for name in postgres_ml__callable_names(function) -%}
     {%- for old in postgres_ml__overloads(schema, name) if old.is_ours and old.is_superseded and not old.dependents -%}
       {%- do postgres_ml__drop_function(old) -%}
     {%- endfor -%}
@@ -144,7 +150,7 @@
 -#}
 {% macro postgres_ml__drop_stale_parts(schema, function, functions) %}
   {%- set superseded = [] -%}
-  {%- for name in [function, function ~ '_probabilities', function ~ '_distances'] -%}
+  {%- for name in postgres_ml__callable_names(function) -%}
     {%- for overload in postgres_ml__overloads(schema, name) if overload.is_superseded -%}
       {%- do superseded.append(overload.signature) -%}
     {%- endfor -%}

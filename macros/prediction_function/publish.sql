@@ -13,6 +13,12 @@
   {%- set function = predict.name -%}
   {%- do postgres_ml__make_room(card, callable) -%}
   {%- do postgres_ml__drop_stale_parts(card.schema, function, trained.functions) -%}
+  {%- if not callable | selectattr('role', 'equalto', 'explain') | list -%}
+    {#- it would explain the predictions of an earlier version -#}
+    {%- for old in postgres_ml__overloads(card.schema, function ~ '_explain') if old.is_ours and not old.is_superseded -%}
+      {%- do postgres_ml__drop_function(old) -%}
+    {%- endfor -%}
+  {%- endif -%}
   {%- if predict.composite -%}  {#- before the parts, which take it too -#}
     {%- do postgres_ml__create_features_type(card, predict) -%}
   {%- endif -%}
@@ -52,6 +58,7 @@
       'predict': 'Predicts by ' ~ card.identifier,
       'probabilities': 'Class probabilities by ' ~ card.identifier,
       'distances': 'Distances to the centres of ' ~ card.identifier,
+      'explain': 'SHAP values of one row by ' ~ card.identifier,
       'part': 'A part of the functions of ' ~ card.identifier,
   }[body.role] -%}
   {%- set comment -%}

@@ -15,12 +15,14 @@ from postgres_ml import evaluate, preparation, problem, training_data
 from postgres_ml.artifacts import write_artifacts
 from postgres_ml.challenge import Comparison, score_champion
 from postgres_ml.deployment import deploy
-from postgres_ml.explain import explain
+from postgres_ml.exceptions import UnsupportedModelError
+from postgres_ml.explain import Explanation, explain
+from postgres_ml.explain.row_function import row_function
 from postgres_ml.fit import Choice, Deadline, Task, fit_pipeline
 from postgres_ml.parity_rows import write_parity
 from postgres_ml.results import Fitted, Relay, Report
 from postgres_ml.search import search
-from postgres_ml.spec import TrainedModel, TrainingJob
+from postgres_ml.spec import FunctionBody, TrainedModel, TrainingJob, TrainingSpec
 from postgres_ml.track import TrackedRun
 from postgres_ml.training_data import TrainingRows
 
@@ -64,6 +66,8 @@ def train(job: TrainingJob, run: TrackedRun, relay: Relay) -> TrainedModel:
         if not task.problem.is_clustering:
             predict = partial(evaluate.raw_predictions, task.problem, pipeline)
             explanation = explain(program, task.problem.labels, rows.frame, predict, spec.settings.seed)
+        if spec.explain:
+            runtime = runtime.with_functions(explain_rows(explanation, spec, report))
     fitted = Fitted(
         job, task, rows, holdout, choice, evaluated, pipeline, program, runtime, deployed.artifact,
         metrics, train_metrics, explanation, return_type, comparison,
@@ -88,3 +92,16 @@ def refit(task: Task, choice: Choice, rows: TrainingRows, report: Report) -> Pip
         )
         return None
     return fit_pipeline(task, choice, rows, deadline=None)
+
+
+def explain_rows(
+    explanation: Explanation | None, spec: TrainingSpec, report: Report
+) -> tuple[FunctionBody, ...]:
+    """Return the functions that explain one row; none, with a warning, where the model has none."""
+    try:
+        if explanation is None:
+            raise UnsupportedModelError("explain", "a clustering, which predicts no score")
+        return row_function(explanation, spec.schema, spec.function)
+    except UnsupportedModelError as error:
+        report.note(f"no function {spec.function}_explain is published: {error}", "warning")
+        return ()

@@ -6,12 +6,14 @@ Input: the scoring program, the configured runtime, and what the server lacks fo
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from postgres_ml.codegen import GeneratedFunctions, generate_native, generate_sql
 from postgres_ml.exceptions import SpecError, UnsupportedModelError
 from postgres_ml.ir.program import Program
+from postgres_ml.spec import FunctionBody
 
 Generator = Callable[[Program, str, str], GeneratedFunctions]
 
@@ -33,6 +35,11 @@ class ChosenRuntime:
     name: str
     reason: str
     generated: GeneratedFunctions
+
+    def with_functions(self, more: tuple[FunctionBody, ...]) -> ChosenRuntime:
+        """Return the same with functions after its own."""
+        functions = (*self.generated.functions, *more)
+        return dataclasses.replace(self, generated=dataclasses.replace(self.generated, functions=functions))
 
     @property
     def message(self) -> str:

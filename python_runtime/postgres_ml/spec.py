@@ -164,6 +164,7 @@ class TrainingSpec:
     preprocessors : None leaves them to the training; () is none at all
     hyperparameters : as `hyperparameters.check` takes them; only without auto
     runtime : 'auto', 'native', 'sql' or 'python'
+    explain : whether `<function>_explain` is published too
     source : where a model made elsewhere is: an MLflow URI or a file; None trains one
     trust : whether the source may be loaded although that could run code
     endpoint : the service that predicts; None has predictions computed in the database
@@ -188,6 +189,7 @@ class TrainingSpec:
     hyperparameters: dict[str, Any] = field(default_factory=dict)
     settings: Settings = Settings()
     runtime: str = "auto"
+    explain: bool = False
     source: str | None = None
     trust: bool = False
     endpoint: Endpoint | None = None
@@ -247,8 +249,8 @@ class FunctionBody:
 
     Parameters
     ----------
-    role : 'predict', 'probabilities' (classifiers) and 'distances' (kmeans) are called by users, 'part' by
-        those
+    role : 'predict', 'probabilities' (classifiers), 'distances' (kmeans) and 'explain' are called by users,
+        'part' by those
     name : unquoted
     arguments : (name, SQL type) pairs, unquoted names
     returns, language, body : as in create function
@@ -257,7 +259,7 @@ class FunctionBody:
     options : what else create function says: volatility, parallel safety, settings
     """
 
-    role: Literal["predict", "probabilities", "distances", "part"]
+    role: Literal["predict", "probabilities", "distances", "explain", "part"]
     name: str
     arguments: tuple[tuple[str, str], ...]
     returns: str

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 
 import pytest
 from dbt.tests.util import run_dbt_and_capture
@@ -21,7 +22,7 @@ select 1, 'north', 1, null, null
 """
 CHURN = """
 {{ config(materialized='create_model', target='churned', auto=false, model_type='xgboost',
-          hyperparameters={'num_round': '12', 'max_depth': '3'}, settings={'max_runtime': 60}) }}
+          explain=true, hyperparameters={'num_round': '12', 'max_depth': '3'}, settings={'max_runtime': 60}) }}
 select spend, "sales Region", calls, churned from {{ ref('labelled') }}
 """
 AMOUNT = """
@@ -92,7 +93,7 @@ class TestShowModel:
         assert [key for key, _ in rows if not key.startswith("validation:")] == [
             "Model Name", "Schema Name", "Owner", "Creation Time", "Model State", "Metric Direction", "",
             "TRAINING DATA:", "Query", "Target Column", "Rows", "Rows Held Out", "",
-            "PARAMETERS:", "Model Type", "Problem Type", "Objective", "Function Name", "Function Parameters",
+            "PARAMETERS:", "Model Type", "Problem Type", "Objective", "Function Name", "Explain Function", "Function Parameters",
             "Function Parameter Types", "Runtime", "Version", "MLflow Run ID", "dbt Unique ID", "Max Runtime", "",
             "HYPERPARAMETERS:", "max_depth", "n_estimators",
         ]  # fmt: skip
@@ -101,6 +102,7 @@ class TestShowModel:
         assert shown["Model State"] == "READY" and shown["Metric Direction"] == "higher is better"
         assert shown["Query"].startswith('select spend, "sales Region", calls')
         assert (shown["Target Column"], shown["Rows"]) == ("churned", "700")
+        assert shown["Explain Function"] == "predict_churn_explain"
         assert shown["Function Parameters"] == "spend sales Region calls"
         assert shown["Function Parameter Types"] == "float8 text int4"
         assert (shown["Max Runtime"], shown["n_estimators"]) == ("60.0", "12")
@@ -132,6 +134,23 @@ class TestShowModel:
         assert found["labels"] == {"label0": "yes"} and isinstance(label["expected_value"], float)
         [(found,)] = select(f"select postgres_ml.explain_model('{schema}.amount')")
         assert found["method"] == "linear_shap" and found["unit"] == "units of the target"
+
+    def test_a_rows_values_add_up_to_its_score(self, select, project):
+        schema = project.test_schema
+        features = '(spend, "sales Region", calls)'
+        rows = select(
+            f"""select {schema}.predict_churn_explain{features}, {schema}.predict_churn_probabilities{features}
+            from {schema}.labelled where spend is not null limit 20"""
+        )
+        for explained, probabilities in rows:
+            found = explained["explanations"]["label0"]
+            score = found["expected_value"] + sum(found["shap_values"].values())
+            p = dict(zip(probabilities["labels"], probabilities["probabilities"], strict=True))["yes"]
+            assert score == pytest.approx(math.log(p / (1 - p)), abs=1e-4) and found["label"] == "yes"
+        [(shown,)] = select(
+            f"select value from postgres_ml.show_model('{schema}.amount') where key = 'Explain Function'"
+        )
+        assert shown == "none (config: explain: true)"
 
     def test_everybody_sees_the_models_whose_function_they_may_execute(self, select, project):
         schema = project.test_schema

@@ -45,6 +45,7 @@ class Explanation:
     names : columns, in the query's order
     values : of shape (n_sets, n_rows, n_names)
     expected : of shape (n_sets,), the mean score of the background rows
+    exact : from which other rows can be explained; None where values are sampled
     """
 
     method: Method
@@ -53,6 +54,7 @@ class Explanation:
     names: tuple[str, ...]
     values: Floats
     expected: Floats
+    exact: ExactScores | None = None
 
     @property
     def global_values(self) -> Floats:
@@ -109,14 +111,62 @@ def explain(
         terms = [term for term in map(sums.expand, scores) if term is not None]
         exact = _exact(sums, terms, frame) if len(terms) == len(scores) else None
         if exact is not None:
-            method, values, expected = exact
+            known, values = exact
             names = tuple(labels[score.label] if labels else "" for score in scores)
-            return Explanation(method, unit, names, tuple(frame), values, expected)
+            return Explanation(known.method, unit, names, tuple(frame), values, known.expected, known)
     return _sampled(program, labels, frame, predict, seed)
 
 
-def _exact(sums: Sums, terms: list[Terms], frame: pd.DataFrame) -> tuple[Method, Floats, Floats] | None:
-    """Return method, values and expected values; None where too few rows can be explained in the time."""
+@dataclass(frozen=True)
+class ExactScores:
+    """Scores that are sums, and what their Shapley values need of the background rows.
+
+    Parameters
+    ----------
+    terms : of each score
+    explainers : of each tree ensemble, by the number of its step
+    means : of each slot
+    """
+
+    sums: Sums
+    terms: list[Terms]
+    explainers: dict[int, Explainer]
+    means: Floats
+
+    @property
+    def method(self) -> Method:
+        """Which kind of exact values they are."""
+        return "tree_shap" if self.explainers else "linear_shap"
+
+    @property
+    def expected(self) -> Floats:
+        """The mean score of the background rows, of shape (n_scores,)."""
+        return np.array(
+            [
+                term.constant
+                + sum(weight * self.means[slot] for slot, weight in term.slots.items())
+                + sum(weight * self.explainers[k].expected[o] for (k, o), weight in term.trees.items())
+                for term in self.terms
+            ]
+        )
+
+    def values(self, rows: Floats) -> Floats:
+        """Return the Shapley values of shape (n_scores, n_rows, n_inputs) of rows given as slots."""
+        values = np.zeros((len(self.terms), len(rows), len(self.sums.program.inputs)))
+        of_trees = {k: e.shap_values(rows[:, e.step.slots]) for k, e in self.explainers.items()}
+        for position, term in enumerate(self.terms):
+            for slot, weight in term.slots.items():
+                for source in self.sums.sources[slot]:
+                    values[position, :, source] += weight * (rows[:, slot] - self.means[slot])
+            for (k, output), weight in term.trees.items():
+                for column, slot in enumerate(self.explainers[k].step.slots):
+                    for source in self.sums.sources[slot]:
+                        values[position, :, source] += weight * of_trees[k][output, :, column]
+        return values
+
+
+def _exact(sums: Sums, terms: list[Terms], frame: pd.DataFrame) -> tuple[ExactScores, Floats] | None:
+    """Return the scores, and their values for some rows; None where too few can be explained in the time."""
     slots = _slots(sums.program, terms, frame)
     used = sorted({slot for term in terms for slot in term.slots})
     slots = slots[np.isfinite(slots[:, used]).all(axis=1)]  # rows that the pipeline itself refuses
@@ -129,23 +179,8 @@ def _exact(sums: Sums, terms: list[Terms], frame: pd.DataFrame) -> tuple[Method,
         n_rows = min(n_rows, MAX_COST // max(sum(e.cost for e in explainers.values()), 1))
     if n_rows < MIN_ROWS or not len(slots):
         return None
-    rows = _spread(slots, n_rows)
-    values = np.zeros((len(terms), len(rows), len(sums.program.inputs)))
-    expected = np.zeros(len(terms))
-    tree_values = {k: e.shap_values(rows[:, e.step.slots]) for k, e in explainers.items()}
-    for position, term in enumerate(terms):
-        means = background.mean(axis=0)
-        expected[position] = term.constant
-        for slot, weight in term.slots.items():
-            expected[position] += weight * means[slot]
-            for source in sums.sources[slot]:
-                values[position, :, source] += weight * (rows[:, slot] - means[slot])
-        for (k, output), weight in term.trees.items():
-            expected[position] += weight * explainers[k].expected[output]
-            for column, slot in enumerate(explainers[k].step.slots):
-                for source in sums.sources[slot]:
-                    values[position, :, source] += weight * tree_values[k][output, :, column]
-    return ("tree_shap" if explainers else "linear_shap"), values, expected
+    exact = ExactScores(sums, terms, explainers, background.mean(axis=0))
+    return exact, exact.values(_spread(slots, n_rows))
 
 
 def _slots(program: Program, terms: list[Terms], frame: pd.DataFrame) -> Floats:
@@ -155,7 +190,7 @@ def _slots(program: Program, terms: list[Terms], frame: pd.DataFrame) -> Floats:
     last += [int(np.searchsorted(offsets, slot, side="right")) - 1 for term in terms for slot in term.slots]
     encoding = dataclasses.replace(program, steps=program.steps[: max(last, default=-1) + 1])
     rows = _spread(frame, BACKGROUND_ROWS)
-    result: Floats = interpret.slots(encoding, {name: rows[name].tolist() for name in rows})
+    result: Floats = interpret.slots(encoding, {name: rows[name].to_numpy() for name in rows})
     return result
 
 

@@ -45,6 +45,7 @@ SUPPORTED_KEYS = (
     "hyperparameters",
     "settings",
     "runtime",
+    "explain",
     "gates",
     "promote",
     "retrain",

@@ -63,6 +63,7 @@ class ConfigReader:
             "hyperparameters": self._hyperparameters(auto, model_types),
             "settings": read_settings(config.get("settings") or {}, self.problems, self.notices),
             "runtime": self._runtime(),
+            "explain": self._boolean("explain", False),
             **read_brought(config, bool(target), self.problems),
             "promote": self._choice("promote", keys.PROMOTE) or "always",
         }
