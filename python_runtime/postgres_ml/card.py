@@ -113,14 +113,19 @@ def _calls(fitted: Fitted) -> list[tuple[str, str]]:
     function = f"{_quoted(spec.schema)}.{_quoted(spec.function)}"
     name = _quoted(f"predicted_{fitted.job.target.name}" if fitted.job.target else "cluster")
     calls = [f"    {function}({names}) as {name}"]
-    if any(body.role == "probabilities" for body in fitted.generated.functions):
-        function = f"{_quoted(spec.schema)}.{_quoted(spec.function + '_probabilities')}"
-        calls.append(f"    {function}({names}) as probabilities")
+    prefix = f"{_quoted(spec.schema)}."
+    more: dict[str, str] = {
+        body.role: f"{prefix}{_quoted(body.name)}({names})" for body in fitted.generated.functions
+    }
+    calls += [f"    {more[role]} as {role}" for role in ("probabilities", "distances") if role in more]
     sql = "select\n    t.*,\n" + ",\n".join(calls) + "\nfrom your_table as t"
     call = f"{{{{ predict('{spec.name}', alias='t') }}}}"
     dbt = f"select t.*, {call} as {name}\nfrom {{{{ ref('your_model') }}}} as t"
     python = f'mlflow.pyfunc.load_model("models:/{title(fitted)}@champion").predict(frame)'
-    return [("sql", sql), ("sql", dbt), ("python", python)]
+    codes = [("sql", sql), ("sql", dbt), ("python", python)]
+    if "explain" in more:
+        codes.append(("sql", f"select\n    {more['explain']} as explanation\nfrom your_table as t\nlimit 10"))
+    return codes
 
 
 def _lines(items: Sequence[str]) -> list[str]:

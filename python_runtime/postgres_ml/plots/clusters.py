@@ -28,7 +28,7 @@ def clusters(space: Array, labels: Array, n_clusters: int) -> Figure:
     for number in range(n_clusters):
         mine = labels[:MAX_POINTS] == number
         color = PALETTE[number % len(PALETTE)]
-        axes.scatter(points[mine, 0], second[mine], s=10, alpha=0.6, color=color, linewidths=0)
+        axes.scatter(points[mine, 0], second[mine], s=20, alpha=0.6, color=color, linewidths=0)
         if mine.any():
             at = points[mine, 0].mean(), second[mine].mean()
             box = {"boxstyle": "circle,pad=0.2", "facecolor": "white", "edgecolor": color, "alpha": 0.9}

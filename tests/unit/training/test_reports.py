@@ -10,11 +10,13 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 from postgres_ml import card_pages, card_readings, plots
+from postgres_ml.candidates import Candidate
 from postgres_ml.card_pages import Section
 from postgres_ml.explain import Explanation
 from postgres_ml.frame_reader import FrameReader
 from postgres_ml.plots import style
 from postgres_ml.problem import Problem
+from postgres_ml.search.trial import Trial
 
 READER = FrameReader(names=("x", "word"), texts=("word",))
 
@@ -124,6 +126,33 @@ def test_plots_draw_any_numbers(outlier: float, spread: float, tmp_path: Path) -
     truth[0] += outlier
     predicted = truth.mean() + np.zeros(100)
     draw([plots.predicted_vs_actual(truth, truth[::-1]), plots.residuals(truth, predicted)], tmp_path)
+
+
+@pytest.mark.parametrize("n_encoded", [1, 5])
+def test_clusters_are_drawn_in_one_dimension_and_more(n_encoded: int, tmp_path: Path) -> None:
+    space = np.random.default_rng(0).normal(size=(60, n_encoded))
+    draw([plots.clusters(space, np.arange(60) % 11, 12)], tmp_path)
+
+
+def test_the_search_is_drawn_with_what_was_dropped_and_chosen(tmp_path: Path) -> None:
+    candidates = [Candidate(f"c{k}", "xgboost" if k % 2 else "linear_learner") for k in range(6)]
+    nothing = np.zeros(0)
+    trials = [
+        Trial(candidate, 0.5, loss, 0, 0, 0.5, 1.0, nothing, nothing, finished_s=k, state=state)
+        for k, (candidate, loss, state) in enumerate(
+            zip(
+                candidates,
+                [0.7, 0.4, 99.0, 0.3, np.nan, 0.5],
+                ["done"] * 3 + ["done", "failed", "pruned"],
+                strict=True,
+            )
+        )
+    ]
+    figure = plots.search_history(trials, [candidates[3]], "log_loss")
+    (axes,) = figure.axes
+    labels = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert labels == ["linear_learner", "xgboost", "dropped after a first look", "best so far", "chosen"]
+    draw([figure], tmp_path)
 
 
 def draw(figures: list[Figure], tmp_path: Path) -> None:
