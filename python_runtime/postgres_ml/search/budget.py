@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from postgres_ml.candidates import Candidate
 from postgres_ml.fit import Deadline, Task
+from postgres_ml.search.ensemble import n_fits
 from postgres_ml.search.trial import Trial
 
 # The evaluated pipeline is fitted on the training rows, the published one on all: 1 + 1.25 times a trial's
@@ -50,7 +51,10 @@ class Budget:
 
     def final_s(self, members: Sequence[tuple[Trial, float]], fits: float = FINAL_FITS) -> float:
         """Return how long evaluation and refit of these members will take."""
-        each = [fits * self.growth * trial.seconds / self.n_splits for trial, _ in members]
+        each = [
+            n_fits(self.task, trial.candidate) * fits * self.growth * trial.seconds / self.n_splits
+            for trial, _ in members
+        ]
         return max(sum(each) / self.task.n_threads, max(each, default=0.0))
 
     def affords(self, members: Sequence[tuple[Trial, float]]) -> bool:

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 
 from postgres_ml import evaluate
 from postgres_ml.candidates import Candidate
-from postgres_ml.fit import Choice, Member, Task
-from postgres_ml.search.ensemble import average, greedy
+from postgres_ml.fit import Choice, Task
+from postgres_ml.search.ensemble import average, final_members, greedy
 from postgres_ml.search.rounds import scored
 from postgres_ml.search.trial import Trial, loss_name
 from postgres_ml.training_data import Array
@@ -42,9 +42,9 @@ def decide(
                 f"a weighted average of {len(members)}: {name} {blend.loss:.5g}, "
                 f"the best candidate alone {single.loss:.5g}"
             )
-            return _chosen(blend, reason, trials, members)
+            return _chosen(task, blend, reason, trials, members)
         reason += "; a blend gains no more than noise"
-    return _chosen(single, reason, trials)
+    return _chosen(task, single, reason, trials, [(single, 1.0)])
 
 
 def _blend(task: Task, members: Sequence[tuple[Trial, float]]) -> Trial:
@@ -58,12 +58,17 @@ def _blend(task: Task, members: Sequence[tuple[Trial, float]]) -> Trial:
 
 
 def _chosen(
-    trial: Trial, reason: str, trials: Sequence[Trial], members: Sequence[tuple[Trial, float]] = ()
+    task: Task,
+    trial: Trial,
+    reason: str,
+    trials: Sequence[Trial],
+    members: Sequence[tuple[Trial, float]],
 ) -> Choice:
     threshold = None if trial.threshold == 0.5 else trial.threshold
-    parts = tuple(Member(member.candidate, member.n_trees or None, weight) for member, weight in members)
-    n_trees = None if parts else trial.n_trees or None
-    return Choice(trial.candidate, n_trees, threshold, tuple(trials), reason, parts)
+    parts = final_members(task, members)
+    if len(parts) == 1:
+        return Choice(trial.candidate, trial.n_trees or None, threshold, tuple(trials), reason)
+    return Choice(trial.candidate, None, threshold, tuple(trials), reason, parts)
 
 
 def _gains(task: Task, blend: Trial, single: Trial) -> bool:

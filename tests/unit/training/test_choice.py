@@ -82,6 +82,16 @@ def test_a_blend_for_which_there_is_no_time_is_not_made() -> None:
     assert choice.members == ()
 
 
+def test_a_network_is_fitted_from_several_seeds() -> None:
+    network = trial("net", noisy(1, 1.0), 0, "mlp")
+    network.candidate.parameters.update(random_state=5, hidden_layer_sizes=(8,))
+    choice = decide(task(is_sql=False), [network, trial("poor", noisy(3, 9))], always)
+    assert choice.candidate.name == "net" and choice.candidate.model_type == "mlp"
+    assert [member.candidate.parameters["random_state"] for member in choice.members] == [5, 1005, 2005]
+    assert np.isclose(sum(member.weight for member in choice.members), 1)
+    assert decide(task(is_sql=True), [network], always).members == ()
+
+
 def test_greedy_weights_are_few_and_no_worse_than_the_best() -> None:
     trials = [trial(str(seed), noisy(seed, 1.5)) for seed in range(8)]
     members = greedy(task(), trials)
