@@ -16,6 +16,7 @@ import pandas as pd
 
 Floats = npt.NDArray[np.float64]
 MAX_CELLS = 20_000_000  # values predicted from, in all
+MAX_PREDICTIONS = 60_000  # in all, so that a slow pipeline is not asked for millions
 CHUNK_CELLS = 2_000_000
 MAX_ORDERS = 24
 
@@ -36,7 +37,8 @@ def sampled_shap_values(
     """
     generator = np.random.default_rng(seed)
     walk = len(names) + 1
-    n_orders = int(np.clip(MAX_CELLS // (len(rows) * walk * len(names)), 2, MAX_ORDERS)) // 2 * 2
+    affordable = min(MAX_CELLS // len(names), MAX_PREDICTIONS) // (len(rows) * walk)
+    n_orders = int(np.clip(affordable, 2, MAX_ORDERS)) // 2 * 2
     size = max(1, CHUNK_CELLS // (n_orders * walk * len(names)))
     parts = []
     for start in range(0, len(rows), size):
