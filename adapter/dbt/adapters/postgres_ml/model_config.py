@@ -134,8 +134,8 @@ class ConfigReader:
             # dbt writes '"' ~ name ~ '"', and looks for relations with `ilike '<schema>'`
             if text and ('"' in text or not text.isprintable() or (what == "schema" and "'" in text)):
                 self.problems.append(
-                    f"{what} {text!r} holds a quote or a control character, which dbt puts into SQL as it is; "
-                    "choose another name"
+                    f"{what} {text!r} holds a quote or a control character, which dbt puts into SQL as it "
+                    "is; choose another name"
                 )
         return name
 
