@@ -2,14 +2,14 @@
   Trains a model on the node's query and publishes it as a SQL function:
   plan -> snapshot -> fit -> evaluate -> track -> lower -> gates -> publish.
 #}
-{% materialization create_model, adapter='postgres_ml', supported_languages=['sql'] %}
+{% materialization create_model, adapter='postgres_ml', supported_languages=['sql', 'python'] %}
   {%- set existing_relation = load_cached_relation(this) -%}
   {%- set card = this.incorporate(type='view') -%}
 
   {{ run_hooks(pre_hooks, inside_transaction=False) }}
   {{ run_hooks(pre_hooks, inside_transaction=True) }}
 
-  {%- set plan = adapter.plan_model(model, sql, should_full_refresh()) -%}
+  {%- set plan = adapter.plan_model(model, compiled_code, should_full_refresh()) -%}
   {%- set is_candidate = plan.action in ['train', 'publish'] -%}
   {%- set is_published = is_candidate -%}
   {%- if is_candidate -%}

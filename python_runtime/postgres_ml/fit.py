@@ -16,7 +16,7 @@ import xgboost
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.pipeline import Pipeline
 
-from postgres_ml import explicit
+from postgres_ml import explicit, own_code
 from postgres_ml.candidates import Candidate, build_estimator
 from postgres_ml.estimators import BlendedClassifier, BlendedRegressor, LabelEncodedClassifier
 from postgres_ml.networks import NetworkClassifier, NetworkRegressor
@@ -118,6 +118,7 @@ class Choice:
     trials : what it was chosen from; empty when it was configured
     reason : why it was chosen
     members : of a blend; empty for one estimator
+    code : of a dbt model in Python, which fits an estimator of its own; None otherwise
     """
 
     candidate: Candidate
@@ -126,6 +127,7 @@ class Choice:
     trials: tuple[Trial, ...] = ()
     reason: str = "as configured"
     members: tuple[Member, ...] = ()
+    code: str | None = None
 
 
 def fit_pipeline(task: Task, choice: Choice, rows: TrainingRows, deadline: Deadline | None) -> Pipeline:
@@ -142,6 +144,8 @@ def fit_pipeline(task: Task, choice: Choice, rows: TrainingRows, deadline: Deadl
     SpecError, TrainingDataError
         As `explicit.fit` says.
     """
+    if choice.code is not None:
+        return own_code.fit(choice.code, task.spec.target, task.problem.is_regression, rows)
     if not task.spec.auto:
         callbacks = [] if deadline is None else [StopAtDeadline(deadline)]
         pipeline = explicit.fit(task, choice.candidate, rows, callbacks)

@@ -13,6 +13,7 @@ from sklearn.pipeline import Pipeline
 
 from postgres_ml import evaluate, preparation, problem, training_data
 from postgres_ml.artifacts import write_artifacts
+from postgres_ml.candidates import Candidate
 from postgres_ml.challenge import Comparison, score_champion
 from postgres_ml.deployment import deploy
 from postgres_ml.exceptions import UnsupportedModelError
@@ -42,7 +43,9 @@ def train(job: TrainingJob, run: TrackedRun, relay: Relay) -> TrainedModel:
         deadline = Deadline(spec.settings.max_runtime)
         task, rows, training, holdout = preparation.prepare(job, rows, deadline, report)
     with report.phase("search"):
-        choice = search(task, training, report.progress)
+        choice = Choice(Candidate("own code", "own_code"), reason="the dbt model is Python", code=job.code)
+        if job.code is None:
+            choice = search(task, training, report.progress)
         if choice.trials:
             report.note(f"chosen: {choice.candidate.name}, {choice.reason}")
     with report.phase("evaluate"):

@@ -215,6 +215,7 @@ class TrainingJob:
     n_threads : cores this training may use
     lacking : for each runtime that the server can't run, why not, in words
     server_python_path : folder of the libraries on the server, for runtime python
+    code : of a dbt model in Python, as dbt compiled it; None of one in SQL
     resumed_run_id, resumed_model_uri : of a training that came to its result earlier and is published now;
         empty for a training
     champion_file : JSON of the serving version, which the new one has to beat; empty if it needn't
@@ -233,6 +234,7 @@ class TrainingJob:
         default_factory=lambda: dict.fromkeys(("native", "python"), "the server was not asked for it")
     )
     server_python_path: str | None = None
+    code: str | None = None
     resumed_run_id: str = ""
     resumed_model_uri: str = ""
     champion_file: str = ""

@@ -312,9 +312,14 @@ class PostgresMLAdapter(PostgresAdapter):
     def _drive(self, node: Any, sql: str) -> Any:
         """Return what drives the node, by where its model comes from."""
         from dbt.adapters.postgres_ml.bringing import Bringing, Calling
+        from dbt.adapters.postgres_ml.coding import Coding
         from dbt.adapters.postgres_ml.training import Training
 
-        kind = Calling if node.config.get("endpoint") else Bringing if node.config.get("source") else Training
+        kind: Any = (
+            Calling if node.config.get("endpoint") else Bringing if node.config.get("source") else Training
+        )
+        if node.language == "python":
+            kind = Coding
         return kind(node, sql, self.config, self.connections)
 
     def _close_training(self) -> None:

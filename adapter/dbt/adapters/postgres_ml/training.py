@@ -52,6 +52,8 @@ class Training:
     connections : whose thread connection reads the snapshot, and whose `cancelled` stops the training
     """
 
+    code: str | None = None  # of a dbt model in Python
+
     def __init__(self, node: Any, sql: str, config: Any, connections: PostgresMLConnectionManager) -> None:
         self.node, self.sql, self.config, self.connections = node, sql, config, connections
         self.spec = self._read_spec()
@@ -380,6 +382,7 @@ class Training:
     def _start(self, lacking: dict[str, str] | None = None, recovered: TrainedModel | None = None) -> None:
         job = make_job(self.config, self._job_spec(), self.sql, self.directory, self.features, self.target)
         job = dataclasses.replace(job, lacking=lacking or {}, champion_file=self._champion_file())
+        job = dataclasses.replace(job, code=self.code)
         if recovered is not None:
             job = dataclasses.replace(
                 job, resumed_run_id=recovered.mlflow_run_id, resumed_model_uri=recovered.mlflow_model_uri
