@@ -1,14 +1,26 @@
 {#
   Creates what people and programs ask of the catalog by SQL: postgres_ml.model_info, show_model, show_model_all,
-  explain_model. Replaced where an older release of this package made them: the view's comment tells which.
+  explain_model. Replaced where an older release of this package made them, which the view's comment tells, by their
+  owner's next publication.
   Everybody may call them and sees the models whose function they may execute, as in Redshift.
 #}
 {% macro postgres_ml__create_show_functions() %}
   {%- set query -%}
-    select obj_description(to_regclass('postgres_ml.model_info'), 'pg_class')
+    select
+        coalesce(
+            (regexp_match(obj_description(to_regclass('postgres_ml.model_info'), 'pg_class'), 'release ([0-9]+)'))[1]::integer, 0
+        ) >= {{ postgres_ml__show_release() }} as is_up_to_date,
+        coalesce(
+            (select pg_has_role(c.relowner, 'usage') from pg_class as c where c.oid = to_regclass('postgres_ml.model_info')),
+            has_schema_privilege('postgres_ml', 'create')
+        ) as may_replace
   {%- endset -%}
-  {%- set comment = 'One row for each model whose function you may execute, like SVV_ML_MODEL_INFO (release ' ~ postgres_ml__show_release() ~ ')' -%}
-  {%- if run_query(query).columns[0].values()[0] != comment -%}
+  {%- set comment = 'One row for each model whose function you may execute, like SVV_ML_MODEL_INFO (release '
+      ~ postgres_ml__show_release() ~ ')' -%}
+  {%- set found = run_query(query).rows[0] -%}
+  {%- if not found.is_up_to_date and not found.may_replace -%}
+    {%- do log('postgres_ml.show_model and its like are of an older release, and belong to another role: let it build once') -%}
+  {%- elif not found.is_up_to_date -%}
     {%- call statement('create_show_functions') -%}
       {{ postgres_ml__serving_model_view() }};
       {{ postgres_ml__model_info_view() }};
