@@ -10,25 +10,26 @@
 {% macro postgres_ml__begin_version(card) %}
   {%- do postgres_ml__lock_catalog() -%}
   {%- do postgres_ml__create_catalog() -%}
-  {%- set query -%}
-    select coalesce(max(version), 0) as version
-    from postgres_ml.model_version
-    where model_schema = {{ postgres_ml__literal(card.schema) }} and model_name = {{ postgres_ml__literal(card.identifier) }}
-  {%- endset -%}
-  {%- set newest = run_query(query).columns[0].values()[0] | int -%}
+  {%- set newest = postgres_ml__newest_version(card) -%}
   {%- do adapter.check_not_overtaken(model, newest) -%}
   {{ return(newest + 1) }}
 {% endmacro %}
 
 
+{#- 0 where there is none. -#}
+{% macro postgres_ml__newest_version(card) %}
+  {%- set query -%}
+    select coalesce(max(version), 0) as version
+    from postgres_ml.model_version
+    where model_schema = {{ postgres_ml__literal(card.schema) }} and model_name = {{ postgres_ml__literal(card.identifier) }}
+  {%- endset -%}
+  {{ return(run_query(query).columns[0].values()[0] | int) }}
+{% endmacro %}
+
+
 {#- Adds the new version to the catalog and makes it the one that serves. -#}
 {% macro postgres_ml__record_version(card, version) %}
-  {%- call statement('retire_version') -%}
-    update postgres_ml.model_version
-    set is_serving = false, state = 'SUPERSEDED'
-    where model_schema = {{ postgres_ml__literal(card.schema) }} and model_name = {{ postgres_ml__literal(card.identifier) }}
-        and is_serving
-  {%- endcall -%}
+  {%- do postgres_ml__retire_version(card) -%}
   {%- set statement -%}
     insert into postgres_ml.model_version
     select * from jsonb_populate_record(
@@ -39,6 +40,17 @@
       statement, 'insert into postgres_ml.model_version: ' ~ card.identifier ~ ' version ' ~ version
   ) -%}
   {%- do postgres_ml__prune_versions(card, adapter.versions_to_keep(model)) -%}
+{% endmacro %}
+
+
+{#- The one that serves no longer does. -#}
+{% macro postgres_ml__retire_version(card) %}
+  {%- call statement('retire_version') -%}
+    update postgres_ml.model_version
+    set is_serving = false, state = case state when 'STUB' then state else 'SUPERSEDED' end
+    where model_schema = {{ postgres_ml__literal(card.schema) }} and model_name = {{ postgres_ml__literal(card.identifier) }}
+        and is_serving
+  {%- endcall -%}
 {% endmacro %}
 
 

@@ -9,10 +9,12 @@
   {{ run_hooks(pre_hooks, inside_transaction=False) }}
   {{ run_hooks(pre_hooks, inside_transaction=True) }}
 
-  {%- set plan = adapter.plan_model(model, compiled_code, should_full_refresh()) -%}
+  {%- set plan = adapter.plan_model(model, compiled_code, should_full_refresh(), flags.EMPTY) -%}
   {%- set is_candidate = plan.action in ['train', 'publish'] -%}
-  {%- set is_published = is_candidate -%}
-  {%- if is_candidate -%}
+  {%- set is_published = plan.action != 'keep' and plan.action != 'restore' -%}
+  {%- if plan.action == 'stub' -%}
+    {%- set trained = adapter.stub_model(model) -%}
+  {%- elif is_candidate -%}
     {%- if plan.action == 'train' -%}
       {%- do adapter.take_snapshot(model) -%}
     {%- endif -%}
@@ -27,7 +29,9 @@
   {%- if is_published -%}
     {%- set version = postgres_ml__begin_version(card) -%}
     {%- do postgres_ml__publish_functions(card, trained, version) -%}
-    {%- do adapter.check_parity(model) -%}
+    {%- if is_candidate -%}
+      {%- do adapter.check_parity(model) -%}
+    {%- endif -%}
     {%- do postgres_ml__record_version(card, version) -%}
     {%- do postgres_ml__create_card(card, existing_relation) -%}
     {%- do store_result('main', adapter.create_model_response(model, version)) -%}
@@ -44,7 +48,7 @@
   {%- endif -%}
   {{ adapter.commit() }}
 
-  {%- if is_published -%}
+  {%- if is_published and is_candidate -%}
     {%- do adapter.finish_training(model, version) -%}
   {%- endif -%}
   {{ run_hooks(post_hooks, inside_transaction=False) }}

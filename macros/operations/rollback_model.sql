@@ -12,10 +12,8 @@
   {%- do postgres_ml__lock_catalog() -%}
   {%- set stored = adapter.version_to_serve(card, version) -%}
   {%- do postgres_ml__publish_functions(card, stored, stored.version) -%}
+  {%- do postgres_ml__retire_version(card) -%}
   {%- call statement('serve_version') -%}
-    update postgres_ml.model_version set is_serving = false, state = 'SUPERSEDED'
-    where model_schema = {{ postgres_ml__literal(card.schema) }} and model_name = {{ postgres_ml__literal(card.identifier) }}
-        and is_serving;
     update postgres_ml.model_version set is_serving = true, state = 'READY'
     where model_schema = {{ postgres_ml__literal(card.schema) }} and model_name = {{ postgres_ml__literal(card.identifier) }}
         and version = {{ stored.version }}

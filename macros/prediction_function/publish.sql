@@ -63,7 +63,7 @@
   }[body.role] -%}
   {%- set comment -%}
     {{ purpose }}, version {{ version }}{{ ', pinned' if is_pinned }} (
-    {%- if not trained.mlflow_run_id and trained.runtime != 'endpoint' -%}
+    {%- if trained.runtime == 'stub' -%}
       a stub: it predicts NULL until a build trains
     {%- elif trained.score is none -%}
       not evaluated

@@ -28,14 +28,18 @@ class Refusal:
     severity: Literal["error", "warn"]
 
 
-def check_promotion(metric: str, score: float, champion: float | None, version: int) -> Refusal | None:
+def check_promotion(metric: str, score: float | None, champion: float | None, version: int) -> Refusal | None:
     """Return the refusal of a version that isn't better than the serving one; None if it is, or may be.
 
     Parameters
     ----------
     champion : the serving version's score on the same hold-out; None if the two can't be compared
     """
-    if champion is None or (score < champion if metric in LOWER_IS_BETTER else score > champion):
+    if (
+        champion is None
+        or score is None
+        or (score < champion if metric in LOWER_IS_BETTER else score > champion)
+    ):
         return None
     text = f"promote: if_better: {metric} is {score:.6g}, v{version} has {champion:.6g} on the same hold-out"
     return Refusal(text, "warn")

@@ -14,6 +14,16 @@ LAYOUT = """select to_regclass('postgres_ml.model_version') is not null, coalesc
 ))[1]::integer, 0)"""
 
 
+ARGUMENTS = """(
+    select json_agg(json_build_array(a.value ->> 0, a.value ->> 1) order by a.n)
+    from jsonb_array_elements(functions) as f
+    cross join lateral jsonb_array_elements(
+      case when f.value -> 'composite' = '[]' then f.value -> 'arguments' else f.value -> 'composite' end
+    ) with ordinality as a(value, n)
+    where is_serving and f.value ->> 'role' = 'predict'
+)"""
+
+
 @dataclass(frozen=True)
 class StoredVersion:
     """A version of a model, without the functions themselves.
@@ -23,7 +33,8 @@ class StoredVersion:
     version, state, is_serving, function_name : as in the catalog
     age_s : seconds since its training
     digest : what its training followed from, a `digest.Digest` as JSON; None before layout 2
-    summary : what run_results.json shows: metric, score, metrics, model_type, runtime, n_rows, mlflow_run_id
+    summary : what run_results.json shows: metric, score, metrics, model_type, runtime, n_rows, mlflow_run_id;
+        of the serving version also the function's arguments as [name, type]
     """
 
     version: int
@@ -62,8 +73,9 @@ def read_versions(cursor: Cursor, schema: str, model: str) -> tuple[StoredVersio
     cursor.execute(
         f"""select version, state, is_serving, function_name, extract(epoch from now() - trained_at)::float8,
             coalesce({"digest" if layout >= 2 else "null"}::text, 'null'),
-            json_build_object('metric', metric, 'score', score, 'metrics', metrics, 'model_type', model_type,
-                'runtime', runtime, 'n_rows', n_rows, 'mlflow_run_id', mlflow_run_id)::text
+            json_build_object('arguments', {ARGUMENTS}, 'metric', metric, 'score', score, 'metrics', metrics,
+                'model_type', model_type, 'runtime', runtime, 'n_rows', n_rows,
+                'mlflow_run_id', mlflow_run_id)::text
         from postgres_ml.model_version where model_schema = %s and model_name = %s order by version desc""",
         (schema, model),
     )

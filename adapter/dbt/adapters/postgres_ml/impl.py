@@ -5,6 +5,7 @@ Methods are short on purpose; the work is in `training` and in the package postg
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ from dbt.adapters.contracts.relation import RelationType
 from dbt.adapters.events.logging import AdapterLogger
 from dbt.adapters.postgres.impl import PostgresAdapter
 from dbt.adapters.postgres_ml import operations, versions
+from dbt.adapters.postgres_ml.catalog import read_versions
 from dbt.adapters.postgres_ml.connections import PostgresMLConnectionManager
 from dbt.adapters.postgres_ml.mlflow_alias import move_champion
 from dbt.adapters.postgres_ml.model_config import check_manifest, execute_grantees, is_create_model
@@ -71,12 +73,12 @@ class PostgresMLAdapter(PostgresAdapter):
             raise DbtValidationError("create_model configuration\n  " + "\n  ".join(problems))
 
     @available.parse_none
-    def plan_model(self, model: dict[str, Any], sql: str, full_refresh: bool) -> Any:
+    def plan_model(self, model: dict[str, Any], sql: str, full_refresh: bool, is_empty: bool) -> Any:
         """Return the Plan of a node's build: train, publish, keep…; nothing is read but a digest."""
         with self._errors_of(model):
             training = self._drive(self._node(model["unique_id"]), sql)
             self._trainings[threading.get_ident()] = training
-            return training.plan(full_refresh)
+            return training.plan(full_refresh, is_empty)
 
     @available.parse_none
     def take_snapshot(self, model: dict[str, Any]) -> None:
@@ -89,6 +91,11 @@ class PostgresMLAdapter(PostgresAdapter):
         """Return the TrainedModel of this thread's snapshot, or that of an earlier build."""
         with self._errors_of(model):
             return self._training.recover() if recover else self._training.train()
+
+    @available.parse_none
+    def stub_model(self, model: dict[str, Any]) -> Any:
+        """Return the TrainedModel that `--empty` publishes."""
+        return self._training.stub()
 
     @available.parse_none
     def is_refused(self, model: dict[str, Any]) -> bool:
@@ -223,6 +230,17 @@ class PostgresMLAdapter(PostgresAdapter):
     def pinned_version(self, schema: str, model: str, version: int) -> dict[str, Any]:
         """Return a version from the catalog with functions under names of their own."""
         return versions.pinned_copy(versions.read_stored(self._open_cursor(), schema, model, version), schema)
+
+    @available.parse_none
+    def cloned_version(self, source: Any, target_schema: str) -> dict[str, Any] | None:
+        """Return the serving version of another schema's model for this one; None if there is none."""
+        cursor = self._open_cursor()
+        found = [v for v in read_versions(cursor, source.schema, source.identifier) if v.is_serving]
+        if not found:
+            return None
+        stored = versions.read_stored(cursor, source.schema, source.identifier, found[0].version)
+        functions = versions.cloned_functions(stored, source.schema, target_schema)
+        return {**stored, "functions": functions, "functions_json": json.dumps(functions)}
 
     @available.parse_none
     def parity_query(self, card: Any) -> str:

@@ -114,9 +114,6 @@ class ConfigReader:
                 self.problems.append(
                     f"unknown config '{key}'{hint(key, known)} (keys of your own belong under 'meta')"
                 )
-        contract = getattr(self.node.config, "contract", None)
-        if contract is not None and contract.enforced:
-            self._unsupported("an enforced contract on a create_model")
 
     def _function(self) -> str:
         name = self._text("function") or f"predict_{self.node.name}"

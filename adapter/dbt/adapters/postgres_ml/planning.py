@@ -7,15 +7,18 @@ is started before this decision.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from dbt.adapters.postgres_ml.catalog import STUB, StoredVersion
+from dbt.adapters.postgres_ml.catalog import STUB, StoredVersion, functions_exist
 
+from postgres_ml import digest as digests
 from postgres_ml import spec as specs
 from postgres_ml.digest import Digest
-from postgres_ml.spec import TrainedModel, TrainingSpec
+from postgres_ml.snapshot import Cursor
+from postgres_ml.spec import Column, TrainedModel, TrainingSpec
 
 Action = Literal["train", "publish", "keep", "restore", "stub"]
 
@@ -40,17 +43,10 @@ class Plan:
     serving: StoredVersion | None = None
     is_warning: bool = False
 
-
-def newest_trained(versions: tuple[StoredVersion, ...]) -> StoredVersion | None:
-    """Return the version that the next build is compared with (SPEC 8.12)."""
-    return next((version for version in versions if version.state != STUB), None)
-
-
-def retrains_by_age(policy: str | float, newest: StoredVersion) -> str | None:
-    """Return why `retrain: {after: …}` trains now, or None."""
-    if isinstance(policy, float | int) and newest.age_s >= policy:
-        return f"v{newest.version} is {newest.age} old"
-    return None
+    @property
+    def publishes(self) -> bool:
+        """Whether a new version comes of it, gates permitting."""
+        return self.action in ("train", "publish", "stub")
 
 
 @dataclass(frozen=True)
@@ -88,3 +84,105 @@ class Candidate:
 
 def _place(spec: TrainingSpec) -> list[str]:
     return [spec.database, spec.schema, spec.name, spec.function]
+
+
+class Planner:
+    """Compares what there is with what a training now would follow from.
+
+    Parameters
+    ----------
+    cursor : in the node's transaction
+    versions : the catalog's, the newest first
+    expected : the digest now, without that of the rows
+    measure : returns the digest of the query's rows, and how many there are
+
+    Attributes
+    ----------
+    newest : the newest version that was trained
+    expected : with the digest of the rows, if that was needed
+    """
+
+    def __init__(
+        self,
+        cursor: Cursor,
+        spec: TrainingSpec,
+        features: tuple[Column, ...],
+        versions: tuple[StoredVersion, ...],
+        expected: Digest,
+        candidate: Candidate,
+        measure: Callable[[Cursor], tuple[int, int]],
+    ) -> None:
+        self.cursor, self.spec, self.features = cursor, spec, features
+        self.versions, self.expected, self.candidate = versions, expected, candidate
+        self.measure = measure
+        self.newest = newest_trained(versions)
+        self.serving = next((version for version in versions if version.is_serving), None)
+
+    def plan(self, *, full_refresh: bool, is_empty: bool) -> Plan:
+        """Return what the build does."""
+        plan = self._decide_empty() if is_empty else self._decide(full_refresh)
+        serving = self.serving
+        is_kept = plan.action == "keep" and serving is not None
+        if is_kept and not functions_exist(self.cursor, self.spec.schema, serving.function_name):  # type: ignore[union-attr]
+            plan = replace(plan, action="restore", reason=f"{plan.reason}, but its function is gone")
+        newest = self.versions[0].version if self.versions else 0
+        return replace(plan, newest=newest, serving=serving)
+
+    def _decide_empty(self) -> Plan:
+        """A function of the right signature stays: a stub would only be worse (SPEC 8.13)."""
+        arguments = [[column.name, column.sql_type] for column in self.features]
+        if self.serving is not None and self.serving.summary["arguments"] == arguments:
+            return Plan("keep", "--empty")
+        return Plan("stub", "--empty")
+
+    def _decide(self, full_refresh: bool) -> Plan:
+        newest, policy = self.newest, self.spec.retrain
+        if full_refresh:
+            return Plan("train", "--full-refresh")
+        if newest is None or (self.serving is not None and self.serving.state == STUB):
+            if self.candidate.exists():
+                return self._compare()
+            return Plan("train", "there is no version yet" if newest is None else "a stub serves")
+        if policy == "never":
+            changed = digests.changes(newest.digest, self._unread(newest))
+            also = f"; changed since: {', '.join(changed)}" if changed else ""
+            return Plan("keep", f"retrain: never{also}", is_warning=bool(changed))
+        if isinstance(policy, float | int) and newest.age_s < policy:
+            return Plan("keep", f"v{newest.version} is {newest.age} old (retrain: after)")
+        if policy == "on_change" or self.candidate.exists():
+            return self._compare()
+        return Plan("train", self._by_policy(newest))
+
+    def _compare(self) -> Plan:
+        """Decide by the digest; the rows are read only if nothing else decides already."""
+        newest = self.newest
+        changed: tuple[str, ...] = ("there is no version yet",)
+        if newest is not None:
+            changed = digests.changes(newest.digest, self._unread(newest))
+        if not changed or self.candidate.exists():
+            data, n_rows = self.measure(self.cursor)
+            self.expected = replace(self.expected, data=data, n_rows=n_rows)
+            if self.candidate.exists() and self.candidate.matches(self.spec, self.expected):
+                return Plan("publish", "an earlier build trained it and could not publish it")
+            if newest is not None:
+                changed = digests.changes(newest.digest, self.expected)
+        if newest is not None and self.spec.retrain != "on_change":
+            return Plan("train", self._by_policy(newest))
+        if changed or self.serving is None or self.serving.state == STUB:
+            return Plan("train", ", ".join(changed) or "a stub serves")
+        return Plan("keep", "unchanged")
+
+    def _by_policy(self, newest: StoredVersion) -> str:
+        return (
+            "retrain: always" if self.spec.retrain == "always" else f"v{newest.version} is {newest.age} old"
+        )
+
+    def _unread(self, newest: StoredVersion) -> Digest:
+        """Return the digest now, as if the rows were those of the version."""
+        known = newest.digest or {}
+        return replace(self.expected, data=known.get("data", 0), n_rows=known.get("n_rows", 0))
+
+
+def newest_trained(versions: tuple[StoredVersion, ...]) -> StoredVersion | None:
+    """Return the version that the next build is compared with (SPEC 8.12)."""
+    return next((version for version in versions if version.state != STUB), None)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from dbt.adapters.contracts.connection import AdapterResponse
+from dbt.adapters.postgres_ml.stub import STUB_RUNTIME
 
 from postgres_ml.gates import Refusal
 from postgres_ml.spec import TrainedModel, TrainingSpec
@@ -41,9 +42,11 @@ class CreateModelResponse(AdapterResponse):
 def response(trained: TrainedModel, function: str, version: int) -> CreateModelResponse:
     """Return the response whose message reads 'CREATE MODEL v3 f1=0.842 xgboost/sql'."""
     score = f"{trained.metric}={trained.score:.4g}" if trained.score is not None else "not evaluated"
+    is_stub = trained.runtime == STUB_RUNTIME
+    text = f"CREATE MODEL v{version} {score} {trained.model_type}/{trained.runtime}"
     return CreateModelResponse(
-        _message=f"CREATE MODEL v{version} {score} {trained.model_type}/{trained.runtime}",
-        code="CREATE MODEL",
+        _message=f"CREATE STUB v{version}: it predicts NULL" if is_stub else text,
+        code="CREATE STUB" if is_stub else "CREATE MODEL",
         rows_affected=trained.n_rows,
         function=function,
         version=version,
@@ -73,5 +76,8 @@ def kept_response(plan: Plan, spec: TrainingSpec, refusal: Refusal | None) -> Cr
         model_type=serving.summary["model_type"],
         runtime=serving.summary["runtime"],
         mlflow_run_id=serving.summary["mlflow_run_id"],
+        metric=serving.summary["metric"],
+        score=serving.summary["score"],
+        n_rows=serving.summary["n_rows"],
         metrics=serving.summary["metrics"],
     )

@@ -6,7 +6,6 @@ import dataclasses
 import hashlib
 import json
 import shutil
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +13,14 @@ import psycopg2
 from dbt.adapters.events.logging import AdapterLogger
 from dbt.adapters.postgres_ml import catalog
 from dbt.adapters.postgres_ml.__version__ import version as package_version
+from dbt.adapters.postgres_ml.catalog_row import catalog_row
 from dbt.adapters.postgres_ml.connections import PostgresMLConnectionManager
+from dbt.adapters.postgres_ml.contract import check_contract
 from dbt.adapters.postgres_ml.model_config import ConfigReader
-from dbt.adapters.postgres_ml.planning import Candidate, Plan, newest_trained, retrains_by_age
-from dbt.adapters.postgres_ml.shown import shown_details
+from dbt.adapters.postgres_ml.planning import Candidate, Plan, Planner
+from dbt.adapters.postgres_ml.stub import stub_model
 from dbt.adapters.postgres_ml.training_job import empty_directory, make_job, node_directory
 from dbt_common.exceptions import DbtRuntimeError, DbtValidationError
-from dbt_common.invocation import get_invocation_id
 
 from postgres_ml import digest as digests
 from postgres_ml import file_lock, native_extension, server_python, snapshot
@@ -33,7 +33,6 @@ from postgres_ml.exceptions import (
     TrainingCancelledError,
 )
 from postgres_ml.gates import Refusal, check_gates, check_promotion
-from postgres_ml.snapshot import Cursor
 from postgres_ml.spec import TrainedModel, TrainingSpec
 from postgres_ml.training_process import TrainingProcess
 from postgres_ml.transformer_chains import check_columns
@@ -65,7 +64,7 @@ class Training:
         self.is_finished = False
         self._lock: file_lock.FileLock | None = None
 
-    def plan(self, full_refresh: bool) -> Plan:
+    def plan(self, full_refresh: bool, is_empty: bool) -> Plan:
         """Return what this build does, from the query's columns, the catalog and, if need be, its rows.
 
         Raises
@@ -78,9 +77,8 @@ class Training:
         self._wait_for_other_builds()
         cursor = self._cursor()
         self._describe(cursor)
-        self.versions = catalog.read_versions(cursor, self.spec.schema, self.node.alias)
-        self.newest = newest_trained(self.versions)
-        self.expected = Digest(
+        versions = catalog.read_versions(cursor, self.spec.schema, self.node.alias)
+        expected = Digest(
             data=0,
             n_rows=0,
             query=digests.query_digest(self.sql),
@@ -88,23 +86,16 @@ class Training:
             config=digests.training_config(self.spec) | self._identity(),
             versions=digests.versions(package_version),
         )
-        plan = self._decide(cursor, full_refresh)
-        serving = next((version for version in self.versions if version.is_serving), None)
-        if plan.action == "keep" and serving is not None and not self._functions_exist(cursor, serving):
-            plan = dataclasses.replace(
-                plan, action="restore", reason=f"{plan.reason}, but its function is gone"
-            )
-        if (
-            plan.action in ("keep", "restore")
-            and serving is not None
-            and serving.summary["runtime"] == "native"
-        ):
+        planner = Planner(cursor, self.spec, self.features, versions, expected, self.candidate, self._measure)
+        is_brought = bool(self.spec.source or self.spec.endpoint)  # they need no rows to be published
+        self.the_plan = planner.plan(full_refresh=full_refresh, is_empty=is_empty and not is_brought)
+        self.newest, self.expected = planner.newest, planner.expected
+        serving = self.the_plan.serving
+        if not self.the_plan.publishes and serving is not None and serving.summary["runtime"] == "native":
             self._lacking(cursor)  # another release of this package may bring another library
-        newest = self.versions[0].version if self.versions else 0
-        self.the_plan = dataclasses.replace(plan, newest=newest, serving=serving)
         return self.the_plan
 
-    def _describe(self, cursor: Cursor) -> None:
+    def _describe(self, cursor: Any) -> None:
         """Find out the query's columns, and check that the config fits them."""
         settings = self.spec.settings
         self.columns = snapshot.describe_query(cursor, self.sql, settings)
@@ -112,6 +103,7 @@ class Training:
             self.columns, self.spec.target, settings.split_column
         )
         problems = check_columns(self.spec.preprocessors, self.features)
+        problems += check_contract(cursor, self.node, self.columns)
         if problems:
             raise SpecError("; ".join(problems))
 
@@ -119,55 +111,13 @@ class Training:
         """Return what a new version follows from besides query, rows and config; nothing, for a training."""
         return {}
 
-    def _measure(self, cursor: Cursor) -> tuple[int, int]:
+    def _measure(self, cursor: Any) -> tuple[int, int]:
         """Return the digest of the query's rows, and how many there are."""
         return digests.measure(cursor, self.sql, cursor.connection.server_version)
 
     def _job_spec(self) -> TrainingSpec:
         """Return the specification as the training process needs it."""
         return self.spec
-
-    def _decide(self, cursor: Cursor, full_refresh: bool) -> Plan:
-        newest, policy = self.newest, self.spec.retrain
-        if full_refresh:
-            return Plan("train", "--full-refresh")
-        if newest is not None and policy == "never":
-            changed = digests.changes(newest.digest, self._unread(newest))
-            also = f"; changed since: {', '.join(changed)}" if changed else ""
-            return Plan("keep", f"retrain: never{also}", is_warning=bool(changed))
-        if newest is not None and isinstance(policy, float) and retrains_by_age(policy, newest) is None:
-            return Plan("keep", f"v{newest.version} is {newest.age} old (retrain: after)")
-        if policy == "on_change" or self.candidate.exists():
-            return self._compare(cursor)
-        if newest is None:
-            return Plan("train", "there is no version yet")
-        return Plan("train", retrains_by_age(policy, newest) or "retrain: always")
-
-    def _compare(self, cursor: Cursor) -> Plan:
-        """Decide by the digest; the rows are read only if nothing else decides already."""
-        newest = self.newest
-        changed: tuple[str, ...] = ("there is no version yet",)
-        if newest is not None:
-            changed = digests.changes(newest.digest, self._unread(newest))
-        if not changed or self.candidate.exists():
-            data, n_rows = self._measure(cursor)
-            self.expected = dataclasses.replace(self.expected, data=data, n_rows=n_rows)
-            if self.candidate.exists() and self.candidate.matches(self.spec, self.expected):
-                return Plan("publish", "an earlier build trained it and could not publish it")
-            if newest is not None:
-                changed = digests.changes(newest.digest, self.expected)
-        if changed or newest is None or self.spec.retrain != "on_change":
-            policy = "" if self.spec.retrain == "on_change" else "retrain: always"
-            return Plan("train", policy or ", ".join(changed))
-        return Plan("keep", "unchanged")
-
-    def _unread(self, newest: catalog.StoredVersion) -> Digest:
-        """Return the digest now, as if the rows were those of the version."""
-        known = newest.digest or {}
-        return dataclasses.replace(self.expected, data=known.get("data", 0), n_rows=known.get("n_rows", 0))
-
-    def _functions_exist(self, cursor: Cursor, serving: catalog.StoredVersion) -> bool:
-        return catalog.functions_exist(cursor, self.spec.schema, serving.function_name)
 
     def take_snapshot(self) -> None:
         """Start the training process and, while it imports its libraries, copy the query's rows for it.
@@ -299,35 +249,18 @@ class Training:
     def catalog_row(self, version: int) -> str:
         """Return the row of postgres_ml.model_version as JSON, keyed by column."""
         assert self.trained is not None, "train comes first"
-        spec, trained = self.spec, self.trained
-        arguments = next(
-            body.composite or body.arguments for body in trained.functions if body.role == "predict"
-        )
-        signature = ", ".join(f"{name} {kind}" for name, kind in arguments)
-        same_name = ("problem_type", "model_type", "objective", "metric", "score", "metrics", "train_metrics")
-        counts = ("n_rows", "n_holdout", "n_features", "n_nodes", "est_rows_per_s", "return_type")
-        row = {
-            "model_schema": spec.schema,
-            "model_name": self.node.alias,
-            "version": version,
-            "state": "READY",
-            "is_serving": True,
-            "trained_at": datetime.now(timezone.utc).isoformat(),
-            "function_name": spec.function,
-            "signature": f"({signature}) returns {trained.return_type}",
-            "runtime": trained.runtime,
-            "mlflow_run_id": trained.mlflow_run_id,
-            "mlflow_model_uri": trained.mlflow_model_uri,
-            "dbt_unique_id": spec.unique_id,
-            "dbt_invocation_id": get_invocation_id(),
-            "functions": [dataclasses.asdict(body) for body in trained.functions],
-            "digest": dataclasses.asdict(self.expected),
-            "changes": self.why,
-            "features": [dataclasses.asdict(column) for column in trained.features],
-            **{name: getattr(trained, name) for name in (*same_name, *counts)},
-            **shown_details(spec, trained, self.sql),
-        }
-        return json.dumps(row, ensure_ascii=False)
+        row = catalog_row(self.spec, self.trained, self.sql)
+        lineage: dict[str, Any] = {"digest": None, "changes": self.the_plan.reason}
+        if self.the_plan.action != "stub":
+            lineage = {"digest": dataclasses.asdict(self.expected), "changes": self.why}
+        place = {"model_schema": self.spec.schema, "model_name": self.node.alias, "version": version}
+        return json.dumps({**row, **place, **lineage}, ensure_ascii=False)
+
+    def stub(self) -> TrainedModel:
+        """Return what `--empty` publishes."""
+        self.trained = stub_model(self.spec, self.features, self.target)
+        self.log("info", f"--empty: a stub, which predicts NULL ({self.trained.problem_type})")
+        return self.trained
 
     def published(self, version: int) -> None:
         """Tell the training process, which marks the run in MLflow."""

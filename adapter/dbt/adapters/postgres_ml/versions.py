@@ -15,7 +15,7 @@ from postgres_ml.snapshot import Cursor, quote
 from postgres_ml.spec import Column, FunctionBody
 
 IDENTIFIER_BYTES = 63
-STORED = ("version", "function_name", "metric", "score", "state", "mlflow_run_id", "dbt_unique_id")
+STORED = ("version", "function_name", "runtime", "metric", "score", "state", "mlflow_run_id", "dbt_unique_id")
 
 
 def read_stored(cursor: Cursor, schema: str, model: str, version: int) -> dict[str, Any]:
@@ -113,6 +113,28 @@ def pinned_copy(stored: dict[str, Any], schema: str) -> dict[str, Any]:
 
 def _pinned_name(body: dict[str, Any], index: int, pin: str) -> str:
     return pinned_name(body["name"], f"{pin}_{index}" if body["role"] == "part" else pin)
+
+
+def cloned_functions(stored: dict[str, Any], source: str, target: str) -> list[dict[str, Any]]:
+    """Return a version's functions for another schema: they and their types call each other by schema.
+
+    Parameters
+    ----------
+    source, target : schemas, unquoted
+    """
+    names = [body["name"] for body in stored["functions"]]
+    types = {body["arguments"][0][1] for body in stored["functions"] if body["composite"]}
+    old, new = f"{quote(source)}.", f"{quote(target)}."
+    replaced = {f"{old}{quote(name)}(": f"{new}{quote(name)}(" for name in names}
+    replaced |= {name: new + name.removeprefix(old) for name in types}
+    functions = []
+    for body in stored["functions"]:
+        definition = body["body"]
+        for before, after in replaced.items():
+            definition = definition.replace(before, after)
+        arguments = [[name, replaced.get(kind, kind)] for name, kind in body["arguments"]]
+        functions.append({**body, "body": definition, "arguments": arguments})
+    return functions
 
 
 def pinned_name(function: str, pin: str) -> str:

@@ -1,0 +1,186 @@
+"""A model among dbt's other features: generic tests, documentation, contracts, --empty, clone."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from dbt.tests.util import run_dbt, write_file
+
+EVENTS = """
+{{ config(materialized='table') }}
+select i as id, i % 17 as x, (i % 5) * 1.5 as z, (array['north', 'south', null])[1 + i % 3] as region, i % 2 = 0 as vip,
+    case when i % 17 > 8 then 'yes' else 'no' end as y
+from generate_series(1, 600) as i
+"""
+# the same columns with other contents: x twice as large, a region that was not there
+LATER = """
+{{ config(materialized='table') }}
+select id, x * 2 as x, z, coalesce(region, 'west') as region, vip from {{ ref('events') }}
+"""
+MODEL = """
+{{{{ config(materialized='create_model', target='y', auto=false, model_type='linear_learner', runtime='sql'{more}) }}}}
+select x, z, region, vip, y from {{{{ ref('events') }}}}
+"""
+SCORED = "select id, {{ predict('m', alias='e') }} as y from {{ ref('events') }} as e"
+SCHEMA = """
+models:
+  - name: m
+    description: Says yes to large x
+    config:
+      persist_docs: {relation: true}
+    data_tests:
+      - model_metric: {arguments: {metric: f1, min: 0.9}}
+      - model_metric: {name: metric_fails, arguments: {metric: f1, min: 1.1}}
+      - model_metric: {name: metric_unknown, arguments: {metric: mse, max: 9}}
+      - model_age: {arguments: {max: 1 day}}
+      - model_age: {name: age_fails, arguments: {max: 0 seconds}}
+      - prediction_parity
+      - feature_drift: {arguments: {relation: ref('events')}}
+      - feature_drift: {name: features_drifted, arguments: {relation: ref('later')}}
+      - feature_drift: {name: chosen_features, arguments: {relation: ref('later'), features: [z, vip]}}
+      - prediction_drift: {arguments: {relation: ref('scored'), column: y}}
+      - prediction_drift: {name: predictions_drifted, arguments: {relation: ref('scored'), column: y, condition: "y = 'no'"}}
+"""
+
+
+class TestGenericTestsAndDocs:
+    @pytest.fixture(scope="class")
+    def models(self):
+        return {
+            "events.sql": EVENTS,
+            "later.sql": LATER,
+            "m.sql": MODEL.format(more=""),
+            "scored.sql": SCORED,
+            "schema.yml": SCHEMA,
+        }
+
+    @pytest.fixture(scope="class")
+    def outcome(self, project):
+        run_dbt(["run"])
+        return {r.node.name: r for r in run_dbt(["test"], expect_pass=False)}
+
+    def test_each_test_passes_or_fails_as_it_should(self, outcome):
+        failed = {name for name, result in outcome.items() if str(result.status) == "fail"}
+        assert failed == {
+            "metric_fails",
+            "metric_unknown",
+            "age_fails",
+            "features_drifted",
+            "predictions_drifted",
+        }
+        assert {str(result.status) for result in outcome.values()} == {"pass", "fail"}
+        assert outcome["features_drifted"].failures == 2  # x and region, not z and vip
+
+    def test_parity_notices_another_function(self, outcome, project, connection):
+        schema = f'"{project.test_schema}"'
+        with connection.cursor() as cursor:
+            cursor.execute("select pg_get_functiondef(%s::regproc)", (f"{schema}.predict_m",))
+            [definition] = cursor.fetchone()
+            try:
+                arguments = definition[definition.index("(") : definition.index("RETURNS")]
+                cursor.execute(
+                    f"create or replace function {schema}.predict_m{arguments} returns text language sql immutable as $$ select 'no' $$"
+                )
+                [result] = run_dbt(["test", "--select", "prediction_parity_m_"], expect_pass=False)
+                assert str(result.status) == "fail"
+            finally:
+                cursor.execute(definition)
+
+    def test_the_description_is_in_the_comments(self, outcome, project, connection):
+        with connection.cursor() as cursor:
+            cursor.execute(f"""select obj_description('"{project.test_schema}".predict_m'::regproc)""")
+            [comment] = cursor.fetchone()
+        assert comment.startswith("Predicts by m, version 1 (f1 ")
+        assert "Says yes to large x" in comment
+        assert comment.endswith("[dbt-postgres-ml]")
+
+    def test_documentation_shows_the_card(self, outcome, project):
+        run_dbt(["docs", "generate"])
+        catalog = json.loads((Path(project.project_root) / "target" / "catalog.json").read_text())
+        assert {"version", "state", "score", "signature"} <= set(catalog["nodes"]["model.test.m"]["columns"])
+
+
+class TestEmptyContractAndClone:
+    @pytest.fixture(scope="class")
+    def models(self):
+        return {"events.sql": EVENTS, "m.sql": MODEL.format(more=""), "scored.sql": SCORED}
+
+    def ask(self, connection, query):
+        with connection.cursor() as cursor:
+            cursor.execute(query)
+            return cursor.fetchall()
+
+    def test_empty_publishes_a_stub_and_the_next_build_trains(self, project, connection):
+        schema = f'"{project.test_schema}"'
+        results = {r.node.name: r for r in run_dbt(["build", "--empty"])}
+        assert results["m"].message == "CREATE STUB v1: it predicts NULL"
+        call = f"select {schema}.predict_m(1, 1, 'a', true)"
+        assert self.ask(connection, call) == [(None,)]
+        assert self.ask(connection, f"select state, score from {schema}.m") == [("STUB", None)]
+        # the view that depends on the stub goes on with the trained function
+        built = {r.node.name: r for r in run_dbt(["build"])}
+        assert built["m"].adapter_response["version"] == 2
+        assert self.ask(connection, call) == [("no",)]
+        assert self.ask(connection, f"select state from {schema}.m") == [("READY",)]
+        kept = {r.node.name: r for r in run_dbt(["build", "--empty"])}
+        assert kept["m"].message == "--empty, kept v2"
+        assert self.ask(connection, call) == [("no",)]
+
+    def test_contract_compares_the_query(self, project):
+        contract = """
+models:
+  - name: m
+    config: {contract: {enforced: true}}
+    columns:
+      - {name: x, data_type: int}
+      - {name: z, data_type: float8}
+      - {name: region, data_type: text}
+      - {name: y, data_type: text}
+      - {name: w, data_type: text}
+"""
+        write_file(contract, project.project_root, "models", "schema.yml")
+        [result] = run_dbt(["build", "--select", "m"], expect_pass=False)
+        (Path(project.project_root) / "models" / "schema.yml").unlink()
+        for problem in (
+            'column "vip" of the query is not in it',
+            'column "z" is numeric, the contract says double precision',
+            'the query has no column "w"',
+        ):
+            assert problem in result.message
+        assert '"x"' not in result.message  # int is integer
+
+    def test_clone_and_defer(self, project, connection, server_target):
+        run_dbt(["build"])  # events again: --empty has emptied them
+        root = Path(project.project_root)
+        state = root / "state"
+        shutil.copytree(root / "target", state, ignore=shutil.ignore_patterns("postgres_ml"))
+        other = f"{project.test_schema}_clone"
+        profiles = json.dumps(
+            {
+                "test": {
+                    "target": "default",
+                    "outputs": {
+                        "default": {**server_target, "schema": other, "pass": server_target["password"]}
+                    },
+                }
+            }
+        )
+        folder = root / "other_profile"
+        folder.mkdir()
+        (folder / "profiles.yml").write_text(profiles)
+        try:
+            arguments = ["--profiles-dir", str(folder), "--state", "state"]
+            run_dbt(["clone", "--select", "m", *arguments])
+            assert self.ask(
+                connection,
+                f"""select "{other}".predict_m(1, 1, 'a', true), version, function from "{other}".m""",
+            ) == [("no", 1, f"{other}.predict_m")]
+            run_dbt(["clone", "--select", "m", *arguments])  # a second time does nothing
+            assert self.ask(connection, f'select version from "{other}".m') == [(1,)]
+            # without a clone, --defer takes the state's function
+            run_dbt(["run", "--select", "scored", "--defer", "--favor-state", *arguments])
+            [(definition,)] = self.ask(connection, f"""select pg_get_viewdef('"{other}".scored'::regclass)""")
+            assert f"{project.test_schema}.predict_m(" in definition
+        finally:
+            self.ask(connection, f'drop schema if exists "{other}" cascade; select 1')
