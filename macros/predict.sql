@@ -12,7 +12,7 @@
 {%- endmacro %}
 
 
-{% macro postgres_ml__call(model_name, suffix, features, alias, package, version) %}
+{% macro postgres_ml__call(model_name, suffix, features, alias, package, version=none) %}
   {#- ref() draws the edge of the graph; its schema follows --defer -#}
   {%- set relation = ref(package, model_name) if package else ref(model_name) -%}
   {%- if not execute -%}

@@ -22,7 +22,7 @@ MODEL = """
 {{{{ config(materialized='create_model', target='y', auto=false, model_type='linear_learner', runtime='sql'{more}) }}}}
 select x, z, region, vip, y from {{{{ ref('events') }}}}
 """
-SCORED = "select id, {{ predict('m', alias='e') }} as y from {{ ref('events') }} as e"
+SCORED = "select id, {{ predict('m') }} as y from {{ ref('events') }}"
 SCHEMA = """
 models:
   - name: m
@@ -161,7 +161,7 @@ models:
                 "test": {
                     "target": "default",
                     "outputs": {
-                        "default": {**server_target, "schema": other, "pass": server_target["password"]}
+                        "default": {**server_target, "schema": other}
                     },
                 }
             }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from postgres_ml.snapshot import quote
 from postgres_ml.spec import Column, FunctionBody, ProblemType, TrainedModel, TrainingSpec
 
@@ -23,11 +25,10 @@ def stub_model(spec: TrainingSpec, features: tuple[Column, ...], target: Column 
         "predict", spec.function, arguments, returns, "sql", f"select null::{returns}", composite
     )
     functions = [predict]
-    if problem_type.endswith("classification"):
-        name = f"{spec.function}_probabilities"
-        functions.append(
-            FunctionBody("probabilities", name, arguments, "jsonb", "sql", "select null::jsonb", composite)
-        )
+    role, kind = _companion(problem_type)
+    if role is not None:
+        name, nothing = f"{spec.function}_{role}", f"select null::{kind}"
+        functions.append(FunctionBody(role, name, arguments, kind, "sql", nothing, composite))
     return TrainedModel(
         features=features,
         return_type=returns,
@@ -53,6 +54,13 @@ def stub_model(spec: TrainingSpec, features: tuple[Column, ...], target: Column 
         messages=(),
         seconds={},
     )
+
+
+def _companion(problem_type: str) -> tuple[Literal["probabilities", "distances"] | None, str]:
+    """Return role and type of the function beside the prediction."""
+    if problem_type == "clustering":
+        return "distances", "double precision[]"
+    return ("probabilities", "jsonb") if problem_type.endswith("classification") else (None, "")
 
 
 def _likely_problem_type(target: Column | None) -> ProblemType:
