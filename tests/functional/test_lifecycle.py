@@ -5,6 +5,7 @@ from pathlib import Path
 import mlflow
 import pytest
 from dbt.tests.util import run_dbt, run_dbt_and_capture, write_file
+from dbt_projects import EmbeddedProfile
 
 ROWS = """create table events as
 select i as id, i % 17 as x, i % 5 as z, (i % 17) * 2.0 + (i % 5) as y from generate_series(1, 600) as i"""
@@ -227,3 +228,61 @@ class TestGates:
         result = build(", promote='if_better', settings={'seed': 5}")
         assert result.adapter_response["version"] == 3
         assert catalog(select, "changes", "version = 3") == [("config (seed)",)]
+
+    def test_what_could_not_be_published_is_published_by_the_next_build(self, build, select, project):
+        select("update events set y = 9 * x + z")
+        n_runs = len(self.runs(project, ""))
+        failed = build(", post_hook='select 1 / 0'", expect_pass=False)
+        assert "division by zero" in failed.message
+        assert select("select version from m") == [(3,)]
+        published = build()
+        assert published.adapter_response["version"] == 4
+        assert select("select version, round(predict_m(10, 0)) from m") == [(4, 90)]
+        runs = self.runs(project, "")
+        assert len(runs) == n_runs + 1  # the failed build's, taken up again
+        (run,) = [r for r in runs if r.info.run_id == published.adapter_response["mlflow_run_id"]]
+        assert run.info.status == "FINISHED"
+        assert "reason" not in run.data.tags
+
+    def test_a_build_that_was_overtaken_stops(self, build, select, monkeypatch, project):
+        from dbt.adapters.postgres_ml.training import Training
+
+        original = Training.train
+
+        def overtaken(training):
+            trained = original(training)
+            select(
+                "insert into postgres_ml.model_version select (jsonb_populate_record(v, jsonb_build_object("
+                "'version', 5, 'is_serving', false))).* from postgres_ml.model_version v "
+                "where model_schema = current_schema and version = 4"
+            )
+            return trained
+
+        monkeypatch.setattr(Training, "train", overtaken)
+        select("update events set y = 8 * x + z")
+        stopped = build(expect_pass=False)
+        assert "another build published v5 while this one trained" in stopped.message
+        assert select("select version, round(predict_m(10, 0)) from m") == [(4, 90)]
+        monkeypatch.undo()
+        assert build().adapter_response["version"] == 6  # without training
+        assert select("select round(predict_m(10, 0)) from m") == [(80,)]
+
+
+class TestOlderCatalog(EmbeddedProfile):
+    def test_it_is_brought_up_to_date_in_place(self, project):
+        run = project.run_sql
+        run("create table {schema}.events as select * from (" + ROWS.split("as", 1)[1] + ") as e")
+        run_dbt(["build"])
+        run(
+            "alter table postgres_ml.model_version drop column digest, drop column changes, drop column statistics, "
+            "drop column parity_rows, drop column evaluated_program; "
+            "comment on schema postgres_ml is 'Catalog of dbt-postgres-ml'"
+        )
+        [result] = run_dbt(["build"])
+        assert result.adapter_response["version"] == 2
+        query = "select changes from postgres_ml.model_version order by version"
+        assert run(query, fetch="all") == [
+            (None,),
+            ("nothing is recorded of what the newest version was trained on",),
+        ]
+        assert run_dbt(["build"])[0].message == "unchanged, kept v2"

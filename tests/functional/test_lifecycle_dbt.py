@@ -160,9 +160,7 @@ models:
             {
                 "test": {
                     "target": "default",
-                    "outputs": {
-                        "default": {**server_target, "schema": other}
-                    },
+                    "outputs": {"default": {**server_target, "schema": other}},
                 }
             }
         )
