@@ -34,7 +34,7 @@
   {%- set version = postgres_ml__newest_version(card) + 1 -%}
   {%- do postgres_ml__publish_functions(card, stored, version) -%}
   {%- do postgres_ml__retire_version(card) -%}
-  {%- set statement -%}
+  {%- set insertion -%}
     insert into postgres_ml.model_version
     select cloned.*
     from postgres_ml.model_version as v
@@ -46,7 +46,7 @@
     where v.model_schema = {{ postgres_ml__literal(source.schema) }} and v.model_name = {{ postgres_ml__literal(source.identifier) }}
         and v.is_serving
   {%- endset -%}
-  {%- do adapter.execute_quietly(statement, 'insert into postgres_ml.model_version: ' ~ card ~ ' version ' ~ version) -%}
+  {%- do adapter.execute_quietly(insertion, 'insert into postgres_ml.model_version: ' ~ card ~ ' version ' ~ version) -%}
   {%- do postgres_ml__create_card(card, existing_relation) -%}
   {%- call statement('main') -%}
     select {{ version }} as version
