@@ -7,6 +7,7 @@ that training again would make the same model. Runs in dbt's process: nothing bu
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import importlib.metadata
 import json
@@ -91,6 +92,7 @@ def _changed(value: TrainingSpec | Settings, left_out: frozenset[str]) -> dict[s
     return found
 
 
+@functools.cache
 def versions(package_version: str) -> dict[str, str]:
     """Return the versions that a training depends on, read from metadata: nothing is imported."""
     found = {name: _version(name) for name in LIBRARIES}
