@@ -6,7 +6,7 @@
   To change the catalog: raise the layout's number and add a statement below that does nothing where it was done
   (`add column if not exists`, `create or replace`). A later layout than ours is left alone: it has all that we need.
 #}
-{% macro postgres_ml__catalog_layout() %}{{ return(2) }}{% endmacro %}
+{% macro postgres_ml__catalog_layout() %}{{ return(3) }}{% endmacro %}
 
 
 {% macro postgres_ml__create_catalog() %}
@@ -67,6 +67,7 @@
           add column if not exists evaluated_program text,
           add column if not exists statistics jsonb,
           add column if not exists parity_rows text;
+      {{ postgres_ml__row_policies() }}
       comment on column postgres_ml.model_version.digest is 'What the training followed from: data, query, config, code and libraries';
       comment on column postgres_ml.model_version.changes is 'Why it was trained';
       comment on column postgres_ml.model_version.evaluated_program is
@@ -77,3 +78,23 @@
   {%- endif -%}
   {%- do postgres_ml__create_show_functions() -%}
 {% endmacro %}
+
+
+{#-
+  Who may publish into a schema may change the catalog's rows of its models, and no others. All may be read: a card
+  reads its row with the rights of the card's owner, but current_user is then whoever asks.
+#}
+{% macro postgres_ml__row_policies() %}
+  {%- set is_own -%}
+    exists (select from pg_namespace as n where n.nspname = model_schema and has_schema_privilege(n.oid, 'create'))
+  {%- endset -%}
+  alter table postgres_ml.model_version enable row level security;
+  drop policy if exists read_all on postgres_ml.model_version;
+  drop policy if exists insert_own on postgres_ml.model_version;
+  drop policy if exists update_own on postgres_ml.model_version;
+  drop policy if exists delete_own on postgres_ml.model_version;
+  create policy read_all on postgres_ml.model_version for select using (true);
+  create policy insert_own on postgres_ml.model_version for insert with check ({{ is_own }});
+  create policy update_own on postgres_ml.model_version for update using ({{ is_own }});
+  create policy delete_own on postgres_ml.model_version for delete using ({{ is_own }});
+{%- endmacro %}

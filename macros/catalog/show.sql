@@ -2,7 +2,8 @@
   Creates what people and programs ask of the catalog by SQL: postgres_ml.model_info, show_model, show_model_all,
   explain_model. Replaced where an older release of this package made them, which the view's comment tells, by their
   owner's next publication.
-  Everybody may call them and sees the models whose function they may execute, as in Redshift.
+  Everybody may call them and sees the models whose function they may execute, as in Redshift; query, settings and
+  hyperparameters are for the function's owner.
 #}
 {% macro postgres_ml__create_show_functions() %}
   {%- set query -%}
@@ -37,7 +38,7 @@
 
 
 {#- Raised whenever one of the statements below changes. -#}
-{% macro postgres_ml__show_release() %}{{ return(1) }}{% endmacro %}
+{% macro postgres_ml__show_release() %}{{ return(3) }}{% endmacro %}
 
 
 {#
@@ -49,8 +50,9 @@ create or replace view postgres_ml.serving_model with (security_barrier) as
 select
     v.model_schema, v.model_name, v.version, v.state, v.trained_at, v.problem_type, v.model_type, v.objective, v.metric,
     v.score, v.metrics, v.train_metrics, v.n_rows, v.n_holdout, v.n_features, v.function_name, v.signature, v.runtime,
-    v.n_nodes, v.est_rows_per_s, v.mlflow_run_id, v.mlflow_model_uri, v.dbt_unique_id, v.target, v.query, v.labels,
-    v.settings, v.hyperparameters, v.explanation,
+    v.n_nodes, v.est_rows_per_s, v.mlflow_run_id, v.mlflow_model_uri, v.dbt_unique_id, v.target,
+    case when p.is_owner then v.query end as query, v.labels, case when p.is_owner then v.settings end as settings,
+    case when p.is_owner then v.hyperparameters end as hyperparameters, v.explanation,
     pg_get_userbyid(p.proowner)::text as owner,
     array(
         select a.value ->> 0
@@ -73,7 +75,7 @@ cross join lateral (
     select f.value as body from jsonb_array_elements(v.functions) as f where f.value ->> 'role' = 'predict'
 ) as d
 cross join lateral (
-    select q.proowner
+    select q.proowner, pg_has_role(q.proowner, 'usage') as is_owner
     from pg_proc as q
     join pg_namespace as n on n.oid = q.pronamespace
     where n.nspname = v.model_schema and q.proname = v.function_name

@@ -219,11 +219,15 @@ class Project:
         self.write_profile(target)
 
     def write_profile(self, target: dict[str, Any]) -> None:
+        self.profile = target
         profiles = {"faults": {"target": "dev", "outputs": {"dev": target}}}
         (self.directory / "profiles.yml").write_text(json.dumps(profiles))  # JSON is YAML
 
     def build(self, generation: int, *arguments: str, **variables: Any) -> Build:
         return Build(self, "build", "--select", "m", *arguments, generation=generation, **variables)
+
+    def dbt(self, *arguments: str, **variables: Any) -> Build:
+        return Build(self, *arguments, **variables)
 
     def predict(self) -> int:
         """The generation of the function that answers."""

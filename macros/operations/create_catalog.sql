@@ -1,0 +1,19 @@
+{#
+  Creates the catalog, or brings it up to date, and lets roles publish into it that may not create a schema themselves.
+  Whoever runs it owns the catalog. Needed once where models train with least privileges, and after an upgrade there.
+
+    dbt run-operation create_catalog --args '{trainers: [ml_train]}'
+#}
+{% macro create_catalog(trainers=[]) %}
+  {%- do postgres_ml__lock_catalog() -%}
+  {%- do postgres_ml__create_catalog() -%}
+  {%- for trainer in ([trainers] if trainers is string else trainers) -%}
+    {%- set role = adapter.quote(trainer | replace('"', '""')) -%}
+    {%- call statement('grant_catalog') -%}
+      grant usage on schema postgres_ml to {{ role }};
+      grant select, insert, update, delete on postgres_ml.model_version to {{ role }}
+    {%- endcall -%}
+  {%- endfor -%}
+  {%- do adapter.commit() -%}
+  {%- do log('postgres_ml: the catalog is up to date; ' ~ (trainers | join(', ') ~ ' may publish' if trainers else 'no rights changed'), info=true) -%}
+{% endmacro %}
