@@ -127,9 +127,14 @@ class TestNamesAndValues:
         )
         run_dbt(["build", "--select", "p"])
 
-    @pytest.mark.parametrize("operation", ["show_model", "explain_model"])
+    @pytest.mark.parametrize("operation", ["show_model", "list_versions"])
     def test_operations(self, built, ask, operation: str) -> None:
         run_dbt(["run-operation", operation, "--args", json.dumps({"model": "attacked"})])
+
+    def test_the_model_can_be_dropped(self, built, project, ask) -> None:
+        ask(f"drop view if exists {project.test_schema}.p")
+        run_dbt(["run-operation", "drop_model", "--args", json.dumps({"model": "attacked"})])
+        assert ask("select count(*) from pg_proc where proname = %s", FUNCTION) == [(0,)]
 
     def test_the_canary_lives(self, built, project, ask) -> None:
         assert ask(f"select count(*) from {project.test_schema}.canary") == [(0,)]
