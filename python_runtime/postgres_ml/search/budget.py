@@ -52,8 +52,7 @@ class Budget:
     def final_s(self, members: Sequence[tuple[Trial, float]], fits: float = FINAL_FITS) -> float:
         """Return how long evaluation and refit of these members will take."""
         each = [
-            n_fits(self.task, trial.candidate) * fits * self.growth * trial.seconds / self.n_splits
-            for trial, _ in members
+            n_fits(self.task, trial.candidate) * fits * self.growth * trial.best_s for trial, _ in members
         ]
         return max(sum(each) / self.task.n_threads, max(each, default=0.0))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import warnings
 from dataclasses import dataclass
 from typing import Any
@@ -34,12 +35,14 @@ class FoldFit:
     raw : predicted values, or probabilities of shape (n_rows, n_classes), of the split's `valid` rows
     n_rounds : trees per class or epochs up to the best; 0 for linear
     n_nodes : their tree nodes
+    best_s : of the seconds, those up to the best round: what a fit of that many takes
     """
 
     raw: Array
     n_rounds: int
     n_nodes: float
     seconds: float
+    best_s: float
 
 
 def fit_split(task: Task, candidate: Candidate, views: Views, split: Split, until: Deadline) -> FoldFit:
@@ -75,8 +78,11 @@ def fit_split(task: Task, candidate: Candidate, views: Views, split: Split, unti
     raw = estimator.predict(valid) if task.problem.is_regression else estimator.predict_proba(valid)
     if not np.all(np.isfinite(raw)):
         raise ValueError("predictions that are not finite")
-    rounds, nodes = _size(getattr(estimator, "estimator_", estimator), candidate)
-    return FoldFit(raw.astype(np.float32), rounds, nodes, until.clock() - started)
+    rounds, n_run, nodes = _size(getattr(estimator, "estimator_", estimator), candidate)
+    seconds = until.clock() - started
+    return FoldFit(
+        raw.astype(np.float32), rounds, nodes, seconds, seconds * rounds / n_run if n_run else seconds
+    )
 
 
 def _boosting(task: Task, candidate: Candidate, until: Deadline) -> dict[str, Any]:
@@ -89,13 +95,14 @@ def _boosting(task: Task, candidate: Candidate, until: Deadline) -> dict[str, An
     }
 
 
-def _size(estimator: Any, candidate: Candidate) -> tuple[int, float]:
-    """Return trees per class or epochs up to the best, and tree nodes."""
+def _size(estimator: Any, candidate: Candidate) -> tuple[int, int, float]:
+    """Return trees per class or epochs up to the best, how many there were, and tree nodes up to the best."""
     if candidate.model_type == "mlp":
-        return int(estimator.best_epoch_), 0.0
+        best = int(estimator.best_epoch_)
+        return best, min(estimator.n_epochs, best + math.ceil(NETWORK_PATIENCE * estimator.n_epochs)), 0.0
     if candidate.model_type != "xgboost":
-        return 0, 0.0
+        return 0, 0, 0.0
     booster = estimator.get_booster()
     n_rounds = int(estimator.best_iteration) + 1
     n_nodes = sum(tree.count("\n") for tree in booster[:n_rounds].get_dump())
-    return n_rounds, n_nodes
+    return n_rounds, booster.num_boosted_rounds(), n_nodes

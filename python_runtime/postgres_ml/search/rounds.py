@@ -7,6 +7,7 @@ Threads, since xgboost and NumPy let go of Python's lock while they compute; eve
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -30,6 +31,9 @@ ROUNDS_PER_FOLD_ROUND = 1.1
 # A candidate goes on after the first look unless it is worse than the best of its kind by more than this
 # share of the loss and by more than twice the standard error of the rows' differences.
 LOOK_MARGIN = 0.03
+# What errs differently helps a blend even if it is worse alone, but not when it is this much worse than the
+# best of all; then the other folds of a network would be the dearest part of the search for nothing.
+OTHER_MARGIN = 0.25
 Found = FoldFit | str
 """A fit, or why there is none."""
 
@@ -118,9 +122,14 @@ class Rounds:
         return [
             candidate
             for candidate in candidates
-            if candidate.name in losses
-            and not is_hopeless(losses[candidate.name], self._looks[candidate.model_type])
+            if candidate.name in losses and not self._is_hopeless(candidate, losses[candidate.name])
         ]
+
+    def _is_hopeless(self, candidate: Candidate, losses: Array) -> bool:
+        if is_hopeless(losses, self._looks[candidate.model_type], LOOK_MARGIN):
+            return True
+        best = min(self._looks.values(), key=np.mean)
+        return candidate.model_type == "mlp" and is_hopeless(losses, best, OTHER_MARGIN)
 
     def _trial(self, candidate: Candidate, found: Sequence[Found], *, is_whole: bool) -> Trial:
         fits = [item for item in found if isinstance(item, FoldFit)]
@@ -134,7 +143,7 @@ class Rounds:
             truth = self.views.codes[self.views.folds.look.valid]
             loss = float(np.mean(row_losses(self.task, truth, fits[0].raw)))
         trial = Trial(
-            candidate, math.nan, loss, 0, 0, 0.5, seconds, nothing, nothing,
+            candidate, math.nan, loss, 0, 0, 0.5, seconds, nothing, nothing, 0.0,
             self._clock() - self._started, state, why,
         )  # fmt: skip
         if state != "done":
@@ -148,7 +157,9 @@ class Rounds:
         n_trees = math.ceil(ROUNDS_PER_FOLD_ROUND * float(np.mean([item.n_rounds for item in fits])))
         n_trees = min(n_trees, candidate.parameters.get("n_epochs", n_trees))
         n_nodes = round(ROUNDS_PER_FOLD_ROUND * float(np.mean([item.n_nodes for item in fits])))
-        return scored(self.task, candidate, truth, raw, (n_trees, n_nodes), seconds, trial.finished_s)
+        best_s = float(np.mean([item.best_s for item in fits]))
+        done = scored(self.task, candidate, truth, raw, (n_trees, n_nodes), seconds)
+        return dataclasses.replace(done, best_s=best_s, finished_s=trial.finished_s)
 
 
 def scored(
@@ -158,7 +169,6 @@ def scored(
     raw: Array,
     size: tuple[int, int],
     seconds: float,
-    finished_s: float = 0.0,
 ) -> Trial:
     """Return a trial that went through, from what it predicted.
 
@@ -171,14 +181,14 @@ def scored(
         threshold = evaluate.choose_threshold(truth, raw, problem.metric)
     score = evaluate.score_function(problem, problem.metric, threshold)(truth, raw)
     loss = float(np.mean(row_losses(task, truth, raw)))
-    return Trial(candidate, score, loss, *size, threshold, seconds, truth, raw, finished_s)
+    return Trial(candidate, score, loss, *size, threshold, seconds, truth, raw)
 
 
-def is_hopeless(losses: Array, best: Array) -> bool:
-    """Return whether rows' losses are worse than the best's, beyond 3 % and beyond doubt."""
+def is_hopeless(losses: Array, best: Array, margin: float) -> bool:
+    """Return whether rows' losses are worse than the best's, by more than this share and beyond doubt."""
     difference = losses - best
     error = float(np.std(difference)) / math.sqrt(len(difference))
-    return bool(difference.mean() > max(LOOK_MARGIN * best.mean(), 2 * error))
+    return bool(difference.mean() > max(margin * best.mean(), 2 * error))
 
 
 def _weight(candidate: Candidate) -> int:

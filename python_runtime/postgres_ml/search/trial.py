@@ -27,6 +27,7 @@ class Trial:
     n_nodes : tree nodes of that fit
     threshold : probability from which class 1 is predicted
     seconds : of computing, over all folds
+    best_s : of these, those up to the best round, in a fold's mean: what a fit of that many takes
     finished_s : seconds from the search's beginning
     truth : class codes or true values of the rows that were predicted
     raw : their predicted values, or probabilities of shape (n_rows, n_classes); empty unless done
@@ -42,6 +43,7 @@ class Trial:
     seconds: float
     truth: Array
     raw: Array
+    best_s: float = 0.0
     finished_s: float = 0.0
     state: State = "done"
     note: str = ""
