@@ -68,9 +68,9 @@ def row_function(explanation: Explanation, schema: str, function: str) -> tuple[
     exact = explanation.exact
     if exact is None:
         raise UnsupportedModelError("explain", "a model whose SHAP values are sampled", "use one model_type")
-    name = f"{function}_explain"
-    # its parts are named after it; a composite type is the prediction function's
-    context = dataclasses.replace(make_context(exact.sums.program, schema, function), function=name)
+    # parts have names of their own, and begin as all of the prediction function's do: so stale ones are found
+    own = f"{function}__explain"
+    context = dataclasses.replace(make_context(exact.sums.program, schema, function), function=own)
     used = sorted(
         {slot for term in exact.terms for slot in term.slots}
         | {slot for explainer in exact.explainers.values() for slot in explainer.step.slots}
@@ -78,6 +78,7 @@ def row_function(explanation: Explanation, schema: str, function: str) -> tuple[
     columns = _columns(exact, used)
     slots = context.add_part("slots", context.arguments, DOUBLES, _slots_body(context, used))
     body = _body(explanation, exact, used, columns, context.call(slots))
+    name = f"{function}_explain"
     made = FunctionBody(
         "explain", name, context.arguments, "jsonb", "plpgsql", header(name) + body, context.composite
     )
