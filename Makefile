@@ -5,7 +5,7 @@ BIN = $(VENV)/bin
 EXAMPLES = models_examples
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo docs mlflow psql test test-exhaustive test-faults test-unit test-functional lint native bench-parse bench-sql bench-native bench-auto dist clean
+.PHONY: help install demo docs mlflow psql test test-exhaustive test-faults test-unit test-functional lint native bench-parse bench-sql bench-native bench-auto dist clean bench-python serve-example
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -80,6 +80,12 @@ bench-native: $(VENV)/installed-bench ## time the native runtime beside the libr
 
 bench-auto: $(VENV)/installed-test ## compare auto with FLAML, AutoGluon and defaults (an hour; BENCH_AUTO_DATA: a folder)
 	$(BIN)/python benchmarks/bench_auto.py --write
+
+bench-python: $(VENV)/installed-test ## time runtime python, row by row and by predict_table
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/bench_python.py --write
+
+serve-example: $(VENV)/installed-test ## serve a model with `mlflow models serve` and predict with it from SQL
+	$(BIN)/python -m pytest tests/functional/test_mlflow_serve.py -m exhaustive
 
 dist: $(VENV)/installed-test ## build wheel and source archive into dist/
 	$(BIN)/python -m build --outdir dist .

@@ -60,6 +60,10 @@
       {%- do numbers.append("float8send(coalesce((" ~ value ~ ")::integer::float8, 'NaN'))") -%}
     {%- elif type in ('smallint', 'integer', 'bigint', 'numeric', 'real', 'double precision') -%}
       {%- do numbers.append("float8send(coalesce((" ~ value ~ ")::float8, 'NaN'))") -%}
+    {%- elif type == 'timestamp with time zone' -%}
+      {%- do arguments.append('array_agg(to_json((' ~ value ~ ") at time zone 'UTC') #>> '{}')") -%}
+    {%- elif type in ('date', 'timestamp without time zone') -%}  {#- JSON's form is ISO's under any DateStyle -#}
+      {%- do arguments.append('array_agg(to_json(' ~ value ~ ") #>> '{}')") -%}
     {%- else -%}
       {%- do arguments.append('array_agg((' ~ value ~ ')::text)') -%}
     {%- endif -%}

@@ -7,11 +7,11 @@ and pandas only where the pipeline takes frames.
 
 from __future__ import annotations
 
-import datetime
 import io
 import json
 import math
 import pickle
+import re
 import sys
 import types
 import warnings
@@ -139,7 +139,7 @@ class Scorer:
         for name, kind, values in zip(self.names, self.kinds, columns, strict=True):
             if kind in ("number", "boolean"):
                 arrays[name] = np.asarray(values, dtype=np.float64)
-            elif kind in ("text", "time"):
+            elif kind == "text":
                 arrays[name] = self.pandas.Series(values, dtype=object)
             else:
                 arrays[name] = np.array(values, dtype="datetime64[us]")
@@ -186,17 +186,35 @@ def reader(kind: str, sql_type: str) -> Callable[[Any], Any]:
     if kind == "text":
         # blanks at the end mean nothing in type character, and Postgres's casts drop them
         return (lambda v: None if v is None else v.rstrip(" ")) if sql_type == "character" else lambda v: v
-    if kind == "time":
-        return lambda value: None if value is None else datetime.time.fromisoformat(value[:15])
     return _instant
 
 
+MOMENT = re.compile(
+    r"(?:(\d{4,})-(\d\d)-(\d\d))?[ T]?(?:(\d\d):(\d\d):(\d\d)(?:\.(\d+))?)?"
+    r"(?:([+-])(\d\d)(?::?(\d\d))?(?::?(\d\d))?)?( BC)?"
+)
+LAST_YEAR = 294_000  # of 64 bits of microseconds; Postgres's go further, and are missing in training too
+
+
 def _instant(value: str | None) -> np.datetime64:
-    """Return a date or timestamp; the function's own settings make Postgres write ISO, in UTC."""
-    if value is None or value in ("infinity", "-infinity") or value.endswith("BC"):
-        return np.datetime64("NaT")
-    text = value[: -len("+00")] if value.endswith("+00") else value
-    return np.datetime64(text.replace(" ", "T"), "us")
+    """Return a date, time or timestamp in UTC, as in training; a time is an instant of 1970-01-01."""
+    found = None if value is None else MOMENT.fullmatch(value)
+    if found is None:  # NULL, or infinity
+        return np.datetime64("NaT", "us")
+    year, month, day, hour, minute, second, fraction, sign, *zone, before = found.groups()
+    days = np.datetime64(0, "D")
+    if year is not None:
+        number = 1 - int(year) if before else int(year)
+        if number > LAST_YEAR:
+            return np.datetime64("NaT", "us")
+        months = np.datetime64((number - 1970) * 12 + int(month) - 1, "M")
+        days = months.astype("datetime64[D]") + np.timedelta64(int(day) - 1, "D")
+    seconds = 3600 * int(hour or 0) + 60 * int(minute or 0) + int(second or 0)
+    offset = sum(int(part or 0) * weight for part, weight in zip(zone, (3600, 60, 1), strict=True))
+    seconds -= -offset if sign == "-" else offset
+    micros = seconds * 1_000_000 + int((fraction or "").ljust(6, "0"))
+    instant: np.datetime64 = days.astype("datetime64[us]") + np.timedelta64(micros, "us")
+    return instant
 
 
 def writer(sql_type: str) -> Callable[[Any], Any]:

@@ -1,0 +1,182 @@
+"""Runtime python on Debian's server: rows a second one by one and in batches, first call, memory.
+
+`--write` puts the table between its own marks in RESULTS.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import re
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import psycopg2
+import xgboost
+from postgres_ml.codegen import create_statement, generate_python
+from postgres_ml.estimators import LabelEncodedClassifier
+from postgres_ml.serving.artifact import pack
+from postgres_ml.spec import Column
+from sklearn.compose import ColumnTransformer
+from sklearn.linear_model import LogisticRegression
+from sklearn.naive_bayes import GaussianNB
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import OneHotEncoder
+from sklearn.svm import SVC
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "tests"))
+import debian_support  # noqa: E402
+
+N_ROWS = 200_000
+N_SINGLE = 2_000
+CHUNK = 10_000
+BEGIN, END = "<!-- bench-python -->", "<!-- /bench-python -->"
+NUMBERS = [f"f{i}" for i in range(10)]
+TEXTS = {"t0": 4, "t1": 12, "t2": 30}
+
+
+def drawn(n: int) -> pd.DataFrame:
+    random = np.random.default_rng(0)
+    numbers = {name: random.normal(size=n) for name in NUMBERS}
+    texts = {
+        name: pd.Series(random.choice([f"c{j}" for j in range(k)], n), dtype=object)
+        for name, k in TEXTS.items()
+    }
+    return pd.DataFrame({**numbers, **texts})
+
+
+def models() -> dict[str, tuple[Any, list[str]]]:
+    """Return unfitted estimators and the columns they read."""
+    columns = ColumnTransformer(
+        [("n", "passthrough", NUMBERS), ("t", OneHotEncoder(sparse_output=False), list(TEXTS))]
+    )
+    boosted = LabelEncodedClassifier(xgboost.XGBClassifier(n_estimators=100, max_depth=6, n_jobs=1))
+    return {
+        "one-hot + xgboost 100x6": (Pipeline([("c", columns), ("e", boosted)]), [*NUMBERS, *TEXTS]),
+        "xgboost 100x6": (boosted, NUMBERS),
+        "SVC": (SVC(), NUMBERS),
+        "GaussianNB": (GaussianNB(), NUMBERS),
+        "LogisticRegression": (LogisticRegression(), NUMBERS),
+    }
+
+
+def measure(connection: Any, name: str, estimator: Any, names: list[str], frame: pd.DataFrame) -> list[str]:
+    """Return a row of the table."""
+    target = np.where(frame["f0"] + frame["f1"] * frame["f2"] > 0.3, "yes", "no")
+    few = frame.head(2_000)
+    fitted = estimator.fit(few[names], target[:2_000])
+    columns = [
+        Column(n, "text" if n in TEXTS else "double precision", "text" if n in TEXTS else "number")
+        for n in names
+    ]
+    artifact = pack(fitted, columns, "text", None, few)
+    started = time.process_time()
+    fitted.predict(frame[names])
+    in_memory = len(frame) / (time.process_time() - started)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "insert into postgres_ml.artifact values (%s, %s) on conflict do nothing",
+            (artifact.sha256, psycopg2.Binary(artifact.content)),
+        )
+        generated = generate_python(
+            columns, "text", "public", "predict_it", sha256=artifact.sha256,
+            python_path=debian_support.SITE_PACKAGES, has_probabilities=False, est_rows_per_s=1,
+        )  # fmt: skip
+        cursor.execute("drop function if exists predict_it__batch")
+        cursor.execute(
+            "do $$ declare f regprocedure; begin for f in select oid from pg_proc where proname = 'predict_it' "
+            "loop execute 'drop function ' || f; end loop; end $$"
+        )
+        for body in generated.functions:
+            cursor.execute(create_statement(body, "public"))
+        arguments = ", ".join(names)
+        first, _ = timed(cursor, f"select predict_it({arguments}) from rows limit 1")
+        single, _ = timed(
+            cursor, f"select max(predict_it({arguments})) from (select * from rows limit {N_SINGLE}) r"
+        )
+        numbers = " || ".join(f"float8send({n})" for n in names if n not in TEXTS)
+        texts = "".join(f", array_agg({n})" for n in names if n in TEXTS)
+        batch, found = timed(
+            cursor,
+            "select count(*) from (select array_agg(id) ids, "
+            f"predict_it__batch(string_agg({numbers}, ''){texts}) p from (select *, (row_number() over () - 1) / {CHUNK} chunk "
+            "from rows) r group by chunk) b, unnest(ids, p)",
+        )
+        assert found == [(len(frame),)]
+        cursor.execute("select pg_backend_pid()")
+        pid = cursor.fetchone()[0]
+    status = Path(f"/proc/{pid}/status").read_text()
+    memory = int(re.search(r"RssAnon:\s+(\d+)", status)[1]) / 1024  # type: ignore[index]
+    return [
+        name, f"{N_SINGLE / single:,.0f}", f"{len(frame) / batch:,.0f}", f"{in_memory:,.0f}",
+        f"{first * 1000:,.0f} ms", f"{memory:,.0f} MB",
+    ]  # fmt: skip
+
+
+def timed(cursor: Any, query: str) -> tuple[float, list[Any]]:
+    started = time.perf_counter()
+    cursor.execute(query)
+    rows = cursor.fetchall()
+    return time.perf_counter() - started, rows
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--write", action="store_true", help="write the table into RESULTS.md")
+    write = parser.parse_args().write
+    address, directory = debian_support.start()
+    frame = drawn(N_ROWS)
+    try:
+        rows = []
+        for number, (name, (estimator, names)) in enumerate(models().items()):
+            connection = psycopg2.connect(
+                host=address.host, port=address.port, user=address.user, dbname=address.dbname
+            )  # each model in a backend of its own, for first call and memory
+            connection.autocommit = True
+            if number == 0:
+                fill(connection, frame)
+            rows.append(measure(connection, name, estimator, names, frame))
+            connection.close()
+    finally:
+        debian_support.stop(directory)
+    head = [
+        "pipeline",
+        "rows/s, one a call",
+        "rows/s, predict_table",
+        "rows/s in memory (CPU)",
+        "first call",
+        "backend",
+    ]
+    table = "\n".join("| " + " | ".join(row) + " |" for row in [head, ["---"] * len(head), *rows])
+    print(table)
+    if write:
+        path = Path(__file__).with_name("RESULTS.md")
+        text = path.read_text(encoding="utf-8") if path.exists() else ""
+        section = f"{BEGIN}\n## Runtime python (`make bench-python`), rows a second\n\n{table}\n{END}"
+        found = re.search(f"{BEGIN}.*?{END}", text, re.DOTALL)
+        text = text.replace(found[0], section) if found else f"{text.rstrip()}\n\n{section}\n"
+        path.write_text(text, encoding="utf-8")
+
+
+def fill(connection: Any, frame: pd.DataFrame) -> None:
+    defined = ", ".join([*(f"{n} float8" for n in NUMBERS), *(f"{n} text" for n in TEXTS)])
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "create schema postgres_ml; "
+            "create table postgres_ml.artifact (sha256 text primary key, content bytea); "
+            f"create table rows (id int, {defined})"
+        )
+        text = io.StringIO()
+        frame.to_csv(text, header=False)
+        text.seek(0)
+        cursor.copy_expert("copy rows from stdin csv", text)
+        cursor.execute("analyze rows")
+
+
+if __name__ == "__main__":
+    main()

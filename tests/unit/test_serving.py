@@ -1,0 +1,116 @@
+"""Packing pipelines, reading Postgres's values, and telling pickles that could run code."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from pathlib import Path
+
+import joblib
+import numpy as np
+import pandas as pd
+import pytest
+from postgres_ml.exceptions import ArtifactError, UnsupportedModelError
+from postgres_ml.serving.artifact import one_thread, pack
+from postgres_ml.serving.audit import load
+from postgres_ml.serving.scorer import reader, writer
+from postgres_ml.spec import Column
+from sklearn.ensemble import RandomForestClassifier, VotingClassifier
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "instant"),
+    [
+        ("date", "2024-02-29", "2024-02-29T00:00:00"),
+        ("date", "0044-03-15 BC", "-0043-03-15T00:00:00"),
+        ("timestamp", "2024-02-29 13:45:59.5", "2024-02-29T13:45:59.500000"),
+        ("timestamp", "2024-02-29T13:45:59", "2024-02-29T13:45:59"),
+        ("timestamptz", "2024-02-29 13:45:59+00", "2024-02-29T13:45:59"),
+        ("time", "24:00:00", "1970-01-02T00:00:00"),
+        ("time", "01:00:00.000001+02:30", "1969-12-31T22:30:00.000001"),
+    ],
+)
+def test_moments(kind: str, text: str, instant: str) -> None:
+    assert reader(kind, "")(text) == np.datetime64(instant, "us")
+
+
+@pytest.mark.parametrize("text", [None, "infinity", "-infinity", "300000-01-01"])
+def test_moments_that_are_missing(text: str | None) -> None:
+    assert np.isnat(reader("timestamp", "")(text))
+
+
+def test_labels_become_the_functions_type() -> None:
+    assert [writer(kind)(1.0) for kind in ("boolean", "integer", "double precision", "text")] == [
+        True,
+        1,
+        1.0,
+        "1",
+    ]
+    assert writer("text")(True) == "true"
+    assert writer("integer")(float("nan")) is None
+
+
+def test_every_n_jobs_is_one() -> None:
+    frame, target = pd.DataFrame({"x": [0.0, 1.0, 2.0, 3.0]}), [0, 1, 0, 1]
+    inner = RandomForestClassifier(2, n_jobs=2)
+    voting = VotingClassifier([("f", inner), ("k", KNeighborsClassifier(1, n_jobs=-1))], n_jobs=2)
+    voting.fit(frame, target)
+    one_thread(voting)
+    assert voting.n_jobs == 1
+    assert {estimator.n_jobs for estimator in voting.estimators_} == {1}
+
+
+def test_what_can_not_be_pickled_is_refused() -> None:
+    frame = pd.DataFrame({"x": [1.0, 2.0]})
+    transformer = FunctionTransformer(lambda values: values).fit(frame)
+    with pytest.raises(UnsupportedModelError, match="importable from a module"):
+        pack(transformer, [Column("x", "real", "number")], "real", None, frame)
+
+
+class Code:
+    def __reduce__(self) -> tuple[object, ...]:
+        return os.system, ("touch never",)
+
+
+@pytest.mark.parametrize("save", [joblib.dump, lambda value, path: path.write_bytes(pickle.dumps(value))])
+class TestAudit:
+    def test_estimators_pass(self, save, tmp_path: Path) -> None:
+        encoder = OneHotEncoder().fit(pd.DataFrame({"t": pd.Series(["a", "b"], dtype=object)}))
+        forest = RandomForestClassifier(3).fit([[0.0], [1.0]], [0, 1])
+        save([encoder, forest], tmp_path / "good.joblib")
+        again = load(tmp_path / "good.joblib", trust=False)
+        assert again[0].categories_[0].tolist() == ["a", "b"]
+        assert again[1].predict([[1.0]]).tolist() == forest.predict([[1.0]]).tolist()
+
+    @pytest.mark.parametrize(
+        "hostile",
+        [Code(), np.array([Code(), None], dtype=object), {"a": [Code()]}],
+        ids=["alone", "in an array of objects", "nested"],
+    )
+    def test_code_does_not(
+        self, save, tmp_path: Path, hostile: object, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        save(hostile, tmp_path / "bad.joblib")
+        with pytest.raises(ArtifactError, match=r"could run code .* names posix\.system.*trust: true"):
+            load(tmp_path / "bad.joblib", trust=False)
+        assert not Path("never").exists()
+
+    def test_functions_of_known_libraries_do_not(self, save, tmp_path: Path) -> None:
+        save(np.memmap, tmp_path / "bad.joblib")  # opens, and may cut, any file
+        with pytest.raises(ArtifactError, match="memmap"):
+            load(tmp_path / "bad.joblib", trust=False)
+
+    def test_trusted(self, save, tmp_path: Path) -> None:
+        save(np.memmap, tmp_path / "odd.joblib")
+        assert load(tmp_path / "odd.joblib", trust=True) is np.memmap
+
+
+def test_damaged_and_missing_files(tmp_path: Path) -> None:
+    (tmp_path / "bad.joblib").write_bytes(b"no pickle")
+    with pytest.raises(ArtifactError, match="can't be loaded as a pickle or joblib file"):
+        load(tmp_path / "bad.joblib", trust=False)
+    with pytest.raises(ArtifactError, match="there is no such file"):
+        load(tmp_path / "gone.joblib", trust=False)
