@@ -89,7 +89,8 @@ def measure(connection: Any, name: str, estimator: Any, names: list[str], frame:
         )  # fmt: skip
         cursor.execute("drop function if exists predict_it__batch")
         cursor.execute(
-            "do $$ declare f regprocedure; begin for f in select oid from pg_proc where proname = 'predict_it' "
+            "do $$ declare f regprocedure; begin for f in select oid from pg_proc "
+            "where proname = 'predict_it' "
             "loop execute 'drop function ' || f; end loop; end $$"
         )
         for body in generated.functions:
@@ -104,7 +105,8 @@ def measure(connection: Any, name: str, estimator: Any, names: list[str], frame:
         batch, found = timed(
             cursor,
             "select count(*) from (select array_agg(id) ids, "
-            f"predict_it__batch(string_agg({numbers}, ''){texts}) p from (select *, (row_number() over () - 1) / {CHUNK} chunk "
+            f"predict_it__batch(string_agg({numbers}, ''){texts}) p from "
+            f"(select *, (row_number() over () - 1) / {CHUNK} chunk "
             "from rows) r group by chunk) b, unnest(ids, p)",
         )
         assert found == [(len(frame),)]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
 
 import mlflow
@@ -71,11 +71,10 @@ class TestServed(OnDebian):
     def wait_for(url, process):
         deadline = time.monotonic() + PATIENCE_S
         while time.monotonic() < deadline and process.poll() is None:
-            try:
+            with contextlib.suppress(OSError):  # urllib's errors are OSErrors
                 urllib.request.urlopen(url, timeout=2).close()
                 return
-            except (urllib.error.URLError, OSError):
-                time.sleep(0.5)
+            time.sleep(0.5)
         raise AssertionError(f"mlflow models serve doesn't answer (exit status {process.poll()})")
 
     @pytest.fixture(scope="class")
