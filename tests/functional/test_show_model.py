@@ -6,7 +6,7 @@ import json
 import math
 
 import pytest
-from dbt.tests.util import run_dbt_and_capture
+from dbt.tests.util import run_dbt, run_dbt_and_capture, write_file
 
 LABELLED = """
 {{ config(materialized='table') }}
@@ -216,3 +216,16 @@ class TestShowModel:
             "evaluate_model", expect_pass=False, model="churn", relation="postgres_ml.model_info"
         )
         assert "lacks columns that the model needs: 'spend'" in text
+
+    def test_without_explain_the_function_and_its_parts_go(self, built, project, select):
+        def functions():
+            schema = f"'{project.test_schema}'::regnamespace"
+            found = select(
+                f"select proname from pg_proc where pronamespace = {schema} and proname like 'predict_churn%'"
+            )
+            return {name for (name,) in found if "explain" in name}
+
+        assert functions() == {"predict_churn_explain", "predict_churn__explain__slots"}
+        write_file(CHURN.replace("explain=true,", ""), project.project_root, "models", "churn.sql")
+        run_dbt(["build", "--select", "churn"])
+        assert functions() == set()
