@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib.metadata
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -232,7 +233,7 @@ def _trials(fitted: Fitted) -> list[tuple[str, ...]]:
 
 def _identity(fitted: Fitted) -> list[tuple[str, str]]:
     spec, problem, choice = fitted.job.spec, fitted.task.problem, fitted.choice
-    settings = ", ".join(f"{k} {v}" for k, v in fitted.hyperparameters.items() if k != "threshold")
+    settings = _listed({k: v for k, v in fitted.hyperparameters.items() if k != "threshold"})
     nodes = f", {fitted.generated.n_nodes:,} tree nodes" if fitted.generated.n_nodes else ""
     rows = [
         ("function", f"{spec.schema}.{spec.function} returns {fitted.return_type}"),
@@ -245,6 +246,15 @@ def _identity(fitted: Fitted) -> list[tuple[str, str]]:
     if choice.threshold is not None:
         rows.insert(3, ("threshold", f"{problem.labels[1]} from a probability of {choice.threshold:.4f}"))
     return rows
+
+
+def _listed(values: dict[str, Any]) -> str:
+    """Return 'a 1, b 2', and of a blend's members 'name (a 1, b 2)'."""
+    return ", ".join(
+        f"{name} ({_listed(value)})" if isinstance(value, dict) else f"{name} {value}"
+        for name, value in values.items()
+        if value is not None
+    )
 
 
 def _origin(fitted: Fitted, report: Report, run_id: str) -> list[tuple[str, str]]:
