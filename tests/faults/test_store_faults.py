@@ -66,15 +66,14 @@ def small_tablespace(project: Project, tmp_path: Path) -> Iterator[Path]:
     try:
         ask(f"create tablespace small location '{disk}/space'")
         ask(f"{table} small")
-        with (disk / "filler").open("wb") as filler, pytest.raises(OSError, match="No space"):
+        with (disk / "filler").open("wb", buffering=0) as filler, pytest.raises(OSError, match="No space"):
             while True:
                 filler.write(b"0" * 4096)
-                filler.flush()
         yield disk
-        (disk / "filler").unlink()
-        ask(f"{table} pg_default")
-        ask("drop tablespace small")
     finally:
+        (disk / "filler").unlink(missing_ok=True)
+        ask(f"{table} pg_default")
+        ask("drop tablespace if exists small")
         subprocess.run(["umount", "--lazy", str(disk)], check=True)
 
 
