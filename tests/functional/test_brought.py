@@ -169,6 +169,23 @@ class TestPublished(Brought):
         np.testing.assert_allclose([row[0] for row in rows], booster, rtol=1e-6)
         np.testing.assert_allclose([row[1] for row in rows], light, rtol=1e-12)
 
+    def test_a_new_champion_is_published_by_the_next_run(self, built, project_files, select):
+        [kept] = run_dbt(["run", "--select", "registered"])
+        assert "unchanged, kept v1" in kept.message
+        frame, target = training_frame()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            champion = self.register(frame, target, 0.001)
+        [made] = run_dbt(["run", "--select", "registered"])
+        assert made.message.startswith("CREATE MODEL v2")
+        rows = select("select predict_registered(spend, calls, region) from customers order by id")
+        assert (
+            [row[0] for row in rows] == champion.predict(frame).tolist() != pipeline().predict(frame).tolist()
+        )
+        assert select(
+            "select changes from postgres_ml.model_version where model_name = 'registered' and version = 2"
+        ) == [("config (source_version)",)]
+
 
 class TestRefused(Brought):
     """One clear error each, and nothing is published."""

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import signal
 import socket
 import subprocess
 import sys
 import time
 import urllib.request
+from pathlib import Path
 
 import mlflow
 import numpy as np
@@ -58,13 +61,19 @@ class TestServed(OnDebian):
             "--env-manager",
             "local",
         ]
-        process = subprocess.Popen([*command, "--host", "127.0.0.1", "--port", str(port)])
+        # MLflow starts uvicorn, of the same virtual environment, through a shell
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        process = subprocess.Popen(
+            [*command, "--host", "127.0.0.1", "--port", str(port)],
+            env={**os.environ, "PATH": path},
+            start_new_session=True,
+        )
         url = f"http://127.0.0.1:{port}"
         try:
             self.wait_for(url + "/ping", process)
             yield url
         finally:
-            process.terminate()
+            os.killpg(process.pid, signal.SIGTERM)
             process.wait(30)
 
     @staticmethod
