@@ -15,8 +15,8 @@ from postgres_ml.training_data import Array
 MAX_MEMBERS = 4  # three to sixteen score alike, and each member costs time in every prediction
 N_STEPS = 40
 MIN_WEIGHT = 0.04
-# Networks fitted on all rows from different seeds, in the place of one: their mean is within 1 % of the folds'
-# five on each of five sets (concrete: rmse 3.83 and 3.82), single ones are up to 10 % worse (3.77 to 4.28).
+# Networks fitted on all rows from different seeds, in the place of one: their mean is within 1 % of folds'
+# five on each of five sets (concrete: rmse 3.83 and 3.82), single ones up to 10 % worse (3.77 to 4.28).
 N_NETWORKS = 3
 POOL = 16  # the best trials by their own loss; others never got a weight that mattered
 
