@@ -135,10 +135,23 @@
 
 {#- Superseded overloads on which nothing depends any more. Their parts go with the next publication. -#}
 {% macro postgres_ml__drop_superseded(schema, function) %}
-  {%- for name in postgres_ml__callable_names(function) -%}
-    {%- for old in postgres_ml__overloads(schema, name) if old.is_ours and old.is_superseded and not old.dependents -%}
-      {%- do postgres_ml__drop_function(old) -%}
-    {%- endfor -%}
+  {%- set names = [] -%}
+  {%- for suffix in ['', '_probabilities', '_distances', '_explain'] -%}
+    {%- do names.append(postgres_ml__literal(function ~ suffix)) -%}
+  {%- endfor -%}
+  {%- set query -%}
+    select p.oid::regprocedure::text as signature
+    from pg_proc as p
+    where p.pronamespace = to_regnamespace({{ postgres_ml__literal(adapter.quote(schema)) }})
+        and p.proname in ({{ names | join(', ') }})
+        and obj_description(p.oid, 'pg_proc') like 'SUPERSEDED%[dbt-postgres-ml]'
+        and not exists (
+          select from pg_depend as d
+          where d.refclassid = 'pg_proc'::regclass and d.refobjid = p.oid and d.deptype = 'n'
+        )
+  {%- endset -%}
+  {%- for old in run_query(query) -%}
+    {%- do postgres_ml__drop_function(old) -%}
   {%- endfor -%}
 {% endmacro %}
 
