@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
+from dbt.adapters.postgres_ml.catalog import LAYOUT
 from dbt_common.exceptions import CompilationError
 
 from postgres_ml import spec as specs
@@ -154,6 +155,10 @@ def _literal(text: str) -> str:
 
 def parity_query(cursor: Cursor, schema: str, model: str) -> str:
     """Return a query of n_rows, n_different, difference for the serving version; '' where it has no rows."""
+    cursor.execute(LAYOUT)
+    exists, layout = cursor.fetchall()[0]
+    if not exists or layout < 2:  # `dbt compile` comes before the first build, too
+        return ""
     cursor.execute(
         """select functions::text, features::text, return_type, problem_type from postgres_ml.model_version
         where model_schema = %s and model_name = %s and is_serving and parity_rows is not null""",
