@@ -26,6 +26,7 @@ sys.path[:0] = [str(ROOT / "benchmarks"), str(ROOT / "extension")]
 
 import bench_sql  # noqa: E402  (sets the libraries' threads first)
 import numpy as np  # noqa: E402
+import results  # noqa: E402
 import xgboost as xgb  # noqa: E402
 from bench_sql import MIXED, REALS, Case, Server, frames, in_memory, server_at, target_of  # noqa: E402
 from build_library import build, compiler, server_headers  # noqa: E402
@@ -34,7 +35,6 @@ from postgres_ml.codegen.native import generate_native  # noqa: E402
 from postgres_ml.parse import parse_pipeline  # noqa: E402
 from sklearn.ensemble import HistGradientBoostingClassifier  # noqa: E402
 
-START, END = "<!-- bench-native -->", "<!-- /bench-native -->"
 N_TRAINING = 100_000
 PEER_ROWS = 100_000
 PEER_NODES = 50_000  # gcc takes minutes for tl2cgen's code of larger ensembles
@@ -260,8 +260,8 @@ def main() -> None:
     parser.add_argument("--dsn", help="a server to run on; its schema bench_sql is replaced")
     parser.add_argument("--cases", default="", help="parts of names, separated by commas")
     parser.add_argument("--rows", type=int, default=10**9, help="score at most so many rows")
-    parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--write", action="store_true", help=f"write the table to {bench_sql.RESULTS.name}")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--write", action="store_true", help=f"write the table to {results.RESULTS.name}")
     options = parser.parse_args()
     chosen = [c for c in CASES if any(part in c[0].name for part in options.cases.split(","))]
     data = frames(max(N_TRAINING, min(options.rows, max(n_rows for _, n_rows, _, _ in chosen))))
@@ -288,19 +288,11 @@ def main() -> None:
 
 def write(lines: list[str], closing: str, version: str) -> None:
     """Replace the section of RESULTS.md that this benchmark owns."""
-    results = bench_sql.RESULTS
-    text = results.read_text(encoding="utf-8") if results.exists() else "# Benchmarks\n\n"
-    if START not in text:
-        text = f"{text.rstrip()}\n\n{START}\n{END}\n"
-    before, _, rest = text.partition(START)
-    after = rest.partition(END)[2]
     heading = (
-        "\n## Native functions (`make bench-native`)\n\n"
-        f"{bench_sql.date.today().isoformat()}; {bench_sql._processor()}, PostgreSQL {version}, "
-        f"xgboost {xgb.__version__}, JIT off. {NOTE}\n\n"
+        "## Native functions (`make bench-native`)\n\n"
+        f"{results.circumstances(version)}, xgboost {xgb.__version__}, JIT off. {NOTE}\n\n"
     )
-    body = heading + "\n".join(lines) + f"\n\n{closing}\n"
-    results.write_text(f"{before}{START}{body}{END}{after}", encoding="utf-8")
+    results.write_section("bench-native", heading + "\n".join(lines) + f"\n\n{closing}\n")
 
 
 if __name__ == "__main__":

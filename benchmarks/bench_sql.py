@@ -2,9 +2,11 @@
 
     python benchmarks/bench_sql.py [--dsn DSN] [--cases a,b] [--rows N] [--write]
 
-Without --dsn it runs on an embedded server of its own. Everything uses one core: one thread in the libraries,
-no parallel query. Times are processor seconds of the server and this process (wall clock where it is
-elsewhere), so that other programs disturb them less. Read the ratios; rows a second depend on the machine.
+Without --dsn it runs on a server of its own: the system's PostgreSQL where that has PL/Python, else the
+embedded one.
+Everything uses one core: one thread in the libraries, no parallel query but where a column says so. Times are
+processor seconds of the server and this process (wall clock where it is elsewhere), so that other programs
+disturb them less. Read the ratios; rows a second depend on the machine.
 """
 
 from __future__ import annotations
@@ -12,16 +14,15 @@ from __future__ import annotations
 import argparse
 import io
 import os
-import platform
 import shutil
 import statistics
 import tempfile
+import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import numpy as np
 import pandas as pd
 import psycopg2
+import results
 import xgboost as xgb
 from postgres_ml import embedded
 from postgres_ml.codegen import GeneratedFunctions, create_statement, generate_sql
@@ -48,8 +50,9 @@ from sklearn.tree import DecisionTreeClassifier
 N_TRAINING = 20_000
 ROUND_TRIP_ROWS = 100_000
 ONE_BY_ONE_ROWS = 300
-RESULTS = Path(__file__).with_name("RESULTS.md")
-START, END = "<!-- bench-sql -->", "<!-- /bench-sql -->"
+N_CONNECTIONS = 32
+CONNECTION_ROWS = 500
+MAX_WORKER_ROWS = 50_000
 
 REALS = tuple(Input(f"f{i}", "real", "number") for i in range(20))
 MIXED = (
@@ -325,6 +328,7 @@ def measure(server: Server, case: Case, frame: pd.DataFrame, n_rows: int, direct
         f"{ours / library:.3f}{wanted}",
         f"{ours / trip:.2f}",
         f"{ours / single:,.0f}" if single else "–",
+        *workers(server, f"select sum({call}) from {table}", n_rows),
     ]
     return "| " + " | ".join(cells) + " |"
 
@@ -332,19 +336,69 @@ def measure(server: Server, case: Case, frame: pd.DataFrame, n_rows: int, direct
 HEADER = (
     "| model | style | nodes | MB | first call, ms | MB a backend | rows/s | estimate / rows/s "
     "| library, rows/s "
-    "| ratio to library | to round trip | to one row a call |\n" + "|---" * 12 + "|"
+    "| ratio to library | to round trip | to one row a call | 1 worker | 2 workers |\n" + "|---" * 14 + "|"
 )
 
 
+def with_plpython() -> Path | None:
+    """Return the programs of the newest PostgreSQL under /usr/lib/postgresql that has PL/Python, if any."""
+    found = [path.parents[1] / "bin" for path in Path("/usr/lib/postgresql").glob("*/lib/plpython3.so")]
+    return max(found, key=lambda path: int(path.parent.name), default=None)
+
+
+def workers(server: Server, query: str, n_rows: int) -> list[str]:
+    """Return the speed-up by one and by two parallel workers beside the leader, by the clock."""
+    server.cursor.execute(
+        "set parallel_setup_cost = 0; set parallel_tuple_cost = 0; set min_parallel_table_scan_size = 0"
+    )
+    taken = []
+    for number in (0, 1, 2):
+        server.cursor.execute(f"set max_parallel_workers_per_gather = {number}")
+        run = f"{query} where id < {min(n_rows, MAX_WORKER_ROWS)}"
+        taken.append(seconds(lambda run=run: server.cursor.execute(run), time.perf_counter, 1))
+    server.cursor.execute("set max_parallel_workers_per_gather = 0")
+    return [f"{taken[0] / time_taken:.2f}" for time_taken in taken[1:]]
+
+
+def many_connections(server: Server, case: Case) -> str:
+    """Return what 32 new connections do together, each scoring rows once."""
+    table = "t_reals" if case.inputs is REALS else "t_mixed"
+    call = f"predict_it({', '.join(item.name for item in case.inputs)})"
+    query = f"select sum({call}) from {table} where id < {CONNECTION_ROWS}"
+
+    def score() -> None:
+        cursor = server.connect()
+        cursor.execute(query)
+        cursor.connection.close()
+
+    threads = [threading.Thread(target=score) for _ in range(N_CONNECTIONS)]
+    started = time.perf_counter()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    taken = time.perf_counter() - started
+    return (
+        f"{N_CONNECTIONS} new connections at once, each scoring {CONNECTION_ROWS} rows of {case.name}: "
+        f"{taken:.2f} s in all, "
+        "connecting and compiling the function included."
+    )
+
+
 @contextmanager
-def server_at(dsn: str | None) -> Iterator[Server]:
-    """Yield a server: the one named, or an embedded one that is removed afterwards."""
+def server_at(dsn: str | None, bindir: Path | None = None) -> Iterator[Server]:
+    """Yield a server: the one named, or one in a folder that is removed afterwards.
+
+    Parameters
+    ----------
+    bindir : of its programs; None is the embedded server
+    """
     if dsn is not None:
         yield Server(dsn)
         return
     directory = Path(tempfile.mkdtemp(prefix="pgml-bench-", dir="/tmp"))
     try:
-        at = embedded.ensure(directory, durability="off")
+        at = embedded.ensure(directory, durability="off", bindir=bindir)
         yield Server(f"host={at.host} port={at.port} user={at.user} dbname={at.dbname}")
     finally:
         embedded.stop(directory)
@@ -356,18 +410,19 @@ def main() -> None:
     parser.add_argument("--dsn", help="a server to run on; its schema bench_sql is replaced")
     parser.add_argument("--cases", default="", help="parts of names, separated by commas")
     parser.add_argument("--rows", type=int, default=10**9, help="score at most so many rows")
-    parser.add_argument("--write", action="store_true", help=f"write the table to {RESULTS.name}")
+    parser.add_argument("--write", action="store_true", help=f"write the table to {results.RESULTS.name}")
     options = parser.parse_args()
     wanted = [c for c in CASES if any(part in c.name for part in options.cases.split(","))]
     data = frames(min(options.rows, max(case.n_rows for case in wanted)) + N_TRAINING)
     lines = [HEADER]
-    with server_at(options.dsn) as server, tempfile.TemporaryDirectory() as directory:
+    with server_at(options.dsn, with_plpython()) as server, tempfile.TemporaryDirectory() as directory:
         Path(directory).chmod(0o755)
         server.load("t_reals", REALS, data[REALS])
         server.load("t_mixed", MIXED, data[MIXED])
         server.cursor.execute("show server_version")
         version = server.cursor.fetchone()[0]
         print(HEADER)
+        closing = ""
         for case in wanted:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # an MLP that has not converged is as fast
@@ -376,31 +431,21 @@ def main() -> None:
                 )
             print(line, flush=True)
             lines.append(line)
+            closing = closing or many_connections(server, case)
+        print(closing)
     if options.write:
-        write(lines, version)
+        write(lines, closing, version)
 
 
-def write(lines: list[str], version: str) -> None:
+def write(lines: list[str], closing: str, version: str) -> None:
     """Replace the section of RESULTS.md that this benchmark owns."""
-    text = RESULTS.read_text(encoding="utf-8") if RESULTS.exists() else f"# Benchmarks\n\n{START}\n{END}\n"
-    before, _, rest = text.partition(START)
-    after = rest.partition(END)[2]
-    machine = f"{_processor()}, {platform.system()}, Python {platform.python_version()}, PostgreSQL {version}"
     heading = (
-        "\n## Generated SQL (`make bench-sql`)\n\n"
-        f"{date.today().isoformat()}; {machine}; xgboost {xgb.__version__}. One core, JIT off, processor "
-        "seconds of `create table as select id, predict(…)`, median of 3. Read the ratios.\n\n"
+        "## Generated SQL (`make bench-sql`)\n\n"
+        f"{results.circumstances(version)}; xgboost {xgb.__version__}. One core, JIT off, processor "
+        "seconds of `create table as select id, predict(…)`, median of 3; workers: speed-up, by the clock, "
+        "of `select sum(predict(…))` over none. Read the ratios.\n\n"
     )
-    RESULTS.write_text(f"{before}{START}{heading}" + "\n".join(lines) + f"\n{END}{after}", encoding="utf-8")
-
-
-def _processor() -> str:
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        for line in cpuinfo.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
+    results.write_section("bench-sql", heading + "\n".join(lines) + f"\n\n{closing}\n")
 
 
 if __name__ == "__main__":

@@ -49,7 +49,7 @@ def test_replacing_a_function_frees_what_it_was(native: psycopg2.extensions.curs
         pytest.skip("pg_backend_memory_contexts is of PostgreSQL 14")
     statements = [statement(seed, schema) for seed in (1, 2)]
     answers, sizes = [set(), set()], set()
-    for number in range(1000):
+    for number in range(300):
         native.execute(statements[number % 2])
         native.execute(f"select {schema}.f({ARGUMENTS})")
         answers[number % 2].add(native.fetchone()[0])
