@@ -21,6 +21,7 @@ CHAINS = (
 )
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(allow_nan=False), min_size=2))
 def test_keys_number_doubles_in_their_order(values: list[float]) -> None:
     ordered = np.sort(np.array(values))

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from postgres_ml.codegen.base import dollar_tag
 from postgres_ml.codegen.sql import literals
@@ -16,11 +16,13 @@ def _read(literal: str) -> float:
     return float(literal[1:-1])
 
 
+@settings(deadline=None)
 @given(st.floats(allow_nan=False))
 def test_doubles_read_back(value: float) -> None:
     assert _read(literals.double(value)) == value
 
 
+@settings(deadline=None)
 @given(st.floats(allow_nan=False, width=32))
 def test_singles_read_back(value: float) -> None:
     assert np.float32(_read(literals.single(value))) == np.float32(value)
