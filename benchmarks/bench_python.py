@@ -26,7 +26,6 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder
-from sklearn.svm import SVC
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
@@ -59,7 +58,6 @@ def models() -> dict[str, tuple[Any, list[str]]]:
     return {
         "one-hot + xgboost 100x6": (Pipeline([("c", columns), ("e", boosted)]), [*NUMBERS, *TEXTS]),
         "xgboost 100x6": (boosted, NUMBERS),
-        "SVC": (SVC(), NUMBERS),
         "GaussianNB": (GaussianNB(), NUMBERS),
         "LogisticRegression": (LogisticRegression(), NUMBERS),
     }
