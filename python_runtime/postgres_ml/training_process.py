@@ -27,7 +27,7 @@ from postgres_ml.spec import TRACKING_URI, TrainedModel, TrainingJob
 
 POLL_S = 0.1
 PATIENCE_S = 3.0  # for a child that was told to end, which marks its MLflow run first
-FINISH_S = 120.0  # for MLflow after the publication
+FINISH_S = 60.0  # for MLflow after the publication, which takes under a second where it answers
 LAST_LINES = 12
 
 OnMessage = Callable[[str, str, dict[str, Any] | None], None]

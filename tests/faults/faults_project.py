@@ -30,7 +30,7 @@ from postgres_ml import embedded
 SCHEMA = "ml"
 N_ROWS = 600
 ENDLESS = 10**8  # trees
-PATIENCE_S = 120.0
+PATIENCE_S = 300.0
 
 MODEL = """
 {{ config(
