@@ -12,17 +12,11 @@ import psycopg2
 from postgres_ml import embedded
 
 CARD = """
-select model, version, model_type, metric, round(score::numeric, 4) as score, n_rows, n_holdout, n_features,
-       runtime, n_nodes, function
-from ml.customer_churn
-union all
-select model, version, model_type, metric, round(score::numeric, 4), n_rows, n_holdout, n_features,
-       runtime, n_nodes, function
-from ml.penguin_species
-union all
-select model, version, model_type, metric, round(score::numeric, 4), n_rows, n_holdout, n_features,
-       runtime, n_nodes, function
-from ml.diamond_price
+select model_name as model, version, problem_type, model_type, metric, round(score::numeric, 4) as score,
+       n_rows, n_holdout, n_features, runtime, n_nodes
+from postgres_ml.model_version
+where model_schema = 'ml' and is_serving
+order by problem_type, model_name
 """
 PREDICTIONS = """
 select customer_id, state, number_customer_service_calls as service_calls, will_churn,
@@ -61,14 +55,14 @@ def main(project: Path) -> int:
         host=address.host, port=address.port, user=address.user, dbname=address.dbname
     ) as c:
         cursor = c.cursor()
-        show(cursor, "The models' cards (select * from ml.customer_churn shows all of one)", CARD)
+        show(cursor, "What the models' cards say (select * from ml.customer_churn shows all of one)", CARD)
         show(cursor, "Ten customers at risk, predicted inside Postgres (ml.customers_at_risk)", PREDICTIONS)
     print(  # noqa: T201
         "\nWhat to look at next\n\n"
         "  make mlflow    the training runs: parameters, metrics, plots, model cards\n"
         "  make docs      the dbt documentation, with the lineage from data to predictions\n"
         "  make psql      SQL of your own: select * from ml.customer_churn; \\df ml.*\n"
-        f"  {project}/models    three dbt models that train, three that predict"
+        f"  {project}/models    seven dbt models that train, and seven that predict"
     )
     return 0
 

@@ -80,14 +80,12 @@ def load(path: Path, features: Sequence[Column], target: Column | None, seed: in
     hashes = table["hash"].to_numpy().astype(np.int64).view(np.uint64)
     keys = _keys(hashes, seed)
     order = np.argsort(keys, kind="stable")
-    frame = pd.DataFrame(
-        {
-            column.name: pd.Series(
-                _values(table[name], column.kind)[order], dtype=DTYPES.get(column.kind, "datetime64[us]")
-            )
-            for name, column in zip(names, features, strict=True)
-        }
-    )
+    sorted_columns = {}
+    for name, column in zip(names, features, strict=True):
+        values = _values(table[name], column.kind)[order]
+        sorted_columns[column.name] = pd.Series(values, dtype=DTYPES.get(column.kind, "datetime64[us]"))
+        table = table.drop_columns([name])  # what is in the frame isn't kept a second time
+    frame = pd.DataFrame(sorted_columns, copy=False)
     digest = np.sum(_mix(hashes), dtype=np.uint64)  # wraps around; the same in any order
     split = table["split"].to_numpy()[order] if len(table) and not table["split"].null_count else None
     return TrainingRows(frame, _labels(table["target"])[order], keys[order], f"{digest:016x}", split)
@@ -119,12 +117,19 @@ def _values(column: pa.ChunkedArray, kind: str) -> Array:
         instants: Array = column.cast(pa.timestamp("us")).to_numpy(zero_copy_only=False)
         return instants
     if pa.types.is_string(column.type):
-        texts: Array = column.to_numpy(zero_copy_only=False)
-        return texts
+        return _texts(column)
     if pa.types.is_boolean(column.type):
         column = column.cast(pa.int8())
     numbers: Array = column.cast(pa.float64()).to_numpy(zero_copy_only=False)
     return numbers
+
+
+def _texts(column: pa.ChunkedArray) -> Array:
+    """Return str objects, one for all rows with the same text: a million rows of fifty texts take 8 MB, not 70."""
+    codes = column.combine_chunks().dictionary_encode()
+    words = np.append(codes.dictionary.to_numpy(zero_copy_only=False), None)
+    texts: Array = words[codes.indices.fill_null(len(words) - 1).to_numpy()]
+    return texts
 
 
 def _labels(column: pa.ChunkedArray) -> Array:

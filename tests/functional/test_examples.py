@@ -23,11 +23,17 @@ from postgres_ml.spec import Column, FunctionBody
 
 ROOT = Path(__file__).parents[2]
 N_ADVERSARIAL = 10_000
-EXAMPLES = {  # model: (relation with its rows, metric, least value)
+EXAMPLES = {  # model: (relation with the features' columns, metric, least value)
     "customer_churn": ("telco_customers", "f1", 0.80),
     "penguin_species": ("penguins", "accuracy", 0.97),
     "diamond_price": ("diamonds", "r2", 0.97),
+    "job_duration": ("compute_jobs", "accuracy", 0.78),
+    "wine_groups": ("wines", "silhouette", 0.2),
+    "concrete_strength": (None, "r2", 0.7),  # its query computes features
+    "carbon_dioxide": (None, "r2", 0.6),
 }
+READABLE = [name for name, (relation, *_) in EXAMPLES.items() if relation]
+DETAILS = {"regression": None, "clustering": "distances"}
 
 pytestmark = pytest.mark.xdist_group("examples")
 
@@ -76,10 +82,10 @@ def test_scores(cursor, name):
     cursor.execute(f"select (metrics ->> '{metric}')::float, n_holdout, n_rows from ml.{name}")
     score, n_holdout, n_rows = cursor.fetchone()
     assert score >= least
-    assert 0.15 < n_holdout / n_rows < 0.25
+    assert 0.1 < n_holdout / n_rows < 0.3
 
 
-@pytest.mark.parametrize("name", EXAMPLES)
+@pytest.mark.parametrize("name", READABLE)
 def test_every_row_and_10000_hostile_ones_agree_with_the_library(build, cursor, tmp_path, name):
     cursor.execute(
         """select mlflow_run_id, functions, problem_type from postgres_ml.model_version
@@ -101,10 +107,7 @@ def test_every_row_and_10000_hostile_ones_agree_with_the_library(build, cursor, 
         column.name: [row[index] for row in rows] + list(hostile[column.name])
         for index, column in enumerate(features)
     }
-    has_probabilities = problem_type != "regression"
-    predictions = expected(
-        pipeline, as_frame(columns, features), "probabilities" if has_probabilities else None
-    )
+    predictions = expected(pipeline, as_frame(columns, features), DETAILS.get(problem_type, "probabilities"))
     cells = [[to_text(value, column.sql_type) for value in columns[column.name]] for column in features]
     path = tmp_path / "rows.copy"
     with path.open("w", encoding="utf-8", newline="\n") as file:
