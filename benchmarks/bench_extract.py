@@ -2,10 +2,10 @@
 
     python benchmarks/bench_extract.py [--dsn DSN] [--rows N] [--ways a,b] [--write]
 
-Each way reads the same query (ten columns: seven doubles, an integer, a text of 50 values, a boolean; every column
-with NULLs) in a process of its own: wall time, its CPU seconds, and by how much its memory grew at the peak, as
-a multiple of the columns themselves in Arrow. `snapshot` is what a build does: the query once, with the rows' hashes,
-a CSV file, and the frame that is trained on.
+Each way reads the same query (ten columns: seven doubles, an integer, a text of 50 values, a boolean; NULLs
+in most) in a process of its own: wall time, its CPU seconds, and by how much its memory grew at the peak, as a
+multiple of the columns in Arrow. `snapshot` is what a build does: the query once, with the rows' hashes, a CSV
+file, and the frame that is trained on.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def by_snapshot(dsn: str) -> int:
 
 
 def by_copy(dsn: str) -> int:
-    """Return the rows as an Arrow table by a bare COPY in CSV: what of a snapshot is neither hash nor frame."""
+    """Read an Arrow table by a bare COPY in CSV: what of a snapshot is neither hash nor frame."""
     with psycopg2.connect(dsn) as connection, tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "rows.csv"
         with path.open("wb", buffering=1 << 20) as file:

@@ -64,7 +64,7 @@ def test_a_side_without_rows_is_refused(tmp_path: Path, split: Any, settings: Se
 
 def test_the_side_is_asked_of_the_database() -> None:
     def text(settings: Settings) -> str:
-        return snapshot_query("select 1", (column("a"),), column("b"), settings, None)
+        return snapshot_query("select 1", (column("a"),), column("b"), settings, None, 160000)
 
     assert """coalesce(query."day" >= '2020-01-01', false)::integer::bigint as split""" in text(BY_TIME)
     assert 'coalesce(query."is_test"::integer, 0)::bigint as split' in text(BY_COLUMN)
