@@ -3,9 +3,9 @@
     python benchmarks/bench_extract.py [--dsn DSN] [--rows N] [--ways a,b] [--write]
 
 Each way reads the same query (ten columns: seven doubles, an integer, a text of 50 values, a boolean; NULLs
-in most) in a process of its own: wall time, its CPU seconds, and by how much its memory grew at the peak, as a
-multiple of the columns in Arrow. `snapshot` is what a build does: the query once, with the rows' hashes, a CSV
-file, and the frame that is trained on.
+in most) in a process of its own: wall time, its CPU seconds, and by how much its memory grew at the peak,
+as a multiple of the columns in Arrow. `snapshot` is what a build does: the query once, with the rows' hashes,
+a CSV file, and the frame that is trained on.
 """
 
 from __future__ import annotations

@@ -107,7 +107,7 @@ def _batches(path: Path, names: list[str], types: dict[str, pa.DataType]) -> Ite
     empty = pa.record_batch([pa.array([], type=kind) for kind in types.values()], names=list(types))
     if path.stat().st_size == 0:
         return [empty]
-    return pyarrow.csv.open_csv(
+    batches: Iterable[pa.RecordBatch] = pyarrow.csv.open_csv(
         path,
         read_options=pyarrow.csv.ReadOptions(column_names=names, use_threads=False, block_size=BLOCK_BYTES),
         parse_options=pyarrow.csv.ParseOptions(newlines_in_values=True),
@@ -121,6 +121,7 @@ def _batches(path: Path, names: list[str], types: dict[str, pa.DataType]) -> Ite
             quoted_strings_can_be_null=False,  # COPY writes '' as "" and NULL as nothing
         ),
     )
+    return batches
 
 
 def _target_type(target: Column | None) -> pa.DataType:
