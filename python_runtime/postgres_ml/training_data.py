@@ -5,7 +5,7 @@ Input: `snapshot.csv`. Output: `TrainingRows`, and which of them are the hold-ou
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,6 @@ Array = np.ndarray[Any, np.dtype[Any]]
 # From this many equal rows on average, a table has few distinct rows because its columns have few values, not
 # because rows were doubled by accident; then equal rows have to be spread over both sides of the split.
 FEW_DISTINCT_ROWS = 5.0
-BLOCK_BYTES = 1 << 22  # of the file, parsed at a time; a row must fit into one
 ARROW_TYPES = {"number": pa.float64(), "boolean": pa.bool_(), "text": pa.string()}
 DTYPES = {"number": float, "boolean": float, "text": object}
 
@@ -74,42 +73,28 @@ def load(path: Path, features: Sequence[Column], target: Column | None, seed: in
     names = [f"c{index}" for index in range(len(features))]
     types = dict(zip(names, (ARROW_TYPES.get(column.kind, pa.int64()) for column in features), strict=True))
     types |= {"hash": pa.int64(), "split": pa.int64(), "target": _target_type(target)}
-    read = _read(path, ["n_rows", "n_labelled", "hash", "split", *names, "target"], types)
-    hashes = read.pop("hash").view(np.uint64)
+    if path.stat().st_size == 0:
+        table = pa.table({name: pa.array([], type=kind) for name, kind in types.items()})
+    else:
+        table = _read(path, ["n_rows", "n_labelled", "hash", "split", *names, "target"], types)
+    hashes = table["hash"].to_numpy().astype(np.int64).view(np.uint64)
     keys = _keys(hashes, seed)
     order = np.argsort(keys, kind="stable")
-    dtypes = [DTYPES.get(column.kind, "datetime64[us]") for column in features]
-    sorted_columns = {
-        column.name: pd.Series(read.pop(name)[order], dtype=dtype)
-        for name, column, dtype in zip(names, features, dtypes, strict=True)
-    }
+    sorted_columns = {}
+    for name, column in zip(names, features, strict=True):
+        values = _values(table[name], column.kind)[order]
+        sorted_columns[column.name] = pd.Series(values, dtype=DTYPES.get(column.kind, "datetime64[us]"))
+        table = table.drop_columns([name])  # what is in the frame isn't kept a second time
     frame = pd.DataFrame(sorted_columns, copy=False)
     digest = np.sum(_mix(hashes), dtype=np.uint64)  # wraps around; the same in any order
-    sides = read["split"]
-    split = sides[order].astype(np.int64) if len(sides) and not np.isnan(sides).any() else None
-    return TrainingRows(frame, read["target"][order], keys[order], f"{digest:016x}", split)
+    split = table["split"].to_numpy()[order] if len(table) and not table["split"].null_count else None
+    return TrainingRows(frame, _labels(table["target"])[order], keys[order], f"{digest:016x}", split)
 
 
-def _read(path: Path, names: list[str], types: dict[str, pa.DataType]) -> dict[str, Array]:
-    """Return the file's columns as arrays.
-
-    Block by block: the file as one Arrow table beside the frame would be twice the memory.
-    """
-    parts: dict[str, list[Array]] = {name: [] for name in types}
-    words: dict[str, str] = {}
-    for batch in _batches(path, names, types):
-        for name, column in zip(batch.schema.names, batch.columns, strict=True):
-            parts[name].append(_values(name, column, words))
-    return {name: np.concatenate(parts.pop(name)) for name in types}
-
-
-def _batches(path: Path, names: list[str], types: dict[str, pa.DataType]) -> Iterable[pa.RecordBatch]:
-    empty = pa.record_batch([pa.array([], type=kind) for kind in types.values()], names=list(types))
-    if path.stat().st_size == 0:
-        return [empty]
-    batches: Iterable[pa.RecordBatch] = pyarrow.csv.open_csv(
+def _read(path: Path, names: list[str], types: dict[str, pa.DataType]) -> pa.Table:
+    return pyarrow.csv.read_csv(
         path,
-        read_options=pyarrow.csv.ReadOptions(column_names=names, use_threads=False, block_size=BLOCK_BYTES),
+        read_options=pyarrow.csv.ReadOptions(column_names=names, use_threads=False),
         parse_options=pyarrow.csv.ParseOptions(newlines_in_values=True),
         convert_options=pyarrow.csv.ConvertOptions(
             column_types=types,
@@ -121,36 +106,35 @@ def _batches(path: Path, names: list[str], types: dict[str, pa.DataType]) -> Ite
             quoted_strings_can_be_null=False,  # COPY writes '' as "" and NULL as nothing
         ),
     )
-    return batches
 
 
 def _target_type(target: Column | None) -> pa.DataType:
     return pa.int64() if target is None or target.sql_type in INTEGER_TYPES else ARROW_TYPES[target.kind]
 
 
-def _values(name: str, column: pa.Array, words: dict[str, str]) -> Array:
-    """Return a column of one block as TrainingRows has it; `words` are the texts seen before."""
-    if pa.types.is_string(column.type):
-        return _texts(column, words)
-    if name in ("hash", "target"):
-        labels: Array = column.to_numpy(zero_copy_only=False)
-        return labels.astype(bool) if pa.types.is_boolean(column.type) else labels
-    if name != "split" and pa.types.is_int64(column.type):
+def _values(column: pa.ChunkedArray, kind: str) -> Array:
+    if kind not in DTYPES:
         instants: Array = column.cast(pa.timestamp("us")).to_numpy(zero_copy_only=False)
         return instants
+    if pa.types.is_string(column.type):
+        return _texts(column)
     if pa.types.is_boolean(column.type):
         column = column.cast(pa.int8())
     numbers: Array = column.cast(pa.float64()).to_numpy(zero_copy_only=False)
     return numbers
 
 
-def _texts(column: pa.Array, words: dict[str, str]) -> Array:
+def _texts(column: pa.ChunkedArray) -> Array:
     """Return str objects, one for each text: a million rows of fifty texts take 8 MB, not 70."""
-    codes = column.dictionary_encode()
-    found = [words.setdefault(word, word) for word in codes.dictionary.to_pylist()]
-    objects = np.array([*found, None], dtype=object)
-    texts: Array = objects[codes.indices.fill_null(len(found)).to_numpy(zero_copy_only=False)]
+    codes = column.combine_chunks().dictionary_encode()
+    words = np.append(codes.dictionary.to_numpy(zero_copy_only=False), None)
+    texts: Array = words[codes.indices.fill_null(len(words) - 1).to_numpy()]
     return texts
+
+
+def _labels(column: pa.ChunkedArray) -> Array:
+    labels: Array = column.to_numpy(zero_copy_only=False)
+    return labels.astype(bool) if pa.types.is_boolean(column.type) else labels
 
 
 def _keys(hashes: Array, seed: int) -> Array:
