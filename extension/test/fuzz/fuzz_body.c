@@ -28,7 +28,7 @@ with_header(const uint8 *content, size_t size, size_t *length)
 	total = (uint32) *length;
 	body = malloc(*length);
 	memcpy(body, "PLMB\1\0", 6);
-	body[6] = content[0] & 1;	/* role */
+	body[6] = content[0] % 3;	/* role */
 	body[7] = 0;
 	for (int i = 0; i < 4; i++)
 	{
