@@ -127,7 +127,7 @@ def _values(column: pa.ChunkedArray, kind: str) -> Array:
 def _texts(column: pa.ChunkedArray) -> Array:
     """Return str objects, one for each text: a million rows of fifty texts take 8 MB, not 70."""
     codes = column.combine_chunks().dictionary_encode()
-    words = np.append(codes.dictionary.to_numpy(zero_copy_only=False), None)
+    words = np.array([*codes.dictionary.to_pylist(), None], dtype=object)
     texts: Array = words[codes.indices.fill_null(len(words) - 1).to_numpy()]
     return texts
 
