@@ -73,7 +73,7 @@ def _reseeded(candidate: Candidate, number: int) -> Candidate:
         return candidate
     seed = candidate.parameters["random_state"] + 1000 * number
     parameters = {**candidate.parameters, "random_state": seed}
-    return dataclasses.replace(candidate, name=f"{candidate.name}, seed {seed}", parameters=parameters)
+    return dataclasses.replace(candidate, name=f"{candidate.name} seed {seed}", parameters=parameters)
 
 
 def average(members: Sequence[tuple[Trial, float]]) -> Array:
