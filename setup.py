@@ -117,6 +117,7 @@ setup(
             "dbt-tests-adapter>=1.11,<1.20",
             "hypothesis>=6.100",
             "import-linter>=2.0",
+            "lightgbm>=4",
             "mypy>=1.11",
             "numpydoc>=1.7",
             # 9.2 identifies tests by an object that pytest-xdist 3.8 cannot rename: --dist loadgroup is then

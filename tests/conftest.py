@@ -45,7 +45,7 @@ def pytest_configure_node(node: Any) -> None:
 def pytest_unconfigure(config: pytest.Config) -> None:
     directory = config.stash.get(DIRECTORY, None)
     if directory is not None and not hasattr(config, "workerinput"):
-        for place in (directory, system_directory(config)):
+        for place in (directory, place_of_system_server(config)):
             if place.exists():
                 embedded.stop(place)
                 shutil.rmtree(place)
@@ -55,10 +55,15 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
     faults_summary.write(terminalreporter)
 
 
-def system_directory(config: pytest.Config) -> Path:
-    """Where a server of the system's own PostgreSQL goes, for tests that start one."""
+def place_of_system_server(config: pytest.Config) -> Path:
     directory = config.stash[DIRECTORY]
     return directory.with_name(f"{directory.name}-system")
+
+
+@pytest.fixture(scope="session")
+def system_directory(pytestconfig: pytest.Config) -> Path:
+    """Where a server of the system's own PostgreSQL goes, for tests that start one; all xdist workers share it."""
+    return place_of_system_server(pytestconfig)
 
 
 @pytest.fixture(scope="session")

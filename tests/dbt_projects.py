@@ -17,6 +17,7 @@ from typing import Any
 import psycopg2
 import psycopg2.extensions
 import pytest
+from dbt.adapters.factory import reset_adapters
 from dbt.tests.fixtures.project import *  # noqa: F403  # a plugin's fixtures are the names in its module
 from dbt_common.behavior_flags import BehaviorFlagRendered
 from postgres_ml import embedded
@@ -40,6 +41,12 @@ def behavior_flags_without_stack() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(BehaviorFlagRendered, "_default_source", staticmethod(lambda: "tests"))
         yield
+
+
+@pytest.fixture(scope="class", autouse=True)
+def no_adapter_is_left() -> None:
+    """Forget the adapter that another test's dbt registered in this process: it would go on with its profile."""
+    reset_adapters()
 
 
 @pytest.fixture(scope="class")

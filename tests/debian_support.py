@@ -12,8 +12,9 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import psycopg2
@@ -22,6 +23,7 @@ import pytest
 from embedded_support import scratch
 from postgres_ml import embedded
 from postgres_ml.embedded import ServerAddress
+from postgres_ml.file_lock import FileLock
 
 PACKAGES = ("postgresql-15", "postgresql-plpython3-15")
 BINDIR = Path("/usr/lib/postgresql/15/bin")
@@ -29,17 +31,39 @@ PLPYTHON = Path("/usr/lib/postgresql/15/lib/plpython3.so")
 SITE_PACKAGES = sysconfig.get_path("purelib")
 
 
+def may_install() -> bool:
+    """Return whether packages can be installed here."""
+    return os.geteuid() == 0 and shutil.which("apt-get") is not None
+
+
+def install_packages(packages: Sequence[str], are_there: Callable[[], bool]) -> None:
+    """Install packages that are not there; xdist's workers ask at the same time, and apt-get runs only once."""
+    lock = FileLock(Path(tempfile.gettempdir()) / "postgres-ml-tests-apt.lock")
+    while not lock.acquire(1.0):
+        pass
+    try:
+        if not are_there():
+            environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+            for command in (["update"], ["install", "--yes", "--no-install-recommends", *packages]):
+                subprocess.run(["apt-get", "--quiet", *command], check=True, env=environment)
+    finally:
+        lock.release()
+
+
+def has_plpython() -> bool:
+    """Return whether Debian's server and its PL/Python are installed."""
+    return PLPYTHON.exists() and (BINDIR / "postgres").exists()
+
+
 @functools.cache
 def install() -> Path:
     """Return the folder of Debian's binaries; installs the packages where that is allowed and they are missing."""
-    if not (PLPYTHON.exists() and (BINDIR / "postgres").exists()):
-        assert os.geteuid() == 0 and shutil.which("apt-get"), (
+    if not has_plpython():
+        assert may_install(), (
             f"the tests of runtime python need {' and '.join(PACKAGES)} (Debian 12, Ubuntu by apt.postgresql.org): "
             "install them, or run as root where apt-get is"
         )
-        environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-        for command in (["update"], ["install", "--yes", "--no-install-recommends", *PACKAGES]):
-            subprocess.run(["apt-get", "--quiet", *command], check=True, env=environment)
+        install_packages(PACKAGES, has_plpython)
     return BINDIR
 
 

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
+import debian_support
 import psycopg2
 import psycopg2.errors
 import psycopg2.extensions
@@ -47,6 +48,21 @@ def server(server: ServerAddress) -> ServerAddress:
     return dataclasses.replace(server, dbname=DATABASE)
 
 
+def headers_of(builder: ModuleType, major: int) -> Path:
+    """Return the include directory of a server; the package that has it is installed where that is allowed."""
+
+    def found() -> Path | None:
+        headers: dict[int, Path] = builder.server_headers()
+        return headers.get(major)
+
+    if found() is None and debian_support.may_install():
+        debian_support.install_packages([f"postgresql-server-dev-{major}"], lambda: found() is not None)
+    headers = found()
+    if headers is None:
+        pytest.skip(f"no headers of PostgreSQL {major}: install postgresql-server-dev-{major}")
+    return headers
+
+
 @pytest.fixture(scope="session")
 def plmodel(server: ServerAddress, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Have the language on the server: as an extension, or built from the sources in this checkout.
@@ -64,15 +80,14 @@ def plmodel(server: ServerAddress, tmp_path_factory: pytest.TempPathFactory) -> 
             if builder.compiler() is None:
                 pytest.skip("no C compiler, and the server has no extension plmodel")
             major = made.server_version // 10000
-            headers = builder.server_headers()
-            assert major in headers, f"no headers of PostgreSQL {major}"
+            headers = headers_of(builder, major)
             # one place for all xdist workers: each would else point the language to its own library
             sources = b"".join(file.read_bytes() for file in sorted(builder.SOURCES.iterdir()))
             digest = hashlib.sha256(sources).hexdigest()[:16]
             library = tmp_path_factory.getbasetemp().parent / f"plmodel-{digest}" / f"plmodel-{major}.so"
             if not library.exists():
                 building = library.with_suffix(f".{id(made)}")
-                builder.build(headers[major], building)
+                builder.build(headers, building)
                 building.rename(library)
             library.parent.chmod(0o755)
             native_extension.install_library(cursor, str(library))

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import psycopg2.extensions
 import pytest
-from conftest import system_directory
 from equivalence.cases import CASES, Case
 from equivalence.draw import SeededDraw
 from equivalence.oracle import check_predictions, expected_of
@@ -35,14 +34,14 @@ def system_binaries() -> Path | None:
 
 
 @pytest.fixture(scope="session")
-def server(pytestconfig: pytest.Config) -> ServerAddress:
+def server(system_directory: Path) -> ServerAddress:
     """A throw-away server of the system's programs, in place of the embedded one; all xdist workers share it."""
     if os.environ.get("POSTGRES_ML_TEST_DSN"):
         pytest.skip("POSTGRES_ML_TEST_DSN names the server to test")
     bindir = system_binaries()
     if bindir is None:
         pytest.skip("no PostgreSQL under /usr/lib/postgresql")
-    return embedded.ensure(system_directory(pytestconfig), bindir=bindir, linger=5.0, durability="off")
+    return embedded.ensure(system_directory, bindir=bindir, linger=5.0, durability="off")
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
