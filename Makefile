@@ -49,7 +49,7 @@ test: $(VENV)/installed-test ## set everything up and run the tests
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not exhaustive and not faults"
 
-test-exhaustive: $(VENV)/installed-test ## run dbt's own tests of what the adapter leaves alone
+test-exhaustive: $(VENV)/installed-test ## run what takes long: dbt's own tests of what the adapter leaves alone, and more
 	$(BIN)/python -m pytest -n 2 --dist loadgroup -m exhaustive
 
 test-faults: $(VENV)/installed-test ## kill, cut and fill everything at every step of a build (long)

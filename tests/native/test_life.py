@@ -44,12 +44,15 @@ def models_in_memory(cursor: Any) -> tuple[int, int]:
     return count, int(size)
 
 
-def test_replacing_a_function_frees_what_it_was(native: psycopg2.extensions.cursor, schema: str) -> None:
+@pytest.mark.parametrize("n_times", [300, pytest.param(10_000, marks=pytest.mark.exhaustive)])
+def test_replacing_a_function_frees_what_it_was(
+    native: psycopg2.extensions.cursor, schema: str, n_times: int
+) -> None:
     if native.connection.server_version < 140000:
         pytest.skip("pg_backend_memory_contexts is of PostgreSQL 14")
     statements = [statement(seed, schema) for seed in (1, 2)]
     answers, sizes = [set(), set()], set()
-    for number in range(300):
+    for number in range(n_times):
         native.execute(statements[number % 2])
         native.execute(f"select {schema}.f({ARGUMENTS})")
         answers[number % 2].add(native.fetchone()[0])
