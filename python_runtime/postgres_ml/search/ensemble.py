@@ -16,8 +16,8 @@ MAX_MEMBERS = 4  # three to sixteen score alike, and each member costs time in e
 N_STEPS = 40
 MIN_WEIGHT = 0.04
 # Networks fitted on all rows from different seeds, in the place of one: their mean is within 1 % of folds'
-# five on each of five sets (concrete: rmse 3.83 and 3.82), single ones up to 10 % worse (3.77 to 4.28). That was
-# with 1.15 times the folds' epochs; with 1.0 times the worst set was 3.2 % worse.
+# five on each of five sets (concrete: rmse 3.83 and 3.82), single ones up to 10 % worse (3.77 to 4.28).
+# That was with 1.15 times the folds' epochs; with 1.0 times the worst set was 3.2 % worse.
 N_NETWORKS = 3
 POOL = 16  # the best trials by their own loss; others never got a weight that mattered
 
