@@ -408,6 +408,7 @@ def server_at(dsn: str | None, bindir: Path | None = None) -> Iterator[Server]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--dsn", help="a server to run on; its schema bench_sql is replaced")
+    parser.add_argument("--embedded", action="store_true", help="even where another server has PL/Python")
     parser.add_argument("--cases", default="", help="parts of names, separated by commas")
     parser.add_argument("--rows", type=int, default=10**9, help="score at most so many rows")
     parser.add_argument("--write", action="store_true", help=f"write the table to {results.RESULTS.name}")
@@ -415,7 +416,10 @@ def main() -> None:
     wanted = [c for c in CASES if any(part in c.name for part in options.cases.split(","))]
     data = frames(min(options.rows, max(case.n_rows for case in wanted)) + N_TRAINING)
     lines = [HEADER]
-    with server_at(options.dsn, with_plpython()) as server, tempfile.TemporaryDirectory() as directory:
+    with (
+        server_at(options.dsn, None if options.embedded else with_plpython()) as server,
+        tempfile.TemporaryDirectory() as directory,
+    ):
         Path(directory).chmod(0o755)
         server.load("t_reals", REALS, data[REALS])
         server.load("t_mixed", MIXED, data[MIXED])
