@@ -16,6 +16,7 @@ from postgres_ml.card_pages import Section
 from postgres_ml.card_readings import meaning, number, reading
 from postgres_ml.clusters import profile
 from postgres_ml.results import Fitted, Report
+from postgres_ml.sql_names import readable_identifier as readable
 
 MAX_IMPORTANCES = 15
 MAX_TRIALS = 30
@@ -105,18 +106,18 @@ def _call_texts(fitted: Fitted) -> list[str]:
 
 def _calls(fitted: Fitted) -> list[tuple[str, str]]:
     spec = fitted.job.spec
-    features = [f"t.{_quoted(column.name)}" for column in fitted.job.features]
+    features = [f"t.{readable(column.name)}" for column in fitted.job.features]
     names = ", ".join(features)
     if len(names) > LINE:
         names = "\n        " + ",\n        ".join(_lines(features)) + "\n    "
     if len(fitted.job.features) > CALLED_WITH_ROW:
-        names = f"row({names})::{_quoted(spec.schema)}.{_quoted(spec.function + '_features')}"
-    function = f"{_quoted(spec.schema)}.{_quoted(spec.function)}"
-    name = _quoted(f"predicted_{fitted.job.target.name}" if fitted.job.target else "cluster")
+        names = f"row({names})::{readable(spec.schema)}.{readable(spec.function + '_features')}"
+    function = f"{readable(spec.schema)}.{readable(spec.function)}"
+    name = readable(f"predicted_{fitted.job.target.name}" if fitted.job.target else "cluster")
     calls = [f"    {function}({names}) as {name}"]
-    prefix = f"{_quoted(spec.schema)}."
+    prefix = f"{readable(spec.schema)}."
     more: dict[str, str] = {
-        body.role: f"{prefix}{_quoted(body.name)}({names})" for body in fitted.generated.functions
+        body.role: f"{prefix}{readable(body.name)}({names})" for body in fitted.generated.functions
     }
     calls += [f"    {more[role]} as {role}" for role in ("probabilities", "distances") if role in more]
     sql = "select\n    t.*,\n" + ",\n".join(calls) + "\nfrom your_table as t"
@@ -138,12 +139,6 @@ def _lines(items: Sequence[str]) -> list[str]:
         else:
             lines[-1] += f", {item}"
     return lines
-
-
-def _quoted(name: str) -> str:
-    """Return the identifier as it is written in SQL."""
-    plain = name.isascii() and name.isidentifier() and name == name.lower()
-    return name if plain else '"' + name.replace('"', '""') + '"'
 
 
 def _clusters(fitted: Fitted) -> list[tuple[str, ...]]:

@@ -10,6 +10,7 @@ import pandas as pd
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from postgres_ml.problem import Problem
+from postgres_ml.sql_names import readable_identifier
 from postgres_ml.training_data import Array
 
 LEAK_ROWS = 2_000
@@ -97,10 +98,6 @@ def misread(frame: pd.DataFrame) -> list[str]:
         elif texts.nunique() > 2 and bool(pd.to_numeric(texts, errors="coerce").notna().all()):
             found.append(
                 f'column "{name}" is text that holds numbers, and is read as categories: cast it in the '
-                f"query ({_quoted(str(name))}::numeric) to have their order count"
+                f"query ({readable_identifier(str(name))}::numeric) to have their order count"
             )
     return found
-
-
-def _quoted(name: str) -> str:
-    return name if name.isidentifier() and name == name.lower() else '"' + name.replace('"', '""') + '"'

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from postgres_ml.exceptions import ParityError
-from postgres_ml.snapshot import Cursor, quote
+from postgres_ml.snapshot import Cursor
 from postgres_ml.spec import Column, FunctionBody, TrainedModel, TrainingSpec
+from postgres_ml.sql_names import identifier
 
 TOLERANCE = 1e-6  # absolute for probabilities, relative for a regression and for distances
 SAMPLE_ROWS = 50  # of each kind
@@ -158,7 +159,7 @@ def _call(schema: str, body: FunctionBody, trained: Predictor) -> str:
     cells = ", ".join(f"a{i}::{_cast(column.sql_type)}" for i, column in enumerate(trained.features))
     if body.composite:
         cells = f"row({cells})::{body.arguments[0][1]}"
-    return f"{quote(schema)}.{quote(body.name)}({cells})"
+    return f"{identifier(schema)}.{identifier(body.name)}({cells})"
 
 
 def _cast(sql_type: str) -> str:

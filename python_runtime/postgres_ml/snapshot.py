@@ -18,6 +18,7 @@ from typing import Any, BinaryIO, Protocol
 from postgres_ml.exceptions import StorageError, TrainingDataError
 from postgres_ml.snapshot_sql import INTEGER_TYPES, snapshot_query
 from postgres_ml.spec import Column, Kind, ProblemType, Settings, to_json
+from postgres_ml.sql_names import identifier
 
 MAX_FEATURES = 1600  # attributes of a composite type, which models of more than 100 features take
 
@@ -119,7 +120,7 @@ def describe_query(cursor: Cursor, sql: str, settings: Settings | None = None) -
             columns.append(Column(name, sql_type, kind or "date"))
             problems += _split_problems(columns[-1], by_time=settings.holdout_time is not None)  # type: ignore[union-attr]  # split is theirs
         elif kind is None:
-            cure = CURES.get(sql_type, GENERAL_CURE).format(quote(name))
+            cure = CURES.get(sql_type, GENERAL_CURE).format(identifier(name))
             problems.append(f'column "{name}" is of type {sql_type}: {cure}')
         else:
             columns.append(Column(name, sql_type, kind))
@@ -183,7 +184,7 @@ def split_target(
     if target is not None and by_name[target].kind not in ("number", "boolean", "text"):
         raise TrainingDataError(
             f'target "{target}" is of type {by_name[target].sql_type}, and a prediction is a number or a '
-            f"label: predict a part of it, such as extract(epoch from {quote(target)})"
+            f"label: predict a part of it, such as extract(epoch from {identifier(target)})"
         )
     features = tuple(column for column in columns if column.name not in (target, split))
     if not features:
@@ -264,8 +265,3 @@ class _Output:
             digest=self.digest,
             seconds=seconds,
         )
-
-
-def quote(identifier: str) -> str:
-    """Return the identifier quoted for SQL."""
-    return '"' + identifier.replace('"', '""') + '"'

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from postgres_ml.spec import Column, ProblemType, Settings
+from postgres_ml.sql_names import identifier, text
 
 # A numeric target with at most this many values may turn out to be classes (see `problem_type`), so that a
 # sample keeps each of them.
@@ -118,12 +119,8 @@ def _sample(label: str, stratum: str, max_rows: int) -> str:
 )"""
 
 
-def _identifier(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
-
-
 def _feature(column: Column) -> str:
-    name = f"query.{_identifier(column.name)}"
+    name = f"query.{identifier(column.name)}"
     if column.kind in ("number", "boolean", "text"):
         return f"{name}::{CASTS[column.kind]}"
     microseconds = f"(extract(epoch from {name}) * 1000000)::bigint"
@@ -136,17 +133,17 @@ def _target(column: Column | None) -> str:
     if column is None:
         return "0::bigint"
     if column.sql_type in INTEGER_TYPES:
-        return f"query.{_identifier(column.name)}::bigint"
+        return f"query.{identifier(column.name)}::bigint"
     return _feature(column)
 
 
 def _split(settings: Settings) -> str:
     """Return the side of a row as bigint; a time that is NULL isn't after anything."""
     if settings.holdout_time is not None:
-        after = (settings.holdout_after or "").replace("'", "''")
-        return f"coalesce(query.{_identifier(settings.holdout_time)} >= '{after}', false)::integer::bigint"
+        after = text(settings.holdout_after or "")
+        return f"coalesce(query.{identifier(settings.holdout_time)} >= {after}, false)::integer::bigint"
     if settings.holdout_column is not None:
-        return f"coalesce(query.{_identifier(settings.holdout_column)}::integer, 0)::bigint"
+        return f"coalesce(query.{identifier(settings.holdout_column)}::integer, 0)::bigint"
     return "null::bigint"
 
 

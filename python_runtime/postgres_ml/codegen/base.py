@@ -7,6 +7,7 @@ from typing import Literal
 
 from postgres_ml.codegen.sql import literals
 from postgres_ml.spec import FunctionBody
+from postgres_ml.sql_names import identifier
 
 GENERATOR_VERSION = 1  # stands in every body; raised when the text generated for a program changes
 Style = Literal["inline", "expression", "chained", "program", "artifact"]
@@ -44,10 +45,10 @@ def create_statement(body: FunctionBody, schema: str) -> str:
     """
     statements = []
     if body.composite:
-        attributes = ", ".join(f"{literals.identifier(n)} {literals.type_name(t)}" for n, t in body.composite)
+        attributes = ", ".join(f"{identifier(n)} {literals.type_name(t)}" for n, t in body.composite)
         statements.append(f"create type {body.arguments[0][1]} as ({attributes});\n")
-    arguments = ", ".join(f"{literals.identifier(n)} {literals.type_name(t)}" for n, t in body.arguments)
-    name = f"{literals.identifier(schema)}.{literals.identifier(body.name)}"
+    arguments = ", ".join(f"{identifier(n)} {literals.type_name(t)}" for n, t in body.arguments)
+    name = f"{identifier(schema)}.{identifier(body.name)}"
     tag = dollar_tag(body.body)
     statements.append(
         f"create or replace function {name}({arguments})\nreturns {literals.type_name(body.returns)}\n"

@@ -14,8 +14,8 @@ from pathlib import Path
 from postgres_ml.endpoint import client, sigv4
 from postgres_ml.exceptions import SpecError
 from postgres_ml.spec import Column, Endpoint, FunctionBody
+from postgres_ml.sql_names import MAX_ARGUMENTS, text
 
-MAX_ARGUMENTS = 100
 #: volatile: what a service answers is its own affair; restricted: each worker would open a connection
 OPTIONS = (
     "volatile parallel restricted security definer set search_path = pg_catalog, pg_temp "
@@ -101,14 +101,10 @@ def generate_endpoint(
 
 def secret_query(endpoint: Endpoint) -> str:
     """Return the query of the row that allows the URL: the named one, or that of the longest prefix."""
-    url = _literal(endpoint.url)
-    named = f" and name = {_literal(endpoint.secret)}" if endpoint.secret else ""
+    url = text(endpoint.url)
+    named = f" and name = {text(endpoint.secret)}" if endpoint.secret else ""
     return (
         "select secret::text from postgres_ml.endpoint where "
         f"({url} = url_prefix or starts_with({url}, rtrim(url_prefix, '/') || '/')){named} "
         "order by length(url_prefix) desc"
     )
-
-
-def _literal(text: str) -> str:
-    return "E'" + text.replace("\\", "\\\\").replace("'", "''") + "'"

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from postgres_ml import sql_names
 from postgres_ml.codegen.sql import boundary, literals
 from postgres_ml.codegen.sql.body import Context, header, plpgsql_body
 from postgres_ml.codegen.sql.generate import make_context
@@ -104,8 +105,8 @@ def _body(explanation: Explanation, exact: ExactScores, used: list[int], columns
         parts = []
         for source, name in enumerate(explanation.names):
             terms = [*linear[source], *([f"t[{number + 1}][{source + 1}]"] if columns.leaf else [])]
-            parts.append(f"{literals.text(name)},{'+'.join(terms) or '0'}")
-        shown = f"'label',{literals.text(label)}," if label else ""
+            parts.append(f"{sql_names.text(name)},{'+'.join(terms) or '0'}")
+        shown = f"'label',{sql_names.text(label)}," if label else ""
         sets.append(
             f"'label{number}',jsonb_build_object({shown}'expected_value',{literals.double(expected)}::float8,"
             f"'shap_values',{_objects(parts)})"

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from postgres_ml import sql_names
 from postgres_ml.codegen.base import dollar_tag
 from postgres_ml.codegen.sql import literals
 from postgres_ml.exceptions import UnsupportedModelError
@@ -48,7 +49,7 @@ def test_doubles_are_short(value: float, text: str) -> None:
     [("it's", "'it''s'"), ("a\\b'", "E'a\\\\b'''"), ("$$", "'$$'"), ("\n", "'\n'")],
 )
 def test_text_is_quoted(value: str, text: str) -> None:
-    assert literals.text(value) == text
+    assert sql_names.text(value) == text
 
 
 @pytest.mark.parametrize(
@@ -74,10 +75,10 @@ def test_labels_that_text_cannot_hold_are_refused() -> None:
 
 def test_names_of_parts_fit_and_differ() -> None:
     long, other = "prädiktion" * 6, "prädiktion" * 5 + "prädiktiön"
-    names = {literals.part_name(f, suffix) for f in (long, other) for suffix in ("ieee", "trees_3_0_12")}
+    names = {sql_names.part_name(f, suffix) for f in (long, other) for suffix in ("ieee", "trees_3_0_12")}
     assert len(names) == 4
-    assert all(len(name.encode()) <= literals.IDENTIFIER_BYTES for name in names)
-    assert literals.part_name("predict_x", "ieee") == "predict_x__ieee"
+    assert all(len(name.encode()) <= sql_names.IDENTIFIER_BYTES for name in names)
+    assert sql_names.part_name("predict_x", "ieee") == "predict_x__ieee"
 
 
 def test_dollar_tag_is_not_in_the_body() -> None:

@@ -10,7 +10,7 @@ from dbt.adapters.postgres_ml.connections import PostgresMLConnectionManager
 from dbt.adapters.postgres_ml.training import Training
 
 from postgres_ml.exceptions import SpecError
-from postgres_ml.snapshot import quote
+from postgres_ml.sql_names import identifier
 
 
 class Coding(Training):
@@ -26,7 +26,7 @@ class Coding(Training):
         columns = [column.name for column in self.spec.arguments]
         if columns and self.spec.target is not None:
             columns.append(self.spec.target)
-        selected = ", ".join(map(quote, columns)) or "*"
+        selected = ", ".join(map(identifier, columns)) or "*"
         self.sql = f"select {selected} from {self._relation()}"
 
     def _relation(self) -> str:

@@ -28,6 +28,7 @@ from dbt.adapters.postgres_ml.seed_rows import copy_rows, staging_type
 from dbt_common.exceptions import CompilationError, DbtDatabaseError, DbtRuntimeError, DbtValidationError
 
 from postgres_ml.exceptions import PostgresMLError
+from postgres_ml.sql_names import part_name
 
 logger = AdapterLogger("PostgresML")
 
@@ -223,7 +224,7 @@ class PostgresMLAdapter(PostgresAdapter):
     @available.parse_none
     def pinned_function(self, function: dict[str, Any], suffix: str, version: int) -> dict[str, Any]:
         """Return the function with the name of a version's pinned copy."""
-        name = versions.pinned_name(function["name"], f"v{version}")
+        name = part_name(function["name"], f"v{version}")
         return {**function, "name": name, "qualified": f"{self.quote(function['schema'])}.{self.quote(name)}"}
 
     @available.parse_none

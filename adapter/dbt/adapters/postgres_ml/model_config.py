@@ -16,8 +16,7 @@ from postgres_ml import hyperparameters
 from postgres_ml.exceptions import SpecError
 from postgres_ml.hyperparameters import read_clause
 from postgres_ml.spec import ProblemType, TrainingSpec
-
-IDENTIFIER_BYTES = 63
+from postgres_ml.sql_names import IDENTIFIER_BYTES
 
 
 @dataclass

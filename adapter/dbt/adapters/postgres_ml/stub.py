@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from postgres_ml.snapshot import quote
 from postgres_ml.spec import Column, FunctionBody, ProblemType, TrainedModel, TrainingSpec
+from postgres_ml.sql_names import function_arguments
 
-MAX_ARGUMENTS = 100
 STUB_RUNTIME = "stub"
 MEASURED = ("real", "double precision", "numeric")
 
@@ -16,11 +15,8 @@ def stub_model(spec: TrainingSpec, features: tuple[Column, ...], target: Column 
     """Return a model that predicts NULL; the next build without --empty trains."""
     problem_type = spec.problem_type or _likely_problem_type(target)
     returns = spec.returns or _return_type(problem_type, target)
-    arguments = tuple((column.name, column.sql_type) for column in features)
-    composite: tuple[tuple[str, str], ...] = ()
-    if len(arguments) > MAX_ARGUMENTS:
-        type_name = f"{quote(spec.schema)}.{quote(spec.function + '_features')}"
-        arguments, composite = (("features", type_name),), arguments
+    columns = [(column.name, column.sql_type) for column in features]
+    arguments, composite = function_arguments(spec.schema, spec.function, columns)
     predict = FunctionBody(
         "predict", spec.function, arguments, returns, "sql", f"select null::{returns}", composite
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable
 from typing import Any
@@ -12,10 +11,10 @@ from dbt_common.exceptions import CompilationError
 
 from postgres_ml import spec as specs
 from postgres_ml.parity import Predictor, compare_sql, sample_sql
-from postgres_ml.snapshot import Cursor, quote
+from postgres_ml.snapshot import Cursor
 from postgres_ml.spec import Column, FunctionBody
+from postgres_ml.sql_names import identifier, part_name, text
 
-IDENTIFIER_BYTES = 63
 STORED = ("version", "function_name", "runtime", "metric", "score", "state", "mlflow_run_id", "dbt_unique_id")
 
 
@@ -97,7 +96,7 @@ def pinned_copy(stored: dict[str, Any], schema: str) -> dict[str, Any]:
     """
     pin = f"v{stored['version']}"
     names = {body["name"]: _pinned_name(body, index, pin) for index, body in enumerate(stored["functions"])}
-    prefix = f"{quote(schema)}."
+    prefix = f"{identifier(schema)}."
     functions = []
     for body in stored["functions"]:
         if body["composite"]:
@@ -107,13 +106,13 @@ def pinned_copy(stored: dict[str, Any], schema: str) -> dict[str, Any]:
             )
         definition = body["body"]
         for old, new in names.items():
-            definition = definition.replace(f"{prefix}{quote(old)}(", f"{prefix}{quote(new)}(")
+            definition = definition.replace(f"{prefix}{identifier(old)}(", f"{prefix}{identifier(new)}(")
         functions.append({**body, "name": names[body["name"]], "body": definition})
     return {**stored, "functions": functions}
 
 
 def _pinned_name(body: dict[str, Any], index: int, pin: str) -> str:
-    return pinned_name(body["name"], f"{pin}_{index}" if body["role"] == "part" else pin)
+    return part_name(body["name"], f"{pin}_{index}" if body["role"] == "part" else pin)
 
 
 def cloned_functions(stored: dict[str, Any], source: str, target: str) -> list[dict[str, Any]]:
@@ -125,8 +124,8 @@ def cloned_functions(stored: dict[str, Any], source: str, target: str) -> list[d
     """
     names = [body["name"] for body in stored["functions"]]
     types = {body["arguments"][0][1] for body in stored["functions"] if body["composite"]}
-    old, new = f"{quote(source)}.", f"{quote(target)}."
-    replaced = {f"{old}{quote(name)}(": f"{new}{quote(name)}(" for name in names}
+    old, new = f"{identifier(source)}.", f"{identifier(target)}."
+    replaced = {f"{old}{identifier(name)}(": f"{new}{identifier(name)}(" for name in names}
     replaced |= {name: new + name.removeprefix(old) for name in types}
     functions = []
     for body in stored["functions"]:
@@ -136,21 +135,6 @@ def cloned_functions(stored: dict[str, Any], source: str, target: str) -> list[d
         arguments = [[name, replaced.get(kind, kind)] for name, kind in body["arguments"]]
         functions.append({**body, "body": definition, "arguments": arguments})
     return functions
-
-
-def pinned_name(function: str, pin: str) -> str:
-    """Return `<function>__<pin>`, cut and made unique by a hash where it would exceed 63 bytes."""
-    name = f"{function}__{pin}"
-    if len(name.encode()) <= IDENTIFIER_BYTES:
-        return name
-    digest = hashlib.md5(function.encode(), usedforsecurity=False).hexdigest()[:8]
-    room = IDENTIFIER_BYTES - len(f"_{digest}__{pin}")
-    return f"{function.encode()[:room].decode(errors='ignore')}_{digest}__{pin}"
-
-
-def _literal(text: str) -> str:
-    quoted = text.replace("\\", "\\\\").replace("'", "''")
-    return f"E'{quoted}'"
 
 
 def parity_query(cursor: Cursor, schema: str, model: str) -> str:
@@ -170,7 +154,7 @@ def parity_query(cursor: Cursor, schema: str, model: str) -> str:
     functions, features, return_type, problem_type = rows[0]
     columns = tuple(Column(**column) for column in json.loads(features))
     bodies = tuple(specs.from_json(FunctionBody, json.dumps(body)) for body in json.loads(functions))
-    where = f"v.model_schema = {_literal(schema)} and v.model_name = {_literal(model)} and v.is_serving"
+    where = f"v.model_schema = {text(schema)} and v.model_name = {text(model)} and v.is_serving"
     sample = sample_sql("postgres_ml.model_version", where, len(columns))
     return compare_sql(schema, Predictor(columns, bodies, return_type, problem_type), sample)
 

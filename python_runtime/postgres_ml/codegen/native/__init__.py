@@ -9,21 +9,19 @@ from __future__ import annotations
 
 import base64
 
+from postgres_ml import sql_names
 from postgres_ml.codegen.base import GeneratedFunctions
 from postgres_ml.codegen.native.body import Role, write_body
 from postgres_ml.codegen.native.estimate import estimate_rows_per_s
-from postgres_ml.codegen.sql import literals
-from postgres_ml.exceptions import SpecError, UnsupportedModelError
+from postgres_ml.exceptions import UnsupportedModelError
 from postgres_ml.ir.program import ClusterLabel, Program
 from postgres_ml.spec import FunctionBody
 
 __all__ = ["generate_native"]
 
-MAX_ARGUMENTS = 100  # Postgres's limit, FUNC_MAX_ARGS
 LANGUAGE = "plmodel"
 # of all bodies together: the catalog keeps them in one jsonb, which holds 256 MB; some ten million nodes
 LARGEST_BYTES = 200_000_000
-LONGEST_NAME = literals.IDENTIFIER_BYTES - len("_probabilities")
 
 
 def generate_native(program: Program, schema: str, function: str) -> GeneratedFunctions:
@@ -44,15 +42,9 @@ def generate_native(program: Program, schema: str, function: str) -> GeneratedFu
     SpecError
         The function's name is too long for the names derived from it.
     """
-    if len(function.encode()) > LONGEST_NAME:
-        raise SpecError(
-            f'function "{function}": the name may have {LONGEST_NAME} bytes, it has {len(function.encode())}'
-        )
-    arguments = tuple((item.name, item.sql_type) for item in program.inputs)
-    composite: tuple[tuple[str, str], ...] = ()
-    if len(arguments) > MAX_ARGUMENTS:
-        row_type = literals.identifier(f"{function}_features")
-        composite, arguments = arguments, (("features", f"{literals.identifier(schema)}.{row_type}"),)
+    sql_names.check_function_name(function)
+    columns = [(item.name, item.sql_type) for item in program.inputs]
+    arguments, composite = sql_names.function_arguments(schema, function, columns)
     bodies = [("predict", function, program.return_type)]
     if getattr(program.output, "probabilities", ()):
         bodies.append(("probabilities", f"{function}_probabilities", "jsonb"))

@@ -9,17 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from postgres_ml import sql_names
 from postgres_ml.codegen.base import GENERATOR_VERSION, GeneratedFunctions
 from postgres_ml.codegen.python.loader import loader
 from postgres_ml.codegen.sql import literals
-from postgres_ml.exceptions import SpecError
 from postgres_ml.spec import Column, FunctionBody
 
 __all__ = ["generate_python"]
 
 LANGUAGE = "plpython3u"
-MAX_ARGUMENTS = 100  # Postgres's limit, FUNC_MAX_ARGS
-LONGEST_NAME = literals.IDENTIFIER_BYTES - len("_probabilities")
 #: stable, since the artifact is read from a table; dates reach Python as texts in one form
 OPTIONS = (
     "stable parallel safe security definer set search_path = pg_catalog, pg_temp "
@@ -57,16 +55,12 @@ def generate_python(
     SpecError
         The function's name is too long for the names derived from it.
     """
-    if len(function.encode()) > LONGEST_NAME:
-        raise SpecError(
-            f'function "{function}": the name may have {LONGEST_NAME} bytes, it has {len(function.encode())}'
-        )
-    arguments = tuple((column.name, column.sql_type) for column in columns)
-    composite: tuple[tuple[str, str], ...] = ()
+    sql_names.check_function_name(function)
+    arguments, composite = sql_names.function_arguments(
+        schema, function, [(column.name, column.sql_type) for column in columns]
+    )
     values = "args"
-    if len(arguments) > MAX_ARGUMENTS:
-        row_type = literals.identifier(f"{function}_features")
-        composite, arguments = arguments, (("features", f"{literals.identifier(schema)}.{row_type}"),)
+    if composite:
         names = [name for name, _ in composite]
         values = f"[args[0] and args[0][name] for name in {names!r}]"
     header = f"# dbt-postgres-ml {GENERATOR_VERSION}, artifact {sha256}\n{loader(sha256, python_path)}"
@@ -84,7 +78,7 @@ def generate_python(
             )
         )  # fmt: skip
     batched = batch_arguments(columns)
-    if len(batched) <= MAX_ARGUMENTS:
+    if len(batched) <= sql_names.MAX_ARGUMENTS:
         bodies.append(
             FunctionBody(
                 "part", f"{function}__batch", batched, f"{literals.type_name(returns)}[]", LANGUAGE,

@@ -7,8 +7,9 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from postgres_ml import sql_names
 from postgres_ml.codegen.base import GENERATOR_VERSION
-from postgres_ml.codegen.sql import ensembles, ieee, literals, refusals
+from postgres_ml.codegen.sql import ensembles, ieee, refusals
 from postgres_ml.codegen.sql.emitter import Emitter
 from postgres_ml.codegen.sql.literals import DOUBLE
 from postgres_ml.codegen.sql.part_scope import PartScope
@@ -51,7 +52,7 @@ class Context:
         """Return the qualified name of a part, made now unless there is the same one already."""
         number = 0
         while True:
-            name = literals.part_name(self.function, f"{suffix}{f'_{number}' if number else ''}")
+            name = sql_names.part_name(self.function, f"{suffix}{f'_{number}' if number else ''}")
             composite = self.composite if arguments == self.arguments else ()
             part = FunctionBody("part", name, arguments, returns, "plpgsql", header(name) + body, composite)
             if self.parts.setdefault(name, part) == part:
@@ -69,12 +70,12 @@ class Context:
 
     def qualified(self, name: str) -> str:
         """Return the name with its schema."""
-        return f"{literals.identifier(self.schema)}.{literals.identifier(name)}"
+        return f"{sql_names.identifier(self.schema)}.{sql_names.identifier(name)}"
 
     @property
     def helpers(self) -> tuple[str, str]:
         """The qualified names of the helper functions for IEEE arithmetic (see `ieee`)."""
-        names = (literals.part_name(self.function, suffix) for suffix in ("ieee", "dot"))
+        names = (sql_names.part_name(self.function, suffix) for suffix in ("ieee", "dot"))
         first, second = map(self.qualified, names)
         return first, second
 

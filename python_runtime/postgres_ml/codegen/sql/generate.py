@@ -10,17 +10,17 @@ import re
 from collections.abc import Callable
 from typing import Literal
 
+from postgres_ml import sql_names
 from postgres_ml.codegen.base import GeneratedFunctions, Style
 from postgres_ml.codegen.sql import literals, outputs
 from postgres_ml.codegen.sql.body import PART_NODES, Context, header, inline_body, plpgsql_body
 from postgres_ml.codegen.sql.estimate import microseconds
 from postgres_ml.codegen.sql.plan import Plan
 from postgres_ml.codegen.sql.refusals import facts_of, find_refusals
-from postgres_ml.codegen.sql.scope import MAX_ARGUMENTS
 from postgres_ml.codegen.sql.shortcuts import TwoClassForest, two_class_forest, with_labels_in_leaves
 from postgres_ml.codegen.sql.slots import fold
 from postgres_ml.codegen.sql.values import NotInlinableError, Value
-from postgres_ml.exceptions import SpecError, UnsupportedModelError
+from postgres_ml.exceptions import UnsupportedModelError
 from postgres_ml.ir.program import BinaryLabel, ClusterLabel, MulticlassLabel, Program
 from postgres_ml.spec import FunctionBody
 
@@ -34,7 +34,6 @@ STYLES = {
     "expression": "one expression",
     "chained": "an expression in each of several functions",
 }
-LONGEST_NAME = literals.IDENTIFIER_BYTES - len("_probabilities")
 
 
 def generate_sql(program: Program, schema: str, function: str) -> GeneratedFunctions:
@@ -53,10 +52,7 @@ def generate_sql(program: Program, schema: str, function: str) -> GeneratedFunct
     SpecError
         The function's name is too long for the names of its parts.
     """
-    if len(function.encode()) > LONGEST_NAME:
-        raise SpecError(
-            f'function "{function}": the name may have {LONGEST_NAME} bytes, it has {len(function.encode())}'
-        )
+    sql_names.check_function_name(function)
     context = make_context(program, schema, function)
     predict, style, plan = _predict(context)
     functions = [predict]
@@ -93,10 +89,7 @@ def _arguments(
     for name, _ in arguments:
         if re.fullmatch(r"\$\d+", name):  # plpgsql's own name of an argument
             raise UnsupportedModelError("column", f'the name "{name}"', "rename it")
-    if len(arguments) <= MAX_ARGUMENTS:
-        return arguments, ()
-    type_name = literals.identifier(f"{function}_features")
-    return (("features", f"{literals.identifier(schema)}.{type_name}"),), arguments
+    return sql_names.function_arguments(schema, function, arguments)
 
 
 def _predict(context: Context) -> tuple[FunctionBody, Style, Plan]:

@@ -1,4 +1,4 @@
-"""SQL text of names, constants and types: safe under any search_path and any quoting setting.
+"""SQL text of constants and types: safe under any search_path and any quoting setting.
 
 Constants are written as quoted literals without a cast wherever an operator's other side has a type: Postgres
 reads such a literal as that very type, so the operator found is the one of pg_catalog, a negative number
@@ -7,14 +7,13 @@ needs no parentheses (`- -1` would open a comment), and the text is short.
 
 from __future__ import annotations
 
-import hashlib
 import math
 
 import numpy as np
 
 from postgres_ml.exceptions import UnsupportedModelError
+from postgres_ml.sql_names import text
 
-IDENTIFIER_BYTES = 63  # NAMEDATALEN - 1
 DOUBLE = "double precision"
 
 # Keywords of the grammar: the parser itself qualifies them with pg_catalog.
@@ -26,27 +25,6 @@ _KEYWORD_TYPES = frozenset(
     }
 )  # fmt: skip
 _CATALOG_TYPES = {"text": "pg_catalog.text", "date": "pg_catalog.date", "jsonb": "pg_catalog.jsonb"}
-
-
-def identifier(name: str) -> str:
-    """Return the name, quoted."""
-    return '"' + name.replace('"', '""') + '"'
-
-
-def part_name(function: str, suffix: str) -> str:
-    """Return `<function>__<suffix>`, cut and made unique by a hash where it would exceed 63 bytes."""
-    name = f"{function}__{suffix}"
-    if len(name.encode()) <= IDENTIFIER_BYTES:
-        return name
-    digest = hashlib.md5(function.encode(), usedforsecurity=False).hexdigest()[:8]
-    room = IDENTIFIER_BYTES - len(f"_{digest}__{suffix}")
-    return f"{function.encode()[:room].decode(errors='ignore')}_{digest}__{suffix}"
-
-
-def text(value: str) -> str:
-    """Return a text literal that reads the same whatever standard_conforming_strings says."""
-    quoted = value.replace("'", "''")
-    return f"'{quoted}'" if "\\" not in value else "E'" + quoted.replace("\\", "\\\\") + "'"
 
 
 def is_text(value: str) -> bool:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from postgres_ml import sql_names
 from postgres_ml.codegen.sql import literals
 from postgres_ml.codegen.sql.literals import DOUBLE
 from postgres_ml.codegen.sql.values import Value
@@ -87,7 +88,7 @@ def probabilities(labels: Sequence[Label], values: Sequence[Value]) -> str:
             f"else {_pair(labels[::-1], second, first)} end"
         )
     listed = ",".join(_operand(value) for value in values)
-    names = literals.text(_json(labels))
+    names = sql_names.text(_json(labels))
     return (
         "(select pg_catalog.jsonb_build_object('labels',pg_catalog.jsonb_agg(l.value order by p.p desc,p.n),"
         "'probabilities',pg_catalog.jsonb_agg(p.p order by p.p desc,p.n)) "
@@ -112,7 +113,7 @@ def _double(value: Value) -> Value:
 
 
 def _pair(labels: Sequence[Label], first: str, second: str) -> str:
-    names = literals.text(_json(labels))
+    names = sql_names.text(_json(labels))
     return (
         f"pg_catalog.jsonb_build_object('labels',{names}::pg_catalog.jsonb,"
         f"'probabilities',pg_catalog.jsonb_build_array({first},{second}))"

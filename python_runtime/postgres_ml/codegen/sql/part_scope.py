@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from postgres_ml.codegen.sql import literals
 from postgres_ml.codegen.sql.ensembles import Chunk
-from postgres_ml.codegen.sql.scope import MAX_ARGUMENTS, Operand, Scope
+from postgres_ml.codegen.sql.scope import Operand, Scope
 from postgres_ml.codegen.sql.slots import FiniteKey, Source
 from postgres_ml.exceptions import UnsupportedModelError
+from postgres_ml.sql_names import MAX_ARGUMENTS
 
 
 class PartScope(Scope):

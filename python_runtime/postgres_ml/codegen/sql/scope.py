@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from postgres_ml import sql_names
 from postgres_ml.codegen.sql import literals
 from postgres_ml.codegen.sql.literals import DOUBLE
 from postgres_ml.codegen.sql.slots import FiniteKey, Source
@@ -22,7 +23,6 @@ from postgres_ml.exceptions import UnsupportedModelError
 from postgres_ml.ir.encoders import Scalar
 from postgres_ml.ir.program import Input, Program
 
-MAX_ARGUMENTS = 100  # FUNC_MAX_ARGS
 # Numbers beyond this take the exact path. Below, products of a few of them and sums of many can't overflow.
 LIMIT = 1e37
 SIMPLE_CASE = 12  # categories that a CASE compares one after the other; more are looked up in a jsonb
@@ -59,7 +59,7 @@ class Scope:
     def __init__(self, program: Program, has_variables: bool) -> None:
         self.inputs = program.inputs
         self.has_variables = has_variables
-        self.is_composite = len(program.inputs) > MAX_ARGUMENTS
+        self.is_composite = len(program.inputs) > sql_names.MAX_ARGUMENTS
         self.conversions: dict[Source, tuple[str, str]] = {}  # variable and expression
         self.codes: dict[FiniteKey, tuple[str, str]] = {}
         self.slot_operands: dict[int, Operand] = {}
@@ -70,7 +70,7 @@ class Scope:
         if not self.is_composite:
             return f"${position + 1}"
         record = "f" if self.has_variables else "($1)"
-        return f"{record}.{literals.identifier(self.inputs[position].name)}"
+        return f"{record}.{sql_names.identifier(self.inputs[position].name)}"
 
     def number_type(self, source: Source) -> str:
         """Return the type of the source's text."""
@@ -179,7 +179,7 @@ class Scope:
     def scalar(self, key: FiniteKey, value: Scalar) -> str | None:
         """Return a category as a literal; None where no value of the argument's type equals it."""
         if isinstance(value, str):
-            return literals.text(value)
+            return sql_names.text(value)
         if isinstance(value, bool):
             return "'true'" if value else "'false'"
         sql_type = self.number_type(Source(key.input))
@@ -204,7 +204,7 @@ class Scope:
                 {str(value): number for number, value in enumerate(key.values, 1)}, ensure_ascii=False
             )
             argument = operand.removesuffix(' collate pg_catalog."C"')
-            found = f"coalesce(({literals.text(numbers)}::pg_catalog.jsonb->>{argument})::integer,{unseen})"
+            found = f"coalesce(({sql_names.text(numbers)}::pg_catalog.jsonb->>{argument})::integer,{unseen})"
         else:
             found = " ".join(
                 f"when {literal} then {number}"
