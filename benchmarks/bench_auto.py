@@ -16,7 +16,6 @@ import argparse
 import hashlib
 import json
 import os
-import platform
 import shutil
 import subprocess
 import sys
@@ -28,11 +27,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import results
 from sklearn import datasets
 
 HERE = Path(__file__).parent
-RESULTS = HERE / "RESULTS.md"
-START, END = "<!-- bench-auto -->", "<!-- /bench-auto -->"
 SEEDS = HERE.parent / "models_examples" / "seeds"
 OURS = ("auto", "auto_sql", "xgboost_default", "hist_default", "linear")
 THEIRS = ("flaml", "autogluon")
@@ -124,7 +122,7 @@ def main() -> None:
     text = report(chosen, options)
     print(text)
     if options.write:
-        write_section(text)
+        results.write_section("bench-auto", f"## AUTO: `make bench-auto`\n\n{text}")
 
 
 def arguments() -> Any:
@@ -251,7 +249,7 @@ def report(chosen: list[Set], options: Any) -> str:
         star = "" if item.tuned_on else "*"
         lines.append("| " + " | ".join([item.name + star, *cells, about]) + " |")
     lines += list(summary(chosen, systems, found))
-    machine = f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores"
+    machine = f"{results.processor()}, {os.cpu_count()} cores"
     about = (
         f"log_loss of classes, rmse of numbers, on the test quarter; {options.budget:g} s and 2 cores each "
         f"({machine}). * held out: the portfolio was put together without looking at it. `auto` holds "
@@ -289,18 +287,6 @@ def summary(chosen: list[Set], systems: list[str], found: dict[tuple[str, str], 
     taken = [[found.get((n, s), {}).get("seconds", np.nan) for n in whole] for s in systems]
     seconds = [np.nanmean(values) for values in taken]
     yield "| " + " | ".join(["mean seconds", *(f"{value:.0f}" for value in seconds), ""]) + " |"
-
-
-def write_section(text: str) -> None:
-    """Put the text between this benchmark's marks in RESULTS.md."""
-    whole = RESULTS.read_text() if RESULTS.exists() else "# Results\n"
-    section = f"{START}\n## AUTO: `make bench-auto`\n\n{text}\n{END}"
-    if START in whole:
-        before, _, rest = whole.partition(START)
-        whole = before + section + rest.partition(END)[2]
-    else:
-        whole = whole.rstrip() + f"\n\n{section}\n"
-    RESULTS.write_text(whole)
 
 
 if __name__ == "__main__":

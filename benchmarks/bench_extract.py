@@ -25,11 +25,10 @@ import pandas as pd
 import psycopg2
 import pyarrow as pa
 import pyarrow.csv
+import results
 from postgres_ml import embedded, snapshot, training_data
 from postgres_ml.spec import Settings
 
-RESULTS = Path(__file__).with_name("RESULTS.md")
-START, END = "<!-- bench-extract -->", "<!-- /bench-extract -->"
 TABLE = "bench_extract"
 SQL = f"select * from {TABLE}"
 DOUBLES = [f"x{number}" for number in range(7)]
@@ -131,7 +130,7 @@ def main() -> int:
     parser.add_argument("--dsn", help="default: an embedded server under benchmarks/")
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--ways", default=",".join(name for name in WAYS if name != "adbc"))
-    parser.add_argument("--write", action="store_true", help=f"write the table to {RESULTS.name}")
+    parser.add_argument("--write", action="store_true", help=f"write the table to {results.RESULTS.name}")
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.worker:
@@ -157,19 +156,9 @@ def main() -> int:
         lines.append(f"| {way} | {found['wall']:.1f} | {found['cpu']:.1f} | {ratio:.1f} |")
     print("\n".join(lines))
     if options.write:
-        write(lines)
+        body = "\n".join(["## Extraction (`make bench-extract`)\n", *lines])
+        results.write_section("bench-extract", body)
     return 0
-
-
-def write(lines: list[str]) -> None:
-    """Put the table into its section of RESULTS.md."""
-    text = RESULTS.read_text(encoding="utf-8") if RESULTS.exists() else "# Results\n"
-    if START not in text:
-        text = text.rstrip("\n") + f"\n\n{START}\n{END}\n"
-    before, rest = text.split(START, 1)
-    after = rest.split(END, 1)[1]
-    body = "\n## Extraction (make bench-extract)\n\n" + "\n".join(lines) + "\n"
-    RESULTS.write_text(f"{before}{START}{body}{END}{after}", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ import argparse
 import statistics
 import sys
 import tempfile
-import threading
 import time
 import warnings
 from collections.abc import Callable
@@ -28,7 +27,7 @@ import bench_sql  # noqa: E402  (sets the libraries' threads first)
 import numpy as np  # noqa: E402
 import results  # noqa: E402
 import xgboost as xgb  # noqa: E402
-from bench_sql import MIXED, REALS, Case, Server, frames, in_memory, server_at, target_of  # noqa: E402
+from bench_sql import MIXED, N_CONNECTIONS, REALS, Case, Server, frames, in_memory, server_at, target_of  # noqa: E402
 from build_library import build, compiler, server_headers  # noqa: E402
 from postgres_ml import native_extension  # noqa: E402
 from postgres_ml.codegen.native import generate_native  # noqa: E402
@@ -38,7 +37,6 @@ from sklearn.ensemble import HistGradientBoostingClassifier  # noqa: E402
 N_TRAINING = 100_000
 PEER_ROWS = 100_000
 PEER_NODES = 50_000  # gcc takes minutes for tl2cgen's code of larger ensembles
-N_CONNECTIONS = 32
 
 _SQL_CASES = {case.name: case for case in bench_sql.CASES}
 CASES = (
@@ -220,13 +218,7 @@ def many_connections(measured: Measured) -> str:
         cursor.execute(f"{measured.sum_query} and id >= {low} and id < {low + share}")
         cursor.connection.close()
 
-    threads = [threading.Thread(target=score, args=(number,)) for number in range(N_CONNECTIONS)]
-    started = time.perf_counter()
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    taken = time.perf_counter() - started
+    taken = bench_sql.seconds_at_once(score)
     return (
         f"{N_CONNECTIONS} new connections, each scoring {share:,} rows of {measured.case.name} once: "
         f"{taken:.1f} s in all, {N_CONNECTIONS * share / taken:,.0f} rows/s together (one connection alone: "

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import psycopg2
+import results
 import xgboost
 from postgres_ml.codegen import create_statement, generate_python
 from postgres_ml.estimators import LabelEncodedClassifier
@@ -34,7 +35,6 @@ import debian_support  # noqa: E402
 N_ROWS = 200_000
 N_SINGLE = 2_000
 CHUNK = 10_000
-BEGIN, END = "<!-- bench-python -->", "<!-- /bench-python -->"
 NUMBERS = [f"f{i}" for i in range(10)]
 TEXTS = {"t0": 4, "t1": 12, "t2": 30}
 
@@ -155,12 +155,8 @@ def main() -> None:
     table = "\n".join("| " + " | ".join(row) + " |" for row in [head, ["---"] * len(head), *rows])
     print(table)
     if write:
-        path = Path(__file__).with_name("RESULTS.md")
-        text = path.read_text(encoding="utf-8") if path.exists() else ""
-        section = f"{BEGIN}\n## Runtime python (`make bench-python`), rows a second\n\n{table}\n{END}"
-        found = re.search(f"{BEGIN}.*?{END}", text, re.DOTALL)
-        text = text.replace(found[0], section) if found else f"{text.rstrip()}\n\n{section}\n"
-        path.write_text(text, encoding="utf-8")
+        heading = "## Runtime python (`make bench-python`), rows a second"
+        results.write_section("bench-python", f"{heading}\n\n{table}")
 
 
 def fill(connection: Any, frame: pd.DataFrame) -> None:

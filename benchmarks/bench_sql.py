@@ -360,24 +360,29 @@ def workers(server: Server, query: str, n_rows: int) -> list[str]:
     return [f"{taken[0] / time_taken:.2f}" for time_taken in taken[1:]]
 
 
+def seconds_at_once(work: Callable[[int], None]) -> float:
+    """Return the time that calls of `work` with 0, 1, … take, one thread for each connection."""
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(N_CONNECTIONS)]
+    started = time.perf_counter()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return time.perf_counter() - started
+
+
 def many_connections(server: Server, case: Case) -> str:
     """Return what 32 new connections do together, each scoring rows once."""
     table = "t_reals" if case.inputs is REALS else "t_mixed"
     call = f"predict_it({', '.join(item.name for item in case.inputs)})"
     query = f"select sum({call}) from {table} where id < {CONNECTION_ROWS}"
 
-    def score() -> None:
+    def score(_: int) -> None:
         cursor = server.connect()
         cursor.execute(query)
         cursor.connection.close()
 
-    threads = [threading.Thread(target=score) for _ in range(N_CONNECTIONS)]
-    started = time.perf_counter()
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    taken = time.perf_counter() - started
+    taken = seconds_at_once(score)
     return (
         f"{N_CONNECTIONS} new connections at once, each scoring {CONNECTION_ROWS} rows of {case.name}: "
         f"{taken:.2f} s in all, "
