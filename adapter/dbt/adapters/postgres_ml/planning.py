@@ -17,6 +17,7 @@ from dbt.adapters.postgres_ml.catalog import STUB, StoredVersion, functions_exis
 from postgres_ml import digest as digests
 from postgres_ml import spec as specs
 from postgres_ml.digest import Digest
+from postgres_ml.exceptions import ConcurrentBuildError
 from postgres_ml.snapshot import Cursor
 from postgres_ml.spec import Column, TrainedModel, TrainingSpec
 
@@ -186,3 +187,28 @@ class Planner:
 def newest_trained(versions: tuple[StoredVersion, ...]) -> StoredVersion | None:
     """Return the version that the next build is compared with (SPEC 8.12)."""
     return next((version for version in versions if version.state != STUB), None)
+
+
+def reason_of_training(plan: Plan, newest: StoredVersion | None, expected: Digest) -> str:
+    """Return why a version is trained: what changed since the newest one, after what the policy says."""
+    if newest is None or plan.reason == "--full-refresh":
+        return plan.reason
+    changed = ", ".join(digests.changes(newest.digest, expected))
+    if plan.reason.startswith("v") or plan.reason.startswith("retrain"):
+        return f"{plan.reason}; {changed or 'nothing'} changed"
+    return changed or plan.reason
+
+
+def check_not_overtaken(plan: Plan, newest: int) -> None:
+    """Check that the newest version is still the one that this build was planned with.
+
+    Raises
+    ------
+    ConcurrentBuildError
+        Another build, of another checkout or machine, published one in the meantime.
+    """
+    if newest != plan.newest:
+        raise ConcurrentBuildError(
+            f"another build published v{newest} while this one trained, and v{newest} serves. What this "
+            "build trained is kept: the next build publishes it if the data is still the same"
+        )

@@ -3,36 +3,35 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 import shutil
-from pathlib import Path
 from typing import Any
 
-import psycopg2
 from dbt.adapters.events.logging import AdapterLogger
 from dbt.adapters.postgres_ml import catalog
 from dbt.adapters.postgres_ml.__version__ import version as package_version
+from dbt.adapters.postgres_ml.acceptance import find_refusal, say_refusal
+from dbt.adapters.postgres_ml.build_lock import lock_folder
 from dbt.adapters.postgres_ml.catalog_row import catalog_row
 from dbt.adapters.postgres_ml.connections import PostgresMLConnectionManager
 from dbt.adapters.postgres_ml.contract import check_contract
-from dbt.adapters.postgres_ml.model_config import ConfigReader
-from dbt.adapters.postgres_ml.planning import Candidate, Plan, Planner
+from dbt.adapters.postgres_ml.node_spec import read_spec
+from dbt.adapters.postgres_ml.planning import (
+    Candidate,
+    Plan,
+    Planner,
+    check_not_overtaken,
+    reason_of_training,
+)
+from dbt.adapters.postgres_ml.server_runtimes import lacking_runtimes, store_artifact
 from dbt.adapters.postgres_ml.stub import stub_model
 from dbt.adapters.postgres_ml.training_job import empty_directory, make_job, node_directory
-from dbt_common.exceptions import DbtRuntimeError, DbtValidationError
 
 from postgres_ml import digest as digests
-from postgres_ml import file_lock, native_extension, server_python, snapshot
+from postgres_ml import file_lock, snapshot
 from postgres_ml.digest import Digest
-from postgres_ml.exceptions import (
-    ArtifactError,
-    ConcurrentBuildError,
-    GateError,
-    SpecError,
-    TrainingCancelledError,
-)
-from postgres_ml.gates import Refusal, check_gates, check_promotion
+from postgres_ml.exceptions import SpecError
+from postgres_ml.gates import Refusal
 from postgres_ml.spec import TrainedModel, TrainingSpec
 from postgres_ml.training_process import TrainingProcess
 from postgres_ml.transformer_chains import check_columns
@@ -55,7 +54,7 @@ class Training:
 
     def __init__(self, node: Any, sql: str, config: Any, connections: PostgresMLConnectionManager) -> None:
         self.node, self.sql, self.config, self.connections = node, sql, config, connections
-        self.spec = self._read_spec()
+        self.spec = read_spec(node, config.credentials)
         self.directory = node_directory(config, node)
         self.candidate = Candidate(self.directory)
         self.process: TrainingProcess | None = None
@@ -74,7 +73,12 @@ class Training:
         TrainingCancelledError
             While another build of this model was waited for.
         """
-        self._wait_for_other_builds()
+        self._lock = lock_folder(
+            self.node.name,
+            self.directory,
+            lambda: self.log("info", "another build of this model is running; waiting for it"),
+            self.connections.cancelled.is_set,
+        )
         cursor = self._cursor()
         self._describe(cursor)
         versions = catalog.read_versions(cursor, self.spec.schema, self.node.alias)
@@ -150,12 +154,7 @@ class Training:
     @property
     def why(self) -> str:
         """Why this version is trained: what changed since the newest one."""
-        if self.newest is None or self.the_plan.reason == "--full-refresh":
-            return self.the_plan.reason
-        changed = ", ".join(digests.changes(self.newest.digest, self.expected))
-        if self.the_plan.reason.startswith("v") or self.the_plan.reason.startswith("retrain"):
-            return f"{self.the_plan.reason}; {changed or 'nothing'} changed"
-        return changed or self.the_plan.reason
+        return reason_of_training(self.the_plan, self.newest, self.expected)
 
     def train(self) -> TrainedModel:
         """Return what the training process made of the snapshot.
@@ -170,24 +169,9 @@ class Training:
         return self.trained
 
     def store_artifact(self, cursor: Any) -> str:
-        """Store the packed pipeline in the catalog, if the server's Python can run it; return its digest.
-
-        Raises
-        ------
-        ArtifactError
-            Another Python or other libraries there, or a file that isn't what the training wrote.
-        """
+        """Store the packed pipeline in the catalog and return its digest."""
         assert self.trained is not None and self.trained.artifact is not None, "runtime python only"
-        artifact = self.trained.artifact
-        server_python.check(cursor, artifact, self.config.credentials.server_python_path)
-        content = Path(artifact.path).read_bytes()
-        if hashlib.sha256(content).hexdigest() != artifact.sha256:
-            raise ArtifactError(f"{artifact.path} has been changed since the training: its digest differs")
-        cursor.execute(
-            "insert into postgres_ml.artifact (sha256, content) values (%s, %s) on conflict do nothing",
-            (artifact.sha256, psycopg2.Binary(content)),
-        )
-        return artifact.sha256
+        return store_artifact(cursor, self.trained.artifact, self.config.credentials.server_python_path)
 
     def recover(self) -> TrainedModel:
         """Return the result of an earlier build."""
@@ -207,7 +191,10 @@ class Training:
             A gate names a metric that the model hasn't.
         """
         assert self.trained is not None, "train comes first"
-        self.refusal = check_gates(self.spec.gates, self.trained.metrics) or self._not_better()
+        serving = self.the_plan.serving
+        if self.spec.promote == "if_better" and self.trained.champion_note:
+            self.log("info", self.trained.champion_note)
+        self.refusal = find_refusal(self.spec, self.trained, serving)
         if self.refusal is None:
             if self.process is None:  # recovered: MLflow has to be told of the publication
                 self._start(recovered=self.trained)
@@ -215,36 +202,12 @@ class Training:
         if self.process is not None:
             self.process.refuse(self.refusal.text)
             self.is_finished = True
-        serving = self.the_plan.serving
-        kept = f"v{serving.version} serves on" if serving else "nothing serves"
-        run = f"MLflow run {self.trained.mlflow_run_id}"
-        text = f"{self.refusal.text}; the new version is refused, {kept} ({run})"
-        if self.refusal.severity == "error" or serving is None:
-            raise GateError(text)
-        self.log("warning", text)
+        self.log("warning", say_refusal(self.refusal, serving, self.trained.mlflow_run_id))
         return True
 
-    def _not_better(self) -> Refusal | None:
-        trained, serving = self.trained, self.the_plan.serving
-        if self.spec.promote == "always" or trained is None or trained.score is None or serving is None:
-            return None
-        if trained.champion_note:
-            self.log("info", trained.champion_note)
-        return check_promotion(trained.metric, trained.score, trained.champion_score, serving.version)
-
     def check_not_overtaken(self, newest: int) -> None:
-        """Check that the newest version is still the one that this build was planned with.
-
-        Raises
-        ------
-        ConcurrentBuildError
-            Another build, of another checkout or machine, published one in the meantime.
-        """
-        if newest != self.the_plan.newest:
-            raise ConcurrentBuildError(
-                f"another build published v{newest} while this one trained, and v{newest} serves. What this "
-                "build trained is kept: the next build publishes it if the data is still the same"
-            )
+        """Check that the newest version is still the one that this build was planned with."""
+        check_not_overtaken(self.the_plan, newest)
 
     def catalog_row(self, version: int) -> str:
         """Return the row of postgres_ml.model_version as JSON, keyed by column."""
@@ -299,18 +262,7 @@ class Training:
         return str(path)
 
     def _lacking(self, cursor: Any) -> dict[str, str]:
-        """Return why the server can't run a runtime that the config allows; installs the language plmodel."""
-        reason = server_python.lacking(cursor)
-        lacking = {"python": reason} if reason else {}
-        if reason and self.spec.runtime == "python":
-            raise SpecError(f"runtime python: {reason}")
-        if self.spec.runtime not in ("auto", "native"):
-            return lacking
-        directory = self.config.credentials.embedded
-        reason = native_extension.provide(cursor, Path(directory) if directory else None)
-        if reason and self.spec.runtime == "native":
-            raise SpecError(f"runtime native: {reason}; runtime: auto takes sql then")
-        return {**({"native": reason} if reason else {}), **lacking}
+        return lacking_runtimes(cursor, self.spec.runtime, self.config.credentials.embedded)
 
     def _start(self, lacking: dict[str, str] | None = None, recovered: TrainedModel | None = None) -> None:
         job = make_job(self.config, self._job_spec(), self.sql, self.directory, self.features, self.target)
@@ -328,36 +280,3 @@ class Training:
         if not connection.transaction_open:
             self.connections.begin()
         return connection.handle.cursor()
-
-    def _wait_for_other_builds(self) -> None:
-        """Take the lock of the node's folder, which another dbt on this project may hold."""
-        path = Path(f"{self.directory}.lock")
-        try:
-            self._lock = file_lock.FileLock(path)
-        except OSError as error:
-            raise DbtRuntimeError(f"{self.node.name}: {path} can't be written: {error.strerror}") from error
-        if self._lock.acquire(0.0):
-            return
-        self.log("info", "another build of this model is running; waiting for it")
-        while not self._lock.acquire(0.2):
-            if self.connections.cancelled.is_set():
-                raise TrainingCancelledError("cancelled while waiting for another build of this model")
-
-    def _read_spec(self) -> TrainingSpec:
-        reader = ConfigReader(self.node)
-        spec = reader.read()
-        if spec is None:
-            raise DbtValidationError(f"{self.node.name}: " + "; ".join(reader.problems))
-        if self.config.credentials.autocommit:
-            raise DbtValidationError(
-                f"{spec.name}: a model is published in one transaction, and the profile says "
-                "`autocommit: true`; remove that, or use a target without it for models that train"
-            )
-        if reader.notices:
-            logger.info(
-                f"{spec.name}: settings {', '.join(reader.notices)} are Amazon Redshift's; "
-                "they mean nothing on Postgres"
-            )
-        for text in reader.warnings:
-            logger.warning(f"{spec.name}: {text}")
-        return spec
