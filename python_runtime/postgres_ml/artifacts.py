@@ -1,23 +1,20 @@
 """The files of a training: pipeline, program, SQL, trials, plots and card.
 
-Input: `Fitted`. Output: a folder that MLflow keeps, and the pipeline as MLflow gets it.
+Input: `Fitted`. Output: a folder that MLflow keeps.
 """
 
 from __future__ import annotations
 
 import hashlib
-import importlib.metadata
 import json
 from pathlib import Path
 from typing import Any
 
 import joblib
-from sklearn.pipeline import Pipeline
 
 from postgres_ml import card, card_pages, plots
 from postgres_ml.codegen.base import create_statement
 from postgres_ml.exceptions import StorageError
-from postgres_ml.frame_reader import FrameReader
 from postgres_ml.ir.serialize import program_to_json
 from postgres_ml.results import Fitted, Report
 
@@ -73,32 +70,3 @@ def trials_json(fitted: Fitted) -> str:
 
 def _cell(value: Any) -> Any:
     return json.dumps(value) if isinstance(value, dict) else value
-
-
-def mlflow_pipeline(fitted: Fitted) -> Pipeline:
-    """Return the published pipeline behind a step that takes frames of any driver."""
-    features = fitted.job.features
-    reader = FrameReader(
-        names=tuple(column.name for column in features),
-        texts=tuple(column.name for column in features if column.kind == "text"),
-        moments={c.name: c.kind for c in features if c.kind not in ("number", "boolean", "text")},
-    )
-    return Pipeline([("frame", reader), *fitted.pipeline.steps])
-
-
-def requirements() -> list[str]:
-    """Return what loads the pipeline, at the versions of this process."""
-    names = ["scikit-learn", "numpy", "pandas", "cloudpickle", _xgboost_distribution()]
-    return [f"{name}=={importlib.metadata.version(name)}" for name in names]
-
-
-def _xgboost_distribution() -> str:
-    """Return which of the two distributions of the import package xgboost is installed.
-
-    packages_distributions() would tell, and read the file lists of all distributions for it (0.5 s).
-    """
-    try:
-        importlib.metadata.version("xgboost-cpu")
-    except importlib.metadata.PackageNotFoundError:
-        return "xgboost"
-    return "xgboost-cpu"

@@ -1,4 +1,4 @@
-"""Tenth step: the training as an MLflow run. With `tracking_store` the only module that imports mlflow.
+"""Tenth step: the training as an MLflow run. With `tracking_store` and `registration` what imports mlflow.
 
 Input: the job, then `Fitted`. Output: one run: parameters, metrics, trials, dataset, tags, artifacts, the
 pipeline as a logged model, and after the publication a registered version with the alias `champion`.
@@ -11,45 +11,30 @@ import itertools
 import json
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import mlflow
-import mlflow.sklearn
 import sqlalchemy.exc
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
-from mlflow.models import ModelSignature
 from mlflow.tracking import MlflowClient
-from mlflow.types import ColSpec, DataType, Schema
-from mlflow.types.schema import AnyType
 
-from postgres_ml import frame_reader, tracking_store
-from postgres_ml.artifacts import mlflow_pipeline, requirements
+from postgres_ml import registration, tracking_store
 from postgres_ml.exceptions import StorageError, TrackingError
 from postgres_ml.redact import without_secrets
 from postgres_ml.results import Fitted
-from postgres_ml.spec import TrainingJob
+from postgres_ml.spec import Column, TrainingJob
 
-OUTPUT_TYPES = {
-    "smallint": DataType.long,
-    "integer": DataType.long,
-    "bigint": DataType.long,
-    "boolean": DataType.boolean,
-    "real": DataType.double,
-    "double precision": DataType.double,
-    "numeric": DataType.double,
-}
-MODEL_NAME = "pipeline"
+if TYPE_CHECKING:
+    import pandas as pd
+
 MAX_PARAM_LENGTH = 6000  # MLflow's limit
 METRICS_IN_BATCH = 1000  # MLflow's limit
 CHAMPION = "champion"
 
 for _name in ("mlflow", "alembic"):  # notices about schema versions and the like
     logging.getLogger(_name).setLevel(logging.WARNING)
-# It advises against pickles each time; skops, which it advises, refuses xgboost's and our own classes.
-logging.getLogger("mlflow.sklearn").setLevel(logging.ERROR)
 
 
 def registered_name(job: TrainingJob) -> str:
@@ -117,8 +102,30 @@ class TrackedRun:
         with _errors(self.job):
             self._log_values(fitted)
             self.client.log_artifacts(self.run_id, str(folder))
-            self.model_uri = self._log_pipeline(fitted)
+        has_probabilities = fitted.task.problem.has_probabilities
+        self.log_model(
+            fitted.pipeline, fitted.job.features, fitted.return_type, has_probabilities, fitted.holdout.frame
+        )
         return self.model_uri
+
+    def log_model(
+        self, model: Any, columns: Sequence[Column], returns: str, has_probabilities: bool, rows: pd.DataFrame
+    ) -> None:
+        """Log what the function predicts with; its publication registers it.
+
+        Parameters
+        ----------
+        columns, returns : the function's arguments, and the type of the prediction
+        rows : the first ones become the model's example
+
+        Raises
+        ------
+        TrackingError, StorageError
+        """
+        with _errors(self.job):
+            self.model_uri = registration.log_model(
+                self.run_id, model, columns, returns, has_probabilities, rows.head(3)
+            )
 
     def log_brought(self, parameters: dict[str, str], metrics: dict[str, float]) -> None:
         """Log where a brought model is from, and its metrics.
@@ -159,24 +166,6 @@ class TrackedRun:
             self.run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])]
         )
 
-    def _log_pipeline(self, fitted: Fitted) -> str:
-        pipeline = mlflow_pipeline(fitted)
-        example = fitted.holdout.frame.head(3)
-        # the class definitions of ours that the pipeline needs travel with it: whoever loads it needs MLflow,
-        # scikit-learn and xgboost, not this package
-        with _pickled_by_value(), mlflow.start_run(run_id=self.run_id):
-            logged = mlflow.sklearn.log_model(
-                pipeline,
-                name=MODEL_NAME,
-                serialization_format="cloudpickle",
-                signature=signature(fitted),
-                input_example=example,
-                pip_requirements=requirements(),  # inferring them would start a process and take 10 s
-            )
-        self.client.update_run(self.run_id, status="RUNNING")  # leaving start_run() has ended it
-        uri: str = logged.model_uri
-        return uri
-
     def publish(self, version: int, details: dict[str, str]) -> None:
         """Register the pipeline as a version of the registered model, its champion, and end the run.
 
@@ -190,11 +179,9 @@ class TrackedRun:
                 self.client.create_registered_model(name, description=f"dbt model {self.job.spec.unique_id}")
             tags = {"function_version": str(version), **details}
             if self.model_uri:
-                made = self.client.create_model_version(
-                    name, self.model_uri, self.run_id, tags=tags, await_creation_for=0
-                )
-                self.client.set_registered_model_alias(name, CHAMPION, made.version)
-                tags = {**tags, "model_version": str(made.version)}
+                number = self._version_of(name, tags)
+                self.client.set_registered_model_alias(name, CHAMPION, number)
+                tags = {**tags, "model_version": number}
             for key, value in tags.items():
                 self.client.set_tag(self.run_id, key, value)
             if self.job.resumed_run_id:
@@ -202,6 +189,16 @@ class TrackedRun:
                     with contextlib.suppress(MlflowException):  # it has none
                         self.client.delete_tag(self.run_id, key)
             self.client.set_terminated(self.run_id, "FINISHED")
+
+    def _version_of(self, name: str, tags: dict[str, str]) -> str:
+        """Return the number of the registered version that is published; a source may be one already."""
+        own = f"models:/{name}/"
+        if self.model_uri.startswith(own):
+            return self.model_uri.removeprefix(own)
+        made = self.client.create_model_version(
+            name, self.model_uri, self.run_id, tags=tags, await_creation_for=0
+        )
+        return str(made.version)
 
     def refuse(self, reason: str) -> None:
         """End the run as FINISHED with the tag `refused`: it is trained and not published.
@@ -289,38 +286,6 @@ def search_metrics(fitted: Fitted, now: int) -> list[Metric]:
         )
         for step, value in enumerate(values, start=1)
     ]
-
-
-def signature(fitted: Fitted) -> ModelSignature:
-    """Return the pipeline's columns and prediction as MLflow describes them.
-
-    Numbers and booleans are of type any: MLflow refuses an int64 column where it was told double, and
-    a column with a missing value where it was told long.
-    """
-    inputs = [
-        ColSpec(DataType.string if column.kind == "text" else AnyType(), column.name, required=False)
-        for column in fitted.job.features
-    ]
-    return ModelSignature(
-        Schema(inputs), Schema([ColSpec(OUTPUT_TYPES.get(fitted.return_type, DataType.string))])
-    )
-
-
-@contextlib.contextmanager
-def _pickled_by_value() -> Iterator[None]:
-    import cloudpickle
-
-    from postgres_ml import estimators, network_training, networks, transformers
-    from postgres_ml.ir import read
-
-    modules = (estimators, frame_reader, network_training, networks, read, transformers)
-    for module in modules:
-        cloudpickle.register_pickle_by_value(module)
-    try:
-        yield
-    finally:
-        for module in modules:
-            cloudpickle.unregister_pickle_by_value(module)
 
 
 @contextlib.contextmanager

@@ -95,13 +95,16 @@ def check_run(training: Training, trained: TrainedModel, schema: str) -> None:
 LOAD = """
 import json, sys, warnings
 warnings.simplefilter("ignore")
-sys.modules["postgres_ml"] = None  # as on a machine that has MLflow, scikit-learn and xgboost, and nothing of ours
 import mlflow, pandas as pd
 mlflow.set_tracking_uri(sys.argv[1])
 given = pd.DataFrame(json.load(sys.stdin), columns=["calls", "plan", "minutes"])
 loaded = mlflow.pyfunc.load_model(f"models:/{sys.argv[2]}.churn@champion")
 typed = mlflow.sklearn.load_model(f"models:/{sys.argv[2]}.churn@champion")
-print(json.dumps([list(loaded.predict(given)), typed.predict_proba(given)[:, 1].tolist()]))
+likely = loaded.predict(given, params={"proba": True})
+assert (typed.predict_proba(given) == likely.to_numpy()).all() and list(likely) == ["no", "yes"]
+import postgres_ml
+assert "/code/" in postgres_ml.__file__, "the model needs nothing of ours but what travels with it"
+print(json.dumps([list(loaded.predict(given)), likely["yes"].tolist()]))
 """
 
 

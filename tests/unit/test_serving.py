@@ -110,7 +110,7 @@ class TestAudit:
 
 def test_damaged_and_missing_files(tmp_path: Path) -> None:
     (tmp_path / "bad.joblib").write_bytes(b"no pickle")
-    with pytest.raises(ArtifactError, match="can't be loaded as a pickle or joblib file"):
+    with pytest.raises(ArtifactError, match="can't be loaded as a pickle, joblib or skops file"):
         load(tmp_path / "bad.joblib", trust=False)
     with pytest.raises(ArtifactError, match="there is no such file"):
         load(tmp_path / "gone.joblib", trust=False)

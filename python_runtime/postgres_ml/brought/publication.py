@@ -24,7 +24,7 @@ from postgres_ml.results import Relay, Report
 from postgres_ml.serving.artifact import pack_pyfunc
 from postgres_ml.serving.scorer import PyFunc
 from postgres_ml.spec import TrainedModel, TrainingJob
-from postgres_ml.track import TrackedRun
+from postgres_ml.track import TrackedRun, registered_name
 from postgres_ml.training_data import TrainingRows
 
 
@@ -63,6 +63,7 @@ def bring(job: TrainingJob, run: TrackedRun, relay: Relay) -> TrainedModel:
         )  # fmt: skip
     with report.phase("track"):
         run.log_brought({"source": spec.source, "origin": loaded.origin}, metrics)
+        _log_model(run, loaded, signature, sample)
     n_rows = 0 if rows is None else len(rows)
     generated = deployed.runtime.generated
     return TrainedModel(
@@ -85,12 +86,21 @@ def bring(job: TrainingJob, run: TrackedRun, relay: Relay) -> TrainedModel:
         n_nodes=generated.n_nodes,
         est_rows_per_s=generated.est_rows_per_s,
         mlflow_run_id=run.run_id,
-        mlflow_model_uri=loaded.uri,
+        mlflow_model_uri=run.model_uri,
         parity_file=str(directory / "parity.copy"),
         messages=tuple(report.messages),
         seconds=report.seconds,
         artifact=deployed.artifact,
     )
+
+
+def _log_model(run: TrackedRun, loaded: sources.Loaded, signature: Signature, sample: pd.DataFrame) -> None:
+    """Log what predicts as the function does; a pyfunc, and a version of the model of this name, is that."""
+    if loaded.pyfunc is not None or loaded.uri.startswith(f"models:/{registered_name(run.job)}/"):
+        run.model_uri = loaded.uri
+    else:
+        columns, returns = signature.columns, signature.returns
+        run.log_model(loaded.model, columns, returns, signature.has_probabilities, sample)
 
 
 def _deploy(

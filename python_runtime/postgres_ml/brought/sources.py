@@ -19,7 +19,7 @@ from postgres_ml.exceptions import ArtifactError
 from postgres_ml.serving import audit
 from postgres_ml.spec import Column
 
-PICKLES = (".joblib", ".pkl", ".pickle")
+PICKLES = (".joblib", ".pkl", ".pickle", audit.SKOPS)
 CURE_ONNX = (
     "ONNX files are not run: onnxruntime computes in single precision what the model's library computed in "
     "double, and its answers differ; bring the pipeline itself (.joblib), or let an endpoint serve the file"

@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 import io
 import pickle
+import zipfile
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -19,7 +20,17 @@ from sklearn.base import BaseEstimator
 
 from postgres_ml.exceptions import ArtifactError
 
-LIBRARIES = ("sklearn", "xgboost", "lightgbm", "postgres_ml")
+LIBRARIES = ("sklearn", "xgboost", "lightgbm")
+#: modules of ours that define what a fitted pipeline is made of; they hold no function that a pickle may name
+OWN_MODULES = tuple(
+    f"postgres_ml.{name}"
+    for name in ("estimators", "frame_reader", "networks", "registered_pyfunc", "transformers")
+)
+SKOPS = ".skops"
+DAMAGED = (
+    *(pickle.UnpicklingError, zipfile.BadZipFile, EOFError),
+    *(ValueError, KeyError, IndexError, AttributeError),
+)
 #: what arrays, and states of estimators, are made of besides estimators; none of them runs code it is given
 BUILDING_BLOCKS = frozenset(
     {
@@ -53,7 +64,7 @@ def refusal(module: str, name: str) -> str | None:
     """Return why a pickle may not name this, or None; imports the module only if it is of a known library."""
     if f"{module}:{name}" in BUILDING_BLOCKS:
         return None
-    if module.partition(".")[0] not in LIBRARIES:
+    if module.partition(".")[0] not in LIBRARIES and module not in OWN_MODULES:
         return "not of a library that is known to hold nothing but data"
     try:
         found: Any = importlib.import_module(module)
@@ -62,7 +73,7 @@ def refusal(module: str, name: str) -> str | None:
     except (ImportError, AttributeError):
         return "not in the version of the library that is installed here"
     home = str(getattr(found, "__module__", ""))  # a dotted name leads anywhere: module:numpy.memmap
-    if isinstance(found, type) and home.partition(".")[0] in LIBRARIES:
+    if isinstance(found, type) and (home.partition(".")[0] in LIBRARIES or home in OWN_MODULES):
         if issubclass(found, BaseEstimator) or home.startswith(PARTS):
             return None
     # Cython's extension types are rebuilt by a function of their own module
@@ -106,7 +117,7 @@ class _Joblib(_Find, joblib.numpy_pickle.NumpyUnpickler):  # type: ignore[misc]
 
 
 def load(path: Path, *, trust: bool) -> Any:
-    """Return the object in a pickle or joblib file.
+    """Return the object in a pickle, joblib or skops file.
 
     Parameters
     ----------
@@ -118,6 +129,8 @@ def load(path: Path, *, trust: bool) -> Any:
         The file is none, or names what could run code; the message says what, and the cure.
     """
     try:
+        if path.suffix == SKOPS:
+            return _load_skops(path, trust)
         with path.open("rb") as file:
             if trust:
                 return joblib.load(file)
@@ -135,16 +148,30 @@ def load(path: Path, *, trust: bool) -> Any:
             f"{path.name} needs the package {error.name}, which is not installed beside dbt: "
             "install it there, in the version that the model was saved with"
         ) from error
-    except (pickle.UnpicklingError, EOFError, ValueError, KeyError, IndexError, AttributeError) as error:
+    except DAMAGED as error:
         raise ArtifactError(
-            f"{path.name} can't be loaded as a pickle or joblib file ({type(error).__name__}: {error}); "
-            "is it complete, and saved with the libraries that are installed here?"
+            f"{path.name} can't be loaded as a pickle, joblib or skops file ({type(error).__name__}: "
+            f"{error}); is it complete, and saved with the libraries that are installed here?"
         ) from error
 
 
 def _load_audited(path: Path, file: BinaryIO) -> Any:
     with joblib.numpy_pickle_utils._validate_fileobject_and_memmap(file, path.name, None) as (opened, _):
         return _Joblib(path.name, opened).load()
+
+
+def _load_skops(path: Path, trust: bool) -> Any:
+    """MLflow writes scikit-learn's models in this format unless told otherwise; its own types it knows."""
+    import skops.io
+
+    unknown = skops.io.get_untrusted_types(file=path)
+    if not trust:
+        for name in unknown:
+            module, _, last = name.rpartition(".")
+            why = refusal(module, last)
+            if why is not None:
+                raise ArtifactError(f"{name}: {why}")
+    return skops.io.load(path, trusted=unknown)
 
 
 def globals_of(pickled: bytes) -> tuple[str, ...]:

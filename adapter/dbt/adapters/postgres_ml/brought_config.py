@@ -16,7 +16,7 @@ from postgres_ml.snapshot import KINDS
 from postgres_ml.spec import Column, Endpoint
 
 #: files that can be a source, by suffix
-SUFFIXES = (".joblib", ".pkl", ".pickle", ".json", ".ubj", ".txt", ".onnx")
+SUFFIXES = (".joblib", ".pkl", ".pickle", ".skops", ".json", ".ubj", ".txt", ".onnx")
 SPELLINGS = {
     **{"int": "integer", "int4": "integer", "int2": "smallint", "int8": "bigint"},
     **{"float": "double precision", "float8": "double precision", "double": "double precision"},
