@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 
 
 class LabelEncodedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):  # type: ignore[misc]
-    """A classifier that takes and returns labels of any type, and can hold a tuned decision threshold.
+    """A classifier that takes and returns labels of any type, and can hold a tuned rule of decision.
 
     xgboost's classifiers only take labels 0 … n-1; this one encodes text, integer, boolean and float labels
     to their position in sorted order, and decodes predictions.
@@ -24,6 +24,9 @@ class LabelEncodedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator)
     threshold : float or None
         Two classes only: predict the second label where its probability, in double precision, is >= this
         number between 0 and 1. None leaves the decision to the estimator's own `predict`.
+    factors : sequence of float or None
+        More than two classes only: predict the label of the greatest product of probability, in double
+        precision, and its factor; among equals the first. None as for `threshold`.
 
     Attributes
     ----------
@@ -33,9 +36,10 @@ class LabelEncodedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator)
         Fitted on positions in `classes_`.
     """
 
-    def __init__(self, estimator: Any = None, threshold: float | None = None) -> None:
+    def __init__(self, estimator: Any = None, threshold: float | None = None, factors: Any = None) -> None:
         self.estimator = estimator
         self.threshold = threshold
+        self.factors = factors
 
     def fit(self, X: Any, y: Any, **fit_params: Any) -> LabelEncodedClassifier:
         """Fit a clone of the estimator.
@@ -46,13 +50,17 @@ class LabelEncodedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator)
         Raises
         ------
         ValueError
-            A label is missing, an evaluation label is unknown, or the threshold is given with other than
-            two classes or is not between 0 and 1.
+            A label is missing, an evaluation label is unknown, the threshold is given with other than
+            two classes or is not between 0 and 1, or there is not one positive factor for each class.
         """
         labels = np.asarray(y)
         self.classes_, encoded = np.unique(labels, return_inverse=True)
         if self.threshold is not None and (len(self.classes_) != 2 or not 0 < self.threshold < 1):
             raise ValueError(f"threshold={self.threshold!r} needs two classes and a value between 0 and 1")
+        if self.factors is not None and (
+            len(self.factors) != len(self.classes_) or len(self.classes_) < 3 or min(self.factors) <= 0
+        ):
+            raise ValueError(f"factors={self.factors!r} needs one above 0 for each of three classes or more")
         if fit_params.get("eval_set"):
             pairs = [(features, self._encode(target)) for features, target in fit_params["eval_set"]]
             fit_params = {**fit_params, "eval_set": pairs}
@@ -64,10 +72,13 @@ class LabelEncodedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator)
     def predict(self, X: Any) -> npt.NDArray[Any]:
         """Return the labels of shape (n_rows,)."""
         check_is_fitted(self)
-        if self.threshold is None:
-            codes = np.asarray(self.estimator_.predict(X))
-        else:
+        if self.threshold is not None:
             codes = self.estimator_.predict_proba(X)[:, 1].astype(np.float64) >= self.threshold
+        elif self.factors is not None:
+            weighted = self.estimator_.predict_proba(X).astype(np.float64) * np.asarray(self.factors)
+            codes = np.argmax(weighted, axis=1)
+        else:
+            codes = np.asarray(self.estimator_.predict(X))
         return np.asarray(self.classes_[codes.astype(np.intp)])
 
     def predict_proba(self, X: Any) -> npt.NDArray[Any]:

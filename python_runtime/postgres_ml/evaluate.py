@@ -119,22 +119,17 @@ def score_function(problem: Problem, metric: str, threshold: float) -> Callable[
         predicted = (raw[:, 1] >= threshold).astype(int) if raw.shape[1] == 2 else raw.argmax(axis=1)
         if metric == "accuracy":
             return float(np.mean(predicted == codes))
-        return _f1(codes, predicted, raw.shape[1], metric)
+        return f1_score(codes, predicted, raw.shape[1], metric)
 
     return score
 
 
-def _f1(codes: Array, predicted: Array, n_classes: int, metric: str) -> float:
+def f1_score(codes: Array, predicted: Array, n_classes: int, metric: str) -> float:
     """scikit-learn's f1 of class 1, or of the mean class among those present; a hundredth of its time."""
     counts = np.bincount(codes * n_classes + predicted, minlength=n_classes**2).reshape(n_classes, n_classes)
     both = counts.sum(axis=0) + counts.sum(axis=1)
     scores = 2 * np.diag(counts) / np.maximum(both, 1)
     return float(scores[1] if metric == "f1" else np.mean(scores[both > 0]))
-
-
-def has_threshold(problem: Problem) -> bool:
-    """Return whether the probability from which class 1 is predicted is chosen for the metric."""
-    return problem.metric in ("f1", "f1_macro") and len(problem.classes) == 2
 
 
 def standard_error_of_difference(
@@ -154,46 +149,3 @@ def standard_error_of_difference(
         differences.append(values[0] - values[1])
     n = len(differences)
     return float(np.sqrt((n - 1) / n * np.sum((np.array(differences) - np.mean(differences)) ** 2)))
-
-
-def choose_threshold(codes: Array, probabilities: Array, metric: str = "f1") -> float:
-    """Return the probability from which class 1 is predicted, so that f1 is best on rows not trained on.
-
-    0.5 unless another gains more than twice the gain's standard error; of the churn data's 700 positives a
-    smaller gain is luck (out of fold +0.012, on the hold-out -0.03).
-
-    Parameters
-    ----------
-    probabilities : ndarray of shape (n_rows, 2), out of fold
-    metric : 'f1' or 'f1_macro'
-    """
-    candidates = [
-        _best_threshold(codes[part], probabilities[part, 1], metric)
-        for part in (np.arange(len(codes)) % 5 != k for k in range(5))
-    ]
-    threshold = float(
-        np.median(candidates)
-    )  # of five overlapping subsets: the maximum of one curve is ragged
-
-    def f1(at: float) -> Callable[[Array, Array], float]:
-        return lambda c, p: _f1(c, (p[:, 1] >= at).astype(np.int64), 2, metric)
-
-    gain = f1(threshold)(codes, probabilities) - f1(0.5)(codes, probabilities)
-    error = standard_error_of_difference(codes, (f1(threshold), probabilities), (f1(0.5), probabilities))
-    return threshold if gain > 2 * error else 0.5
-
-
-def _best_threshold(codes: Array, probability: Array, metric: str) -> float:
-    order = np.argsort(-probability, kind="stable")
-    n, n_true = len(codes), int(codes.sum())
-    taken = np.arange(1, n + 1)
-    hits = np.cumsum(codes[order])
-    scores = 2 * hits / (taken + n_true)
-    if metric == "f1_macro":
-        right = n - n_true - (taken - hits)  # true negatives
-        scores = (scores + 2 * right / np.maximum(n - taken + n - n_true, 1)) / 2
-    ordered = probability[order].astype(np.float64)
-    last = np.append(ordered[1:] != ordered[:-1], True)  # rows of one probability fall on one side
-    best = int(np.argmax(np.where(last, scores, -1.0)))
-    following = ordered[best + 1] if best + 1 < len(ordered) else 0.0
-    return float((ordered[best] + following) / 2)

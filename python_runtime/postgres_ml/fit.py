@@ -119,6 +119,7 @@ class Choice:
     reason : why it was chosen
     members : of a blend; empty for one estimator
     code : of a dbt model in Python, which fits an estimator of its own; None otherwise
+    factors : of the classes' probabilities, the greatest product is the label; empty for the most likely one
     """
 
     candidate: Candidate
@@ -128,6 +129,7 @@ class Choice:
     reason: str = "as configured"
     members: tuple[Member, ...] = ()
     code: str | None = None
+    factors: tuple[float, ...] = ()
 
 
 def fit_pipeline(task: Task, choice: Choice, rows: TrainingRows, deadline: Deadline | None) -> Pipeline:
@@ -201,7 +203,7 @@ def _blend(task: Task, choice: Choice, deadline: Deadline | None) -> BlendedClas
 def _labelled(task: Task, choice: Choice, estimator: Any) -> Any:
     if task.problem.is_regression:
         return estimator
-    return LabelEncodedClassifier(estimator, threshold=choice.threshold)
+    return LabelEncodedClassifier(estimator, choice.threshold, choice.factors or None)
 
 
 def _forget_clock(estimator: Any) -> None:

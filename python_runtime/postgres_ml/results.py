@@ -110,6 +110,7 @@ class Fitted:
         }  # fmt: skip
         found = found or {**choice.candidate.parameters, "n_trees": choice.n_trees}
         found["threshold"] = choice.threshold
+        found["factors"] = dict(zip(self.task.problem.labels, choice.factors, strict=False)) or None
         return {name: value for name, value in found.items() if value is not None}
 
     @property

@@ -147,6 +147,9 @@ def _objective_cases() -> list[Case]:
     cases.append(
         Case("xgboost-threshold", make.xgb_with_threshold, prepare.for_trees, "binary", 0.0, _margin)
     )
+    cases.append(
+        Case("xgboost-factors", make.xgb_with_factors, prepare.for_trees, "multiclass", 0.0, _margin)
+    )
     return cases
 
 
@@ -162,6 +165,8 @@ def _other_cases() -> list[Case]:
         )
     for name, maker in make.BINARY_CLASSIFIERS.items():
         cases.append(Case(name, maker, prepare.for_linear, "binary"))
+    for name, maker in make.MULTICLASS_CLASSIFIERS.items():
+        cases.append(Case(name, maker, prepare.for_linear, "multiclass"))
     for name, maker in make.OTHER_REGRESSORS.items():
         cases.append(Case(name, maker, prepare.for_linear, "regression", tolerance=2e-7))
     for name, maker in make.CLUSTERERS.items():

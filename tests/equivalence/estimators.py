@@ -266,6 +266,13 @@ def _voting(draw: Draw) -> Any:
     return VotingClassifier(members, voting="soft", weights=draw.choice([None, [1, 3], [0.3, 0.7]]))
 
 
+FACTORS = ([1.0, 0.4, 2.5], [0.05, 1.0, 0.3], [1.0, 1.0, 7.0])
+
+
+def xgb_with_factors(draw: Draw) -> Any:
+    return LabelEncodedClassifier(XGBClassifier(**_xgb(draw)), factors=draw.choice(FACTORS))
+
+
 def _blended(draw: Draw) -> Any:
     members = [("linear", LogisticRegression()), ("trees", XGBClassifier(n_estimators=4, n_jobs=1))]
     return LabelEncodedClassifier(BlendedClassifier(members, draw.choice([[0.4, 0.6], [2, 1]])))
@@ -318,6 +325,15 @@ BINARY_CLASSIFIERS: dict[str, Maker] = {
     ),
     "labels-threshold": lambda draw: LabelEncodedClassifier(
         RandomForestClassifier(4, random_state=0), threshold=draw.choice([0.25, 0.5])
+    ),
+}
+MULTICLASS_CLASSIFIERS: dict[str, Maker] = {
+    "labels-factors": lambda draw: LabelEncodedClassifier(LogisticRegression(), factors=draw.choice(FACTORS)),
+    "blended-factors": lambda draw: LabelEncodedClassifier(
+        BlendedClassifier(
+            [("linear", LogisticRegression()), ("trees", XGBClassifier(n_estimators=4, n_jobs=1))], [1, 2]
+        ),
+        factors=draw.choice(FACTORS),
     ),
 }
 OTHER_REGRESSORS: dict[str, Maker] = {

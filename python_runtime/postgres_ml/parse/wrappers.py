@@ -22,11 +22,25 @@ from postgres_ml.parse.compose import add_arithmetic, apply_ufunc
 
 
 def parse_label_encoded_classifier(estimator: Any, matrix: Matrix, builder: Builder) -> Scores:
-    """Return the inner estimator's scores with the original labels, and the tuned threshold if any."""
+    """Return the inner estimator's scores with the original labels, and the tuned threshold or factors."""
     scores = inner_scores(estimator, estimator.estimator_, matrix, builder)
     if estimator.threshold is not None:
         scores = dataclasses.replace(scores, output=threshold_rule(estimator, scores, estimator.threshold))
+    if estimator.factors is not None:
+        scores = dataclasses.replace(scores, output=_weighted_rule(estimator, scores, builder))
     return relabelled(scores, estimator.classes_.tolist())
+
+
+def _weighted_rule(estimator: Any, scores: Scores, builder: Builder) -> MulticlassLabel:
+    """Return the label rule `greatest P(label) * factor`."""
+    output = scores.output
+    if not isinstance(output, MulticlassLabel) or len(output.probabilities) != len(estimator.factors):
+        raise unsupported(estimator, f"factors={estimator.factors!r} without a probability for each class")
+    products = tuple(
+        add_arithmetic(builder, slot, "*", factor)
+        for slot, factor in zip(output.probabilities, estimator.factors, strict=True)
+    )
+    return dataclasses.replace(output, scores=products)
 
 
 def parse_threshold_classifier(estimator: Any, matrix: Matrix, builder: Builder) -> Scores:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 
 from postgres_ml import evaluate
 from postgres_ml.candidates import Candidate
 from postgres_ml.fit import Choice, Task
+from postgres_ml.search.decisions import choose_factors, has_factors
 from postgres_ml.search.ensemble import average, final_members, greedy
 from postgres_ml.search.rounds import scored
 from postgres_ml.search.trial import Trial, loss_name
@@ -64,11 +66,14 @@ def _chosen(
     trials: Sequence[Trial],
     members: Sequence[tuple[Trial, float]],
 ) -> Choice:
-    threshold = None if trial.threshold == 0.5 else trial.threshold
     parts = final_members(task, members)
-    if len(parts) == 1:
-        return Choice(trial.candidate, trial.n_trees or None, threshold, tuple(trials), reason)
-    return Choice(trial.candidate, None, threshold, tuple(trials), reason, parts)
+    n_trees = trial.n_trees or None if len(parts) == 1 else None
+    choice = Choice(trial.candidate, n_trees, None, tuple(trials), reason, parts if len(parts) > 1 else ())
+    if trial.threshold != 0.5:
+        return dataclasses.replace(choice, threshold=trial.threshold)
+    if has_factors(task.problem):
+        return dataclasses.replace(choice, factors=choose_factors(trial.truth, trial.raw))
+    return choice
 
 
 def _gains(task: Task, blend: Trial, single: Trial) -> bool:

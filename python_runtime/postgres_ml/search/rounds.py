@@ -18,6 +18,7 @@ from postgres_ml import evaluate
 from postgres_ml.candidates import Candidate
 from postgres_ml.fit import Deadline, Task
 from postgres_ml.search.budget import Budget
+from postgres_ml.search.decisions import choose_threshold, has_threshold
 from postgres_ml.search.fits import FoldFit, fit_split
 from postgres_ml.search.folds import Split
 from postgres_ml.search.trial import State, Trial, row_losses
@@ -177,8 +178,8 @@ def scored(
     size : trees per class or epochs, and tree nodes
     """
     problem, threshold = task.problem, 0.5
-    if evaluate.has_threshold(problem):
-        threshold = evaluate.choose_threshold(truth, raw, problem.metric)
+    if has_threshold(problem):
+        threshold = choose_threshold(truth, raw, problem.metric)
     score = evaluate.score_function(problem, problem.metric, threshold)(truth, raw)
     loss = float(np.mean(row_losses(task, truth, raw)))
     return Trial(candidate, score, loss, *size, threshold, seconds, truth, raw)

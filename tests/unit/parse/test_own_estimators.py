@@ -64,6 +64,24 @@ def test_threshold_needs_two_classes() -> None:
             LabelEncodedClassifier(LogisticRegression(), threshold=threshold).fit(X, y)
 
 
+def test_factors_weigh_the_probabilities_of_several_classes() -> None:
+    y = np.array(["a", "b", "c"])[np.digitize(X[:, 0], [-1.5, 1.0])]
+    plain = LabelEncodedClassifier(LogisticRegression()).fit(X, y)
+    weighted = LabelEncodedClassifier(LogisticRegression(), factors=(5.0, 1.0, 0.1)).fit(X, y)
+    products = plain.predict_proba(X) * (5.0, 1.0, 0.1)
+    assert np.array_equal(weighted.predict(X), plain.classes_[products.argmax(axis=1)])
+    assert np.array_equal(weighted.predict_proba(X), plain.predict_proba(X))
+    assert np.sum(weighted.predict(X) == "a") > np.sum(plain.predict(X) == "a")
+
+
+@pytest.mark.parametrize(
+    ("y", "factors"), [(TWO, (1.0, 2.0)), (TWO + XOR, (1.0, 2.0)), (TWO + XOR, (1, 0, 1))]
+)
+def test_factors_need_one_above_zero_for_each_class(y: Any, factors: Any) -> None:
+    with pytest.raises(ValueError, match="three classes or more"):
+        LabelEncodedClassifier(LogisticRegression(), factors=factors).fit(X, y)
+
+
 def test_evaluation_labels_are_encoded_too() -> None:
     y = np.where(TWO, "yes", "no")
     inner = XGBClassifier(n_estimators=50, early_stopping_rounds=2, n_jobs=1)

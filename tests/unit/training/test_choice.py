@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 from postgres_ml.candidates import Candidate
-from postgres_ml.evaluate import choose_threshold, score_function
-from postgres_ml.fit import Choice, Deadline, Task
+from postgres_ml.evaluate import score_function
+from postgres_ml.fit import Choice, Deadline, Task, fit_pipeline
 from postgres_ml.preprocess import FeatureColumns
 from postgres_ml.problem import Problem
 from postgres_ml.search.choice import choose, decide
+from postgres_ml.search.decisions import choose_factors, choose_threshold
 from postgres_ml.search.ensemble import average, greedy
 from postgres_ml.search.trial import Trial
+from postgres_ml.training_data import TrainingRows
 from sklearn.metrics import f1_score
 from training_support import make_spec
 
@@ -123,3 +126,47 @@ def test_the_threshold_is_tuned_for_the_metric_that_is_asked_for() -> None:
             score_function(task(metric).problem, metric, at)(codes, raw) for at in np.linspace(0.02, 0.98, 97)
         ]
         assert score(codes, raw) > max(grid) - 0.01
+
+
+def rare_classes(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return class codes, one class of eighty in a hundred, and the true probabilities of them."""
+    random = np.random.default_rng(seed)
+    codes = random.choice(3, n, p=[0.8, 0.15, 0.05])
+    scores = random.normal(size=(n, 3)) + np.eye(3)[codes]
+    odds = np.array([0.8, 0.15, 0.05]) * np.exp(scores)
+    return codes, odds / odds.sum(axis=1, keepdims=True)
+
+
+def test_factors_that_pay_are_chosen_and_hold_on_new_rows() -> None:
+    factors = choose_factors(*rare_classes(4000, 0))
+    assert len(factors) == 3 and max(factors) == 1.0 and factors[0] == min(factors)
+    codes, fresh = rare_classes(4000, 1)
+    likely, weighted = fresh.argmax(axis=1), (fresh * factors).argmax(axis=1)
+    gain = f1_score(codes, weighted, average="macro") - f1_score(codes, likely, average="macro")
+    assert gain > 0.03
+
+
+def test_factors_within_the_noise_are_not_chosen() -> None:
+    codes = np.arange(300) % 3
+    raw = np.random.default_rng(0).dirichlet(np.ones(3), 300) + 0.3 * np.eye(3)[codes]
+    assert choose_factors(codes, raw / raw.sum(axis=1, keepdims=True)) == ()
+
+
+def test_factors_of_classes_that_are_never_possible_are_finite() -> None:
+    codes, raw = rare_classes(2000, 0)
+    raw[:, 2] = 0.0
+    assert all(np.isfinite(choose_factors(codes, raw)))
+
+
+def test_f1_macro_of_three_classes_is_tuned_by_factors() -> None:
+    codes, raw = rare_classes(2000, 0)
+    problem = Problem("multiclass_classification", "f1_macro", "f1_macro", np.array(["a", "b", "c"]))
+    several = Task(make_spec(), problem, FeatureColumns(("x",), ()), 1, Deadline(10))
+    only = Trial(Candidate("one", "xgboost"), 0.5, 0.5, 10, 10, 0.5, 1.0, codes, raw)
+    choice = decide(several, [only], always)
+    assert choice.factors == choose_factors(codes, raw) != () and choice.threshold is None
+    frame = pd.DataFrame({"x": codes + raw[:, 0]})
+    rows = TrainingRows(frame, np.array(["a", "b", "c"])[codes], np.arange(2000, dtype=np.uint64), "")
+    pipeline = fit_pipeline(several, choice, rows, None)
+    products = pipeline.predict_proba(frame) * choice.factors
+    assert np.array_equal(pipeline.predict(frame), problem.classes[products.argmax(axis=1)])

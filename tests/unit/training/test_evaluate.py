@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from postgres_ml import evaluate
 from postgres_ml.problem import Problem
+from postgres_ml.search.decisions import choose_threshold
 from sklearn import metrics as sk
 
 BINARY = Problem("binary_classification", "f1", "f1", np.array(["no", "yes"], dtype=object))
@@ -66,7 +67,7 @@ def test_a_threshold_that_pays_is_chosen_and_holds_on_new_rows() -> None:
     codes, probabilities = noisy(4000, 2, share=0.1)
     probabilities[:, 1] *= 0.5  # all positives below one half
     probabilities[:, 0] = 1 - probabilities[:, 1]
-    threshold = evaluate.choose_threshold(codes, probabilities)
+    threshold = choose_threshold(codes, probabilities)
     assert 0.2 < threshold < 0.4
     fresh, fresh_probabilities = noisy(4000, 3, share=0.1)
     positive = fresh_probabilities[:, 1] * 0.5
@@ -75,13 +76,13 @@ def test_a_threshold_that_pays_is_chosen_and_holds_on_new_rows() -> None:
 
 def test_a_gain_within_the_noise_leaves_one_half() -> None:
     codes, probabilities = noisy(300, 4)
-    assert evaluate.choose_threshold(codes, probabilities) == 0.5
+    assert choose_threshold(codes, probabilities) == 0.5
 
 
 def test_equal_probabilities_are_never_divided_by_the_threshold() -> None:
     codes = np.array([0, 1, 1, 0, 1, 1, 0, 0] * 20)
     positive = np.array([0.2, 0.3, 0.3, 0.3, 0.3, 0.4, 0.2, 0.2] * 20)
-    threshold = evaluate.choose_threshold(codes, np.column_stack([1 - positive, positive]))
+    threshold = choose_threshold(codes, np.column_stack([1 - positive, positive]))
     assert threshold not in (0.2, 0.3, 0.4)
     assert 0.2 < threshold < 0.3
 
