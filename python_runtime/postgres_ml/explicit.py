@@ -5,6 +5,9 @@ Input: the task and rows. Output: a fitted scikit-learn Pipeline, from the query
 
 from __future__ import annotations
 
+import contextlib
+import warnings
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +17,7 @@ from sklearn.cluster import KMeans
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.neural_network import MLPClassifier, MLPRegressor
+from sklearn.neural_network._multilayer_perceptron import BaseMultilayerPerceptron
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -65,12 +69,19 @@ def _library_objective(problem: Problem) -> str:
     return problem.objective
 
 
-def fit(task: Task, candidate: Candidate, rows: TrainingRows, callbacks: list[Any]) -> Pipeline:
+def fit(
+    task: Task,
+    candidate: Candidate,
+    rows: TrainingRows,
+    callbacks: list[Any],
+    is_late: Callable[[], bool] = lambda: False,
+) -> Pipeline:
     """Return a new pipeline fitted on the rows.
 
     Parameters
     ----------
     callbacks : of xgboost
+    is_late : asked after each epoch of a network, which ends with the one that makes it true
 
     Raises
     ------
@@ -84,14 +95,44 @@ def fit(task: Task, candidate: Candidate, rows: TrainingRows, callbacks: list[An
     pipeline = Pipeline([("columns", columns), ("estimator", estimator)])
     if task.problem.is_clustering:
         _check_k(candidate.parameters["n_clusters"], rows)
+    target = rows.target.astype(float) if task.problem.is_regression else rows.target
     try:
-        pipeline.fit(rows.frame, rows.target.astype(float) if task.problem.is_regression else rows.target)
+        with networks_end(is_late):
+            pipeline.fit(rows.frame, target)
     except (xgboost.core.XGBoostError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
         raise SpecError(f"{candidate.model_type} refuses these hyperparameters: {reason}") from error
     if task.problem.is_clustering:
         _check_clusters(pipeline)
     return pipeline
+
+
+@contextlib.contextmanager
+def networks_end(is_late: Callable[[], bool]) -> Iterator[None]:
+    """Have scikit-learn's networks end when it gets late, with the weights they have; it has no callbacks.
+
+    An epoch of sgd and adam ends as after Ctrl-C, which scikit-learn takes for an end of the training.
+    lbfgs ends where the slope is zero, so it is told that it is.
+    """
+    network = BaseMultilayerPerceptron
+    end_epoch, slope = network._update_no_improvement_count, network._loss_grad_lbfgs
+
+    def end_epoch_in_time(self: Any, *given: Any, **named: Any) -> None:
+        end_epoch(self, *given, **named)
+        if is_late():
+            raise KeyboardInterrupt
+
+    def slope_in_time(self: Any, *given: Any, **named: Any) -> tuple[float, Any]:
+        loss, gradient = slope(self, *given, **named)
+        return loss, gradient * (not is_late())
+
+    network._update_no_improvement_count, network._loss_grad_lbfgs = end_epoch_in_time, slope_in_time
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Training interrupted by user")
+            yield
+    finally:
+        network._update_no_improvement_count, network._loss_grad_lbfgs = end_epoch, slope
 
 
 def columns_of(task: Task, model_type: str) -> Any:

@@ -139,7 +139,7 @@ def fit_pipeline(task: Task, choice: Choice, rows: TrainingRows, deadline: Deadl
 
     Parameters
     ----------
-    deadline : boosting ends there, with the trees so far
+    deadline : boosting and networks end there, with the trees and epochs so far
 
     Raises
     ------
@@ -149,8 +149,10 @@ def fit_pipeline(task: Task, choice: Choice, rows: TrainingRows, deadline: Deadl
     if choice.code is not None:
         return own_code.fit(choice.code, task.spec.target, task.problem.is_regression, rows)
     if not task.spec.auto:
-        callbacks = [] if deadline is None else [StopAtDeadline(deadline)]
-        pipeline = explicit.fit(task, choice.candidate, rows, callbacks)
+        if deadline is None:
+            return explicit.fit(task, choice.candidate, rows, [])
+        is_late = functools.partial(getattr, deadline, "passed")
+        pipeline = explicit.fit(task, choice.candidate, rows, [StopAtDeadline(deadline)], is_late)
         _forget_clock(pipeline)
         return pipeline
     if choice.members:

@@ -27,6 +27,9 @@ from postgres_ml.spec import FunctionBody, TrainedModel, TrainingJob, TrainingSp
 from postgres_ml.track import TrackedRun
 from postgres_ml.training_data import TrainingRows
 
+STOPPED = ("xgboost", "mlp", "ensemble")
+"""Model types that a deadline cuts short; a fit of the others is whole, however late."""
+
 
 def train(job: TrainingJob, run: TrackedRun, relay: Relay) -> TrainedModel:
     """Train, evaluate, compile and track; return what is to be published.
@@ -94,7 +97,11 @@ def refit(task: Task, choice: Choice, rows: TrainingRows, report: Report) -> Pip
             "max_runtime leaves no time to fit again on all rows: the evaluated pipeline is published"
         )
         return None
-    return fit_pipeline(task, choice, rows, deadline=None)
+    pipeline = fit_pipeline(task, choice, rows, task.deadline)
+    if task.deadline.passed and choice.candidate.model_type in STOPPED:
+        report.note("max_runtime ended the fit on all rows: the evaluated pipeline is published")
+        return None
+    return pipeline
 
 
 def explain_rows(

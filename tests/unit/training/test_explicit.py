@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
 import math
 from typing import Any
 
@@ -11,7 +13,7 @@ import pytest
 from postgres_ml import explicit
 from postgres_ml.clusters import distances_to, evaluate_clusters, predict_distances, profile
 from postgres_ml.exceptions import SpecError, TrainingDataError
-from postgres_ml.fit import Deadline, Task
+from postgres_ml.fit import Choice, Deadline, Task, fit_pipeline
 from postgres_ml.ir.interpret import predict
 from postgres_ml.ir.program import Input
 from postgres_ml.parse import parse_pipeline
@@ -20,6 +22,7 @@ from postgres_ml.problem import Problem, resolve, return_type
 from postgres_ml.spec import Column, ColumnSet
 from postgres_ml.training_data import TrainingRows
 from postgres_ml.transformer_chains import TRANSFORMERS, check_chain, check_columns
+from sklearn.neural_network import MLPRegressor
 from training_support import column, make_spec
 
 COLUMNS = (column("x"), column("n", "integer"), column("word", "text"), column("flag", "boolean"))
@@ -164,6 +167,26 @@ def test_one_cluster_for_all_rows_has_no_silhouette() -> None:
     rows = make_rows()
     pipeline = fit(rows, None, **KMEANS)
     assert evaluate_clusters(pipeline, rows.frame.iloc[[0] * 5]).keys() == {"inertia"}
+
+
+@pytest.mark.parametrize("solver", ["adam", "sgd", "lbfgs"])
+@pytest.mark.parametrize("problem_type", ["regression", "multiclass_classification"])
+def test_a_network_ends_at_the_deadline_with_what_it_has(solver: str, problem_type: str) -> None:
+    rows = make_rows()
+    if problem_type != "regression":
+        rows = dataclasses.replace(rows, target=np.floor(rows.target / 10))
+    given = {"solver": solver, "max_iter": 4000, "tol": 0.0, "n_iter_no_change": 4000}
+    task = task_for(rows, None, model_types=("mlp",), problem_type=problem_type, hyperparameters=given)
+    # a second passes whenever somebody looks at the clock
+    task = dataclasses.replace(task, deadline=Deadline(2.5, itertools.count().__next__))
+    choice = Choice(explicit.configured(task.spec, task.problem))
+    pipeline = fit_pipeline(task, choice, rows, task.deadline)
+    inside = pipeline[-1].regressor_ if problem_type == "regression" else pipeline[-1].estimator_
+    assert inside.n_iter_ <= 3
+    assert len(pipeline.predict(rows.frame)) == N
+    again = MLPRegressor(max_iter=6, tol=0.0).fit(np.eye(30), np.arange(30.0))
+    assert again.n_iter_ == 6, "scikit-learn is as it was"
+    check_program(pipeline, rows)
 
 
 def test_more_clusters_than_rows_or_points_are_refused() -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,10 @@ from postgres_ml.candidates import Candidate, build_estimator
 from postgres_ml.exceptions import SpecError
 from postgres_ml.explicit import configured
 from postgres_ml.fit import Choice, Deadline, Member, Task, fit_pipeline
+from postgres_ml.pipeline import refit
 from postgres_ml.preprocess import FeatureColumns, choose_columns
 from postgres_ml.problem import Problem, resolve
+from postgres_ml.results import Report
 from postgres_ml.search import search
 from postgres_ml.search.folds import Folds
 from postgres_ml.search.portfolio import portfolio
@@ -165,6 +168,21 @@ def test_boosting_stops_at_the_deadline(rows: TrainingRows) -> None:
     assert pipeline[-1].estimator_.callbacks is None  # it would be pickled
     unbounded = fit_pipeline(task, dataclasses.replace(choice, n_trees=3), rows, None)
     assert unbounded[-1].estimator_.get_booster().num_boosted_rounds() == 3
+
+
+def test_a_fit_on_all_rows_that_the_deadline_cuts_short_is_not_published(rows: TrainingRows) -> None:
+    lines: list[str] = []
+    report = Report(lambda level, text, fields=None: lines.append(text))
+    report.seconds["evaluate"] = 1.0
+    seconds = itertools.count()  # every look at the clock takes one, and there is one after each tree
+    task = dataclasses.replace(task_for(rows), deadline=Deadline(4.5, lambda: next(seconds)))
+    trees = Choice(Candidate("xgboost", "xgboost", {"n_estimators": 50}))
+    assert refit(task, trees, rows, report) is None and "evaluated pipeline is published" in lines[-1]
+    linear = Choice(Candidate("linear", "linear_learner"))
+    task = dataclasses.replace(task, deadline=Deadline(2.5, lambda: next(seconds)))
+    assert refit(task, linear, rows, report) is not None, "its fit is whole, however late"
+    task = dataclasses.replace(task, deadline=Deadline(1.2, Ticks(0.1)))
+    assert refit(task, linear, rows, report) is None and "leaves no time" in lines[-1]
 
 
 def test_a_threshold_reaches_the_pipeline(rows: TrainingRows) -> None:
