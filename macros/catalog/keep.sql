@@ -11,7 +11,9 @@
     {%- do postgres_ml__lock_catalog() -%}
     {%- do postgres_ml__publish_functions(card, adapter.stored_version(card, plan.serving.version), plan.serving.version) -%}
   {%- endif -%}
-  {%- do postgres_ml__drop_superseded(card.schema, plan.serving.function_name) -%}
+  {%- for signature in plan.superseded -%}  {#- their parts go with the next publication -#}
+    {%- do postgres_ml__drop_function({'signature': signature}) -%}
+  {%- endfor -%}
   {%- if existing_relation is none or not existing_relation.is_view -%}
     {%- do postgres_ml__create_card(card, existing_relation) -%}
   {%- endif -%}

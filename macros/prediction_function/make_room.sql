@@ -133,29 +133,6 @@
 {% endmacro %}
 
 
-{#- Superseded overloads on which nothing depends any more. Their parts go with the next publication. -#}
-{% macro postgres_ml__drop_superseded(schema, function) %}
-  {%- set names = [] -%}
-  {%- for suffix in ['', '_probabilities', '_distances', '_explain'] -%}
-    {%- do names.append(postgres_ml__literal(function ~ suffix)) -%}
-  {%- endfor -%}
-  {%- set query -%}
-    select p.oid::regprocedure::text as signature
-    from pg_proc as p
-    where p.pronamespace = to_regnamespace({{ postgres_ml__literal(adapter.quote(schema)) }})
-        and p.proname in ({{ names | join(', ') }})
-        and obj_description(p.oid, 'pg_proc') like 'SUPERSEDED%[dbt-postgres-ml]'
-        and not exists (
-          select from pg_depend as d
-          where d.refclassid = 'pg_proc'::regclass and d.refobjid = p.oid and d.deptype = 'n'
-        )
-  {%- endset -%}
-  {%- for old in run_query(query) -%}
-    {%- do postgres_ml__drop_function(old) -%}
-  {%- endfor -%}
-{% endmacro %}
-
-
 {#-
   Parts that the new version doesn't replace: an earlier one may have needed more, or had other arguments.
   A superseded function still calls its parts, so they all stay as long as there is one. Nothing of Postgres's

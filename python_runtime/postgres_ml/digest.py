@@ -11,14 +11,14 @@ import functools
 import hashlib
 import importlib.metadata
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from postgres_ml.ir.version import IR_VERSION
 from postgres_ml.snapshot import Cursor
 from postgres_ml.snapshot_sql import data_digest_query
-from postgres_ml.spec import Settings, TrainingSpec
+from postgres_ml.spec import Column, Settings, TrainingSpec
 
 LIBRARIES = ("scikit-learn", "xgboost", "xgboost-cpu", "numpy", "pandas")
 #: what of a spec says where a model is or what is done with it, and not how it is trained
@@ -48,19 +48,19 @@ class Digest:
     versions: dict[str, str]
 
 
-def measure(cursor: Cursor, sql: str, server_version: int) -> tuple[int, int]:
+def measure(cursor: Cursor, sql: str, columns: Sequence[Column], settings: Settings) -> tuple[int, int]:
     """Return the digest of the query's rows, and how many there are: one scan, nothing leaves the database.
 
     Parameters
     ----------
-    server_version : as libpq gives it, 180004
+    columns : of the query
 
     Raises
     ------
     psycopg2.Error
         The database refuses the query.
     """
-    cursor.execute(data_digest_query(sql, server_version))
+    cursor.execute(data_digest_query(sql, columns, settings, cursor.connection.server_version))
     digest, n_rows = cursor.fetchall()[0]
     return int(digest), int(n_rows)
 

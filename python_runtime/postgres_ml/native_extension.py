@@ -56,6 +56,28 @@ def provide(cursor: Any, directory: Path | None = None) -> str:
     return ""
 
 
+def renew(cursor: Any, directory: Path | None) -> None:
+    """Point an embedded server's language at the library of this release; one query where it points there.
+
+    Parameters
+    ----------
+    directory : of the embedded server; None for any other server, whose administrator installs what it has
+    """
+    library = packaged_library(cursor.connection.server_version // 10000) if directory else None
+    if library is None or directory is None:
+        return
+    place = place_library(library, directory)
+    if _present_library(cursor) != place and not _is_extension(cursor):
+        install_library(cursor, place)
+
+
+def is_at_hand(cursor: Any, directory: Path | None) -> bool:
+    """Return whether a training now could publish in this runtime; an extension has to be created already."""
+    if directory is not None and packaged_library(cursor.connection.server_version // 10000) is not None:
+        return True
+    return is_available(cursor)
+
+
 def is_available(cursor: Any) -> bool:
     """Return whether functions in language plmodel can be created in the cursor's database by its user."""
     return _is_true(

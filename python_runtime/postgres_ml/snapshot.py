@@ -22,6 +22,24 @@ from postgres_ml.sql_names import identifier
 
 MAX_FEATURES = 1600  # attributes of a composite type, which models of more than 100 features take
 
+# Their numbers are part of Postgres's own sources: no query is needed to know a column of these types.
+BUILT_IN = {
+    16: "boolean",
+    20: "bigint",
+    21: "smallint",
+    23: "integer",
+    25: "text",
+    700: "real",
+    701: "double precision",
+    1042: "character",
+    1043: "character varying",
+    1082: "date",
+    1083: "time without time zone",
+    1114: "timestamp without time zone",
+    1184: "timestamp with time zone",
+    1266: "time with time zone",
+    1700: "numeric",
+}
 KINDS: dict[str, Kind] = {
     "smallint": "number",
     "integer": "number",
@@ -104,12 +122,7 @@ def describe_query(cursor: Cursor, sql: str, settings: Settings | None = None) -
     """
     cursor.execute(f"select * from (\n{sql}\n) query limit 0")
     described = [(column[0], column[1]) for column in cursor.description]
-    cursor.execute(
-        "select oid::bigint, format_type(oid, null), typtype = 'e' from pg_catalog.pg_type "
-        "where oid = any(%s)",
-        ([oid for _, oid in described],),
-    )
-    types = {oid: (name, is_enum) for oid, name, is_enum in cursor.fetchall()}
+    types = _types(cursor, {oid for _, oid in described})
     problems = _naming_problems([name for name, _ in described])
     columns = []
     split = settings.split_column if settings else None
@@ -127,6 +140,19 @@ def describe_query(cursor: Cursor, sql: str, settings: Settings | None = None) -
     if problems:
         raise TrainingDataError("the training query can't be used:\n  " + "\n  ".join(problems))
     return tuple(columns)
+
+
+def _types(cursor: Cursor, oids: set[int]) -> dict[int, tuple[str, bool]]:
+    """Return each type's name, and whether it is an enum."""
+    types = {oid: (BUILT_IN[oid], False) for oid in oids & BUILT_IN.keys()}
+    if others := sorted(oids - BUILT_IN.keys()):
+        cursor.execute(
+            "select oid::bigint, format_type(oid, null), typtype = 'e' from pg_catalog.pg_type "
+            "where oid = any(%s)",
+            (others,),
+        )
+        types |= {oid: (name, is_enum) for oid, name, is_enum in cursor.fetchall()}
+    return types
 
 
 def _split_problems(column: Column, *, by_time: bool) -> list[str]:

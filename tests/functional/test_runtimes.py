@@ -159,3 +159,17 @@ class TestNoCompiler(EmbeddedProfile):
         monkeypatch.setattr(native_extension, "packaged_library", lambda major: None)
         _, log = run_dbt_and_capture(["build"])
         assert "churn: runtime sql: this installation has no library plmodel for PostgreSQL" in log
+
+    def test_that_native_has_come_is_said_once_it_can_be_had(self, project, monkeypatch, library):
+        monkeypatch.setattr(native_extension, "packaged_library", lambda major: None)
+        said = "churn: runtime native is available now; --full-refresh trains and publishes in it"
+        results, log = run_dbt_and_capture(["build"])
+        assert results[0].message == "unchanged, kept v1"
+        assert said not in log
+        monkeypatch.setattr(native_extension, "packaged_library", lambda major: library)
+        results, log = run_dbt_and_capture(["build"])
+        assert results[0].message == "unchanged, kept v1"
+        assert said in log
+        results, log = run_dbt_and_capture(["build", "--full-refresh"])
+        assert results[0].message.endswith("xgboost/native")
+        assert said not in run_dbt_and_capture(["build"])[1]

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from postgres_ml.snapshot import Cursor
+from postgres_ml.sql_names import identifier
 
 STUB = "STUB"
+SUFFIXES = ("", "_probabilities", "_distances", "_explain")  # of the functions that users call
 LAYOUT = """select to_regclass('postgres_ml.model_version') is not null, coalesce((regexp_match(
     obj_description(to_regnamespace('postgres_ml')::oid, 'pg_namespace'), 'layout ([0-9]+)'
 ))[1]::integer, 0)"""
@@ -110,15 +112,34 @@ def read_champion(cursor: Cursor, schema: str, model: str) -> dict[str, Any]:
     }
 
 
-def functions_exist(cursor: Cursor, schema: str, function: str) -> bool:
-    """Return whether the prediction function, with our comment, is there."""
+@dataclass(frozen=True)
+class FunctionsThere:
+    """What the database has of a model's functions.
+
+    Parameters
+    ----------
+    serves : whether the prediction function, with our comment, is there
+    superseded : signatures of overloads with other arguments on which nothing depends any more
+    """
+
+    serves: bool
+    superseded: tuple[str, ...]
+
+
+def read_functions(cursor: Cursor, schema: str, function: str) -> FunctionsThere:
+    """Return what there is under a prediction function's name and those beside it."""
     cursor.execute(
-        """select exists (select 1 from pg_catalog.pg_proc p
-            join pg_catalog.pg_namespace n on n.oid = p.pronamespace
-            where n.nspname = %s and p.proname = %s
-                and obj_description(p.oid, 'pg_proc') like '%%[dbt-postgres-ml]'
-                and obj_description(p.oid, 'pg_proc') not like 'SUPERSEDED%%')""",
-        (schema, function),
+        """select p.proname = %s, p.oid::regprocedure::text, d.description like 'SUPERSEDED%%',
+            not exists (select 1 from pg_catalog.pg_depend as u where u.refclassid = d.classoid
+                and u.refobjid = p.oid and u.deptype = 'n')
+        from pg_catalog.pg_proc as p
+        join pg_catalog.pg_description as d on d.objoid = p.oid and d.classoid = 'pg_proc'::regclass
+        where p.pronamespace = to_regnamespace(%s) and p.proname = any(%s)
+            and d.description like '%%[dbt-postgres-ml]'""",
+        (function, identifier(schema), [function + suffix for suffix in SUFFIXES]),
     )
-    found: bool = cursor.fetchall()[0][0]
-    return found
+    rows = cursor.fetchall()
+    serves = any(is_predict and not is_superseded for is_predict, _, is_superseded, _ in rows)
+    return FunctionsThere(
+        serves, tuple(name for _, name, superseded, is_free in rows if superseded and is_free)
+    )

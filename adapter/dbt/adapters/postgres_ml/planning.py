@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from dbt.adapters.postgres_ml.catalog import STUB, StoredVersion, functions_exist
+from dbt.adapters.postgres_ml.catalog import STUB, StoredVersion, read_functions
 
 from postgres_ml import digest as digests
 from postgres_ml import spec as specs
@@ -36,6 +36,7 @@ class Plan:
     newest : the newest version there was when this was decided, 0 for none
     serving : the version that serves
     is_warning : whether the reason is a warning
+    superseded : signatures of functions of earlier versions that nothing needs any more
     """
 
     action: Action
@@ -43,6 +44,7 @@ class Plan:
     newest: int = 0
     serving: StoredVersion | None = None
     is_warning: bool = False
+    superseded: tuple[str, ...] = ()
 
     @property
     def publishes(self) -> bool:
@@ -123,9 +125,12 @@ class Planner:
         """Return what the build does."""
         plan = self._decide_empty() if is_empty else self._decide(full_refresh)
         serving = self.serving
-        is_kept = plan.action == "keep" and serving is not None
-        if is_kept and not functions_exist(self.cursor, self.spec.schema, serving.function_name):  # type: ignore[union-attr]
-            plan = replace(plan, action="restore", reason=f"{plan.reason}, but its function is gone")
+        if plan.action == "keep" and serving is not None:
+            there = read_functions(self.cursor, self.spec.schema, serving.function_name)
+            if there.serves:
+                plan = replace(plan, superseded=there.superseded)
+            else:
+                plan = replace(plan, action="restore", reason=f"{plan.reason}, but its function is gone")
         newest = self.versions[0].version if self.versions else 0
         return replace(plan, newest=newest, serving=serving)
 

@@ -61,6 +61,7 @@ class Training:
         self.trained: TrainedModel | None = None
         self.refusal: Refusal | None = None
         self.is_finished = False
+        self.lacking: dict[str, str] = {}
         self._lock: file_lock.FileLock | None = None
 
     def plan(self, full_refresh: bool, is_empty: bool) -> Plan:
@@ -95,9 +96,20 @@ class Training:
         self.the_plan = planner.plan(full_refresh=full_refresh, is_empty=is_empty and not is_brought)
         self.newest, self.expected = planner.newest, planner.expected
         serving = self.the_plan.serving
-        if not self.the_plan.publishes and serving is not None and serving.summary["runtime"] == "native":
-            self._lacking(cursor)  # another release of this package may bring another library
+        if not self.the_plan.publishes and serving is not None:
+            self._renew_runtime(cursor, serving)
         return self.the_plan
+
+    def _renew_runtime(self, cursor: Any, serving: catalog.StoredVersion) -> None:
+        """Bring this release's library to a kept version, or say that a faster runtime can be had now."""
+        embedded = self.config.credentials.embedded
+        directory = Path(embedded) if embedded else None
+        if serving.summary["runtime"] == "native":
+            native_extension.renew(cursor, directory)
+            return
+        was_lacking = self.spec.runtime == "auto" and "native" in (serving.digest or {}).get("lacking", ())
+        if was_lacking and native_extension.is_at_hand(cursor, directory):
+            self.log("info", "runtime native is available now; --full-refresh trains and publishes in it")
 
     def _describe(self, cursor: Any) -> None:
         """Find out the query's columns, and check that the config fits them."""
@@ -117,7 +129,7 @@ class Training:
 
     def _measure(self, cursor: Any) -> tuple[int, int]:
         """Return the digest of the query's rows, and how many there are."""
-        return digests.measure(cursor, self.sql, cursor.connection.server_version)
+        return digests.measure(cursor, self.sql, self.columns, self.spec.settings)
 
     def _job_spec(self) -> TrainingSpec:
         """Return the specification as the training process needs it."""
@@ -132,7 +144,8 @@ class Training:
             MLflow can't be written.
         """
         empty_directory(self.node, self.directory)
-        self._start(lacking=self._lacking(self._cursor()))
+        self.lacking = self._lacking(self._cursor())
+        self._start(lacking=self.lacking)
         assert self.process is not None
         summary = snapshot.copy_snapshot(
             self._cursor(),
@@ -215,7 +228,8 @@ class Training:
         row = catalog_row(self.spec, self.trained, self.sql)
         lineage: dict[str, Any] = {"digest": None, "changes": self.the_plan.reason}
         if self.the_plan.action != "stub":
-            lineage = {"digest": dataclasses.asdict(self.expected), "changes": self.why}
+            digest = {**dataclasses.asdict(self.expected), "lacking": sorted(self.lacking)}
+            lineage = {"digest": digest, "changes": self.why}
         place = {"model_schema": self.spec.schema, "model_name": self.node.alias, "version": version}
         return json.dumps({**row, **place, **lineage}, ensure_ascii=False)
 
