@@ -11,8 +11,9 @@ import base64
 
 from postgres_ml import sql_names
 from postgres_ml.codegen.base import GeneratedFunctions
-from postgres_ml.codegen.native.body import Role, write_body
+from postgres_ml.codegen.native.body import write_body
 from postgres_ml.codegen.native.estimate import estimate_rows_per_s
+from postgres_ml.codegen.native.prune import Role
 from postgres_ml.exceptions import UnsupportedModelError
 from postgres_ml.ir.program import ClusterLabel, Program
 from postgres_ml.spec import FunctionBody

@@ -7,10 +7,9 @@ import struct
 import typing
 import zlib
 from collections.abc import Sequence
-from typing import Literal
 
 from postgres_ml.codegen.native.buffer import Buffer
-from postgres_ml.codegen.native.prune import prune, scores_of
+from postgres_ml.codegen.native.prune import ROLES, Role, prune, scores_of
 from postgres_ml.codegen.native.steps import OPCODES, write_step
 from postgres_ml.codegen.sql.literals import is_text
 from postgres_ml.exceptions import UnsupportedModelError
@@ -25,11 +24,8 @@ from postgres_ml.ir.program import (
     Value,
 )
 
-Role = Literal["predict", "probabilities", "distances"]
-
 MAGIC = b"PLMB"
 FORMAT_VERSION = 1
-ROLES: tuple[Role, ...] = typing.get_args(Role)
 INPUT_KINDS: tuple[str, ...] = typing.get_args(InputKind)
 OUTPUT_KINDS: tuple[type, ...] = (Value, BinaryLabel, MulticlassLabel, ClusterLabel)
 LABEL_TYPES: tuple[type, ...] = (str, float, bool)

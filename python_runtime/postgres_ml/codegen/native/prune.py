@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import typing
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any, Literal
 
 from postgres_ml.ir.encoders import Category
 from postgres_ml.ir.program import BinaryLabel, ClusterLabel, Output, Program, Step, Value
 
-if TYPE_CHECKING:
-    from postgres_ml.codegen.native.body import Role
+Role = Literal["predict", "probabilities", "distances"]
+# in the order of their numbers in a body
+ROLES: tuple[Role, ...] = typing.get_args(Role)
 
 
 def prune(program: Program, role: Role) -> Program:
