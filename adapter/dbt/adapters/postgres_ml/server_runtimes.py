@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg2
+from dbt.adapters.postgres_ml.catalog import StoredVersion
 
 from postgres_ml import native_extension, server_python
 from postgres_ml.exceptions import ArtifactError, SpecError
@@ -36,6 +37,24 @@ def lacking_runtimes(cursor: Any, runtime: str, embedded: str | None) -> dict[st
     if reason and runtime == "native":
         raise SpecError(f"runtime native: {reason}; runtime: auto takes sql then")
     return {**({"native": reason} if reason else {}), **lacking}
+
+
+def renew_runtime(cursor: Any, runtime: str, serving: StoredVersion, embedded: str | None) -> str:
+    """Bring this release's library to a version that is kept; return what to say of a faster runtime.
+
+    Parameters
+    ----------
+    runtime : that the config asks for
+    embedded : as in `lacking_runtimes`
+    """
+    directory = Path(embedded) if embedded else None
+    if serving.summary["runtime"] == "native":
+        native_extension.renew(cursor, directory)
+        return ""
+    was_lacking = runtime == "auto" and "native" in (serving.digest or {}).get("lacking", ())
+    if was_lacking and native_extension.is_at_hand(cursor, directory):
+        return "runtime native is available now; --full-refresh trains and publishes in it"
+    return ""
 
 
 def store_artifact(cursor: Any, artifact: ArtifactFile, server_python_path: str | None) -> str:

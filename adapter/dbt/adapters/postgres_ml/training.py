@@ -24,7 +24,7 @@ from dbt.adapters.postgres_ml.planning import (
     check_not_overtaken,
     reason_of_training,
 )
-from dbt.adapters.postgres_ml.server_runtimes import lacking_runtimes, store_artifact
+from dbt.adapters.postgres_ml.server_runtimes import lacking_runtimes, renew_runtime, store_artifact
 from dbt.adapters.postgres_ml.stub import stub_model
 from dbt.adapters.postgres_ml.training_job import empty_directory, make_job, node_directory
 
@@ -98,19 +98,10 @@ class Training:
         self.newest, self.expected = planner.newest, planner.expected
         serving = self.the_plan.serving
         if not self.the_plan.publishes and serving is not None:
-            self._renew_runtime(cursor, serving)
+            said = renew_runtime(cursor, self.spec.runtime, serving, self.config.credentials.embedded)
+            if said:
+                self.log("info", said)
         return self.the_plan
-
-    def _renew_runtime(self, cursor: Any, serving: catalog.StoredVersion) -> None:
-        """Bring this release's library to a kept version, or say that a faster runtime can be had now."""
-        embedded = self.config.credentials.embedded
-        directory = Path(embedded) if embedded else None
-        if serving.summary["runtime"] == "native":
-            native_extension.renew(cursor, directory)
-            return
-        was_lacking = self.spec.runtime == "auto" and "native" in (serving.digest or {}).get("lacking", ())
-        if was_lacking and native_extension.is_at_hand(cursor, directory):
-            self.log("info", "runtime native is available now; --full-refresh trains and publishes in it")
 
     def _describe(self, cursor: Any) -> None:
         """Find out the query's columns, and check that the config fits them."""
