@@ -83,7 +83,7 @@ def measure(connection: Any, name: str, estimator: Any, names: list[str], frame:
         )
         generated = generate_python(
             columns, "text", "public", "predict_it", sha256=artifact.sha256,
-            python_path=debian_support.SITE_PACKAGES, has_probabilities=False, est_rows_per_s=1,
+            python_path=debian_support.SITE_PACKAGES, details=None, est_rows_per_s=1,
         )  # fmt: skip
         cursor.execute("drop function if exists predict_it__batch")
         cursor.execute(

@@ -5,6 +5,8 @@ Input: a fitted pipeline that ends in KMeans, and rows. Output: metrics by name,
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from sklearn.metrics import silhouette_score
@@ -33,9 +35,10 @@ def evaluate_clusters(pipeline: Pipeline, frame: pd.DataFrame) -> dict[str, floa
     return metrics
 
 
-def encoded(pipeline: Pipeline, frame: pd.DataFrame) -> Array:
+def encoded(pipeline: Any, frame: pd.DataFrame) -> Array:
     """Return the rows as the last step takes them, of shape (n_rows, n_encoded)."""
-    return np.asarray(pipeline[:-1].transform(frame), dtype=np.float64)
+    rows = pipeline[:-1].transform(frame) if isinstance(pipeline, Pipeline) else frame
+    return np.asarray(rows, dtype=np.float64)
 
 
 def distances_to(centers: Array, space: Array) -> Array:
@@ -51,11 +54,17 @@ def distances_to(centers: Array, space: Array) -> Array:
     return distances
 
 
-def predict_distances(pipeline: Pipeline, frame: pd.DataFrame) -> Array:
-    """Return each row's distance to every centre, of shape (n_rows, n_clusters); raises as predict does."""
+def predict_distances(pipeline: Any, frame: pd.DataFrame) -> Array:
+    """Return each row's distance to every centre, of shape (n_rows, n_clusters); raises as predict does.
+
+    Parameters
+    ----------
+    pipeline : one that ends in an estimator with centres, or such an estimator
+    """
     space = encoded(pipeline, frame)
-    pipeline[-1].predict(space)
-    return distances_to(pipeline[-1].cluster_centers_, space)
+    last = pipeline[-1] if isinstance(pipeline, Pipeline) else pipeline
+    last.predict(space)
+    return distances_to(last.cluster_centers_, space)
 
 
 def profile(pipeline: Pipeline, frame: pd.DataFrame) -> pd.DataFrame:

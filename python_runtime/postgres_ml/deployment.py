@@ -22,9 +22,9 @@ from postgres_ml.exceptions import StorageError, UnsupportedModelError
 from postgres_ml.ir.program import Input, Program
 from postgres_ml.parse import parse_pipeline
 from postgres_ml.runtime import ChosenRuntime, choose_runtime
-from postgres_ml.serving import scorer
-from postgres_ml.serving.artifact import Artifact, pack
-from postgres_ml.spec import ArtifactFile, Column, TrainingJob
+from postgres_ml.serving import unpack
+from postgres_ml.serving.artifact import Artifact, has_centers, pack
+from postgres_ml.spec import ArtifactFile, Column, Details, TrainingJob
 
 TIMED_ROWS = 30
 
@@ -87,7 +87,10 @@ def deploy(
             else f"no program for {error.estimator}, {error.detail}"
         )
     artifact = pack(pipeline, columns, returns, labels, sample)
-    return publish_artifact(job, artifact, columns, returns, labels is not None, reason, program, sample)
+    details: Details | None = "distances" if has_centers(pipeline) else None
+    if labels is not None:
+        details = "probabilities"
+    return publish_artifact(job, artifact, columns, returns, details, reason, program, sample)
 
 
 def _without_python(
@@ -104,7 +107,7 @@ def publish_artifact(
     artifact: Artifact,
     columns: Sequence[Column],
     returns: str,
-    has_probabilities: bool,
+    details: Details | None,
     reason: str,
     program: Program | None,
     sample: pd.DataFrame,
@@ -128,7 +131,7 @@ def publish_artifact(
         job.spec.function,
         sha256=artifact.sha256,
         python_path=job.server_python_path,
-        has_probabilities=has_probabilities,
+        details=details,
         est_rows_per_s=rows_per_second(artifact, columns, sample),
     )
     file = ArtifactFile(str(path), artifact.sha256, artifact.python, artifact.modules)
@@ -137,7 +140,7 @@ def publish_artifact(
 
 def rows_per_second(artifact: Artifact, columns: Sequence[Column], sample: pd.DataFrame) -> int:
     """Return predictions a second, one by one, of the artifact as it was packed; one digit of it counts."""
-    loaded = scorer.load(zipfile.ZipFile(io.BytesIO(artifact.content)))
+    loaded = unpack.load(zipfile.ZipFile(io.BytesIO(artifact.content)))
     names = [column.name for column in columns]
     rows = sample[names].head(TIMED_ROWS).astype(object).to_numpy().tolist() or [[None] * len(names)]
     rows = [[None if cell is None or cell != cell else cell for cell in row] for row in rows]

@@ -12,7 +12,7 @@ import json
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -27,10 +27,9 @@ from postgres_ml.problem import label_text
 from postgres_ml.results import Fitted
 from postgres_ml.snapshot import KINDS
 from postgres_ml.snapshot_sql import INTEGER_TYPES
-from postgres_ml.spec import Column
+from postgres_ml.spec import Column, Details
 from postgres_ml.training_data import Array
 
-Details = Literal["probabilities", "distances"]
 MAX_HOLDOUT_ROWS = 2_000
 N_ADVERSARIAL_ROWS = 400
 MAX_BIGINT = 2**63 - 1

@@ -17,6 +17,7 @@ from typing import Any, Literal, TypeVar
 
 Kind = Literal["number", "boolean", "text", "date", "time", "timestamp", "timestamptz"]
 ProblemType = Literal["regression", "binary_classification", "multiclass_classification", "clustering"]
+Details = Literal["probabilities", "distances"]  # what a model tells of a row besides its prediction
 T = TypeVar("T")
 
 TRACKING_URI = "POSTGRES_ML_TRACKING_URI"  # environment of the training child: the job's file has no password

@@ -22,7 +22,7 @@ from postgres_ml.embedded import ServerAddress
 from postgres_ml.ir.probe import adversarial_rows
 from postgres_ml.ir.program import Program
 from postgres_ml.parse import parse_pipeline
-from postgres_ml.serving.artifact import pack
+from postgres_ml.serving.artifact import has_centers, pack
 from postgres_ml.spec import Column
 
 __all__ = ["debian"]  # a fixture
@@ -63,6 +63,7 @@ def test_python_predicts_what_the_library_predicts(case: Case, cursor: Any) -> N
         columns = [Column(item.name, item.sql_type, item.kind) for item in fitted.inputs]
         has_probabilities = hasattr(fitted.pipeline, "predict_proba")
         labels = fitted.pipeline.classes_.tolist() if has_probabilities else None
+        details = "probabilities" if labels else "distances" if has_centers(fitted.pipeline) else None
         artifact = pack(fitted.pipeline, columns, fitted.return_type, labels, fitted.frame)
     cursor.execute(
         "insert into postgres_ml.artifact values (%s, %s) on conflict do nothing",
@@ -72,11 +73,13 @@ def test_python_predicts_what_the_library_predicts(case: Case, cursor: Any) -> N
     def generate(program: Program, schema: str, function: str) -> GeneratedFunctions:
         return generate_python(
             columns, fitted.return_type, schema, function, sha256=artifact.sha256, python_path=SITE_PACKAGES,
-            has_probabilities=has_probabilities, est_rows_per_s=1,
+            details=details, est_rows_per_s=1,
         )  # fmt: skip
 
     runtime = SqlRuntime(cursor, "equivalence", generate)
-    cursor.execute("drop function if exists predict_it, predict_it_probabilities, predict_it__batch")
+    cursor.execute(
+        "drop function if exists predict_it, predict_it_probabilities, predict_it_distances, predict_it__batch"
+    )
     runtime.create(program)
     for rows in (fitted.training_columns, adversarial_rows(program, 4, N_ADVERSARIAL)):
         runtime.load(program, rows)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+import xgboost
 from dbt.tests.util import run_dbt, run_dbt_and_capture
 from debian_support import SITE_PACKAGES
 
@@ -23,6 +26,13 @@ CHURN = """
 select spend, region, is_vip, (spend > 10 or is_vip) as churned from {{ ref('customers') }}
 """
 SCORED = "{{ config(materialized='table') }} {{ predict_table(ref('churn'), ref('customers'), key=['id', 'region']) }}"
+GROUPS = """
+{{ config(materialized='create_model', model_type='kmeans', hyperparameters={'k': 3}, runtime='python') }}
+select spend, region from {{ ref('customers') }}
+"""
+GROUPED = """
+select {{ predict('groups') }} as cluster, {{ predict_distances('groups') }} as distances from {{ ref('customers') }}
+"""
 ONE_BY_ONE = "select id, {{ predict('churn') }} as prediction from {{ ref('customers') }}"
 
 
@@ -59,6 +69,8 @@ class TestRuntimePython(OnDebian):
             "churn.sql": CHURN,
             "scored.sql": SCORED,
             "one_by_one.sql": ONE_BY_ONE,
+            "groups.sql": GROUPS,
+            "grouped.sql": GROUPED,
         }
 
     @pytest.fixture(scope="class")
@@ -80,7 +92,15 @@ class TestRuntimePython(OnDebian):
     def test_card_and_catalog(self, built, select):
         assert built["churn"].adapter_response["runtime"] == "python"
         assert select("select runtime, state from churn") == [("python", "READY")]
-        assert select("select count(*) from postgres_ml.artifact") == [(1,)]
+        assert select("select count(*) from postgres_ml.artifact") == [(2,)]
+
+    def test_the_cluster_is_the_nearest_centre(self, built, select):
+        assert built["groups"].adapter_response["runtime"] == "python"
+        [(n, n_clusters, n_nearest)] = select(
+            "select count(*), count(distinct cluster), count(*) filter (where array_length(distances, 1) = 3 "
+            "and distances[cluster + 1] = (select min(d) from unnest(distances) d)) from grouped"
+        )
+        assert (n, n_clusters, n_nearest) == (1200, 3, 1200)
 
     def test_function_is_stable_and_granted(self, built, select, project):
         assert select(
@@ -130,6 +150,19 @@ class TestOtherLibraries(OnDebian):
     def test_path_is_no_folder(self, project, select):
         _results, output = run_dbt_and_capture(["build"], expect_pass=False)
         assert "server_python_path" in output and "is no folder that user" in output
+        self.nothing_was_published(project, select)
+
+    def test_other_versions(self, project, select, dbt_profile_target):
+        folder = Path(dbt_profile_target["server_python_path"])
+        folder.mkdir()
+        for parent in (folder, *folder.parents[:3]):
+            parent.chmod(0o755)  # the server runs as another user
+        (folder / "xgboost.py").write_text("__version__ = '1.0.0'\n")
+        _results, output = run_dbt_and_capture(["build"], expect_pass=False)
+        assert f"xgboost is 1.0.0 on the server, {xgboost.__version__} here" in " ".join(output.split())
+        self.nothing_was_published(project, select)
+
+    def nothing_was_published(self, project, select):
         assert select(
             f"select count(*) from pg_proc where pronamespace = '{project.test_schema}'::regnamespace"
         ) == [(0,)]

@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import io
+import json
 import pickle
+import sys
 import warnings
+import zipfile
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import psycopg2
 import psycopg2.extensions
 import pytest
+import sklearn
 from debian_support import SITE_PACKAGES
+from postgres_ml import server_python
 from postgres_ml.codegen import create_statement, generate_python
 from postgres_ml.estimators import LabelEncodedClassifier
-from postgres_ml.serving.artifact import Artifact, pack
-from postgres_ml.spec import Column
+from postgres_ml.exceptions import ArtifactError
+from postgres_ml.serving.artifact import Artifact, pack, zipped
+from postgres_ml.spec import ArtifactFile, Column
 from sklearn.compose import ColumnTransformer
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsRegressor
@@ -77,7 +86,7 @@ class Published:
         )
 
     def create(self, sha256: str, columns: tuple[Column, ...], returns: str, **changes: object) -> None:
-        options = {"python_path": SITE_PACKAGES, "has_probabilities": True, "est_rows_per_s": 1, **changes}
+        options = {"python_path": SITE_PACKAGES, "details": "probabilities", "est_rows_per_s": 1, **changes}
         generated = generate_python(columns, returns, self.schema, "predict_it", sha256=sha256, **options)
         for body in generated.functions:
             self.cursor.execute(create_statement(body, self.schema))
@@ -148,7 +157,7 @@ class TestAnswers:
         pipeline = KNeighborsRegressor(n_jobs=2).fit(frame, frame["GD"] * 3)
         artifact = pack(pipeline, COLUMNS[:2], "double precision", None, frame)
         published.store(artifact)
-        published.create(artifact.sha256, COLUMNS[:2], "double precision", has_probabilities=False)
+        published.create(artifact.sha256, COLUMNS[:2], "double precision", details=None)
         assert pipeline.n_jobs == 2  # the packed copy has one thread, the caller's pipeline stays
         rows = frame.head(20)
         got = [
@@ -201,24 +210,45 @@ class TestFailures:
         )
         self.fails(published, artifact, "has been changed: its digest differs", "Nothing of it was run")
 
+    @pytest.mark.parametrize(
+        ("change", "text"),
+        [
+            ({"python": "3.6"}, "Python is {}.{}, and was 3.6".format(*sys.version_info[:2])),
+            ({"libraries": {"sklearn": "0.1"}}, f"sklearn is {sklearn.__version__}, and was 0.1"),
+        ],
+        ids=["python", "library"],
+    )
+    def test_the_server_was_upgraded(
+        self, published: Published, artifact: Artifact, change: dict[str, object], text: str
+    ) -> None:
+        content = io.BytesIO()
+        with (
+            zipfile.ZipFile(io.BytesIO(artifact.content)) as before,
+            zipfile.ZipFile(content, "w") as after,
+        ):
+            for name in before.namelist():
+                about = before.read(name)
+                if name == "about.json":
+                    about = json.dumps({**json.loads(about), **change}).encode()
+                after.writestr(name, about)
+        digest = hashlib.sha256(content.getvalue()).hexdigest()
+        older = dataclasses.replace(artifact, content=content.getvalue(), sha256=digest)
+        published.store(older)
+        self.fails(
+            published, older, "not the one that the model was published for", text, "build its dbt model"
+        )
+
     def test_pickle_that_names_more_than_when_it_was_packed(
         self, published: Published, artifact: Artifact
     ) -> None:
-        import io
-        import zipfile
-
-        from postgres_ml.serving.artifact import zipped
-
         class Code:
             def __reduce__(self) -> tuple[object, ...]:
                 import os
 
                 return os.system, ("touch /tmp/never",)
 
-        import json
-
         about = json.loads(zipfile.ZipFile(io.BytesIO(artifact.content)).read("about.json"))
-        hostile = zipped({**about, "modules": []}, {"pipeline.pickle": pickle.dumps(Code())}, {"numpy"})
+        hostile = zipped({**about, "encoded": False}, {"pipeline.pickle": pickle.dumps(Code())}, {"numpy"})
         published.store(hostile)
         self.fails(published, hostile, "the pickle names posix.system")
 
@@ -226,6 +256,38 @@ class TestFailures:
         published.create(artifact.sha256, COLUMNS, "text", python_path="/nowhere")
         with pytest.raises(psycopg2.Error, match="needs a library that the server's Python lacks"):
             published.ask("select predict_it(1, 2, true, 'a')")
+
+
+class TestPublication:
+    """The server's Python is compared with the training's before anything is stored."""
+
+    PYTHON = "{}.{}".format(*sys.version_info[:2])
+
+    def refusal(self, published: Published, path: str, modules: dict[str, str], python: str = PYTHON) -> str:
+        with pytest.raises(ArtifactError) as caught:
+            server_python.check(published.cursor, ArtifactFile("", "", python, modules), path)
+        return str(caught.value)
+
+    def test_what_is_the_same_passes(self, published: Published) -> None:
+        artifact = ArtifactFile(
+            "", "", self.PYTHON, {"sklearn": sklearn.__version__, "numpy": np.__version__}
+        )
+        server_python.check(published.cursor, artifact, SITE_PACKAGES)
+
+    def test_another_minor_version_of_python(self, published: Published) -> None:
+        message = self.refusal(published, SITE_PACKAGES, {}, python="3.6")
+        assert f"the server's Python is {self.PYTHON}." in message and "made with 3.6" in message
+
+    def test_another_version_of_a_library_and_none(self, published: Published, tmp_path: Path) -> None:
+        for folder in (tmp_path, *tmp_path.parents[:2]):
+            folder.chmod(0o755)  # the server runs as another user
+        (tmp_path / "xgboost.py").write_text("__version__ = '1.0.0'\n")
+        modules = {"xgboost": "3.2.0", "no_such_library": "", "nor_this": "2.0"}
+        message = self.refusal(published, str(tmp_path), modules)
+        assert "xgboost is 1.0.0 on the server, 3.2.0 here" in message
+        assert "no_such_library is missing (needed: any version)" in message
+        assert "nor_this is missing (needed: 2.0)" in message
+        assert "Install the same versions on the server" in message
 
 
 def test_equal_pipelines_make_equal_artifacts() -> None:

@@ -13,7 +13,7 @@ import pytest
 from postgres_ml.exceptions import ArtifactError, UnsupportedModelError
 from postgres_ml.serving.artifact import one_thread, pack
 from postgres_ml.serving.audit import load
-from postgres_ml.serving.scorer import reader, writer
+from postgres_ml.serving.values import reader, writer
 from postgres_ml.spec import Column
 from sklearn.ensemble import RandomForestClassifier, VotingClassifier
 from sklearn.neighbors import KNeighborsClassifier

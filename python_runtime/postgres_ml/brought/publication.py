@@ -23,7 +23,7 @@ from postgres_ml.problem import DEFAULT_METRIC
 from postgres_ml.results import Relay, Report
 from postgres_ml.serving.artifact import pack_pyfunc
 from postgres_ml.serving.scorer import PyFunc
-from postgres_ml.spec import TrainedModel, TrainingJob
+from postgres_ml.spec import Details, TrainedModel, TrainingJob
 from postgres_ml.track import TrackedRun, registered_name
 from postgres_ml.training_data import TrainingRows
 
@@ -56,9 +56,11 @@ def bring(job: TrainingJob, run: TrackedRun, relay: Relay) -> TrainedModel:
             report.note(text)
     with report.phase("parity rows"):
         ordinary = sample.head(MAX_HOLDOUT_ROWS if rows is not None else 0)
+        roles = {body.role for body in deployed.runtime.generated.functions}
+        details: Details | None = "distances" if "distances" in roles else None
         write_rows(
             directory / "parity.copy", model, deployed.program, signature.columns,
-            "probabilities" if signature.has_probabilities else None, ordinary, sample,
+            "probabilities" if signature.has_probabilities else details, ordinary, sample,
             spec.settings.seed,
         )  # fmt: skip
     with report.phase("track"):
@@ -116,7 +118,7 @@ def _deploy(
         raise SpecError(f"an MLflow pyfunc runs in runtime python only, and {job.lacking['python']}")
     artifact = pack_pyfunc(loaded.pyfunc, columns, returns)
     reason = "an MLflow pyfunc has no scoring program"
-    return publish_artifact(job, artifact, columns, returns, False, reason, None, sample)
+    return publish_artifact(job, artifact, columns, returns, None, reason, None, sample)
 
 
 def _rows(job: TrainingJob, signature: Signature) -> TrainingRows | None:

@@ -17,17 +17,19 @@ import platform
 import sys
 import warnings
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from sklearn.pipeline import Pipeline
 
 from postgres_ml.exceptions import UnsupportedModelError
-from postgres_ml.serving import scorer
+from postgres_ml.serving import unpack
 from postgres_ml.serving.audit import globals_of
+from postgres_ml.serving.one_row import encoder_of
 from postgres_ml.spec import Column
 
 LARGEST_BYTES = 400_000_000  # Postgres takes statements of 1 GB, in which bytes are two characters each
@@ -84,21 +86,24 @@ def pack(
     modules = {item.partition(":")[0] for item in names}
     if "__main__" in modules:
         raise UnsupportedModelError(name, "a class of __main__", "move the class into an importable module")
-    own = own_modules(sorted(module for module in modules if module.startswith("postgres_ml.")))
-    takes = takes_arrays(pipeline, columns, sample)
-    libraries = {module.partition(".")[0] for module in modules} - {"postgres_ml", *sys.stdlib_module_names}
-    libraries |= {"numpy"} if takes == "array" else {"numpy", "pandas"}
+    takes = "rows" if getattr(pipeline, "takes_rows", False) else takes_arrays(pipeline, columns, sample)
+    encoder = None if takes == "rows" else encoder_of(pipeline, columns, sample)
+    libraries = {module.partition(".")[0] for module in modules}
+    libraries |= {"numpy", "pandas"} if takes == "frame" else {"numpy"}
     about = {
         "format": "pickle",
         "columns": [[column.name, column.kind, column.sql_type] for column in columns],
         "takes": takes,
         "returns": returns,
         "labels": None if labels is None else [_json_label(label) for label in labels],
+        "encoded": encoder is not None,
         "globals": names,
-        "modules": [module for module, _, _ in own],
     }
-    files = {f"modules/{path}": text.encode() for _, path, text in own} | {"pipeline.pickle": pickled}
-    return zipped(about, files, libraries)
+    files = {"pipeline.pickle": pickled}
+    if encoder is not None:
+        files["encoder.py"] = encoder.encode()
+    own = sorted(module for module in modules if module.startswith("postgres_ml."))
+    return zipped(about, files, libraries, own)
 
 
 def pack_pyfunc(folder: Path, columns: Sequence[Column], returns: str) -> Artifact:
@@ -119,29 +124,42 @@ def pack_pyfunc(folder: Path, columns: Sequence[Column], returns: str) -> Artifa
         "takes": "frame",
         "returns": returns,
         "labels": None,
+        "encoded": False,
         "globals": [],
-        "modules": [],
     }
     paths = [path for path in sorted(folder.rglob("*")) if path.is_file() and "__pycache__" not in path.parts]
     files = {f"model/{path.relative_to(folder).as_posix()}": path.read_bytes() for path in paths}
     return zipped(about, files, {"mlflow", "numpy", "pandas"})
 
 
-def zipped(about: dict[str, Any], files: dict[str, bytes], libraries: set[str]) -> Artifact:
+def zipped(
+    about: dict[str, Any], files: dict[str, bytes], libraries: set[str], own: Sequence[str] = ()
+) -> Artifact:
     """Return the artifact of these files, the scorer's source and the description.
+
+    Parameters
+    ----------
+    libraries : that the pickle names; those that our modules import are added
+    own : our modules that the pickle names
 
     Raises
     ------
     UnsupportedModelError
         It is too large.
     """
-    own = {
-        "about.json": json.dumps(about, ensure_ascii=False, sort_keys=True).encode(),
-        "scorer.py": Path(scorer.__file__).read_bytes(),
-    }
+    sources = own_modules([*own, unpack.SCORER])
+    for _, _, source in sources:
+        libraries = libraries | {name.partition(".")[0] for name in _imports(ast.parse(source).body)}
+    libraries -= {"postgres_ml", *sys.stdlib_module_names}
+    python = ".".join(platform.python_version_tuple()[:2])
+    versions = {name: _version(name) for name in sorted(libraries)}
+    about = {**about, "modules": [name for name, _, _ in sources], "python": python, "libraries": versions}
+    files = files | {f"modules/{path}": source.encode() for _, path, source in sources}
+    files["about.json"] = json.dumps(about, ensure_ascii=False, sort_keys=True).encode()
+    files["unpack.py"] = Path(unpack.__file__).read_bytes()
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
-        for path, content in sorted((files | own).items()):
+        for path, content in sorted(files.items()):
             archive.writestr(zipfile.ZipInfo(path), content, zipfile.ZIP_DEFLATED)  # no time: equal bytes
     content = buffer.getvalue()
     if len(content) > LARGEST_BYTES:
@@ -150,8 +168,6 @@ def zipped(about: dict[str, Any], files: dict[str, bytes], libraries: set[str]) 
             f"{len(content) / 1e6:,.0f} MB",
             f"{LARGEST_BYTES / 1e6:,.0f} MB is the limit",
         )
-    python = ".".join(platform.python_version_tuple()[:2])
-    versions = {name: _version(name) for name in sorted(libraries)}
     return Artifact(content, hashlib.sha256(content).hexdigest(), python, versions)
 
 
@@ -204,11 +220,17 @@ def takes_arrays(pipeline: Any, columns: Sequence[Column], sample: pd.DataFrame)
         with warnings.catch_warnings():  # that an array has no names is why it is tried
             warnings.simplefilter("ignore")
             by_array = np.asarray(pipeline.predict(rows[names].to_numpy(dtype=np.float64)))
-            by_frame = np.asarray(pipeline.predict(rows))
+            by_frame = np.asarray(pipeline.predict(rows[names]))
     except (ValueError, TypeError, KeyError, IndexError, AttributeError):  # how libraries say: not an array
         return "frame"
     same = by_array.shape == by_frame.shape and bool(np.all((by_array == by_frame) | (by_array != by_array)))
     return "array" if same else "frame"
+
+
+def has_centers(pipeline: Any) -> bool:
+    """Return whether the pipeline assigns rows to the nearest of some centres."""
+    last = pipeline[-1] if isinstance(pipeline, Pipeline) else pipeline
+    return getattr(getattr(last, "cluster_centers_", None), "ndim", 0) == 2
 
 
 def own_modules(names: Sequence[str]) -> list[tuple[str, str, str]]:
@@ -229,8 +251,9 @@ def own_modules(names: Sequence[str]) -> list[tuple[str, str, str]]:
         else:  # of a package only that it is one: its own imports would draw in everything
             found[name] = (name, f"{name}/__init__.py", "")
             return
-        for imported in _imports(source):
-            add(imported)
+        for imported in _imports(ast.walk(ast.parse(source))):
+            if imported.partition(".")[0] == "postgres_ml":
+                add(imported)
         found[name] = (name, path, source)
 
     for name in names:
@@ -238,12 +261,12 @@ def own_modules(names: Sequence[str]) -> list[tuple[str, str, str]]:
     return list(found.values())
 
 
-def _imports(source: str) -> list[str]:
+def _imports(nodes: Iterable[ast.AST]) -> list[str]:
     names = []
-    for node in ast.walk(ast.parse(source)):
+    for node in nodes:
         if isinstance(node, ast.ImportFrom) and node.module:
             names.append(node.module)
             names += [f"{node.module}.{alias.name}" for alias in node.names if node.module == "postgres_ml"]
         elif isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
-    return [name for name in names if name.split(".")[0] == "postgres_ml"]
+    return names

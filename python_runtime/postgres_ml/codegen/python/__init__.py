@@ -13,7 +13,7 @@ from postgres_ml import sql_names
 from postgres_ml.codegen.base import GENERATOR_VERSION, GeneratedFunctions
 from postgres_ml.codegen.python.loader import loader
 from postgres_ml.codegen.sql import literals
-from postgres_ml.spec import Column, FunctionBody
+from postgres_ml.spec import Column, Details, FunctionBody
 
 __all__ = ["generate_python"]
 
@@ -23,6 +23,7 @@ OPTIONS = (
     "stable parallel safe security definer set search_path = pg_catalog, pg_temp "
     "set datestyle = 'ISO' set timezone = 'UTC'"
 )
+DETAIL_TYPES = {"probabilities": "jsonb", "distances": "double precision[]"}
 
 
 def generate_python(
@@ -33,13 +34,13 @@ def generate_python(
     *,
     sha256: str,
     python_path: str | None,
-    has_probabilities: bool,
+    details: Details | None,
     est_rows_per_s: int,
 ) -> GeneratedFunctions:
     """Return the functions that ask an artifact.
 
-    `<function>` and, with probabilities, `<function>_probabilities` have the signatures of the other
-    runtimes; `<function>__batch` takes columns of many rows and is what predict_table calls.
+    `<function>` and, with details, `<function>_probabilities` or `<function>_distances` have the signatures
+    of the other runtimes; `<function>__batch` takes columns of many rows and is what predict_table calls.
 
     Parameters
     ----------
@@ -47,6 +48,7 @@ def generate_python(
     returns : SQL type of the prediction
     schema, function : where the functions go, unquoted
     sha256 : of the artifact
+    details : what the artifact tells of a row besides its prediction
     python_path : folder of the libraries on the server; None where they are the server's own
     est_rows_per_s : as measured when the artifact was packed
 
@@ -70,11 +72,11 @@ def generate_python(
             f"{header}return scorer.predict({values})\n", composite, OPTIONS,
         )
     ]  # fmt: skip
-    if has_probabilities:
+    if details is not None:
         bodies.append(
             FunctionBody(
-                "probabilities", f"{function}_probabilities", arguments, "jsonb", LANGUAGE,
-                f"{header}return scorer.probabilities({values})\n", composite, OPTIONS,
+                details, f"{function}_{details}", arguments, DETAIL_TYPES[details], LANGUAGE,
+                f"{header}return scorer.{details}({values})\n", composite, OPTIONS,
             )
         )  # fmt: skip
     batched = batch_arguments(columns)

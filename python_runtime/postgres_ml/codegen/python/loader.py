@@ -28,15 +28,20 @@ if scorer is None:
             hint="Nothing of it was run. Build its dbt model again.", sqlstate="XX001",
         )
     archive = zipfile.ZipFile(io.BytesIO(content))
-    module = types.ModuleType("postgres_ml_scorer")
-    name = "<scorer.py in artifact " + SHA256[:12] + ">"
+    module = types.ModuleType("postgres_ml_unpack")
+    name = "<unpack.py in artifact " + SHA256[:12] + ">"
+    builtins.exec(builtins.compile(archive.read("unpack.py"), name, "exec"), module.__dict__)
     try:
-        builtins.exec(builtins.compile(archive.read("scorer.py"), name, "exec"), module.__dict__)
         scorer = module.load(archive)
     except builtins.ImportError as error:
         plpy.error(
             f"the model needs a library that the server's Python lacks: {error}",
             hint="Searched: " + os.pathsep.join(sys.path), sqlstate="38000",
+        )
+    except module.OtherVersionsError as error:
+        plpy.error(
+            f"the server's Python is not the one that the model was published for: {error}",
+            hint="Install the versions that it was, or build its dbt model again.", sqlstate="38000",
         )
     except module.UntrustedError as error:
         plpy.error(f"artifact {SHA256}: {error}", sqlstate="38000")

@@ -1,0 +1,194 @@
+"""Answers without a data frame: equal to the pipeline's own for every row, or not given at all."""
+
+from __future__ import annotations
+
+import io
+import json
+import warnings
+import zipfile
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from postgres_ml.estimators import LabelEncodedClassifier
+from postgres_ml.serving import one_row, unpack
+from postgres_ml.serving.artifact import pack
+from postgres_ml.spec import Column
+from sklearn.cluster import KMeans
+from sklearn.compose import ColumnTransformer
+from sklearn.decomposition import PCA
+from sklearn.impute import SimpleImputer
+from sklearn.naive_bayes import GaussianNB
+from sklearn.neighbors import KNeighborsRegressor
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import (
+    FunctionTransformer,
+    KBinsDiscretizer,
+    MinMaxScaler,
+    OneHotEncoder,
+    OrdinalEncoder,
+    StandardScaler,
+)
+from sklearn.svm import SVC
+from xgboost import XGBClassifier, XGBRegressor
+
+COLUMNS = (
+    Column("spend", "double precision", "number"),
+    Column("calls", "integer", "number"),
+    Column("is_vip", "boolean", "boolean"),
+    Column("region", "text", "text"),
+    Column("code", "character", "text"),
+)
+N_ROWS = 150
+
+
+def drawn() -> pd.DataFrame:
+    random = np.random.default_rng(5)
+    frame = pd.DataFrame(
+        {
+            "spend": random.normal(size=N_ROWS),
+            "calls": random.integers(0, 9, N_ROWS).astype(float),
+            "is_vip": random.integers(0, 2, N_ROWS).astype(float),
+            "region": pd.Series(random.choice(["n", "s", "it's"], N_ROWS), dtype=object),
+            "code": pd.Series(random.choice(["a", "bb"], N_ROWS), dtype=object),
+        }
+    )
+    frame.loc[::9, "spend"] = np.nan
+    frame.loc[::11, "region"] = None
+    return frame
+
+
+def encoders(numbers: Any, *, sparse: bool = False, unknown: str = "ignore") -> ColumnTransformer:
+    texts = make_pipeline(
+        SimpleImputer(strategy="constant", fill_value="none", missing_values=None),
+        OneHotEncoder(handle_unknown=unknown, sparse_output=sparse),
+    )
+    return ColumnTransformer(
+        [
+            ("numbers", make_pipeline(SimpleImputer(add_indicator=True), numbers), ["spend", "calls"]),
+            ("flags", "passthrough", ["is_vip"]),
+            ("texts", texts, ["region"]),
+            ("codes", OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1), ["code"]),
+        ],
+        sparse_threshold=1.0 if sparse else 0.0,
+    )
+
+
+LABELS = np.where(np.arange(N_ROWS) % 3 > 0, "yes", "no")
+ENCODED = {
+    "naive Bayes": (encoders(StandardScaler()), GaussianNB()),
+    "our classifier around xgboost": (
+        encoders(MinMaxScaler(clip=True)),
+        LabelEncodedClassifier(XGBClassifier(n_estimators=5)),
+    ),
+    "a threshold": (
+        encoders(StandardScaler()),
+        LabelEncodedClassifier(XGBClassifier(n_estimators=5), threshold=0.7),
+    ),
+    "sparse": (encoders(StandardScaler(), sparse=True), SVC()),
+    "xgboost on a sparse matrix": (
+        encoders(StandardScaler(), sparse=True),
+        LabelEncodedClassifier(XGBClassifier(n_estimators=5)),
+    ),
+    "unseen text is refused": (encoders(StandardScaler(), unknown="error"), GaussianNB()),
+    "bins": (
+        encoders(KBinsDiscretizer(4, encode="ordinal", quantile_method="averaged_inverted_cdf")),
+        GaussianNB(),
+    ),
+}
+
+
+def loaded(pipeline: Any, columns: tuple[Column, ...], labels: Any, frame: pd.DataFrame) -> tuple[Any, Any]:
+    artifact = pack(pipeline, columns, "text" if labels else "double precision", labels, frame)
+    archive = zipfile.ZipFile(io.BytesIO(artifact.content))
+    return unpack.load(archive), json.loads(archive.read("about.json"))
+
+
+def answers(pipeline: Any, row: list[Any], columns: tuple[Column, ...]) -> tuple[Any, Any]:
+    """Return the pipeline's own label and probabilities for one row; None where it refuses."""
+    frame = one_row.one_row_frame(row, columns)
+    try:
+        label = pipeline.predict(frame)[0]
+        return label, pipeline.predict_proba(frame)[0].tolist() if hasattr(
+            pipeline, "predict_proba"
+        ) else None
+    except ValueError:
+        return None, None
+
+
+@pytest.fixture(autouse=True)
+def quiet():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+@pytest.mark.parametrize("name", ENCODED)
+def test_rows_are_encoded_without_a_frame(name: str) -> None:
+    frame = drawn()
+    pipeline = Pipeline([("encode", ENCODED[name][0]), ("estimate", ENCODED[name][1])]).fit(frame, LABELS)
+    scorer, about = loaded(pipeline, COLUMNS, pipeline.classes_.tolist(), frame)
+    assert about["encoded"]
+    rows = frame.tail(30).astype(object).to_numpy().tolist()  # pack looked at the first ones
+    rows = [[None if cell is None or cell != cell else cell for cell in row] for row in rows]
+    rows += [[float("inf"), 1, 0.0, "n", "a"], [1e308, 3, 1.0, "never seen", "bb   "], [None] * 5]
+    for row in rows:
+        label, probabilities = answers(pipeline, row, COLUMNS)
+        assert scorer.predict(row) == label
+        if probabilities is None:
+            continue
+        answer = json.loads(scorer.probabilities(row))
+        shown = [None if p != p else p for p in probabilities]
+        own = dict(zip(pipeline.classes_, shown, strict=True))
+        assert dict(zip(answer["labels"], answer["probabilities"], strict=True)) == own
+
+
+def test_an_estimator_alone_gets_arrays() -> None:
+    frame = drawn()[["calls", "is_vip"]]
+    for estimator in (KNeighborsRegressor(), XGBRegressor(n_estimators=4)):
+        estimator.fit(frame, frame["calls"] * 2.5)
+        scorer, about = loaded(estimator, COLUMNS[1:3], None, frame)
+        assert (about["encoded"], about["takes"]) == (True, "array")
+        rows = frame.head(20).to_numpy().tolist()
+        assert [scorer.predict(row) for row in rows] == [
+            float(answers(estimator, row, COLUMNS[1:3])[0]) for row in rows
+        ]
+
+
+def test_distances_to_centres() -> None:
+    frame = drawn()[["calls", "is_vip"]]
+    pipeline = make_pipeline(StandardScaler(), KMeans(3, n_init=1, random_state=0)).fit(frame)
+    scorer, _ = loaded(pipeline, COLUMNS[1:3], None, frame)
+    row = frame.iloc[0].tolist()
+    space = pipeline[:-1].transform(frame.head(1))
+    expected = [float(np.linalg.norm(center - space[0])) for center in pipeline[-1].cluster_centers_]
+    assert scorer.distances(row) == pytest.approx(expected, rel=1e-12)
+    assert scorer.distances([None, 1.0]) is None  # KMeans takes no missing value
+
+
+@pytest.mark.parametrize(
+    "encoder",
+    [
+        FunctionTransformer(np.cumsum),  # no scoring program
+        make_pipeline(StandardScaler(), PCA(2)),  # sums, whose order is BLAS's
+    ],
+)
+def test_what_has_no_exact_encoder_gets_frames(encoder: Any) -> None:
+    frame = drawn()[["calls", "is_vip"]]
+    pipeline = Pipeline([("encode", encoder), ("estimate", GaussianNB())]).fit(frame, LABELS)
+    scorer, about = loaded(pipeline, COLUMNS[1:3], pipeline.classes_.tolist(), frame)
+    assert not about["encoded"]
+    row = frame.iloc[0].tolist()
+    assert scorer.predict(row) == answers(pipeline, row, COLUMNS[1:3])[0]
+
+
+def test_a_difference_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    frame = drawn()[["calls", "is_vip"]]
+    pipeline = make_pipeline(StandardScaler(), GaussianNB()).fit(frame, LABELS)
+    assert one_row.encoder_of(pipeline, COLUMNS[1:3], frame)
+    pipeline[0].scale_ = np.nextafter(pipeline[0].scale_, 9)  # what the encoder reads
+    source = one_row.generate_encoder(one_row._encoded(pipeline, COLUMNS[1:3]))
+    pipeline[0].scale_ = np.nextafter(pipeline[0].scale_, 0)
+    monkeypatch.setattr(one_row, "generate_encoder", lambda encoded: source)
+    assert one_row.encoder_of(pipeline, COLUMNS[1:3], frame) is None
