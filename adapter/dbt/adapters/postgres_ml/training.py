@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
-from pathlib import Path
 from typing import Any
 
 from dbt.adapters.events.logging import AdapterLogger
@@ -29,7 +28,7 @@ from dbt.adapters.postgres_ml.stub import stub_model
 from dbt.adapters.postgres_ml.training_job import empty_directory, make_job, node_directory
 
 from postgres_ml import digest as digests
-from postgres_ml import file_lock, native_extension, snapshot
+from postgres_ml import file_lock, snapshot
 from postgres_ml.digest import Digest
 from postgres_ml.exceptions import SpecError
 from postgres_ml.gates import Refusal
