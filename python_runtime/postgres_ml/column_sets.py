@@ -17,7 +17,7 @@ from sklearn.preprocessing import MinMaxScaler, Normalizer, OneHotEncoder, Ordin
 
 from postgres_ml.spec import ColumnSet
 from postgres_ml.transformer_chains import CATEGORY_ENCODERS, ENCODERS, IMPUTERS, JOINT, members
-from postgres_ml.transformers import DateTimeVectorizer
+from postgres_ml.transformers import PARTS, DateTimeVectorizer
 
 MAX_CATEGORIES = 256  # of a OneHotEncoder that is asked for; the rarest share one column beyond that
 PCA_VARIANCE = 0.95  # as many components as keep this share of the variance
@@ -71,7 +71,7 @@ def _steps(chain: Sequence[str], columns: Sequence[str], kinds: Mapping[str, str
     end = next((n + 1 for n, name in enumerate(chain) if name in ENCODERS), 0)
     groups: dict[str, list[str]] = {}
     for name in columns:
-        groups.setdefault("text" if kinds[name] == "text" else "number", []).append(name)
+        groups.setdefault(kinds[name] if kinds[name] in ("text", *PARTS) else "number", []).append(name)
     rest = [(name, _make(name, "number", encoded_next=False)) for name in chain[end:]]
     first = {kind: [(name, _make(name, kind, encoded_next=True)) for name in chain[:end]] for kind in groups}
     if len(groups) == 1:
@@ -94,6 +94,7 @@ def _make(name: str, kind: str, *, encoded_next: bool) -> Any:
 
     Parameters
     ----------
+    kind : of the columns: 'text', one of `transformers.PARTS`, or 'number' for all others
     encoded_next : whether the values are categories that an encoder reads: their most frequent one stands for
         a missing one, as there is no mean of categories
     """
@@ -110,12 +111,13 @@ def _make(name: str, kind: str, *, encoded_next: bool) -> Any:
         )
     if name == "OrdinalEncoder":
         return OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1, encoded_missing_value=-2)
+    if name == "DateTimeVectorizer":
+        return DateTimeVectorizer(PARTS[kind])
     if name == "PCA":
         return PCA(n_components=PCA_VARIANCE, svd_solver="full")
     return {
         "NumericPassthrough": lambda: None,
         "Normalizer": Normalizer,
-        "DateTimeVectorizer": DateTimeVectorizer,
         "StandardScaler": StandardScaler,
         "MinMax": MinMaxScaler,
     }[name]()

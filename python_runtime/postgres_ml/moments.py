@@ -11,15 +11,7 @@ from typing import Any
 from sklearn.pipeline import Pipeline
 
 from postgres_ml.column_sets import Entry
-from postgres_ml.transformers import DATE_PARTS, DateTimeVectorizer
-
-#: what becomes of them; 'epoch' is seconds since 1970, or since midnight for a time of day
-PARTS: dict[str, tuple[str, ...]] = {
-    "date": DATE_PARTS,
-    "timestamp": (*DATE_PARTS, "hour"),
-    "timestamptz": (*DATE_PARTS, "hour"),
-    "time": ("hour", "epoch"),
-}
+from postgres_ml.transformers import PARTS, DateTimeVectorizer
 
 
 def numeric_entries(
@@ -36,7 +28,7 @@ def numeric_entries(
     ----------
     make : makes a transformer of numbers; None leaves them as they are
     kinds : of the columns, 'number', 'date' and so on; what isn't there is a number
-    parts : calendar parts; None takes those of `PARTS`
+    parts : calendar parts; None takes those of `transformers.PARTS`
     """
     plain, moments = by_kind(columns, kinds)
     entries: list[Entry] = [(name, "passthrough" if make is None else make(), plain)]

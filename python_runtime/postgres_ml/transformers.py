@@ -22,6 +22,13 @@ Floats = npt.NDArray[np.float64]
 PERIODS = {"month": 12.0, "day": 31.0, "weekday": 7.0, "day_of_year": 366.0, "hour": 24.0, "minute": 60.0}
 """Length of each calendar part that comes round again, for `cyclical`."""
 DATE_PARTS = ("year", "month", "day", "weekday", "epoch")
+PARTS: dict[str, tuple[str, ...]] = {
+    "date": DATE_PARTS,
+    "timestamp": (*DATE_PARTS, "hour"),
+    "timestamptz": (*DATE_PARTS, "hour"),
+    "time": ("hour", "epoch"),
+}
+"""By kind of column, what tells something; of a time of day 'epoch' is seconds since midnight."""
 
 
 class DateTimeVectorizer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
