@@ -81,7 +81,7 @@ def fit(
     Parameters
     ----------
     callbacks : of xgboost
-    is_late : asked after each epoch of a network, which ends with the one that makes it true
+    is_late : asked in each step of a network, which ends when it is true
 
     Raises
     ------
@@ -111,28 +111,29 @@ def fit(
 def networks_end(is_late: Callable[[], bool]) -> Iterator[None]:
     """Have scikit-learn's networks end when it gets late, with the weights they have; it has no callbacks.
 
-    An epoch of sgd and adam ends as after Ctrl-C, which scikit-learn takes for an end of the training.
+    sgd and adam end after any batch as after Ctrl-C, which scikit-learn takes for an end of the training;
+    with `early_stopping` after an epoch at the earliest, since it goes back to the best one.
     lbfgs ends where the slope is zero, so it is told that it is.
     """
-    network = BaseMultilayerPerceptron
-    end_epoch, slope = network._update_no_improvement_count, network._loss_grad_lbfgs
+    original = BaseMultilayerPerceptron._backprop
 
-    def end_epoch_in_time(self: Any, *given: Any, **named: Any) -> None:
-        end_epoch(self, *given, **named)
-        if is_late():
+    def in_time(self: Any, *given: Any, **named: Any) -> tuple[float, list[Any], list[Any]]:
+        late = is_late()
+        if late and self.solver != "lbfgs" and (self.n_iter_ or not self.early_stopping):
             raise KeyboardInterrupt
+        loss, weights, intercepts = original(self, *given, **named)
+        if late and self.solver == "lbfgs":
+            for slope in (*weights, *intercepts):
+                slope[:] = 0
+        return loss, weights, intercepts
 
-    def slope_in_time(self: Any, *given: Any, **named: Any) -> tuple[float, Any]:
-        loss, gradient = slope(self, *given, **named)
-        return loss, gradient * (not is_late())
-
-    network._update_no_improvement_count, network._loss_grad_lbfgs = end_epoch_in_time, slope_in_time
+    BaseMultilayerPerceptron._backprop = in_time
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Training interrupted by user")
             yield
     finally:
-        network._update_no_improvement_count, network._loss_grad_lbfgs = end_epoch, slope
+        BaseMultilayerPerceptron._backprop = original
 
 
 def columns_of(task: Task, model_type: str) -> Any:

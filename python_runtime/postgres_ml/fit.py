@@ -58,6 +58,10 @@ class Deadline:
         """Whether no new work should begin."""
         return self.left <= 0
 
+    def part(self, share: float) -> Deadline:
+        """Return the deadline at which this share of the time left will have passed."""
+        return Deadline(share * max(self.left, 0.0), self.clock)
+
 
 class StopAtDeadline(xgboost.callback.TrainingCallback):  # type: ignore[misc]
     """Ends boosting when the deadline has passed; the trees so far are an estimator."""

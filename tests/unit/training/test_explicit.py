@@ -97,6 +97,33 @@ def test_chains_are_fitted_and_compiled(name: str, model_type: str) -> None:
     check_program(fit(rows, sets, model_types=(model_type,), problem_type="regression"), rows)
 
 
+def test_dates_timestamps_and_times_of_day_have_parts_of_their_own() -> None:
+    random = np.random.default_rng(0)
+    hours = random.integers(0, 24 * 700, N).astype("timedelta64[h]")
+    at = np.datetime64("2023-11-27T00:00:00", "us") + hours
+    opens = np.datetime64("1970-01-01", "us") + hours % np.timedelta64(24, "h")
+    frame = pd.DataFrame(
+        {"day": at.astype("datetime64[D]").astype("datetime64[us]"), "at": at, "opens": opens}
+    )
+    frame.loc[7] = pd.NaT
+    target = frame["at"].dt.hour.fillna(0).to_numpy() + 0.1 * frame["day"].dt.day_of_week.fillna(0).to_numpy()
+    rows = TrainingRows(frame, target, np.arange(N, dtype=np.uint64), "0")
+    features = (Column("day", "date", "date"), Column("at", "timestamp with time zone", "timestamptz"),
+                Column("opens", "time without time zone", "time"))  # fmt: skip
+    sets = (ColumnSet(("*",), ("DateTimeVectorizer", "Imputer")),)
+    assert not check_columns(sets, features)
+    task = task_for(rows, sets, features, model_types=("xgboost",), problem_type="regression")
+    pipeline = explicit.fit(task, explicit.configured(task.spec, task.problem), rows, [])
+    hour = int(hours[0].astype(int)) % 24
+    assert pipeline[:-1].transform(frame[:1])[0, -2:].tolist() == [hour, 3600 * hour]
+    assert pipeline.score(frame, target) > 0.98, "the hour is there"
+    program = parse_pipeline(
+        pipeline, tuple(Input(c.name, c.sql_type, c.kind) for c in features), "double precision"
+    )
+    cells = {name: [None if pd.isna(v) else v for v in frame[name]] for name in frame}
+    assert np.allclose(predict(program, cells), pipeline.predict(frame), rtol=1e-9)  # type: ignore[arg-type]
+
+
 def test_every_transformer_has_a_case() -> None:
     used = {name for sets in SETS.values() for item in sets for name in item.transformers}
     assert used | {"DateTimeVectorizer"} == set(TRANSFORMERS)
@@ -169,20 +196,27 @@ def test_one_cluster_for_all_rows_has_no_silhouette() -> None:
     assert evaluate_clusters(pipeline, rows.frame.iloc[[0] * 5]).keys() == {"inertia"}
 
 
-@pytest.mark.parametrize("solver", ["adam", "sgd", "lbfgs"])
+@pytest.mark.parametrize("solver", ["adam", "adam stopped early", "sgd", "lbfgs"])
 @pytest.mark.parametrize("problem_type", ["regression", "multiclass_classification"])
 def test_a_network_ends_at_the_deadline_with_what_it_has(solver: str, problem_type: str) -> None:
     rows = make_rows()
     if problem_type != "regression":
         rows = dataclasses.replace(rows, target=np.floor(rows.target / 10))
-    given = {"solver": solver, "max_iter": 4000, "tol": 0.0, "n_iter_no_change": 4000}
+    solver, _, early = solver.partition(" ")
+    given = {
+        "solver": solver,
+        "early_stopping": bool(early),
+        "max_iter": 4000,
+        "tol": 0.0,
+        "n_iter_no_change": 4000,
+    }
     task = task_for(rows, None, model_types=("mlp",), problem_type=problem_type, hyperparameters=given)
     # a second passes whenever somebody looks at the clock
-    task = dataclasses.replace(task, deadline=Deadline(2.5, itertools.count().__next__))
+    task = dataclasses.replace(task, deadline=Deadline(5.5, itertools.count().__next__))
     choice = Choice(explicit.configured(task.spec, task.problem))
     pipeline = fit_pipeline(task, choice, rows, task.deadline)
     inside = pipeline[-1].regressor_ if problem_type == "regression" else pipeline[-1].estimator_
-    assert inside.n_iter_ <= 3
+    assert inside.n_iter_ <= 5
     assert len(pipeline.predict(rows.frame)) == N
     again = MLPRegressor(max_iter=6, tol=0.0).fit(np.eye(30), np.arange(30.0))
     assert again.n_iter_ == 6, "scikit-learn is as it was"

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import itertools
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,12 @@ from postgres_ml.candidates import Candidate, build_estimator
 from postgres_ml.exceptions import SpecError
 from postgres_ml.explicit import configured
 from postgres_ml.fit import Choice, Deadline, Member, Task, fit_pipeline
-from postgres_ml.pipeline import refit
+from postgres_ml.pipeline import SCORES_SHARE, refit
 from postgres_ml.preprocess import FeatureColumns, choose_columns
 from postgres_ml.problem import Problem, resolve
 from postgres_ml.results import Report
 from postgres_ml.search import search
+from postgres_ml.search.ensemble import final_members
 from postgres_ml.search.folds import Folds
 from postgres_ml.search.portfolio import portfolio
 from postgres_ml.search.rounds import is_hopeless
@@ -117,6 +119,49 @@ def test_the_search_leaves_time_for_what_comes_after_it(rows: TrainingRows, seco
     assert "max_runtime ended" in lines[-1]
     fit_pipeline(task, choice, rows, task.deadline)
     assert task.deadline.left > -0.05 * seconds
+
+
+@pytest.fixture
+def small_networks(monkeypatch: pytest.MonkeyPatch) -> None:
+    portfolios = importlib.import_module("postgres_ml.search.portfolio")
+    monkeypatch.setattr(portfolios, "HIDDEN", (8, 8))
+    monkeypatch.setattr(portfolios, "WIDE", (16, 16))
+    monkeypatch.setattr(portfolios, "MLP_STEPS", 300)
+
+
+@pytest.mark.usefixtures("small_networks")
+@pytest.mark.parametrize("seconds", [1.0, 4.0])
+def test_search_evaluation_and_refit_keep_within_max_runtime(rows: TrainingRows, seconds: float) -> None:
+    ticks = itertools.count()  # each look takes 2 ms: boosting and networks look after each round and epoch
+    deadline = Deadline(seconds, lambda: 0.002 * next(ticks))
+    task = dataclasses.replace(task_for(rows), is_sql=False, n_threads=2, deadline=deadline)
+    report = Report(lambda level, text, fields=None: None)
+    choice = search(task, rows, quiet)
+    started = deadline.left
+    fit_pipeline(task, choice, rows, deadline.part(1 - SCORES_SHARE))
+    report.seconds["evaluate"] = started - deadline.left
+    refit(task, choice, rows, report)
+    assert -0.05 * seconds < deadline.left < 0.7 * seconds
+
+
+@pytest.mark.usefixtures("small_networks")
+def test_a_blend_with_networks_is_the_same_to_the_bit_in_any_order_of_rows(tmp_path: Path) -> None:
+    given = churn_rows(600)
+    predicted, chosen = [], []
+    for name, order, n_threads in (("a", given, 1), ("b", given[::-1], 3)):
+        write_snapshot(tmp_path / name, order)
+        ours = load(tmp_path / name, CHURN_COLUMNS, CHURN_TARGET)
+        task = task_for(ours, settings=Settings(max_trials=8, seed=5))
+        task = dataclasses.replace(task, is_sql=False, n_threads=n_threads)
+        trials = [trial for trial in search(task, ours, quiet).trials if trial.state == "done"]
+        one_of_each = {trial.candidate.model_type: trial for trial in trials}
+        members = final_members(task, [(trial, 1 / 3) for trial in one_of_each.values()])
+        blend = Choice(Candidate("all", "ensemble"), members=members)
+        chosen.append(members)
+        predicted.append(fit_pipeline(task, blend, ours, task.deadline).predict_proba(ours.frame))
+    assert {member.candidate.model_type for member in chosen[0]} == {"linear_learner", "xgboost", "mlp"}
+    assert chosen[0] == chosen[1] and len(chosen[0]) == 5, "the network from three seeds"
+    assert np.array_equal(predicted[0], predicted[1])
 
 
 def test_a_search_that_gains_nothing_more_ends(rows: TrainingRows) -> None:
