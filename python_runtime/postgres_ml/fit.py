@@ -16,10 +16,11 @@ import xgboost
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.pipeline import Pipeline
 
-from postgres_ml import explicit, own_code
+from postgres_ml import explicit
 from postgres_ml.candidates import Candidate, build_estimator
 from postgres_ml.estimators import BlendedClassifier, BlendedRegressor, LabelEncodedClassifier
 from postgres_ml.networks import NetworkClassifier, NetworkRegressor
+from postgres_ml.own_code import OwnCode
 from postgres_ml.preprocess import (
     FeatureColumns,
     feature_types,
@@ -132,7 +133,7 @@ class Choice:
     trials: tuple[Trial, ...] = ()
     reason: str = "as configured"
     members: tuple[Member, ...] = ()
-    code: str | None = None
+    code: OwnCode | None = None
     factors: tuple[float, ...] = ()
 
 
@@ -151,7 +152,7 @@ def fit_pipeline(task: Task, choice: Choice, rows: TrainingRows, deadline: Deadl
         As `explicit.fit` says.
     """
     if choice.code is not None:
-        return own_code.fit(choice.code, task.spec.target, task.problem.is_regression, rows)
+        return choice.code.fit(task.spec.target, task.problem.is_regression, rows)
     if not task.spec.auto:
         if deadline is None:
             return explicit.fit(task, choice.candidate, rows, [])

@@ -20,6 +20,7 @@ from postgres_ml.exceptions import UnsupportedModelError
 from postgres_ml.explain import Explanation, explain
 from postgres_ml.explain.row_function import row_function
 from postgres_ml.fit import Choice, Deadline, Task, fit_pipeline
+from postgres_ml.own_code import OwnCode
 from postgres_ml.parity_rows import write_parity
 from postgres_ml.results import Fitted, Relay, Report
 from postgres_ml.search import search
@@ -47,8 +48,9 @@ def train(job: TrainingJob, run: TrackedRun, relay: Relay) -> TrainedModel:
         deadline = Deadline(spec.settings.max_runtime)
         task, rows, training, holdout = preparation.prepare(job, rows, deadline, report)
     with report.phase("search"):
-        choice = Choice(Candidate("own code", "own_code"), reason="the dbt model is Python", code=job.code)
-        if job.code is None:
+        code = OwnCode.of_job(job)
+        choice = Choice(Candidate("own code", "own_code"), reason="the dbt model is Python", code=code)
+        if code is None:
             choice = search(task, training, report.progress)
         if choice.trials:
             report.note(f"chosen: {choice.candidate.name}, {choice.reason}")
@@ -56,6 +58,7 @@ def train(job: TrainingJob, run: TrackedRun, relay: Relay) -> TrainedModel:
         evaluated = fit_pipeline(task, choice, training, deadline.part(1 - SCORES_SHARE))
         codes = task.problem.encode(holdout.target)
         metrics = evaluate.evaluate(task.problem, evaluated, holdout.frame, codes)
+        metrics |= {} if code is None else code.metrics  # the refit's own are of a model that saw all rows
         train_codes = task.problem.encode(training.target)
         train_metrics = evaluate.evaluate(task.problem, evaluated, training.frame, train_codes)
         comparison = Comparison() if spec.promote == "always" else score_champion(job, task, holdout)

@@ -1,8 +1,7 @@
 """The published pipeline as MLflow keeps it: a model that predicts where nothing of ours is installed.
 
 Input: the pipeline and its columns. Output: a logged model of the flavors sklearn and python_function. The
-modules of this package that its pickle names travel with it as MLflow's code_paths; classes that a dbt model
-in Python defines travel inside the pickle.
+modules of this package that its pickle names travel with it as MLflow's code_paths.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ import importlib.metadata
 import logging
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +25,7 @@ from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
 from mlflow.types.schema import AnyType
 from sklearn.pipeline import Pipeline
 
-from postgres_ml import own_code, registered_pyfunc
+from postgres_ml import registered_pyfunc
 from postgres_ml.frame_reader import FrameReader
 from postgres_ml.registered_pyfunc import PROBABILITIES, BoosterModel
 from postgres_ml.serving.artifact import own_modules
@@ -69,7 +68,7 @@ def log_model(
     example : a few rows
     """
     pipeline = with_reader(model, columns)
-    with _pickled_by_value(), tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder:
         names = {name.partition(":")[0] for name in globals_of(cloudpickle.dumps(pipeline))}
         logged = Model.log(
             artifact_path=None,
@@ -147,7 +146,7 @@ def write_code(modules: set[str], folder: Path) -> Path:
 def requirements(modules: set[str]) -> list[str]:
     """Return the distributions that the modules are of, at the versions of this process."""
     libraries = {name.partition(".")[0] for name in modules} | {"sklearn", "numpy", "pandas", "cloudpickle"}
-    libraries -= {PACKAGE, own_code.MODULE, *sys.stdlib_module_names}
+    libraries -= {PACKAGE, *sys.stdlib_module_names}
     found = sorted(filter(None, map(_distribution, libraries)))
     return [f"{name}=={importlib.metadata.version(name)}" for name in found]
 
@@ -162,16 +161,3 @@ def _distribution(library: str) -> str | None:
             importlib.metadata.version(name)
             return name
     return next(iter(importlib.metadata.packages_distributions().get(library, [])), None)
-
-
-@contextlib.contextmanager
-def _pickled_by_value() -> Iterator[None]:
-    """Let the classes that a dbt model in Python defines travel in the pickle: they are in no file."""
-    module = sys.modules.get(own_code.MODULE)
-    if module is not None:
-        cloudpickle.register_pickle_by_value(module)
-    try:
-        yield
-    finally:
-        if module is not None:
-            cloudpickle.unregister_pickle_by_value(module)

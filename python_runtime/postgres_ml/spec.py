@@ -202,6 +202,21 @@ class TrainingSpec:
 
 
 @dataclass(frozen=True)
+class OtherRelation:
+    """A relation that a dbt model in Python reads besides its training rows.
+
+    Parameters
+    ----------
+    name : as dbt's compiled code has it
+    file : of its rows, in the form of `snapshot.csv`
+    """
+
+    name: str
+    columns: tuple[Column, ...]
+    file: str
+
+
+@dataclass(frozen=True)
 class TrainingJob:
     """Everything the training child needs; a JSON file in `directory`.
 
@@ -217,6 +232,7 @@ class TrainingJob:
     lacking : for each runtime that the server can't run, why not, in words
     server_python_path : folder of the libraries on the server, for runtime python
     code : of a dbt model in Python, as dbt compiled it; None of one in SQL
+    relation, others : for that code, the relation whose rows it trains on, and what else it reads
     resumed_run_id, resumed_model_uri : of a training that came to its result earlier and is published now;
         empty for a training
     champion_file : JSON of the serving version, which the new one has to beat; empty if it needn't
@@ -236,6 +252,8 @@ class TrainingJob:
     )
     server_python_path: str | None = None
     code: str | None = None
+    relation: str = ""
+    others: tuple[OtherRelation, ...] = ()
     resumed_run_id: str = ""
     resumed_model_uri: str = ""
     champion_file: str = ""

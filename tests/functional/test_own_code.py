@@ -1,5 +1,7 @@
 """dbt models in Python that fit an estimator of their own."""
 
+from pathlib import Path
+
 import pytest
 from dbt.tests.util import run_dbt, run_dbt_and_capture
 
@@ -66,3 +68,99 @@ class TestOwnCode:
             assert cursor.fetchall() == [("yes", "no")]
         [kept] = run_dbt(["run", "--select", "churn"])
         assert "unchanged, kept v1" in kept.message
+
+
+POOLED = """
+def model(dbt, session):
+    dbt.config(materialized="create_model", target="churned", gates={"own_n_rows": ">= 1500"})
+    import pandas as pd
+    from sklearn.compose import ColumnTransformer
+    from sklearn.pipeline import Pipeline
+    from sklearn.preprocessing import OneHotEncoder
+    from sklearn.tree import DecisionTreeClassifier
+
+    regions = dbt.ref("regions")
+    labelled = dbt.ref("labelled")
+    earlier = dbt.ref("earlier")
+    known = regions["region"].tolist()
+    rows = pd.concat([labelled, earlier])
+    texts = OneHotEncoder(categories=[known], sparse_output=False, handle_unknown="ignore")
+    columns = ColumnTransformer([("n", "passthrough", ["spend"]), ("t", texts, ["region"])])
+    pipeline = Pipeline([("columns", columns), ("tree", DecisionTreeClassifier(max_depth=4, random_state=0))])
+    fitted = pipeline.fit(rows[["spend", "region"]], rows["churned"])
+    return [fitted, {"n_rows": len(rows), "n_regions": len(known)}]
+"""
+REGIONS = """
+{{ config(materialized='table') }}
+select region from (values ('n'), ('s'), {% if var('is_west_known', false) %} ('w'), {% endif %} ('x')) as r(region)
+"""
+BAD_METRICS = """
+def model(dbt, session):
+    dbt.config(materialized="create_model", target="churned", arguments="spend numeric")
+    from sklearn.tree import DecisionTreeClassifier
+
+    rows = dbt.ref("labelled")
+    return [DecisionTreeClassifier().fit(rows[["spend"]], rows["churned"]), {"profit": float("nan")}]
+"""
+NO_TARGET = """
+def model(dbt, session):
+    dbt.config(materialized="create_model", target="churned")
+    return dbt.ref("regions")
+"""
+
+
+class TestSeveralRelations:
+    """The first that has the target is split into rows to train on and a hold-out, the others come whole."""
+
+    @pytest.fixture(scope="class")
+    def models(self):
+        return {
+            "labelled.sql": LABELLED,
+            "earlier.sql": LABELLED.replace("900", "850"),
+            "regions.sql": REGIONS,
+            "pooled.py": POOLED,
+        }
+
+    def test_relations_and_metrics(self, project, connection):
+        import mlflow
+
+        built = {result.node.name: result for result in run_dbt(["build"])}["pooled"].adapter_response
+        # of the fit on the rows to train on, not of the second one on all rows
+        assert 850 + 600 < built["metrics"]["own_n_rows"] < 850 + 900
+        assert built["metrics"]["own_n_regions"] == 3
+        assert 0 < built["metrics"]["accuracy"] <= 1
+        with connection.cursor() as cursor:
+            cursor.execute(f'set search_path to "{project.test_schema}"')
+            cursor.execute("select n_rows, (metrics ->> 'own_n_regions')::float8, signature from pooled")
+            assert cursor.fetchall() == [(900, 3.0, "(spend numeric, region text) returns text")]
+        client = mlflow.MlflowClient(f"sqlite:///{project.project_root}/mlflow.db")
+        assert client.get_run(built["mlflow_run_id"]).data.metrics["own_n_regions"] == 3
+
+    def test_rows_of_another_relation_are_a_change(self, project):
+        [kept] = run_dbt(["run", "--select", "pooled"])
+        assert "unchanged, kept v1" in kept.message
+        trained = run_dbt(["run", "--select", "regions", "pooled", "--vars", "is_west_known: true"])[-1]
+        assert trained.message.startswith("CREATE MODEL v2")
+        assert trained.adapter_response["metrics"]["own_n_regions"] == 4
+        assert not list(Path(project.project_root).glob("target/**/*.csv"))
+
+
+class TestRefusedCode:
+    @pytest.fixture(scope="class")
+    def models(self):
+        return {
+            "labelled.sql": LABELLED,
+            "regions.sql": REGIONS,
+            "bad_metrics.py": BAD_METRICS,
+            "no_target.py": NO_TARGET,
+            "missed.py": POOLED.replace(">= 1500", ">= 1e9").replace(
+                'dbt.ref("earlier")', 'dbt.ref("labelled")'
+            ),
+        }
+
+    def test_each_says_what_is_wrong(self, project):
+        _results, output = run_dbt_and_capture(["build"], expect_pass=False)
+        output = " ".join(output.split())
+        assert "the metric profit is nan, which is no finite number" in output
+        assert 'a model in Python trains on the rows of a relation with the target "churned"' in output
+        assert "gate not met: own_n_rows is" in output

@@ -124,7 +124,7 @@ def test_what_travels_imports_nothing_that_the_requirements_lack(tmp_path: Path)
 
 
 def test_requirements_name_the_distributions() -> None:
-    found = requirements({"xgboost.sklearn", "lightgbm.basic", "collections", "postgres_ml_dbt_model"})
+    found = requirements({"xgboost.sklearn", "lightgbm.basic", "collections"})
     names = [line.partition("==")[0] for line in found]
     assert set(names) - {"xgboost", "xgboost-cpu"} == {
         "cloudpickle", "lightgbm", "numpy", "pandas", "scikit-learn",

@@ -15,6 +15,8 @@ METRICS = (
     *("accuracy", "f1", "f1_macro", "auc", "log_loss", "precision", "recall"),
     *("mse", "rmse", "mae", "r2", "inertia", "silhouette"),
 )
+#: how the names of metrics begin that a dbt model in Python returns
+OWN_METRICS = "own_"
 RETRAIN = ("on_change", "always", "never")
 UNIT_SECONDS = {"minute": 60, "hour": 3600, "day": 86_400, "week": 604_800}
 COMPARISON = re.compile(r"\s*(>=|<=|>|<)\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?)\s*", re.IGNORECASE)
@@ -34,7 +36,7 @@ def read_gates(found: Any) -> tuple[tuple[Gate, ...], list[str]]:
             problems += _severity_problems("gates: severity", value)
             continue
         metric = str(key).lower().replace("f1macro", "f1_macro")
-        if metric not in METRICS:
+        if metric not in METRICS and not metric.startswith(OWN_METRICS):
             near = difflib.get_close_matches(metric, METRICS, 1, 0.5)
             hint = f", did you mean '{near[0]}'?" if near else f": the metrics are {', '.join(METRICS)}"
             problems.append(f"gates: unknown metric '{key}'{hint}")

@@ -32,7 +32,7 @@ from postgres_ml import file_lock, snapshot
 from postgres_ml.digest import Digest
 from postgres_ml.exceptions import SpecError
 from postgres_ml.gates import Refusal
-from postgres_ml.spec import TrainedModel, TrainingSpec
+from postgres_ml.spec import OtherRelation, TrainedModel, TrainingSpec
 from postgres_ml.training_process import TrainingProcess
 from postgres_ml.transformer_chains import check_columns
 
@@ -50,7 +50,9 @@ class Training:
     connections : whose thread connection reads the snapshot, and whose `cancelled` stops the training
     """
 
-    code: str | None = None  # of a dbt model in Python
+    code: str | None = None  # of a dbt model in Python, as what follows
+    relation: str = ""
+    others: tuple[OtherRelation, ...] = ()
 
     def __init__(self, node: Any, sql: str, config: Any, connections: PostgresMLConnectionManager) -> None:
         self.node, self.sql, self.config, self.connections = node, sql, config, connections
@@ -138,15 +140,7 @@ class Training:
         self.lacking = self._lacking(self._cursor())
         self._start(lacking=self.lacking)
         assert self.process is not None
-        summary = snapshot.copy_snapshot(
-            self._cursor(),
-            self.sql,
-            self.features,
-            self.target,
-            self.directory / "snapshot.csv",
-            self.spec.settings,
-            self.spec.problem_type,
-        )
+        summary = self._copy_rows(self._cursor())
         sampled = f", sampled from {summary.n_rows_query:,} (settings: max_cells)" if summary.sampled else ""
         self.log("info", f"snapshot of {summary.n_rows:,} rows x {len(self.columns)} columns{sampled}")
         # the rows that were copied, not those that the plan saw: others may have come in between
@@ -154,6 +148,13 @@ class Training:
         self.candidate.write(self.spec, self.expected)
         self.log("info", f"training: {self.why}")
         self.process.wait_ready()
+
+    def _copy_rows(self, cursor: Any) -> snapshot.SnapshotSummary:
+        """Copy the query's rows into the folder of the training."""
+        return snapshot.copy_snapshot(
+            cursor, self.sql, self.features, self.target, self.directory / "snapshot.csv",
+            self.spec.settings, self.spec.problem_type,
+        )  # fmt: skip
 
     @property
     def why(self) -> str:
@@ -243,7 +244,8 @@ class Training:
         """End the training process if the build stopped before the publication; its result stays."""
         if self.process is not None and not self.is_finished:
             self.process.abandon("the dbt node failed or was cancelled before its function was published")
-            (self.directory / "snapshot.csv").unlink(missing_ok=True)
+            for path in self.directory.glob("snapshot*.csv"):
+                path.unlink(missing_ok=True)
         if self._lock is not None:
             self._lock.release()
 
@@ -272,7 +274,7 @@ class Training:
     def _start(self, lacking: dict[str, str] | None = None, recovered: TrainedModel | None = None) -> None:
         job = make_job(self.config, self._job_spec(), self.sql, self.directory, self.features, self.target)
         job = dataclasses.replace(job, lacking=lacking or {}, champion_file=self._champion_file())
-        job = dataclasses.replace(job, code=self.code)
+        job = dataclasses.replace(job, code=self.code, relation=self.relation, others=self.others)
         if recovered is not None:
             job = dataclasses.replace(
                 job, resumed_run_id=recovered.mlflow_run_id, resumed_model_uri=recovered.mlflow_model_uri
