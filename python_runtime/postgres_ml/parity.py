@@ -20,6 +20,7 @@ TOLERANCE = 1e-6  # absolute for probabilities, relative for a regression and fo
 SAMPLE_ROWS = 50  # of each kind
 UNESCAPED = {"t": "\t", "n": "\n", "r": "\r"}
 TABLE = "pg_temp.postgres_ml_parity"
+CHECKED = ("expected", "probabilities", "explanation")  # columns behind the features'
 
 
 @dataclass(frozen=True)
@@ -40,15 +41,18 @@ class ParitySummary:
     ----------
     n_rows : rows compared
     max_difference : greatest difference of a probability, or relative difference of a regression
+    n_explained : rows whose SHAP values were compared
     """
 
     n_rows: int
     max_difference: float
+    n_explained: int = 0
 
     @property
     def message(self) -> str:
         """One line for the log."""
-        return f"parity: {self.n_rows:,} rows agree with the pipeline, within {self.max_difference:.1g}"
+        text = f"parity: {self.n_rows:,} rows agree with the pipeline, within {self.max_difference:.1g}"
+        return text + (f"; so do the SHAP values of {self.n_explained}" if self.n_explained else "")
 
 
 def check_parity(cursor: Cursor, spec: TrainingSpec, trained: TrainedModel) -> ParitySummary:
@@ -59,14 +63,14 @@ def check_parity(cursor: Cursor, spec: TrainingSpec, trained: TrainedModel) -> P
     Raises
     ------
     ParityError
-        A label differs, or a probability or number by more than 1e-6; shows the first such row.
+        A label differs, or a probability, number or SHAP value by more than 1e-6; shows the first such row.
     psycopg2.Error
         A function raises.
     """
     names = [f"a{index}" for index in range(len(trained.features))]
-    columns = ", ".join(f"{name} text" for name in [*names, "expected", "probabilities"])
+    columns = ", ".join(f"{name} text" for name in [*names, *CHECKED])
     cursor.execute(f"create temporary table postgres_ml_parity (n bigserial, {columns}) on commit drop")
-    fields = ", ".join([*names, "expected", "probabilities"])
+    fields = ", ".join([*names, *CHECKED])
     with Path(trained.parity_file).open("rb") as file:
         cursor.copy_expert(f"copy {TABLE} ({fields}) from stdin (encoding 'UTF8')", file)
     cursor.execute(compare_sql(spec.schema, predictor(trained)))
@@ -76,8 +80,33 @@ def check_parity(cursor: Cursor, spec: TrainingSpec, trained: TrainedModel) -> P
             f"the function's prediction differs from the pipeline's in {n_different:,} of {n_rows:,} rows; "
             f"the first: {_describe(cursor, trained, names, first)}; nothing was published"
         )
+    n_explained = _check_explanations(cursor, spec.schema, trained, names)
     cursor.execute(f"drop table {TABLE}")
-    return ParitySummary(n_rows, difference or 0.0)
+    return ParitySummary(n_rows, difference or 0.0, n_explained)
+
+
+def _check_explanations(cursor: Cursor, schema: str, trained: TrainedModel, names: list[str]) -> int:
+    """Compare the SHAP values of rows that have some, and return how many; 0 where no function explains."""
+    version = predictor(trained)
+    explain = _body(version, "explain")
+    if explain is None:
+        return 0
+    cursor.execute(f"""
+with called as materialized (
+  select n, explanation::jsonb as expected, {_call(schema, explain, version)} -> 'explanations' as got
+  from (select * from {TABLE} where explanation is not null offset 0) as explained
+), compared as (select n, {_farthest_value("got", "expected")} as difference from called)
+select count(*), count(*) filter (where difference > {TOLERANCE}),
+  min(n) filter (where difference > {TOLERANCE})
+from compared""")
+    n_rows, n_different, first = cursor.fetchall()[0]
+    if n_different:
+        row = _describe(cursor, trained, names, first)
+        raise ParityError(
+            f"the SHAP values of {explain.name} differ from those of the training in {n_different:,} of "
+            f"{n_rows:,} rows; the first: {row}; nothing was published"
+        )
+    return int(n_rows)
 
 
 def predictor(trained: TrainedModel) -> Predictor:
@@ -142,7 +171,7 @@ def _cell(text: str) -> str | None:
 
 def sample_sql(table: str, condition: str, n_features: int) -> str:
     """Return the rows of `parity_sample`, as stored in the column parity_rows, as a table to compare with."""
-    names = [*(f"a{index}" for index in range(n_features)), "expected", "probabilities"]
+    names = [*(f"a{index}" for index in range(n_features)), *CHECKED]
     cells = ", ".join(f"r.value ->> {index} as {name}" for index, name in enumerate(names))
     return (
         f"(select r.n, {cells} from {table} as v "
@@ -198,6 +227,15 @@ def _farthest(got: str, expected: str) -> str:
     when {got} is null or {expected} is null then 'Infinity' else
     (select max(case when (g is null) <> (e is null) then 'Infinity' else {_relative("g", "e")} end)
     from rows from (unnest({got}), unnest({expected})) as both_sides(g, e)) end"""
+
+
+def _farthest_value(got: str, expected: str) -> str:
+    """Greatest difference of a SHAP value, relative to the row's greatest; infinite where one is missing."""
+    value = "v.value::float8"
+    found = f"({got} -> s.key -> 'shap_values' ->> v.key)::float8"
+    return f"""(select max(of_set.difference) from jsonb_each({expected}) as s cross join lateral (
+    select max(coalesce(abs({value} - {found}), 'Infinity')) / greatest(max(abs({value})), 1e-9) as difference
+    from jsonb_each_text(s.value) as v) as of_set)"""
 
 
 def _describe(cursor: Cursor, trained: TrainedModel, names: list[str], row: int) -> str:

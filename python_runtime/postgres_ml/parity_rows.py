@@ -2,8 +2,8 @@ r"""Ninth step: rows for the check inside the database, each with what the pipel
 
 Input: the fitted pipeline, its program and hold-out rows. Output: a file that `parity.check_parity` copies
 into Postgres, in COPY's text format: a column for each feature, as text that casts back exactly to the
-argument's type, then the prediction as text, then {label: probability} as JSON, or an array of distances.
-`\N` is NULL everywhere.
+argument's type, then the prediction as text, then {label: probability} as JSON, or an array of distances,
+then {set: {column: SHAP value}} as JSON in some rows. `\N` is NULL everywhere.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ import pandas as pd
 
 from postgres_ml.clusters import predict_distances
 from postgres_ml.exceptions import StorageError
+from postgres_ml.explain.row_values import row_values
 from postgres_ml.ir.models import Linear
 from postgres_ml.ir.probe import adversarial_rows
 from postgres_ml.ir.program import Program
@@ -53,7 +55,11 @@ def write_parity(path: Path, fitted: Fitted) -> int:
     ordinary = fitted.holdout.frame.iloc[:MAX_HOLDOUT_ROWS]
     seed = fitted.job.spec.settings.seed
     features, seen = fitted.job.features, fitted.rows.frame
-    return write_rows(path, fitted.pipeline, fitted.program, features, details, ordinary, seen, seed)
+    explain = None
+    if any(body.role == "explain" for body in fitted.runtime.generated.functions):
+        assert fitted.explanation is not None, "what is explained by a function has been explained here"
+        explain = partial(row_values, fitted.explanation)
+    return write_rows(path, fitted.pipeline, fitted.program, features, details, ordinary, seen, seed, explain)
 
 
 def write_rows(
@@ -65,6 +71,7 @@ def write_rows(
     ordinary: pd.DataFrame,
     seen: pd.DataFrame,
     seed: int,
+    explain: Callable[[pd.DataFrame], list[str | None]] | None = None,
 ) -> int:
     """Write rows with the pipeline's predictions, and return how many.
 
@@ -73,6 +80,7 @@ def write_rows(
     details : what is compared besides predictions
     ordinary : rows to write, before the adversarial ones
     seen : rows whose values stand for what the columns hold
+    explain : returns the SHAP values of the first rows; None where no function explains
 
     Raises
     ------
@@ -86,8 +94,9 @@ def write_rows(
     frame = as_frame(columns, features)
     with np.errstate(all="ignore"):  # the hostile rows overflow on purpose
         predictions = expected(pipeline, frame, details)
+    explanations = explain(frame.head(len(ordinary))) if explain is not None else []
     cells = [[to_text(value, c.sql_type) for value in columns[c.name]] for c in features]
-    cells += predictions
+    cells += [*predictions, [*explanations, *[None] * (len(frame) - len(explanations))]]
     try:
         with path.open("w", encoding="utf-8", newline="\n") as file:
             for row in zip(*cells, strict=True):

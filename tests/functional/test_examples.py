@@ -111,7 +111,7 @@ def test_every_row_and_10000_hostile_ones_agree_with_the_library(build, cursor, 
     cells = [[to_text(value, column.sql_type) for value in columns[column.name]] for column in features]
     path = tmp_path / "rows.copy"
     with path.open("w", encoding="utf-8", newline="\n") as file:
-        for row in zip(*cells, *predictions, strict=True):
+        for row in zip(*cells, *predictions, [None] * len(predictions[0]), strict=True):
             file.write("\t".join("\\N" if cell is None else cell.translate(ESCAPES) for cell in row) + "\n")
 
     trained = SimpleNamespace(

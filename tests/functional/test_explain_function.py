@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,11 +13,12 @@ import pytest
 import xgboost
 from postgres_ml.codegen.base import create_statement
 from postgres_ml.estimators import LabelEncodedClassifier
-from postgres_ml.exceptions import UnsupportedModelError
-from postgres_ml.explain import explain
+from postgres_ml.exceptions import ParityError, UnsupportedModelError
+from postgres_ml.explain import explain, row_values
 from postgres_ml.explain.row_function import row_function
 from postgres_ml.ir import interpret
 from postgres_ml.ir.program import Input
+from postgres_ml.parity import check_parity
 from postgres_ml.parse import parse_pipeline
 from postgres_ml.preprocess import FeatureColumns, linear_columns, tree_columns
 from sklearn.compose import make_column_transformer
@@ -23,6 +26,7 @@ from sklearn.ensemble import ExtraTreesClassifier, HistGradientBoostingRegressor
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OrdinalEncoder
+from training_support import Training
 
 N = 300
 NAN = math.nan
@@ -128,3 +132,30 @@ def test_what_is_sampled_has_no_function() -> None:
     found = explain(None, (), frame, pipeline.predict)
     with pytest.raises(UnsupportedModelError, match="sampled"):
         row_function(found, "ml", "predict_it")
+
+
+@pytest.mark.parametrize("model_type", ["xgboost", "linear_learner"])
+def test_the_check_before_a_publication_compares_values(
+    model_type: str, connection: Any, schema: str, tmp_path: Path
+) -> None:
+    sql = """select i % 17 + i % 3 / 7.0 as number, (array['a', 'b', null])[1 + i % 3] as word,
+        (i % 17 > 8) <> (i % 3 = 0) as target from generate_series(1, 400) i"""
+    options = {"hyperparameters": {"num_round": 10}} if model_type == "xgboost" else {}
+    training = Training(
+        connection, sql, tmp_path / "job", schema=schema,
+        auto=False, model_types=(model_type,), explain=True, **options,
+    )  # fmt: skip
+    trained = training.train()
+    training.process.abandon("the test is over")
+    summary = training.publish(trained)
+    assert summary.n_explained == row_values.MAX_ROWS
+    assert f"so do the SHAP values of {row_values.MAX_ROWS}" in summary.message
+
+    explain = next(body for body in trained.functions if body.role == "explain")
+    wrong = explain.body.replace("'number',", "'number',1e-5+")  # an error of that size in each value
+    assert wrong != explain.body
+    connection.autocommit = False
+    training.cursor.execute(create_statement(dataclasses.replace(explain, body=wrong), schema))
+    with pytest.raises(ParityError, match=r"SHAP values of predict_churn_explain differ .* in 20 of 20 rows"):
+        check_parity(training.cursor, training.spec, trained)
+    connection.rollback()
