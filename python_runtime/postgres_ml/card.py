@@ -228,7 +228,8 @@ def _trials(fitted: Fitted) -> list[tuple[str, ...]]:
 
 def _identity(fitted: Fitted) -> list[tuple[str, str]]:
     spec, problem, choice = fitted.job.spec, fitted.task.problem, fitted.choice
-    settings = _listed({k: v for k, v in fitted.hyperparameters.items() if k != "threshold"})
+    own_rows = ("threshold", "factors")
+    settings = _listed({k: v for k, v in fitted.hyperparameters.items() if k not in own_rows})
     nodes = f", {fitted.generated.n_nodes:,} tree nodes" if fitted.generated.n_nodes else ""
     rows = [
         ("function", f"{spec.schema}.{spec.function} returns {fitted.return_type}"),
@@ -240,6 +241,9 @@ def _identity(fitted: Fitted) -> list[tuple[str, str]]:
     ]
     if choice.threshold is not None:
         rows.insert(3, ("threshold", f"{problem.labels[1]} from a probability of {choice.threshold:.4f}"))
+    if choice.factors:
+        factors = _listed(fitted.hyperparameters["factors"])
+        rows.insert(3, ("label", f"greatest product of probability and factor: {factors}"))
     return rows
 
 

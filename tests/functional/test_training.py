@@ -178,6 +178,40 @@ def test_a_regression_returns_double_precision_of_any_target(
     assert summary.max_difference <= 1e-6
 
 
+def test_rare_classes_are_weighed_for_f1_macro_and_the_function_weighs_them_too(
+    connection: Any, schema: str, tmp_path: Path
+) -> None:
+    random = np.random.default_rng(0)
+    classes = np.array(["most", "some", "rare"])[random.choice(3, 3000, p=[0.85, 0.11, 0.04])]
+    shift = {"most": (0.0, 0.0), "some": (1.3, 0.0), "rare": (0.0, 1.5)}
+    rows = [
+        (*(float(random.normal(center)) for center in shift[label]), str(label)) for label in classes.tolist()
+    ]
+    cursor = connection.cursor()
+    fill_table(cursor, f"{schema}.rare", rows, "x double precision, y double precision, target text")
+    options: dict[str, Any] = {"objective": "f1_macro", "settings": Settings(max_trials=2, min_rows=50)}
+    training = Training(
+        connection, f"select * from {schema}.rare", tmp_path / "job", schema=schema, **options
+    )
+    trained = training.train()
+    summary = training.publish(trained)
+    training.process.published(1, {})
+    factors = trained.hyperparameters["factors"]
+    card = (tmp_path / "job" / "artifacts" / "model_card.md").read_text()
+    assert f"greatest product of probability and factor: most {factors['most']}" in card
+    assert list(factors) == ["most", "rare", "some"] and factors["rare"] > factors["most"]
+    assert summary.max_difference <= 1e-6
+    labels = f"""select {schema}.predict_churn(x, y), p -> 'labels' ->> 0, p from {schema}.rare,
+        {schema}.predict_churn_probabilities(x, y) p"""
+    found = query(training, labels)
+    assert sum(label == "rare" for label, *_ in found) > 1.5 * sum(likely == "rare" for _, likely, _ in found)
+    for label, _, p in found:
+        products = {
+            name: factors[name] * value for name, value in zip(p["labels"], p["probabilities"], strict=True)
+        }
+        assert products[label] >= max(products.values()) * (1 - 1e-6)
+
+
 def test_a_function_that_differs_is_refused_with_the_row(churn: Training, schema: str) -> None:
     trained = churn.train()
     churn.process.abandon("the test is over")
