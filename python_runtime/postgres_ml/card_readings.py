@@ -40,6 +40,8 @@ def _digits(value: float, digits: int) -> str:
 
 def meaning(metric: str) -> str:
     """Return what the metric measures, and which direction is better."""
+    if metric.startswith("own_"):
+        return "returned by the dbt model's own code, whatever rows it took"
     direction = "lower is better" if metric in {*LOWER_IS_BETTER, "inertia"} else "higher is better"
     return f"{MEANINGS[metric]} ({direction})"
 

@@ -134,7 +134,10 @@ class TestSeveralRelations:
             cursor.execute("select n_rows, (metrics ->> 'own_n_regions')::float8, signature from pooled")
             assert cursor.fetchall() == [(900, 3.0, "(spend numeric, region text) returns text")]
         client = mlflow.MlflowClient(f"sqlite:///{project.project_root}/mlflow.db")
-        assert client.get_run(built["mlflow_run_id"]).data.metrics["own_n_regions"] == 3
+        run_id = built["mlflow_run_id"]
+        assert client.get_run(run_id).data.metrics["own_n_regions"] == 3
+        card = Path(client.download_artifacts(run_id, "model_card.md")).read_text(encoding="utf-8")
+        assert "returned by the dbt model's own code" in card
 
     def test_rows_of_another_relation_are_a_change(self, project):
         [kept] = run_dbt(["run", "--select", "pooled"])

@@ -95,12 +95,24 @@ def combined(digests_of_relations: Sequence[int]) -> int:
 
 
 def relations_of(code: str) -> tuple[str, ...]:
-    """Return the relations that dbt's compiled code refers to: the values of its dicts refs and sources."""
-    found: dict[str, None] = {}
+    """Return the relations that dbt's compiled code refers to, in the order in which it asks for them.
+
+    They are the values of its dicts refs and sources, whose keys dbt sorts.
+    """
+    by_key: dict[str, str] = {}
+    calls = []
     for node in ast.walk(ast.parse(code)):
-        if not isinstance(node, ast.Assign) or not isinstance(node.value, ast.Dict):
-            continue
-        names = [target.id for target in node.targets if isinstance(target, ast.Name)]
-        if names and names[0] in ("refs", "sources"):
-            found |= {str(v.value): None for v in node.value.values if isinstance(v, ast.Constant)}
-    return tuple(found)
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Dict):
+            names = [target.id for target in node.targets if isinstance(target, ast.Name)]
+            if names and names[0] in ("refs", "sources"):
+                pairs = zip(node.value.keys, node.value.values, strict=True)
+                by_key |= {_text(key): _text(value) for key, value in pairs}
+        elif isinstance(node, ast.Call) and ast.unparse(node.func) in ("dbt.ref", "dbt.source"):
+            version = [f"v{_text(k.value)}" for k in node.keywords if k.arg in ("v", "version")]
+            calls.append((node.lineno, node.col_offset, ".".join([*map(_text, node.args), *version])))
+    asked = [by_key[key] for _, _, key in sorted(calls) if key in by_key]
+    return tuple(filter(None, dict.fromkeys([*asked, *by_key.values()])))
+
+
+def _text(node: ast.expr | None) -> str:
+    return str(node.value) if isinstance(node, ast.Constant) else ""
