@@ -5,7 +5,7 @@
     dbt run-operation rollback_model --args '{model: customer_churn, version: 3}'
 
   The version keeps its number. The next build compares with the newest version: if nothing has changed since that was
-  trained, the one rolled back to goes on serving (SPEC 8.12). MLflow's alias `champion` follows.
+  trained, the one rolled back to goes on serving. MLflow's alias `champion` follows.
 #}
 {% macro rollback_model(model, version=none) %}
   {%- set card = postgres_ml__card_of(model) -%}

@@ -6,7 +6,7 @@
   {%- if trained.artifact -%}
     {%- do postgres_ml__publish_artifact() -%}
   {%- elif trained.runtime == 'endpoint' -%}
-    {%- do postgres_ml__publish_endpoint() -%}
+    {%- set trained = postgres_ml__publish_endpoint() or trained -%}
   {%- endif -%}
   {%- set callable = trained.functions | rejectattr('role', 'equalto', 'part') | list -%}
   {%- set predict = callable | selectattr('role', 'equalto', 'predict') | first -%}
@@ -68,7 +68,8 @@
     {%- elif trained.score is none -%}
       not evaluated
     {%- else -%}
-      {{ trained.metric }} {{ '%.4g' | format(trained.score) }} on the hold-out, MLflow run {{ trained.mlflow_run_id }}
+      {{ trained.metric }} {{ '%.4g' | format(trained.score) }} on the hold-out
+      {%- if trained.mlflow_run_id %}, MLflow run {{ trained.mlflow_run_id }}{% endif %}
     {%- endif -%}
     ) {{ postgres_ml__marker() }}
   {%- endset -%}

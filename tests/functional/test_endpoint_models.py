@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import http.server
 import json
+import shutil
+import tempfile
 import threading
+from pathlib import Path
 
 import psycopg2
 import pytest
 from dbt.tests.util import run_dbt, run_dbt_and_capture
 
 from tests.functional.test_python_models import OnDebian
+from tests.tls_support import self_signed, with_tls
 
 pytestmark = pytest.mark.xdist_group("debian")
 CUSTOMERS = """
@@ -40,6 +44,15 @@ class Service(http.server.BaseHTTPRequestHandler):
         pass
 
 
+def measured(url, target, more=""):
+    """A model behind the service with a query to evaluate it on; one row has no target."""
+    return (
+        f"{{{{ config(materialized='create_model', target='answer', returns='float8'{more}, "
+        f"endpoint={{'url': '{url}', 'max_batch_rows': 10, 'retries': 0}}) }}}}\n"
+        f"select spend, region, case when id < 25 then {target} end as answer from {{{{ ref('customers') }}}}"
+    )
+
+
 class TestEndpoint(OnDebian):
     @pytest.fixture(scope="class")
     def service(self):
@@ -62,6 +75,11 @@ class TestEndpoint(OnDebian):
             "doubled.sql": doubled,
             "scored.sql": "{{ config(materialized='table') }} "
             "{{ predict_table(ref('doubled'), ref('customers'), key='id') }}",
+            "measured.sql": measured(service, "2 * spend + case when id = 1 then 5 else 0 end"),
+            "too_bad.sql": measured(service, "3 * spend", ", gates={'r2': '>= 0.9'}"),
+            "labelled.sql": measured(
+                service, "2 * spend", ", problem_type='multiclass_classification'"
+            ).replace("returns='float8'", "returns='integer'"),
             "away.sql": doubled.replace(service, "https://models.example").replace("doubled", "away"),
         }
 
@@ -87,6 +105,26 @@ class TestEndpoint(OnDebian):
         assert select("select runtime, score, signature from doubled") == [
             ("endpoint", None, "(spend numeric, region text) returns double precision")
         ]
+
+    def test_a_query_with_a_target_evaluates(self, built, select):
+        [(metric, score, rows, rmse)] = select(
+            "select metric, score, n_rows, (metrics ->> 'rmse')::float8 from measured"
+        )
+        assert (metric, rows) == ("mse", 24)
+        assert score == pytest.approx(25 / 24) and rmse == pytest.approx((25 / 24) ** 0.5)
+        assert select("select metric, score, problem_type from labelled") == [
+            ("accuracy", 1.0, "multiclass_classification")
+        ]
+        [(comment,)] = select("select obj_description('predict_measured(numeric, text)'::regprocedure)")
+        assert "mse 1.042 on the hold-out)" in comment
+
+    def test_a_gate_that_is_not_met_publishes_nothing(self, built, select, project):
+        _results, output = built
+        assert "too_bad: gate not met: r2 is" in " ".join(output.split())
+        assert select(
+            "select count(*) from pg_proc where proname ~ 'too_bad' "
+            f"and pronamespace = '{project.test_schema}'::regnamespace"
+        ) == [(0,)]
 
     def test_one_row_a_call(self, built, select):
         assert select("select predict_doubled(1.5, 'a'), predict_doubled(null, null)") == [(3.0, None)]
@@ -124,3 +162,51 @@ class TestEndpoint(OnDebian):
                     cursor.execute("select secret from postgres_ml.endpoint")
             finally:
                 cursor.execute("reset role; drop owned by stranger; drop role stranger")
+
+
+class TestCertificate(OnDebian):
+    """A service with a certificate of its own: refused inside the server, until its authority is given."""
+
+    @pytest.fixture(scope="class")
+    def service(self, tmp_path_factory):
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Service)
+        server.daemon_threads = True
+        folder = tmp_path_factory.mktemp("certificates")
+        with_tls(server, self_signed(folder))
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server, folder
+        server.shutdown()
+        server.server_close()
+
+    @pytest.fixture(scope="class")
+    def models(self, service):
+        server, _ = service
+        return {
+            "doubled.sql": "{{ config(materialized='create_model', arguments='spend numeric', returns='float8', "
+            f"endpoint={{'url': 'https://127.0.0.1:{server.server_port}', 'retries': 0}}) }}}}"
+        }
+
+    def test_it_is_refused_until_its_authority_is_given(self, project, service, select):
+        Service.mode = ""
+        run_dbt(["build"])
+        with pytest.raises(
+            psycopg2.Error, match="has no valid certificate: self-signed certificate"
+        ) as caught:
+            select("select predict_doubled(1)")
+        assert caught.value.pgcode == "08006"
+        server, folder = service
+        # in a place that the server's account can read, as an authority's certificate is
+        [pem] = folder.glob("*.pem")
+        readable = Path(tempfile.mkdtemp(prefix="pgml-ca-", dir="/tmp"))
+        try:
+            readable.chmod(0o755)
+            (readable / "ca.pem").write_text(pem.read_text())
+            secret = json.dumps({"ca_file": str(readable / "ca.pem")})
+            select(
+                "insert into postgres_ml.endpoint (name, url_prefix, secret) values "
+                f"('tls', 'https://127.0.0.1:{server.server_port}', '{secret}') returning name"
+            )
+            assert select("select predict_doubled(21)") == [(42.0,)]
+        finally:
+            select("delete from postgres_ml.endpoint where name = 'tls' returning name")
+            shutil.rmtree(readable)

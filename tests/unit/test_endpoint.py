@@ -9,11 +9,14 @@ import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
-from postgres_ml.endpoint.client import Client, EndpointError
+from postgres_ml.endpoint.client import Client
+from postgres_ml.endpoint.messages import EndpointError
 from postgres_ml.endpoint.sigv4 import signed_headers
+from tls_support import self_signed, with_tls
 
 COLUMNS = [["spend", "double precision"], ["n", "integer"], ["vip", "boolean"], ["state", "text"]]
 ROW = [1.5, 3, True, "it's"]
@@ -36,7 +39,7 @@ def disconnect() -> Iterator[None]:
 class Server:
     """Answers with what `answer` returns: (status, content), and remembers what it was asked."""
 
-    def __init__(self) -> None:
+    def __init__(self, certificate: Path | None = None) -> None:
         self.requests: list[tuple[str, dict[str, str], bytes]] = []
         self.answer: Callable[[bytes], tuple[int, bytes]] = lambda _: (200, b'{"predictions": [1]}')
         outer = self
@@ -58,7 +61,10 @@ class Server:
 
         self.http = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.http.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self.http.server_port}"
+        if certificate is not None:
+            with_tls(self.http, certificate)
+        scheme = "http" if certificate is None else "https"
+        self.url = f"{scheme}://127.0.0.1:{self.http.server_port}"
         threading.Thread(target=self.http.serve_forever, daemon=True).start()
 
 
@@ -68,6 +74,22 @@ def server() -> Iterator[Server]:
     yield made
     made.http.shutdown()
     made.http.server_close()
+
+
+@pytest.fixture
+def secure(tmp_path: Path) -> Iterator[Callable[..., tuple[Server, Path]]]:
+    """Start a server with a certificate of its own; return it and the certificate's file."""
+    servers = []
+
+    def start(*certificate: Any) -> tuple[Server, Path]:
+        path = self_signed(tmp_path, *certificate)
+        servers.append(Server(path))
+        return servers[-1], path
+
+    yield start
+    for made in servers:
+        made.http.shutdown()
+        made.http.server_close()
 
 
 def client(url: str, secret: dict[str, Any] | None = None, **about: Any) -> Client:
@@ -83,7 +105,7 @@ def client(url: str, secret: dict[str, Any] | None = None, **about: Any) -> Clie
         **{"secret": None, "region": None, "columns": COLUMNS, "returns": "double precision"},
         **{"function": "ml.predict_it", **about},
     }
-    made = Client(fields, lambda: {} if secret is None else secret, lambda seconds: None, signed_headers)
+    made = Client(fields, lambda: {} if secret is None else secret, lambda seconds: None)
     CLIENTS.append(made)
     return made
 
@@ -246,6 +268,37 @@ def test_down() -> None:
 def test_no_tls_there(server: Server) -> None:
     with pytest.raises(EndpointError, match="TLS fails"):
         client(server.url.replace("http:", "https:")).predict(ROW)
+
+
+def test_a_certificate_that_nobody_vouches_for(secure: Any) -> None:
+    server, _ = secure()
+    with pytest.raises(EndpointError, match="has no valid certificate: self-signed certificate") as caught:
+        client(server.url).predict(ROW)
+    assert caught.value.sqlstate == "08006" and "ca_file" in caught.value.hint
+    assert server.requests == []
+
+
+def test_an_authority_of_ones_own(secure: Any) -> None:
+    server, path = secure()
+    assert client(server.url, {"ca_file": str(path)}).predict(ROW) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("certificate", "text"),
+    [(("127.0.0.2",), "IP address mismatch"), (("127.0.0.1", -1), "certificate has expired")],
+)
+def test_certificates_of_another_host_or_time(secure: Any, certificate: Any, text: str) -> None:
+    server, path = secure(*certificate)
+    with pytest.raises(EndpointError, match=f"has no valid certificate: .*{text}"):
+        client(server.url, {"ca_file": str(path)}).predict(ROW)
+    assert server.requests == []
+
+
+def test_the_file_of_the_authority_is_gone(secure: Any) -> None:
+    server, _ = secure()
+    with pytest.raises(EndpointError, match=r"ca_file gone\.pem can't be read: No such file") as caught:
+        client(server.url, {"ca_file": "gone.pem"}).predict(ROW)
+    assert caught.value.sqlstate == "08006"
 
 
 def test_not_allowed() -> None:

@@ -1,4 +1,4 @@
-"""Models that answer over HTTP, as functions: `functions` writes them, `client` and `sigv4` run there.
+"""Models that answer over HTTP, as functions: `functions` writes them, all others run there.
 
-Standard library only: the sources of `client` and `sigv4` stand in the functions' bodies.
+Standard library only: the sources of `client`, `messages` and `sigv4` stand in the functions' bodies.
 """

@@ -1,17 +1,13 @@
 """Calls a scoring server from inside a Postgres backend: one row, or many in requests of limited size.
 
 The source of this module stands in the functions and runs in the server's own Python: standard library only,
-nothing of this package but `sigv4`, whose source is there too.
+nothing of this package but `messages` and `sigv4`, whose sources are there too.
 """
 
 from __future__ import annotations
 
 import array
-import csv
 import http.client
-import io
-import json
-import math
 import ssl
 import sys
 import time
@@ -19,18 +15,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
-NUMBERS = ("smallint", "integer", "bigint", "numeric", "real", "double precision")
-INTEGERS = ("smallint", "integer", "bigint")
+from postgres_ml.endpoint.messages import INTEGERS, NUMBERS, SHOWN, EndpointError, Messages
+from postgres_ml.endpoint.sigv4 import signed_headers
+
 PASSING = (429, 500, 502, 503, 504)  # an attempt later may succeed
-SHOWN = 200  # characters of an answer in an error
-
-
-class EndpointError(Exception):
-    """A request that failed for good; `hint` is what to do, `sqlstate` its class."""
-
-    def __init__(self, text: str, hint: str = "", sqlstate: str = "38000") -> None:
-        super().__init__(text)
-        self.hint, self.sqlstate = hint, sqlstate
 
 
 class Client:
@@ -41,7 +29,6 @@ class Client:
     about : the fields of `spec.Endpoint`, 'columns' as [name, SQL type], 'returns', and 'function' for errors
     read_secret : returns the row of postgres_ml.endpoint that allows the URL, or None
     sleep : waits for some seconds in a way that a cancelled query ends
-    sign : `sigv4.signed_headers`
     """
 
     def __init__(
@@ -49,15 +36,15 @@ class Client:
         about: dict[str, Any],
         read_secret: Callable[[], dict[str, Any] | None],
         sleep: Callable[[float], Any],
-        sign: Callable[..., dict[str, str]],
     ) -> None:
-        self.about, self.read_secret, self.sleep, self.sign = about, read_secret, sleep, sign
+        self.about, self.read_secret, self.sleep = about, read_secret, sleep
         self.parts = urlsplit(about["url"])
         self.path = self.parts.path or "/"
         if about["protocol"] == "mlflow" and not self.path.endswith("/invocations"):
             self.path = self.path.rstrip("/") + "/invocations"
         if about["protocol"] == "kserve":
             self.path = f"{self.path.rstrip('/')}/v2/models/{about['model']}/infer"
+        self.messages = Messages(about, self._who)
         self.connection: http.client.HTTPConnection | None = None
         self.connected_with: str | None = None
 
@@ -93,45 +80,17 @@ class Client:
 
     def _ask(self, rows: list[list[Any]]) -> list[Any]:
         """Return an answer for each row; a row that the protocol can't express gives None, unsent."""
-        sent = [i for i, row in enumerate(rows) if self._can_be_sent(row)]
+        sent = [i for i, row in enumerate(rows) if self.messages.can_be_sent(row)]
         answers: list[Any] = [None] * len(rows)
         if not sent:
             return answers
-        content_type, body = self._request([rows[i] for i in sent])
-        values = self._values(self._post(content_type, body))
+        content_type, body = self.messages.request([rows[i] for i in sent])
+        values = self.messages.values(self._post(content_type, body))
         if len(values) != len(sent):
             raise EndpointError(f"{self._who} answered {len(values)} predictions for {len(sent)} rows")
         for i, value in zip(sent, values):  # noqa: B905  # as above
-            answers[i] = self._typed(value)
+            answers[i] = self.messages.typed(value)
         return answers
-
-    def _can_be_sent(self, row: list[Any]) -> bool:
-        """JSON has no infinities, and the Open Inference Protocol no missing numbers."""
-        if any(isinstance(v, float) and math.isinf(v) for v in row):
-            return False
-        if self.about["protocol"] != "kserve":
-            return True
-        kinds = [kind for _, kind in self.about["columns"]]
-        return all(_given(v) or kind not in (*NUMBERS, "boolean") for v, kind in zip(row, kinds))  # noqa: B905
-
-    def _request(self, rows: list[list[Any]]) -> tuple[str, bytes]:
-        protocol, columns = self.about["protocol"], self.about["columns"]
-        if protocol == "sagemaker":
-            text = io.StringIO()
-            writer = csv.writer(text, lineterminator="\n")
-            writer.writerows([["" if not _given(v) else _csv(v) for v in row] for row in rows])
-            return "text/csv", text.getvalue().encode()
-        if protocol == "kserve":
-            inputs = []
-            for position, (name, kind) in enumerate(columns):
-                values = [row[position] for row in rows]
-                datatype = "BOOL" if kind == "boolean" else "FP64" if kind in NUMBERS else "BYTES"
-                values = [float(v) if datatype == "FP64" else "" if v is None else v for v in values]
-                inputs.append({"name": name, "shape": [len(rows)], "datatype": datatype, "data": values})
-            return "application/json", json.dumps({"inputs": inputs}).encode()
-        data = [[v if _given(v) else None for v in row] for row in rows]
-        split = {"columns": [name for name, _ in columns], "data": data}
-        return "application/json", json.dumps({"dataframe_split": split}).encode()
 
     def _post(self, content_type: str, body: bytes) -> bytes:
         """Return the answer's body; tries again after errors that may pass, each time waiting longer."""
@@ -195,7 +154,7 @@ class Client:
         if secret.get("access_key_id"):
             moment = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
             host = self.parts.netloc
-            headers = self.sign(secret, host, self.path, body, headers, self._region(), moment)
+            headers = signed_headers(secret, host, self.path, body, headers, self._region(), moment)
         connection = self._connect(secret.get("ca_file"))
         try:
             connection.request("POST", self.path, body, headers)
@@ -209,12 +168,21 @@ class Client:
         if self.connection is None or self.connected_with != ca_file:
             host, port, timeout = self.parts.hostname or "", self.parts.port, self.about["timeout"]
             if self.parts.scheme == "https":
-                context = ssl.create_default_context(cafile=ca_file)
+                context = self._context(ca_file)
                 self.connection = http.client.HTTPSConnection(host, port, timeout=timeout, context=context)
             else:
                 self.connection = http.client.HTTPConnection(host, port, timeout=timeout)
             self.connected_with = ca_file
         return self.connection
+
+    def _context(self, ca_file: str | None) -> ssl.SSLContext:
+        try:
+            return ssl.create_default_context(cafile=ca_file)
+        except OSError as error:  # ssl's errors are OSErrors
+            reason = error.strerror or str(error)
+            raise EndpointError(
+                f"{self._who}: ca_file {ca_file} can't be read: {reason}", "", "08006"
+            ) from error
 
     def close(self) -> None:
         """Close the connection; the next request opens another."""
@@ -230,74 +198,9 @@ class Client:
             raise EndpointError(f"{self._who}: the AWS region is unknown", "Set endpoint: region.")
         return str(region)
 
-    def _values(self, answer: bytes) -> list[Any]:
-        protocol = self.about["protocol"]
-        text = answer.decode("utf-8", "replace")
-        if protocol == "sagemaker":
-            lines = [row for row in csv.reader(io.StringIO(text)) if row]
-            # one value a line, or all in one line, as SageMaker's own algorithms answer
-            return [row[0] for row in lines] if len(lines) != 1 else lines[0]
-        try:
-            found = json.loads(text)
-            values = found["outputs"][0]["data"] if protocol == "kserve" else found["predictions"]
-            if not isinstance(values, list):
-                raise TypeError("no list")
-        except (ValueError, KeyError, TypeError, IndexError):
-            wanted = 'outputs[0]["data"]' if protocol == "kserve" else '"predictions"'
-            raise EndpointError(
-                f"{self._who} answered something other than JSON with a list {wanted}: "
-                f"{' '.join(text.split())[:SHOWN]}"
-            ) from None
-        return [
-            value[0] if isinstance(value, list) and len(value) == 1 else _first(value) for value in values
-        ]
-
-    def _typed(self, value: Any) -> Any:
-        """Return the value as the function's type takes it."""
-        returns = self.about["returns"]
-        if value is None or (isinstance(value, str) and value == "" and returns in (*NUMBERS, "boolean")):
-            return None
-        try:
-            if returns == "boolean":
-                return {"true": True, "false": False, "1": True, "0": False, "1.0": True, "0.0": False}[
-                    str(value).lower()
-                ]
-            if returns in INTEGERS:
-                number = float(value)
-                if math.isnan(number):
-                    return None
-                if not number.is_integer():
-                    raise ValueError
-                return int(value) if isinstance(value, int) else int(number)
-            if returns in NUMBERS:
-                if isinstance(value, bool):
-                    raise ValueError
-                return float(value)
-            if isinstance(value, (list, dict)):
-                raise ValueError
-        except (ValueError, TypeError, KeyError):
-            raise EndpointError(
-                f"{self._who} answered {str(value)[:SHOWN]!r}, which is no {returns}, the type that "
-                f"{self.about['function']} returns"
-            ) from None
-        if isinstance(value, float) and value.is_integer():
-            return str(int(value))
-        return str(value).lower() if isinstance(value, bool) else str(value)
-
     @property
     def _who(self) -> str:
         return f"endpoint {self.parts.scheme}://{self.parts.netloc}{self.path}"
-
-
-def _first(value: Any) -> Any:
-    """A server may answer a list or an object for each row; of one field the value counts."""
-    if isinstance(value, list) and len(value) == 1:
-        return value[0]
-    return next(iter(value.values())) if isinstance(value, dict) and len(value) == 1 else value
-
-
-def _given(value: Any) -> bool:
-    return value is not None and value == value
 
 
 def _plain(value: Any) -> Any:
@@ -311,9 +214,3 @@ def _restored(value: float, kind: str) -> Any:
     if kind == "boolean":
         return bool(value)
     return int(value) if kind in INTEGERS else value
-
-
-def _csv(value: Any) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    return repr(value) if isinstance(value, float) else str(value)

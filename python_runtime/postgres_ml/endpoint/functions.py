@@ -11,7 +11,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from postgres_ml.endpoint import client, sigv4
+from postgres_ml.endpoint import client, messages, sigv4
 from postgres_ml.exceptions import SpecError
 from postgres_ml.spec import Column, Endpoint, FunctionBody
 from postgres_ml.sql_names import MAX_ARGUMENTS, text
@@ -26,21 +26,23 @@ import builtins, plpy
 from __main__ import GD
 key = ("postgres_ml_endpoint", ABOUT)
 if key not in GD:
-    import json, types
+    import json, sys, types
     def read_secret(about):
         row = plpy.execute(QUERY, 1)
         if row:
             return json.loads(row[0]["secret"])
         return {} if about["is_loopback"] and not about["secret"] else None
-    modules = []
-    for name, source in SOURCES:
-        module = types.ModuleType("postgres_ml_" + name)
-        builtins.exec(builtins.compile(source, "<" + name + ".py in the function>", "exec"), module.__dict__)
-        modules.append(module)
+    known = builtins.dict(sys.modules)
+    for name, source in SOURCES:  # each imports those before it
+        module = sys.modules[name] = types.ModuleType(name)
+        builtins.exec(builtins.compile(source, "<" + name + " in the function>", "exec"), module.__dict__)
+    for name, _ in SOURCES:  # another function may have other sources under these names
+        sys.modules.pop(name)
+        if name in known:
+            sys.modules[name] = known[name]
     about = json.loads(ABOUT)
     sleep = lambda seconds: plpy.execute("select pg_sleep(" + builtins.repr(seconds) + ")")
-    sign = modules[1].signed_headers
-    GD[key] = modules[0], modules[0].Client(about, lambda: read_secret(about), sleep, sign)
+    GD[key] = module, module.Client(about, lambda: read_secret(about), sleep)
 module, client = GD[key]
 try:
     return client.CALL
@@ -77,8 +79,8 @@ def generate_endpoint(
         "is_loopback": is_loopback,
     }
     sources = [
-        (Path(module.__file__ or "").stem, Path(module.__file__ or "").read_text(encoding="utf-8"))
-        for module in (client, sigv4)
+        (module.__name__, Path(module.__file__ or "").read_text(encoding="utf-8"))
+        for module in (sigv4, messages, client)
     ]
     values = {
         "SOURCES": repr(sources),

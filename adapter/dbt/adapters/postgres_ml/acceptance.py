@@ -32,7 +32,8 @@ def say_refusal(refusal: Refusal, serving: StoredVersion | None, run_id: str) ->
         The gate is one of severity error, or nothing serves that could be kept.
     """
     kept = f"v{serving.version} serves on" if serving else "nothing serves"
-    text = f"{refusal.text}; the new version is refused, {kept} (MLflow run {run_id})"
+    run = f" (MLflow run {run_id})" if run_id else ""  # an endpoint has none
+    text = f"{refusal.text}; the new version is refused, {kept}{run}"
     if refusal.severity == "error" or serving is None:
         raise GateError(text)
     return text

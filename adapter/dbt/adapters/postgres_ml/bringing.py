@@ -10,6 +10,8 @@ import sys
 from typing import Any
 from urllib.parse import urlsplit
 
+from dbt.adapters.postgres_ml import endpoint_evaluation
+from dbt.adapters.postgres_ml.acceptance import find_refusal, say_refusal
 from dbt.adapters.postgres_ml.brought_config import is_loopback
 from dbt.adapters.postgres_ml.connections import project_root
 from dbt.adapters.postgres_ml.training import Training
@@ -17,7 +19,7 @@ from dbt.adapters.postgres_ml.training_job import empty_directory, tracking_uri
 
 from postgres_ml import server_python
 from postgres_ml.endpoint.functions import generate_endpoint, secret_query
-from postgres_ml.exceptions import ArtifactError, EndpointError, SpecError, TrackingError
+from postgres_ml.exceptions import ArtifactError, EndpointError, GateError, SpecError, TrackingError
 from postgres_ml.spec import TrainedModel, TrainingSpec
 from postgres_ml.training_process import absolute_uri
 
@@ -124,14 +126,14 @@ class Calling(Bringing):
         Raises
         ------
         SpecError
-            There are gates: an endpoint isn't evaluated.
+            There are gates, and nothing to evaluate the endpoint on.
         """
-        if self.spec.gates:
-            raise SpecError("'gates' need metrics, and the model behind an endpoint isn't evaluated")
+        if self.spec.gates and self.target is None:
+            raise SpecError("'gates' need metrics: give a query and its 'target' to evaluate the endpoint on")
         return False
 
     def train(self) -> TrainedModel:
-        """Return the functions; nothing is known of the model behind the endpoint."""
+        """Return the functions; nothing is known yet of the model behind the endpoint."""
         endpoint, returns = self.spec.endpoint, self.spec.returns
         assert endpoint is not None and returns is not None, "the config is checked"
         host = urlsplit(endpoint.url).hostname or ""
@@ -139,6 +141,7 @@ class Calling(Bringing):
             endpoint, self.features, returns, self.spec.schema, self.spec.function, is_loopback(host)
         )
         is_number = returns not in ("text", "character varying", "character", "boolean")
+        is_number = is_number and self.spec.problem_type in (None, "regression")
         self.trained = TrainedModel(
             features=self.features, return_type=returns,
             problem_type="regression" if is_number else "multiclass_classification",
@@ -172,6 +175,23 @@ class Calling(Bringing):
                 "called and with which secret; its owner adds it: insert into postgres_ml.endpoint "
                 f"(name, url_prefix, secret) values ('{name}', '{prefix}', '{{\"bearer\": \"…\"}}')"
             )
+
+    def evaluate(self, cursor: Any) -> TrainedModel | None:
+        """Return the model with its scores on the query's rows; None where nothing is published or known.
+
+        Raises
+        ------
+        GateError
+            A gate is not met.
+        """
+        if self.trained is None or self.target is None:
+            return None
+        self.trained = endpoint_evaluation.evaluate(cursor, self.trained, self.sql, self.target)
+        serving = self.the_plan.serving
+        refusal = find_refusal(self.spec, self.trained, serving)
+        if refusal is not None:  # the publication has begun: whatever its severity, it is rolled back
+            raise GateError(say_refusal(refusal, serving, ""))
+        return self.trained
 
     def published(self, version: int) -> None:
         """Do nothing but note the end: there was no training."""

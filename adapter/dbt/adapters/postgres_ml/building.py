@@ -84,11 +84,18 @@ class BuildingAdapter(PostgresAdapter):
         return sha256
 
     @available.parse_none
-    def check_endpoint(self, model: dict[str, Any]) -> None:
-        """Check that the catalog allows the node's endpoint to be called."""
-        training = self._trainings[threading.get_ident()]
+    def check_endpoint(self, model: dict[str, Any]) -> Any:
+        """Check that the catalog allows the node's endpoint to be called; return its scored TrainedModel.
+
+        None without a query that has a target, and of a version from the catalog, which nothing trains.
+        """
+        training = self._trainings.get(threading.get_ident())
+        if training is None:  # a rollback
+            return None
         with self._errors_of(model):
-            training.check_allowed(self.connections.get_thread_connection().handle.cursor())
+            cursor = self.connections.get_thread_connection().handle.cursor()
+            training.check_allowed(cursor)
+            return training.evaluate(cursor)
 
     @available.parse_none
     def check_parity(self, model: dict[str, Any]) -> None:

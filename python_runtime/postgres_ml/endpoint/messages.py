@@ -1,0 +1,150 @@
+"""What stands in requests to a scoring server and in its answers, by protocol.
+
+The source of this module stands in the functions, before that of `client`: standard library only.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from typing import Any
+
+NUMBERS = ("smallint", "integer", "bigint", "numeric", "real", "double precision")
+INTEGERS = ("smallint", "integer", "bigint")
+SHOWN = 200  # characters of an answer in an error
+
+
+class EndpointError(Exception):
+    """A request that failed for good; `hint` is what to do, `sqlstate` its class."""
+
+    def __init__(self, text: str, hint: str = "", sqlstate: str = "38000") -> None:
+        super().__init__(text)
+        self.hint, self.sqlstate = hint, sqlstate
+
+
+class Messages:
+    """Rows as requests, and answers as values of the function's type.
+
+    Parameters
+    ----------
+    about : the fields of `spec.Endpoint`, 'columns' as [name, SQL type], 'returns', and 'function' for errors
+    who : the endpoint in errors
+    """
+
+    def __init__(self, about: dict[str, Any], who: str) -> None:
+        self.about, self.who = about, who
+
+    def can_be_sent(self, row: list[Any]) -> bool:
+        """JSON has no infinities, and the Open Inference Protocol no missing numbers."""
+        if any(isinstance(v, float) and math.isinf(v) for v in row):
+            return False
+        if self.about["protocol"] != "kserve":
+            return True
+        kinds = [kind for _, kind in self.about["columns"]]
+        return all(_given(v) or kind not in (*NUMBERS, "boolean") for v, kind in zip(row, kinds))  # noqa: B905
+
+    def request(self, rows: list[list[Any]]) -> tuple[str, bytes]:
+        """Return content type and body for some rows."""
+        protocol, columns = self.about["protocol"], self.about["columns"]
+        if protocol == "sagemaker":
+            text = io.StringIO()
+            writer = csv.writer(text, lineterminator="\n")
+            writer.writerows([["" if not _given(v) else _csv(v) for v in row] for row in rows])
+            return "text/csv", text.getvalue().encode()
+        if protocol == "kserve":
+            inputs = []
+            for position, (name, kind) in enumerate(columns):
+                values = [row[position] for row in rows]
+                datatype = "BOOL" if kind == "boolean" else "FP64" if kind in NUMBERS else "BYTES"
+                values = [float(v) if datatype == "FP64" else "" if v is None else v for v in values]
+                inputs.append({"name": name, "shape": [len(rows)], "datatype": datatype, "data": values})
+            return "application/json", json.dumps({"inputs": inputs}).encode()
+        data = [[v if _given(v) else None for v in row] for row in rows]
+        split = {"columns": [name for name, _ in columns], "data": data}
+        return "application/json", json.dumps({"dataframe_split": split}).encode()
+
+    def values(self, answer: bytes) -> list[Any]:
+        """Return the predictions in an answer, as the server wrote them.
+
+        Raises
+        ------
+        EndpointError
+            The answer is something else.
+        """
+        protocol = self.about["protocol"]
+        text = answer.decode("utf-8", "replace")
+        if protocol == "sagemaker":
+            lines = [row for row in csv.reader(io.StringIO(text)) if row]
+            # one value a line, or all in one line, as SageMaker's own algorithms answer
+            return [row[0] for row in lines] if len(lines) != 1 else lines[0]
+        try:
+            found = json.loads(text)
+            values = found["outputs"][0]["data"] if protocol == "kserve" else found["predictions"]
+            if not isinstance(values, list):
+                raise TypeError("no list")
+        except (ValueError, KeyError, TypeError, IndexError):
+            wanted = 'outputs[0]["data"]' if protocol == "kserve" else '"predictions"'
+            raise EndpointError(
+                f"{self.who} answered something other than JSON with a list {wanted}: "
+                f"{' '.join(text.split())[:SHOWN]}"
+            ) from None
+        return [
+            value[0] if isinstance(value, list) and len(value) == 1 else _first(value) for value in values
+        ]
+
+    def typed(self, value: Any) -> Any:
+        """Return the value as the function's type takes it.
+
+        Raises
+        ------
+        EndpointError
+            It is of another type.
+        """
+        returns = self.about["returns"]
+        if value is None or (isinstance(value, str) and value == "" and returns in (*NUMBERS, "boolean")):
+            return None
+        try:
+            if returns == "boolean":
+                return {"true": True, "false": False, "1": True, "0": False, "1.0": True, "0.0": False}[
+                    str(value).lower()
+                ]
+            if returns in INTEGERS:
+                number = float(value)
+                if math.isnan(number):
+                    return None
+                if not number.is_integer():
+                    raise ValueError
+                return int(value) if isinstance(value, int) else int(number)
+            if returns in NUMBERS:
+                if isinstance(value, bool):
+                    raise ValueError
+                return float(value)
+            if isinstance(value, (list, dict)):
+                raise ValueError
+        except (ValueError, TypeError, KeyError):
+            raise EndpointError(
+                f"{self.who} answered {str(value)[:SHOWN]!r}, which is no {returns}, the type that "
+                f"{self.about['function']} returns"
+            ) from None
+        if isinstance(value, float) and value.is_integer():
+            return str(int(value))
+        return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _first(value: Any) -> Any:
+    """A server may answer a list or an object for each row; of one field the value counts."""
+    if isinstance(value, list) and len(value) == 1:
+        return value[0]
+    return next(iter(value.values())) if isinstance(value, dict) and len(value) == 1 else value
+
+
+def _given(value: Any) -> bool:
+    return value is not None and value == value
+
+
+def _csv(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return repr(value) if isinstance(value, float) else str(value)
