@@ -103,8 +103,8 @@ def loss(raw: Array, targets: Array, link: str) -> float:
 
 def train(
     parameters: Mapping[str, Any], examples: Examples, validation: Examples | None, link: str
-) -> tuple[Layers, int]:
-    """Return trained layers and how many epochs they saw.
+) -> tuple[Layers, int, int]:
+    """Return trained layers, how many epochs they saw, and how many there were.
 
     Parameters
     ----------
@@ -135,7 +135,7 @@ def train(
             best_epoch = epoch + 1
         if late or epoch + 1 - best_epoch > patience:
             break
-    return (best if validation is not None else network.layers()), best_epoch
+    return (best if validation is not None else network.layers()), best_epoch, epoch + 1
 
 
 class Network:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import math
 import warnings
 from dataclasses import dataclass
 from typing import Any
@@ -98,11 +97,12 @@ def _boosting(task: Task, candidate: Candidate, until: Deadline) -> dict[str, An
 def _size(estimator: Any, candidate: Candidate) -> tuple[int, int, float]:
     """Return trees per class or epochs up to the best, how many there were, and tree nodes up to the best."""
     if candidate.model_type == "mlp":
-        best = int(estimator.best_epoch_)
-        return best, min(estimator.n_epochs, best + math.ceil(NETWORK_PATIENCE * estimator.n_epochs)), 0.0
+        return int(estimator.best_epoch_), int(estimator.n_iter_), 0.0
     if candidate.model_type != "xgboost":
         return 0, 0, 0.0
     booster = estimator.get_booster()
-    n_rounds = int(estimator.best_iteration) + 1
+    n_run = booster.num_boosted_rounds()
+    best = booster.attr("best_iteration")  # None where the time was over in the first round, before a score
+    n_rounds = n_run if best is None else int(best) + 1
     n_nodes = sum(tree.count("\n") for tree in booster[:n_rounds].get_dump())
-    return n_rounds, booster.num_boosted_rounds(), n_nodes
+    return n_rounds, n_run, n_nodes

@@ -91,6 +91,14 @@ def test_evaluation_labels_are_encoded_too() -> None:
         LabelEncodedClassifier(inner).fit(X, y, eval_set=[(X[:1], ["maybe"])])
 
 
+def test_a_network_predicts_many_rows_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    fitted = NetworkRegressor((4,), n_epochs=2, random_state=0).fit(X, X[:, 0])
+    at_once = fitted.predict(X)
+    monkeypatch.setattr("postgres_ml.networks.PREDICTED_AT_ONCE", 30)
+    assert np.allclose(fitted.predict(X), at_once, rtol=1e-12)
+    assert len(fitted.predict(X[:30])) == 30
+
+
 @pytest.mark.parametrize("activation", ["silu", "relu", "tanh"])
 def test_network_learns_what_is_not_linear(activation: str) -> None:
     network = NetworkClassifier((16,), activation, 0.05, n_epochs=80, batch_size=20, random_state=0)

@@ -13,15 +13,17 @@ from postgres_ml.candidates import Candidate, build_estimator
 from postgres_ml.exceptions import SpecError
 from postgres_ml.explicit import configured
 from postgres_ml.fit import Choice, Deadline, Member, Task, fit_pipeline
-from postgres_ml.pipeline import SCORES_SHARE, refit
+from postgres_ml.pipeline import SCORES_SHARE, refit, some_of
 from postgres_ml.preprocess import FeatureColumns, choose_columns
 from postgres_ml.problem import Problem, resolve
 from postgres_ml.results import Report
 from postgres_ml.search import search
 from postgres_ml.search.ensemble import final_members
+from postgres_ml.search.fits import fit_split
 from postgres_ml.search.folds import Folds
 from postgres_ml.search.portfolio import portfolio
 from postgres_ml.search.rounds import is_hopeless
+from postgres_ml.search.views import Views
 from postgres_ml.spec import Settings
 from postgres_ml.training_data import TrainingRows, load
 from training_support import CHURN_COLUMNS, CHURN_TARGET, churn_rows, column, make_spec, write_snapshot
@@ -228,6 +230,27 @@ def test_a_fit_on_all_rows_that_the_deadline_cuts_short_is_not_published(rows: T
     assert refit(task, linear, rows, report) is not None, "its fit is whole, however late"
     task = dataclasses.replace(task, deadline=Deadline(1.2, Ticks(0.1)))
     assert refit(task, linear, rows, report) is None and "leaves no time" in lines[-1]
+
+
+@pytest.mark.parametrize("name", ["linear scaled 1", "xgboost r89", "mlp quantile"])
+def test_a_trial_whose_time_is_over_at_once_is_one_of_a_single_round(rows: TrainingRows, name: str) -> None:
+    task = dataclasses.replace(task_for(rows), is_sql=False)
+    views = Views(task, rows)
+    (candidate,) = (found for found in portfolio(task, views.codes) if found.name == name)
+    fitted = fit_split(task, candidate, views, views.folds.splits[0], Deadline(-1))
+    assert fitted.n_rounds == (0 if name.startswith("linear") else 1)
+    assert fitted.raw.shape == (len(views.folds.splits[0].valid), 2) and fitted.best_s == fitted.seconds
+
+
+def test_at_most_a_hundred_thousand_training_rows_are_scored(rows: TrainingRows) -> None:
+    n = 250_000
+    target = np.arange(n) % 2
+    many = TrainingRows(pd.DataFrame({"x": np.arange(n)}), target, np.arange(n, dtype=np.uint64), "")
+    scored = some_of(task_for(rows), many)
+    assert len(scored) == 83_334 and scored.frame["x"].tolist()[:3] == [0, 3, 6]
+    assert len(some_of(task_for(rows), rows)) == len(rows)
+    clusters = Problem("clustering", "inertia", "inertia", target[:0])
+    assert len(some_of(dataclasses.replace(task_for(rows), problem=clusters), many)) == n
 
 
 def test_a_threshold_reaches_the_pipeline(rows: TrainingRows) -> None:
