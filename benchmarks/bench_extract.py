@@ -60,7 +60,7 @@ def by_snapshot(dsn: str) -> int:
         cursor = connection.cursor()
         columns = snapshot.describe_query(cursor, SQL)
         features, target = snapshot.split_target(columns, "flag")
-        path = Path(folder) / "snapshot.csv"
+        path = Path(folder) / "snapshot.bin"
         snapshot.copy_snapshot(cursor, SQL, features, target, path, Settings(max_cells=10**12), None)
         return len(training_data.load(path, features, target))
 

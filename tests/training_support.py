@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import atexit
-import csv
 import functools
-import hashlib
-import io
+import math
 import shutil
+import struct
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +16,8 @@ import numpy as np
 from mlflow.tracking import MlflowClient
 from postgres_ml.parity import ParitySummary, check_parity
 from postgres_ml.snapshot import copy_snapshot, describe_query, split_target
+from postgres_ml.snapshot_file import SIGNATURE, TRAILER, RowWriter
+from postgres_ml.snapshot_sql import MISSING
 from postgres_ml.spec import Column, Settings, TrainedModel, TrainingJob, TrainingSpec
 from postgres_ml.training_process import TrainingProcess
 
@@ -51,26 +52,38 @@ def make_job(directory: Path, features: tuple[Column, ...], target: Column, **ch
 def write_snapshot(
     path: Path, rows: list[tuple[Any, ...]], split: Callable[[tuple[Any, ...]], int | None] = lambda row: None
 ) -> None:
-    """Write rows as `snapshot_query` would: None is nothing, '' is quoted, booleans are t and f."""
-    text = io.StringIO()
-    for row in rows:
-        digest = hashlib.md5(repr(row).encode()).digest()
-        key = int.from_bytes(digest[:8], "big", signed=True)
-        cells = ["", "", str(key), *map(_cell, (split(row), *row))]
-        text.write(",".join(cells) + "\n")
-    path.write_text(text.getvalue(), encoding="utf-8")
+    """Write rows as COPY would; what the columns are follows from the values: the target comes last."""
+    values = list(zip(*rows, strict=True)) or [()]
+    stored = [("bigint", [MISSING if split(row) is None else split(row) for row in rows])]
+    stored += [_stored(column, is_target=index == len(values) - 1) for index, column in enumerate(values)]
+    stored.sort(key=lambda column: column[0] == "text")
+    with path.open("wb") as file:
+        writer = RowWriter(file)
+        writer.write(SIGNATURE + bytes(8) + _field(b"0 0 0"))
+        for row in zip(*(column for _, column in stored), strict=True):
+            cells = [_packed(kind, value) for (kind, _), value in zip(stored, row, strict=True)]
+            writer.write(struct.pack("!hi", 1 + len(cells), -1) + b"".join(cells))
+        writer.write(TRAILER)
+        writer.close()
 
 
-def _cell(value: Any) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "t" if value else "f"
-    if isinstance(value, str):
-        quoted = io.StringIO()
-        csv.writer(quoted, quoting=csv.QUOTE_ALL, lineterminator="").writerow([value])
-        return quoted.getvalue()
-    return str(value)
+def _stored(values: tuple[Any, ...], is_target: bool) -> tuple[str, list[Any]]:
+    kinds = {type(value) for value in values if value is not None}
+    if str in kinds:
+        return "text", list(values)
+    if is_target and kinds in ({int}, {bool}):
+        return "bigint" if kinds == {int} else "boolean", list(values)
+    return "float8", [math.nan if value is None else float(value) for value in values]
+
+
+def _packed(kind: str, value: Any) -> bytes:
+    if kind == "text":
+        return struct.pack("!i", -1) if value is None else _field(value.encode())[2:]
+    return _field(struct.pack({"float8": "!d", "bigint": "!q", "boolean": "!?"}[kind], value))[2:]
+
+
+def _field(content: bytes) -> bytes:
+    return struct.pack("!hi", 1, len(content)) + content
 
 
 def churn_rows(n: int, seed: int = 0) -> list[tuple[Any, ...]]:
@@ -157,7 +170,7 @@ class Training:
                 self.sql,
                 self.job.features,
                 self.job.target,
-                self.directory / "snapshot.csv",
+                self.directory / "snapshot.bin",
                 self.spec.settings,
                 self.spec.problem_type,
             )

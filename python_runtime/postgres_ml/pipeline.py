@@ -1,6 +1,6 @@
 """The whole training, in the order in which it happens. Read this first.
 
-Input: a job, `snapshot.csv` in its directory, an open MLflow run. Output: `TrainedModel` and files.
+Input: a job, `snapshot.bin` in its directory, an open MLflow run. Output: `TrainedModel` and files.
 Extraction comes before (`snapshot`), publication and its check after (`parity`, the adapter's macros).
 """
 
@@ -45,8 +45,8 @@ def train(job: TrainingJob, run: TrackedRun, relay: Relay) -> TrainedModel:
     """
     spec, directory, report = job.spec, Path(job.directory), Report(relay)
     with report.phase("load"):
-        rows = training_data.load(directory / "snapshot.csv", job.features, job.target, spec.settings.seed)
-        (directory / "snapshot.csv").unlink()  # the database's rows stay on the disk no longer than they must
+        rows = training_data.load(directory / "snapshot.bin", job.features, job.target, spec.settings.seed)
+        (directory / "snapshot.bin").unlink()  # the database's rows stay on the disk no longer than they must
         deadline = Deadline(spec.settings.max_runtime)
         task, rows, training, holdout = preparation.prepare(job, rows, deadline, report)
     with report.phase("search"):

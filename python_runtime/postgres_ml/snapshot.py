@@ -1,6 +1,6 @@
 """First step: what the training query's columns are, and one consistent copy of its rows in a file.
 
-Input: a psycopg2 cursor, the compiled query. Output: typed columns, and `snapshot.csv` for `training_data`.
+Input: a psycopg2 cursor, the compiled query. Output: typed columns, and `snapshot.bin` for `training_data`.
 Runs in dbt's process, inside dbt's own session, so that the query sees the same transaction, role, row
 security and temporary tables as every other node; imports nothing but the standard library.
 """
@@ -13,9 +13,10 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import Any, Protocol
 
 from postgres_ml.exceptions import StorageError, TrainingDataError
+from postgres_ml.snapshot_file import RowWriter
 from postgres_ml.snapshot_sql import INTEGER_TYPES, snapshot_query
 from postgres_ml.spec import Column, Kind, ProblemType, Settings, to_json
 from postgres_ml.sql_names import identifier
@@ -235,7 +236,7 @@ def copy_snapshot(
     settings: Settings,
     problem_type: ProblemType | None,
 ) -> SnapshotSummary:
-    """Copy the query's rows into a CSV file for `training_data.load` and return what was copied.
+    """Copy the query's rows into a file for `training_data.load` and return what was copied.
 
     The summary goes into a JSON file of the same name, for the training process.
 
@@ -254,40 +255,20 @@ def copy_snapshot(
     version = cursor.connection.server_version
     copy = snapshot_query(sql, features, target, settings, problem_type, version)
     try:
-        with path.open("wb", buffering=1 << 20) as file:
-            output = _Output(file)
-            cursor.copy_expert(copy, output)
-        summary = output.summary(time.monotonic() - started)
+        with path.open("wb") as file:
+            writer = RowWriter(file)
+            cursor.copy_expert(copy, writer)
+            writer.close()
+        n_query, n_labelled, digest = writer.totals
+        summary = SnapshotSummary(
+            n_rows_query=n_query,
+            n_rows=writer.n_rows,
+            n_null_target=n_query - n_labelled,
+            sampled=writer.n_rows < n_labelled,
+            digest=digest,
+            seconds=time.monotonic() - started,
+        )
         path.with_suffix(".json").write_text(to_json(summary), encoding="utf-8")
     except OSError as error:
         raise StorageError(f"the training snapshot can't be written to {path}: {error.strerror}") from error
     return summary
-
-
-class _Output:
-    """A file that takes the row of totals out of the stream: the only one whose first field isn't empty.
-
-    psycopg2 calls `write` once for each row.
-    """
-
-    def __init__(self, file: BinaryIO) -> None:
-        self.file = file
-        self.n_query = self.n_labelled = self.n_rows = self.digest = 0
-
-    def write(self, row: bytes) -> int:
-        if not row.startswith(b","):
-            total, labelled, digest = row.split(b",", 3)[:3]
-            self.n_query, self.n_labelled, self.digest = int(total), int(labelled), int(digest)
-            return len(row)
-        self.n_rows += 1
-        return self.file.write(row)
-
-    def summary(self, seconds: float) -> SnapshotSummary:
-        return SnapshotSummary(
-            n_rows_query=self.n_query,
-            n_rows=self.n_rows,
-            n_null_target=self.n_query - self.n_labelled,
-            sampled=self.n_rows < self.n_labelled,
-            digest=self.digest,
-            seconds=seconds,
-        )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
 
 from postgres_ml.spec import Column, ProblemType, Settings
 from postgres_ml.sql_names import identifier, text
@@ -15,7 +17,9 @@ MAX_NUMERIC_CLASSES = 20
 # than two rows there is 0.8^50 (1 + 50 / 4) = 2e-4.
 CLASS_ROWS = 50
 
-CASTS = {"number": "float8", "boolean": "boolean", "text": "text"}
+# What a row has instead of NULL, so that all rows have these fields at the same places: NaN, which is missing
+# as NULL is, and the least bigint, which NumPy reads as "not a time".
+MISSING = -(2**63)
 # Later dates don't fit into 64 bits of microseconds since 1970; like 'infinity' they are missing.
 LATEST = "294247-01-01"
 # The hashes of all rows as one number that no order changes, and that a row's second occurrence does change.
@@ -37,6 +41,37 @@ COLUMN_HASHES = {
 INTEGER_TYPES = frozenset({"smallint", "integer", "bigint"})
 
 
+@dataclass(frozen=True)
+class StoredColumn:
+    """A column of the snapshot.
+
+    Parameters
+    ----------
+    name : 'split', 'label' or 'c0', 'c1'… in the order of the features
+    sql_type : what it is cast to; only text may be NULL
+    expression : in terms of `query`
+    """
+
+    name: str
+    sql_type: Literal["float8", "bigint", "boolean", "text"]
+    expression: str
+
+
+def stored_columns(
+    features: Sequence[Column], target: Column | None, settings: Settings | None = None
+) -> tuple[StoredColumn, ...]:
+    """Return the snapshot's columns in their order: those of one size before those of text.
+
+    Parameters
+    ----------
+    settings : name the column that says which rows are held out; who reads the file needn't know
+    """
+    columns = [StoredColumn("split", "bigint", _split(settings or Settings()))]
+    columns += [_feature(f"c{index}", column) for index, column in enumerate(features)]
+    columns.append(_target(target))
+    return tuple(sorted(columns, key=lambda column: column.sql_type == "text"))
+
+
 def snapshot_query(
     sql: str,
     features: Sequence[Column],
@@ -45,45 +80,41 @@ def snapshot_query(
     problem_type: ProblemType | None,
     server_version: int,
 ) -> str:
-    """Return a COPY statement: (n_rows, n_labelled, row_hash, split, features…, target) in CSV.
+    """Return a COPY statement in binary format: totals, then the columns of `stored_columns`.
 
-    Its first row holds the totals, with the digest of all rows in place of a row's hash (the same that
-    `data_digest_query` returns, of what this statement reads); all others begin with two empty fields.
-    Numbers are cast to double precision as the function's arguments will be, an integer target to bigint so
+    Its first row holds the totals as a text: rows, rows with a target, digest of all rows (the same that
+    `data_digest_query` returns, of what this statement reads). In all others that field is NULL. Numbers and
+    booleans are cast to double precision as the function's arguments will be, an integer target to bigint so
     that no label is rounded. Dates and times are microseconds since 1970 in UTC, times of day since
-    midnight. Without a target that column is 0. `split` is 1 in rows to hold out and 0 in all others, NULL
-    where `settings` want a fraction.
+    midnight. Without a target that column is 0. `split` is 1 in rows to hold out and 0 in all others.
 
-    `row_hash` is the second half of the md5 of the row's values: it doesn't depend on the order of rows, on
-    the names of columns or on the server's version. Sampling uses another hash, so that hold-out and sample
-    are independent, and numbers equal rows, so that a table of few distinct rows is thinned evenly.
+    A sample is drawn by an md5 of the row's values, which doesn't depend on the order of rows, on the names
+    of columns or on the server's version; it is computed only if there is one to draw. It numbers equal
+    rows, so that a table of few distinct rows is thinned evenly. The hold-out follows from another hash
+    (see `training_data`), so that the two are independent.
     """
-    expressions = [_feature(column) for column in features] + [_target(target)]
-    names = [f"c{index}" for index in range(len(expressions))]
-    label = names[-1]
-    columns = ", ".join(names)
-    max_rows = settings.max_cells // len(names)
+    columns = stored_columns(features, target, settings)
+    names = ", ".join(column.name for column in columns)
+    max_rows = settings.max_cells // (len(features) + 1)
+    selected = ", ".join(f"{column.expression} as {column.name}" for column in columns)
     row_hash = _row_hash([*features, *([target] if target else [])], settings, server_version)
-    selected = [f"{e} as {n}" for e, n in zip(expressions, names, strict=True)]
     return f"""copy (
 with read as materialized (
-  select {", ".join(selected)}, {_split(settings)} as split, {row_hash} as h
+  select {selected}, {row_hash} as h
   from (
 {sql}
 ) query
-), hashed as materialized (
-  select *, md5(row({columns})::text) as digest from read
 ), totals as (
-  select count(*) as n_rows, count({label}) as n_labelled, {DATA_DIGEST.format(h="h")} as digest from hashed
-), {_sample(label, _stratum(label, target, problem_type), max_rows)}
-select n_rows, n_labelled, digest, null::bigint, {", ".join(f"null::{_type(e)}" for e in expressions)}
+  select count(*) as n_rows, count(label) as n_labelled, {DATA_DIGEST.format(h="h")} as digest from read
+), {_sample(names, _stratum(target, problem_type), max_rows)}
+select concat_ws(' ', n_rows, n_labelled, digest), {", ".join(f"null::{c.sql_type}" for c in columns)}
 from totals
 union all
-select null, null, {_bits("digest", 17)}, split, {columns} from hashed
-where {label} is not null and (select n_labelled <= {max_rows} from totals)
+select null, {names} from read
+where label is not null and (select n_labelled <= {max_rows} from totals)
 union all
-select null, null, {_bits("digest", 17)}, split, {columns} from candidates where rank <= quota
-) to stdout (format csv, encoding 'UTF8')"""
+select null, {names} from candidates where rank <= quota
+) to stdout (format binary, encoding 'UTF8')"""
 
 
 def data_digest_query(sql: str, columns: Sequence[Column], settings: Settings, server_version: int) -> str:
@@ -123,17 +154,18 @@ def _row_hash(columns: Sequence[Column], settings: Settings, server_version: int
     return " # ".join(hashes)
 
 
-def _sample(label: str, stratum: str, max_rows: int) -> str:
+def _sample(names: str, stratum: str, max_rows: int) -> str:
     """Return the CTEs that end in `candidates`, whose rows with `rank <= quota` are the sample.
 
     Each stratum first keeps `CLASS_ROWS`, or its share of half the rows where that is less; what is left is
     divided in proportion.
     """
     return f"""numbered as (  -- nothing is sorted here while all rows fit
-  select *, {stratum} as stratum,
-    row_number() over (partition by digest) as occurrence
-  from hashed
-  where {label} is not null and (select n_labelled > {max_rows} from totals)
+  select *, row_number() over (partition by digest) as occurrence from (
+    select *, {stratum} as stratum, md5(row({names})::text) as digest from read
+    where label is not null and (select n_labelled > {max_rows} from totals)
+    offset 0  -- or the digest would be computed twice
+  ) digested
 ), keyed as (
   select *, {_unit("md5(digest || ' ' || occurrence)")} as key from numbered
 ), strata as (
@@ -151,22 +183,29 @@ def _sample(label: str, stratum: str, max_rows: int) -> str:
 )"""
 
 
-def _feature(column: Column) -> str:
-    name = f"query.{identifier(column.name)}"
-    if column.kind in ("number", "boolean", "text"):
-        return f"{name}::{CASTS[column.kind]}"
-    microseconds = f"(extract(epoch from {name}) * 1000000)::bigint"
-    if column.kind == "time":
-        return microseconds
-    return f"case when isfinite({name}) and {name} < '{LATEST}' then {microseconds} end::bigint"
+def _feature(name: str, column: Column) -> StoredColumn:
+    value = f"query.{identifier(column.name)}"
+    if column.kind == "text":
+        return StoredColumn(name, "text", f"{value}::text")
+    if column.kind in ("number", "boolean"):
+        cast = "::integer::float8" if column.kind == "boolean" else "::float8"
+        return StoredColumn(name, "float8", f"coalesce({value}{cast}, 'NaN')")
+    microseconds = f"(extract(epoch from {value}) * 1000000)::bigint"
+    if column.kind != "time":
+        microseconds = f"case when isfinite({value}) and {value} < '{LATEST}' then {microseconds} end"
+    return StoredColumn(name, "bigint", f"coalesce({microseconds}, {MISSING})")
 
 
-def _target(column: Column | None) -> str:
+def _target(column: Column | None) -> StoredColumn:
+    """Return the label, which may be NULL here: such rows aren't written."""
     if column is None:
-        return "0::bigint"
+        return StoredColumn("label", "bigint", "0::bigint")
+    value = f"query.{identifier(column.name)}"
     if column.sql_type in INTEGER_TYPES:
-        return f"query.{identifier(column.name)}::bigint"
-    return _feature(column)
+        return StoredColumn("label", "bigint", f"{value}::bigint")
+    if column.kind == "number":
+        return StoredColumn("label", "float8", f"{value}::float8")
+    return StoredColumn("label", column.kind, f"{value}::{column.kind}")  # type: ignore[arg-type]  # boolean or text
 
 
 def _split(settings: Settings) -> str:
@@ -176,26 +215,18 @@ def _split(settings: Settings) -> str:
         return f"coalesce(query.{identifier(settings.holdout_time)} >= {after}, false)::integer::bigint"
     if settings.holdout_column is not None:
         return f"coalesce(query.{identifier(settings.holdout_column)}::integer, 0)::bigint"
-    return "null::bigint"
+    return f"({MISSING})::bigint"
 
 
-def _type(expression: str) -> str:
-    return expression.rpartition("::")[2]
-
-
-def _stratum(label: str, target: Column | None, problem_type: ProblemType | None) -> str:
+def _stratum(target: Column | None, problem_type: ProblemType | None) -> str:
     """Each side of a split is sampled for itself, in it each class; the rows of a regression all together."""
     if problem_type in ("regression", "clustering") or target is None:
         return "split::text"
-    value = f"{label}::text"
+    value = "label::text"
     if problem_type is None and target.kind == "number":
-        few = f"select count(distinct {label}) <= {MAX_NUMERIC_CLASSES} from hashed"
-        value = f"case when ({few}) then {label}::text end"
+        few = f"select count(distinct label) <= {MAX_NUMERIC_CLASSES} from read"
+        value = f"case when ({few}) then label::text end"
     return f"concat(split, ' ', {value})"
-
-
-def _bits(digest: str, start: int) -> str:
-    return f"('x' || substr({digest}, {start}, 16))::bit(64)::bigint"
 
 
 def _unit(digest: str) -> str:

@@ -208,7 +208,7 @@ class OtherRelation:
     Parameters
     ----------
     name : as dbt's compiled code has it
-    file : of its rows, in the form of `snapshot.csv`
+    file : of its rows, in the form of `snapshot.bin`
     """
 
     name: str
@@ -224,7 +224,7 @@ class TrainingJob:
     ----------
     features, target : the query's columns in order, less the target and the split's column; and the target,
         None for kmeans
-    directory : the child reads `snapshot.csv` here and writes all of its files here
+    directory : the child reads `snapshot.bin` here and writes all of its files here
     tracking_uri, experiment : MLflow; the password of the URI is hidden in the job's file
     tags : lead from the MLflow run back to dbt (unique_id, invocation_id, git commit, …)
     query : the compiled training query, for MLflow

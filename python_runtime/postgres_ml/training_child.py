@@ -155,7 +155,7 @@ class Parent:
         timer = threading.Timer(MARKING_S, _kill_own_group)
         timer.daemon = True
         timer.start()
-        for path in self.directory.glob("snapshot*.csv"):  # a dbt that was killed can't
+        for path in self.directory.glob("snapshot*.bin"):  # a dbt that was killed can't
             path.unlink(missing_ok=True)
         self.end_run(status, reason)
         _kill_own_group()

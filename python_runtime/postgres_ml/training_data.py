@@ -1,6 +1,6 @@
 """Second step: the snapshot file as a frame, ordered by nothing but the rows' content; the split.
 
-Input: `snapshot.csv`. Output: `TrainingRows`, and which of them are the hold-out.
+Input: `snapshot.bin`. Output: `TrainingRows`, and which of them are the hold-out.
 """
 
 from __future__ import annotations
@@ -12,10 +12,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.csv
 
-from postgres_ml.snapshot_sql import INTEGER_TYPES
+from postgres_ml.snapshot_reader import read_columns
+from postgres_ml.snapshot_sql import MISSING, stored_columns
 from postgres_ml.spec import Column
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -23,8 +22,6 @@ Array = np.ndarray[Any, np.dtype[Any]]
 # From this many equal rows on average, a table has few distinct rows because its columns have few values, not
 # because rows were doubled by accident; then equal rows have to be spread over both sides of the split.
 FEW_DISTINCT_ROWS = 5.0
-ARROW_TYPES = {"number": pa.float64(), "boolean": pa.bool_(), "text": pa.string()}
-DTYPES = {"number": float, "boolean": float, "text": object}
 
 
 @dataclass(frozen=True)
@@ -67,74 +64,53 @@ def load(path: Path, features: Sequence[Column], target: Column | None, seed: in
 
     Raises
     ------
-    pyarrow.ArrowInvalid
+    SnapshotFormatError
         The file wasn't written by `copy_snapshot` for these columns.
     """
-    names = [f"c{index}" for index in range(len(features))]
-    types = dict(zip(names, (ARROW_TYPES.get(column.kind, pa.int64()) for column in features), strict=True))
-    types |= {"hash": pa.int64(), "split": pa.int64(), "target": _target_type(target)}
-    if path.stat().st_size == 0:
-        table = pa.table({name: pa.array([], type=kind) for name, kind in types.items()})
-    else:
-        table = _read(path, ["n_rows", "n_labelled", "hash", "split", *names, "target"], types)
-    hashes = table["hash"].to_numpy().astype(np.int64).view(np.uint64)
+    stored = read_columns(path, stored_columns(features, target))
+    split, labels = _marks(stored.pop("split")), stored.pop("label")
+    hashes = _row_hashes([*stored.values(), labels])
     keys = _keys(hashes, seed)
     order = np.argsort(keys, kind="stable")
-    sorted_columns = {}
-    for name, column in zip(names, features, strict=True):
-        values = _values(table[name], column.kind)[order]
-        sorted_columns[column.name] = pd.Series(values, dtype=DTYPES.get(column.kind, "datetime64[us]"))
-        table = table.drop_columns([name])  # what is in the frame isn't kept a second time
-    frame = pd.DataFrame(sorted_columns, copy=False)
+    frame = {}
+    for index, column in enumerate(features):
+        values = stored.pop(f"c{index}")[order]  # what is in the frame isn't kept a second time
+        if values.dtype == np.int64:
+            values = values.view("datetime64[us]")
+        frame[column.name] = pd.Series(values, dtype=values.dtype, copy=False)  # else pandas 3 makes text str
     digest = np.sum(_mix(hashes), dtype=np.uint64)  # wraps around; the same in any order
-    split = table["split"].to_numpy()[order] if len(table) and not table["split"].null_count else None
-    return TrainingRows(frame, _labels(table["target"])[order], keys[order], f"{digest:016x}", split)
-
-
-def _read(path: Path, names: list[str], types: dict[str, pa.DataType]) -> pa.Table:
-    return pyarrow.csv.read_csv(
-        path,
-        read_options=pyarrow.csv.ReadOptions(column_names=names, use_threads=False),
-        parse_options=pyarrow.csv.ParseOptions(newlines_in_values=True),
-        convert_options=pyarrow.csv.ConvertOptions(
-            column_types=types,
-            include_columns=list(types),
-            null_values=[""],
-            true_values=["t"],
-            false_values=["f"],
-            strings_can_be_null=True,
-            quoted_strings_can_be_null=False,  # COPY writes '' as "" and NULL as nothing
-        ),
+    return TrainingRows(
+        pd.DataFrame(frame, copy=False),
+        labels[order],
+        keys[order],
+        f"{digest:016x}",
+        None if split is None else split[order],
     )
 
 
-def _target_type(target: Column | None) -> pa.DataType:
-    return pa.int64() if target is None or target.sql_type in INTEGER_TYPES else ARROW_TYPES[target.kind]
+def _marks(split: Array) -> Array | None:
+    return split if len(split) and split[0] != MISSING else None
 
 
-def _values(column: pa.ChunkedArray, kind: str) -> Array:
-    if kind not in DTYPES:
-        instants: Array = column.cast(pa.timestamp("us")).to_numpy(zero_copy_only=False)
-        return instants
-    if pa.types.is_string(column.type):
-        return _texts(column)
-    if pa.types.is_boolean(column.type):
-        column = column.cast(pa.int8())
-    numbers: Array = column.cast(pa.float64()).to_numpy(zero_copy_only=False)
-    return numbers
+def _row_hashes(columns: Sequence[Array]) -> Array:
+    """Return 64 bits for each row that follow from its values alone, ndarray of shape (n_rows,), uint64."""
+    hashes = np.zeros(len(columns[0]), np.uint64)
+    for values in columns:
+        hashes = _mix(hashes + _bits(values) + np.uint64(0x9E3779B97F4A7C15))
+    return hashes
 
 
-def _texts(column: pa.ChunkedArray) -> Array:
-    """Return str objects, one for each text: a million rows of fifty texts take 8 MB, not 70."""
-    codes = column.combine_chunks().dictionary_encode()
-    words = np.array([*codes.dictionary.to_pylist(), None], dtype=object)
-    texts: Array = words[codes.indices.fill_null(len(words) - 1).to_numpy()]
-    return texts
-
-
-def _labels(column: pa.ChunkedArray) -> Array:
-    labels: Array = column.to_numpy(zero_copy_only=False)
-    return labels.astype(bool) if pa.types.is_boolean(column.type) else labels
+def _bits(values: Array) -> Array:
+    """Return 64 bits of each value; one pattern for all NaN."""
+    if values.dtype == np.float64:
+        return np.where(np.isnan(values), np.nan, values).view(np.uint64)
+    if values.dtype == np.int64:
+        return values.view(np.uint64)
+    if values.dtype == np.bool_:
+        return values.astype(np.uint64)
+    codes, words = pd.factorize(values)  # NULL is -1
+    bits: Array = np.append(pd.util.hash_array(words, categorize=False), np.uint64(0))[codes]
+    return bits
 
 
 def _keys(hashes: Array, seed: int) -> Array:

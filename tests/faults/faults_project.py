@@ -287,7 +287,7 @@ class Project:
             for row in ask("select locktype, classid, objid, mode from pg_locks where locktype = 'advisory'")
         ]
         found += [f"prepared transaction {row}" for row in ask("select gid from pg_prepared_xacts")]
-        found += [f"file {path}" for path in self.directory.rglob("snapshot.csv")]
+        found += [f"file {path}" for path in self.directory.rglob("snapshot.bin")]
         return found
 
 

@@ -208,7 +208,7 @@ class TestFirstBuild:
             if hasattr(project.project_root, "joinpath")
             else None
         )
-        assert target is None or not list(target.rglob("snapshot.csv"))
+        assert target is None or not list(target.rglob("snapshot.bin"))
 
     def test_a_second_build_is_version_two(self, select, project):
         results = run_dbt(["build", "--select", "churn", "--full-refresh"])

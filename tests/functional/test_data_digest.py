@@ -83,7 +83,7 @@ def test_the_copy_computes_the_same(cursor: Any, tmp_path: Path, settings: Setti
     sql = "select * from rows"
     columns = describe_query(cursor, sql, settings)
     features, target = split_target(columns, "y", settings.split_column)
-    summary = copy_snapshot(cursor, sql, features, target, tmp_path / "snapshot.csv", settings, None)
+    summary = copy_snapshot(cursor, sql, features, target, tmp_path / "snapshot.bin", settings, None)
     assert (summary.digest, summary.n_rows_query) == digest(cursor, sql, settings)
 
 

@@ -58,7 +58,7 @@ def store(tmp_path: Path) -> None:
 
 def job_in(directory: Path, rows: list | None = None, **changes: Any) -> TrainingJob:
     directory.mkdir(parents=True, exist_ok=True)
-    write_snapshot(directory / "snapshot.csv", churn_rows(300) if rows is None else rows)
+    write_snapshot(directory / "snapshot.bin", churn_rows(300) if rows is None else rows)
     job_changes = {k: changes.pop(k) for k in ("tracking_uri", "experiment") if k in changes}
     return make_job(
         directory, CHURN_COLUMNS, CHURN_TARGET, spec=make_spec(**{**LINEAR, **changes}), **job_changes
@@ -175,8 +175,8 @@ def test_a_crash_shows_the_childs_last_lines(tmp_path: Path) -> None:
     process = TrainingProcess(job, Recorder(), never)
     process.start()
     process.wait_ready()
-    (tmp_path / "snapshot.csv").write_text("not,a,snapshot\n")
-    with pytest.raises(TrainingProcessError, match=r"exit code 1\)(.|\n)*ArrowInvalid"):
+    (tmp_path / "snapshot.bin").write_text("not,a,snapshot\n")
+    with pytest.raises(TrainingProcessError, match=r"exit code 1\)(.|\n)*SnapshotFormatError"):
         process.train()
     assert the_run(job).info.status == "FAILED"
 

@@ -1,6 +1,6 @@
 """A brought model from source to functions: what `pipeline.train` is for a model that is trained here.
 
-Input: a job whose spec has a `source`, `snapshot.csv` if the dbt model has a query, an open MLflow run.
+Input: a job whose spec has a `source`, `snapshot.bin` if the dbt model has a query, an open MLflow run.
 Output: `TrainedModel` and files.
 """
 
@@ -122,7 +122,7 @@ def _deploy(
 
 
 def _rows(job: TrainingJob, signature: Signature) -> TrainingRows | None:
-    path = Path(job.directory) / "snapshot.csv"
+    path = Path(job.directory) / "snapshot.bin"
     if not path.exists():
         return None
     rows = training_data.load(path, job.features, job.target, job.spec.settings.seed)

@@ -33,7 +33,7 @@ CHURN = FeatureColumns(("calls", "minutes"), ("plan",))
 
 @pytest.fixture
 def rows(tmp_path: Path) -> TrainingRows:
-    path = tmp_path / "snapshot.csv"
+    path = tmp_path / "snapshot.bin"
     write_snapshot(path, churn_rows(600))
     return load(path, CHURN_COLUMNS, CHURN_TARGET)
 
@@ -322,7 +322,7 @@ def test_settings_have_the_documented_defaults() -> None:
 def numbers(tmp_path: Path, n: int, target: Any) -> tuple[Task, TrainingRows]:
     random = np.random.default_rng(0)
     given = [(float(x), float(target(x, random.normal()))) for x in random.normal(size=n)]
-    path = tmp_path / "snapshot.csv"
+    path = tmp_path / "snapshot.bin"
     write_snapshot(path, given)
     rows = load(path, (column("x"),), column("target"))
     spec = make_spec(settings=Settings(max_trials=3))
@@ -358,7 +358,7 @@ def test_text_of_many_categories_becomes_the_targets_mean(tmp_path: Path) -> Non
         given.append(
             (f"shop {shop}", float(random.normal()), "yes" if random.random() < level[shop] else "no")
         )
-    path = tmp_path / "snapshot.csv"
+    path = tmp_path / "snapshot.bin"
     write_snapshot(path, given)
     features = (column("shop", "text"), column("noise"))
     rows = load(path, features, CHURN_TARGET)

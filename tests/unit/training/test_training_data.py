@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from postgres_ml.snapshot_file import BLOCK_BYTES
+from postgres_ml.snapshot_reader import SnapshotFormatError
 from postgres_ml.training_data import FEW_DISTINCT_ROWS, TrainingRows, fold_numbers, holdout_mask, load
 from training_support import CHURN_COLUMNS, CHURN_TARGET, churn_rows, column, write_snapshot
 
@@ -29,7 +32,7 @@ def test_null_empty_text_nan_and_infinity_stay_apart(tmp_path: Path) -> None:
         ("-Infinity", True, "two\nlines", "e"),
         (0.1 + 0.2, True, "null", "f"),
     ]
-    path = tmp_path / "snapshot.csv"
+    path = tmp_path / "snapshot.bin"
     write_snapshot(
         path,
         [tuple(v if i != 0 or not isinstance(v, str) else float(v) for i, v in enumerate(r)) for r in given],
@@ -58,7 +61,7 @@ def test_null_empty_text_nan_and_infinity_stay_apart(tmp_path: Path) -> None:
     ],
 )
 def test_labels_keep_their_type_and_every_digit(tmp_path: Path, sql_type: str, values: list) -> None:
-    path = tmp_path / "snapshot.csv"
+    path = tmp_path / "snapshot.bin"
     write_snapshot(path, [(float(i), value) for i, value in enumerate(values)])
     labels = load(path, (column("x"),), column("target", sql_type)).target.tolist()
     assert sorted(labels, key=str) == sorted(values, key=str)
@@ -66,7 +69,7 @@ def test_labels_keep_their_type_and_every_digit(tmp_path: Path, sql_type: str, v
 
 
 def test_an_empty_file_is_a_frame_without_rows(tmp_path: Path) -> None:
-    rows = load_churn(tmp_path / "snapshot.csv", [])
+    rows = load_churn(tmp_path / "snapshot.bin", [])
     assert len(rows) == 0 and list(rows.frame) == ["calls", "plan", "minutes"]
 
 
@@ -142,3 +145,32 @@ def test_a_class_of_equal_rows_is_spread_over_folds() -> None:
     codes = np.array([0, 1, 1, 1, 0, 0, 0, 0])
     folds = fold_numbers(keys, codes, 3)
     assert len(set(folds[codes == 1])) == 3
+
+
+@pytest.mark.parametrize("damage", ["other columns", "cut off", "no snapshot", "one row too long"])
+def test_a_file_that_is_no_snapshot_of_these_columns_is_refused(tmp_path: Path, damage: str) -> None:
+    path, columns = tmp_path / "snapshot.bin", CHURN_COLUMNS
+    write_snapshot(path, churn_rows(50))
+    content = path.read_bytes()
+    if damage == "other columns":
+        columns = columns[:-1]
+    elif damage == "cut off":
+        path.write_bytes(content[:-1])
+    elif damage == "no snapshot":
+        path.write_text("not,a,snapshot\n")
+    else:
+        longer = int.from_bytes(content[8:12], sys.byteorder) + 1
+        path.write_bytes(content[:8] + longer.to_bytes(4, sys.byteorder) + content[12:])
+    with pytest.raises(SnapshotFormatError):
+        load(path, columns, CHURN_TARGET)
+
+
+def test_rows_of_many_blocks_and_texts_come_whole(tmp_path: Path) -> None:
+    n = 30_000  # 1.6 MB
+    path = tmp_path / "snapshot.bin"
+    write_snapshot(path, [(float(i), f"{i % 7 * 'ä'}{i}", None, i) for i in range(n)])
+    assert path.stat().st_size > 3 * BLOCK_BYTES
+    rows = load(path, CHURN_COLUMNS, column("target", "bigint"))
+    assert sorted(rows.target.tolist()) == list(range(n))
+    assert np.array_equal(rows.frame["calls"].to_numpy(), rows.target)
+    assert rows.frame["plan"].tolist() == [f"{i % 7 * 'ä'}{i}" for i in rows.target.tolist()]

@@ -46,7 +46,7 @@ class Coding(Training):
             )
         self.relation = labelled[0]
         self.others = tuple(
-            OtherRelation(name, found[name], str(self.directory / f"snapshot_{position}.csv"))
+            OtherRelation(name, found[name], str(self.directory / f"snapshot_{position}.bin"))
             for position, name in enumerate(names)
             if name != self.relation
         )

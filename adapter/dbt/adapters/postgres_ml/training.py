@@ -152,7 +152,7 @@ class Training:
     def _copy_rows(self, cursor: Any) -> snapshot.SnapshotSummary:
         """Copy the query's rows into the folder of the training."""
         return snapshot.copy_snapshot(
-            cursor, self.sql, self.features, self.target, self.directory / "snapshot.csv",
+            cursor, self.sql, self.features, self.target, self.directory / "snapshot.bin",
             self.spec.settings, self.spec.problem_type,
         )  # fmt: skip
 
@@ -244,7 +244,7 @@ class Training:
         """End the training process if the build stopped before the publication; its result stays."""
         if self.process is not None and not self.is_finished:
             self.process.abandon("the dbt node failed or was cancelled before its function was published")
-            for path in self.directory.glob("snapshot*.csv"):
+            for path in self.directory.glob("snapshot*.bin"):
                 path.unlink(missing_ok=True)
         if self._lock is not None:
             self._lock.release()
