@@ -32,7 +32,8 @@ CAPTIONS = {
     "precision_recall": "How often the label is right (precision) if more of its rows are found (recall).",
     "calibration": "Near the dashed line, a probability of 0.7 comes true in 7 of 10 rows.",
     "feature_importance": "How much each column moves the prediction, on average over rows.",
-    "search_history": "Each point is a candidate; the line is the best so far.",
+    "search_history": "Each point is a candidate; the line is the best so far. A cross was dropped after a "
+    "look at part of the rows: its loss can't be compared with the others.",
     "clusters": "Rows along the two directions in which they differ most.",
 }
 

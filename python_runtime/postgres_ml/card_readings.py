@@ -30,7 +30,9 @@ MEANINGS = {
 
 
 def number(value: float) -> str:
-    """Return five significant digits, without exponent where a person would write none."""
+    """Return five significant digits, without exponent where a person would write none; a dash for NaN."""
+    if value != value:
+        return "–"
     return _digits(value, 5)
 
 
