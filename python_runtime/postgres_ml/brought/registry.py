@@ -35,7 +35,7 @@ SQL_TYPES = {
     "string": "text",
 }
 #: where each flavor keeps its model, by the key in the file MLmodel
-FILES = {"sklearn": "pickled_model", "xgboost": "data", "lightgbm": "data"}
+FILES = {"sklearn": "pickled_model", "xgboost": "data", "lightgbm": "data", "onnx": "data"}
 
 
 @dataclass(frozen=True)
@@ -113,10 +113,11 @@ def _errors(source: str, tracking_uri: str) -> Iterator[None]:
 
 
 def _signature(source: str, described: Any) -> tuple[tuple[Column, ...], str | None]:
-    if described.signature is None or not described.signature.inputs.has_input_names():
+    inputs = None if described.signature is None else described.signature.inputs
+    if inputs is None or not inputs.has_input_names() or inputs.is_tensor_spec():
         return (), None
     columns, problems = [], []
-    for item in described.signature.inputs.inputs:
+    for item in inputs.inputs:
         # our own signatures say any for numbers, since MLflow refuses an int64 where it was told double
         name = "double precision" if isinstance(item.type, AnyType) else _sql_type(item.type)
         if name is None:

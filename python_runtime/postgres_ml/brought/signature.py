@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from sklearn.base import ClusterMixin, RegressorMixin
 
+from postgres_ml.brought import onnx_file
 from postgres_ml.brought.sources import Loaded
 from postgres_ml.exceptions import SpecError
 from postgres_ml.spec import Column, ProblemType, TrainingSpec
@@ -56,6 +57,7 @@ def describe(
             f"set 'arguments' to names and types, such as '{typed}'"
         )
     check_columns(loaded, columns, names)
+    onnx_file.check_types(loaded.origin, loaded.model, columns)
     if spec.arguments and of_query:
         missing = [c.name for c in spec.arguments if c.name not in {q.name for q in of_query}]
         if missing:
@@ -82,7 +84,9 @@ def feature_names(model: Any) -> tuple[str, ...]:
     names = getattr(model, "feature_names_in_", None)
     if names is None and hasattr(model, "feature_name") and callable(model.feature_name):
         names = model.feature_name()  # lightgbm's Booster
-    return () if names is None else tuple(str(name) for name in names)
+    if names is None:
+        names = [column.name for column in onnx_file.arguments_of(model)]
+    return tuple(str(name) for name in names)
 
 
 def check_columns(loaded: Loaded, columns: Sequence[Column], names: Sequence[str]) -> None:
@@ -101,7 +105,11 @@ def check_columns(loaded: Loaded, columns: Sequence[Column], names: Sequence[str
             f"the function's arguments are {', '.join(given)}, and {loaded.origin} was fitted on {detail}: "
             f"{', '.join(names)}"
         )
-    n = len(names) or getattr(loaded.model, "n_features_in_", len(given))
+    n = (
+        len(names)
+        or onnx_file.n_features(loaded.model)
+        or getattr(loaded.model, "n_features_in_", len(given))
+    )
     if n != len(given):
         raise SpecError(
             f"the function has {len(given)} arguments ({', '.join(given)}), and {loaded.origin} takes {n} "

@@ -14,16 +14,12 @@ import lightgbm
 import xgboost
 from sklearn.pipeline import Pipeline
 
-from postgres_ml.brought import registry
+from postgres_ml.brought import onnx_file, registry
 from postgres_ml.exceptions import ArtifactError
 from postgres_ml.serving import audit
 from postgres_ml.spec import Column
 
 PICKLES = (".joblib", ".pkl", ".pickle", audit.SKOPS)
-CURE_ONNX = (
-    "ONNX files are not run: onnxruntime computes in single precision what the model's library computed in "
-    "double, and its answers differ; bring the pipeline itself (.joblib), or let an endpoint serve the file"
-)
 
 
 @dataclass(frozen=True)
@@ -68,7 +64,8 @@ def load(source: str, *, trust: bool, tracking_uri: str, directory: Path) -> Loa
     path = Path(source)
     if not path.is_file():
         raise ArtifactError(f"source {source}: there is no such file (paths begin at the dbt project)")
-    return Loaded(plain(read_file(path, trust)), path.name)
+    model = plain(read_file(path, trust))
+    return Loaded(model, path.name, onnx_file.arguments_of(model))
 
 
 def read_file(path: Path, trust: bool) -> Any:
@@ -83,7 +80,7 @@ def read_file(path: Path, trust: bool) -> Any:
     if suffix in PICKLES:
         return audit.load(path, trust=trust)
     if suffix == ".onnx":
-        raise ArtifactError(f"source {path.name}: {CURE_ONNX}")
+        return onnx_file.read_onnx(path)
     try:
         if suffix == ".txt" or suffix == ".lgb":
             return lightgbm.Booster(model_file=str(path))
@@ -107,10 +104,11 @@ def _xgboost(path: Path) -> Any:
 
 def _of_registry(found: registry.Fetched, trust: bool) -> Loaded:
     described: dict[str, Any] = {"columns": found.columns, "returns": found.returns, "uri": found.uri}
-    for flavor in ("sklearn", "xgboost", "lightgbm"):
+    for flavor in ("sklearn", "xgboost", "lightgbm", "onnx"):
         if flavor in found.files:
-            model = read_file(found.files[flavor], trust)
-            return Loaded(plain(model), found.origin, **described)
+            model = plain(read_file(found.files[flavor], trust))
+            described["columns"] = found.columns or onnx_file.arguments_of(model)
+            return Loaded(model, found.origin, **described)
     if not trust:
         raise ArtifactError(
             f"{found.origin} is a pyfunc of flavor {', '.join(found.flavors)}: loading it runs its code. If "
