@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import pytest
 from postgres_ml.candidates import Candidate
 from postgres_ml.evaluate import score_function
 from postgres_ml.fit import Choice, Deadline, Task, fit_pipeline
@@ -71,6 +72,18 @@ def test_two_that_err_differently_are_blended() -> None:
     assert sum(member.weight for member in choice.members) == 1
     assert choice.candidate.model_type == "ensemble" and "a weighted average of 2" in choice.reason
     assert choice.n_trees is None and all(member.n_rounds == 10 for member in choice.members)
+
+
+@pytest.mark.parametrize(("n_better", "is_blended"), [(3, True), (40, False)])
+def test_a_blend_is_refused_for_its_score_only_where_that_is_no_luck(n_better: int, is_blended: bool) -> None:
+    one, other = trial("one", noisy(1, 1.5)), trial("other", noisy(2, 1.5))
+    right = (average(greedy(task(), [one, other]))[:, 1] >= 0.5) == TRUTH
+    right[np.flatnonzero(~right)[:n_better]] = True
+    # as sure as `one` where it is right, and never sure of what is wrong for the other
+    towards = np.where(right, TRUTH, 1 - TRUTH)
+    positive = np.where(towards == 1, np.maximum(one.raw[:, 1], 0.5), np.minimum(one.raw[:, 1], 0.49))
+    choice = decide(task(is_sql=False), [trial("lucky", positive), one, other], always)
+    assert bool(choice.members) == is_blended
 
 
 def test_a_blend_that_gains_nothing_is_not_made() -> None:
