@@ -6,7 +6,7 @@
   To change the catalog: raise the layout's number and add a statement below that does nothing where it was done
   (`add column if not exists`, `create or replace`). A later layout than ours is left alone: it has all that we need.
 #}
-{% macro postgres_ml__catalog_layout() %}{{ return(3) }}{% endmacro %}
+{% macro postgres_ml__catalog_layout() %}{{ return(4) }}{% endmacro %}
 
 
 {% macro postgres_ml__create_catalog() %}
@@ -16,7 +16,7 @@
     ) >= {{ postgres_ml__catalog_layout() }} as is_up_to_date
   {%- endset -%}
   {%- if not run_query(query).columns[0].values()[0] -%}
-    {%- call statement('create_catalog') -%}
+    {%- set statements -%}
       create schema if not exists postgres_ml;
       comment on schema postgres_ml is
           'Catalog of dbt-postgres-ml: versions of the models published as functions (layout {{ postgres_ml__catalog_layout() }})';
@@ -66,7 +66,8 @@
           add column if not exists explanation jsonb,
           add column if not exists evaluated_program text,
           add column if not exists statistics jsonb,
-          add column if not exists parity_rows text;
+          add column if not exists parity_rows text,
+          add column if not exists is_champion boolean;
       {{ postgres_ml__row_policies() }}
       comment on column postgres_ml.model_version.digest is 'What the training followed from: data, query, config, code and libraries';
       comment on column postgres_ml.model_version.changes is 'Why it was trained';
@@ -74,7 +75,10 @@
           'Scoring program of the pipeline that never saw the hold-out: what a challenger is compared with';
       comment on column postgres_ml.model_version.statistics is 'Distribution of features and predictions at the training';
       comment on column postgres_ml.model_version.parity_rows is 'Some rows with the pipeline''s own predictions';
-    {%- endcall -%}
+      comment on column postgres_ml.model_version.is_champion is
+          'Whether MLflow''s alias champion is known to point at it; NULL where MLflow has no such version, or of an older release';
+    {%- endset -%}
+    {%- do adapter.execute_exclusively(statements, ['postgres_ml.model_version']) -%}
   {%- endif -%}
   {%- do postgres_ml__create_show_functions() -%}
 {% endmacro %}

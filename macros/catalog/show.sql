@@ -22,7 +22,7 @@
   {%- if not found.is_up_to_date and not found.may_replace -%}
     {%- do log('postgres_ml.show_model and its like are of an older release, and belong to another role: let it build once') -%}
   {%- elif not found.is_up_to_date -%}
-    {%- call statement('create_show_functions') -%}
+    {%- set statements -%}
       {{ postgres_ml__serving_model_view() }};
       {{ postgres_ml__model_info_view() }};
       {{ postgres_ml__find_model_function() }};
@@ -32,7 +32,8 @@
       comment on view postgres_ml.model_info is {{ postgres_ml__literal(comment) }};
       grant usage on schema postgres_ml to public;
       grant select on postgres_ml.serving_model, postgres_ml.model_info to public;
-    {%- endcall -%}
+    {%- endset -%}
+    {%- do adapter.execute_exclusively(statements, ['postgres_ml.serving_model', 'postgres_ml.model_info']) -%}
   {%- endif -%}
 {% endmacro %}
 

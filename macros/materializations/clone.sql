@@ -40,7 +40,7 @@
     from postgres_ml.model_version as v
     cross join lateral jsonb_populate_record(v, jsonb_build_object(
         'model_schema', {{ postgres_ml__literal(card.schema) }}, 'model_name', {{ postgres_ml__literal(card.identifier) }},
-        'version', {{ version }}, 'state', v.state, 'functions', {{ postgres_ml__literal(stored.functions_json) }}::jsonb,
+        'version', {{ version }}, 'state', v.state, 'is_champion', null, 'functions', {{ postgres_ml__literal(stored.functions_json) }}::jsonb,
         'changes', {{ postgres_ml__literal('cloned from ' ~ source ~ ' v' ~ stored.version) }}
     )) as cloned
     where v.model_schema = {{ postgres_ml__literal(source.schema) }} and v.model_name = {{ postgres_ml__literal(source.identifier) }}

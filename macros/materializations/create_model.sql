@@ -50,6 +50,8 @@
 
   {%- if is_published and is_candidate -%}
     {%- do adapter.finish_training(model, version) -%}
+  {%- elif not is_published -%}
+    {%- do adapter.repair_champion(model) -%}
   {%- endif -%}
   {{ run_hooks(post_hooks, inside_transaction=False) }}
   {{ return({'relations': [card]}) }}

@@ -10,11 +10,12 @@
 {% macro rollback_model(model, version=none) %}
   {%- set card = postgres_ml__card_of(model) -%}
   {%- do postgres_ml__lock_catalog() -%}
+  {%- do postgres_ml__create_catalog() -%}
   {%- set stored = adapter.version_to_serve(card, version) -%}
   {%- do postgres_ml__publish_functions(card, stored, stored.version) -%}
   {%- do postgres_ml__retire_version(card) -%}
   {%- call statement('serve_version') -%}
-    update postgres_ml.model_version set is_serving = true, state = 'READY'
+    update postgres_ml.model_version set is_serving = true, state = 'READY', is_champion = is_champion and false
     where model_schema = {{ postgres_ml__literal(card.schema) }} and model_name = {{ postgres_ml__literal(card.identifier) }}
         and version = {{ stored.version }}
   {%- endcall -%}

@@ -71,10 +71,12 @@ def _parser() -> argparse.ArgumentParser:
     train.set_defaults(run=_train)
 
     champion = commands.add_parser(
-        "champion", help="move MLflow's alias after a rollback; the adapter calls this"
+        "champion", help="move MLflow's alias to what serves; the adapter calls this"
     )
     champion.add_argument("model", help="registered name; the store is that of POSTGRES_ML_TRACKING_URI")
     champion.add_argument("run_id", help="id of the run whose version serves")
+    champion.add_argument("model_uri", help="of its pipeline, to register it where it is not; may be empty")
+    champion.add_argument("version", help="number of the version that serves")
     champion.set_defaults(run=_champion)
     return parser
 
@@ -167,8 +169,9 @@ def _train(options: argparse.Namespace) -> int:
 def _champion(options: argparse.Namespace) -> int:
     from postgres_ml.spec import TRACKING_URI
 
-    track = importlib.import_module("postgres_ml.track")
-    track.move_champion(os.environ[TRACKING_URI], options.model, options.run_id)
+    champion = importlib.import_module("postgres_ml.champion")
+    uri = os.environ[TRACKING_URI]
+    champion.move_champion(uri, options.model, options.run_id, options.model_uri, options.version)
     return OK
 
 

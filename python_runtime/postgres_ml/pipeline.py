@@ -1,7 +1,8 @@
 """The whole training, in the order in which it happens. Read this first.
 
-Input: a job, `snapshot.bin` in its directory, an open MLflow run. Output: `TrainedModel` and files.
-Extraction comes before (`snapshot`), publication and its check after (`parity`, the adapter's macros).
+Input: a job, `snapshot.bin` in its directory, the id of an MLflow run. Output: `TrainedModel` and files.
+Extraction comes before (`snapshot`); MLflow is told afterwards, by the files (`track`), then come publication
+and its check (`parity`, the adapter's macros).
 """
 
 from __future__ import annotations
@@ -24,9 +25,9 @@ from postgres_ml.fit import Choice, Deadline, Task, fit_pipeline
 from postgres_ml.own_code import OwnCode
 from postgres_ml.parity_rows import write_parity
 from postgres_ml.results import Fitted, Relay, Report
+from postgres_ml.run_record import write_record
 from postgres_ml.search import search
 from postgres_ml.spec import FunctionBody, TrainedModel, TrainingJob, TrainingSpec
-from postgres_ml.track import TrackedRun
 from postgres_ml.training_data import TrainingRows
 
 TRAIN_SCORED = 100_000  # rows
@@ -35,8 +36,8 @@ STOPPED = ("xgboost", "mlp", "ensemble")
 """Model types that a deadline cuts short; a fit of the others is whole, however late."""
 
 
-def train(job: TrainingJob, run: TrackedRun, relay: Relay) -> TrainedModel:
-    """Train, evaluate, compile and track; return what is to be published.
+def train(job: TrainingJob, run_id: str, relay: Relay) -> TrainedModel:
+    """Train, evaluate and compile; return what is to be published.
 
     Raises
     ------
@@ -88,10 +89,9 @@ def train(job: TrainingJob, run: TrackedRun, relay: Relay) -> TrainedModel:
     with report.phase("parity rows"):
         write_parity(directory / "parity.copy", fitted)
     with report.phase("artifacts"):
-        write_artifacts(fitted, report, directory / "artifacts", run.run_id)
-    with report.phase("track"):
-        model_uri = run.log(fitted, directory / "artifacts")
-    return preparation.trained_model(fitted, report, run.run_id, model_uri)
+        write_artifacts(fitted, report, directory / "artifacts", run_id)
+        write_record(fitted, directory)
+    return preparation.trained_model(fitted, report, run_id)
 
 
 def some_of(task: Task, training: TrainingRows) -> TrainingRows:

@@ -87,8 +87,8 @@ def evaluated_program(fitted: Fitted) -> str:
     return program_to_json(parse_pipeline(fitted.evaluated, inputs(fitted.job), fitted.return_type))
 
 
-def trained_model(fitted: Fitted, report: Report, run_id: str, model_uri: str) -> TrainedModel:
-    """Return what the adapter publishes."""
+def trained_model(fitted: Fitted, report: Report, run_id: str) -> TrainedModel:
+    """Return what the adapter publishes; MLflow's URI of the pipeline is not known yet."""
     problem, generated = fitted.task.problem, fitted.generated
     return TrainedModel(
         features=fitted.job.features,
@@ -110,7 +110,7 @@ def trained_model(fitted: Fitted, report: Report, run_id: str, model_uri: str) -
         n_nodes=generated.n_nodes,
         est_rows_per_s=generated.est_rows_per_s,
         mlflow_run_id=run_id,
-        mlflow_model_uri=model_uri,
+        mlflow_model_uri="",
         parity_file=str(Path(fitted.job.directory) / "parity.copy"),
         messages=tuple(report.messages),
         seconds=report.seconds,

@@ -20,6 +20,7 @@ ProblemType = Literal["regression", "binary_classification", "multiclass_classif
 Details = Literal["probabilities", "distances"]  # what a model tells of a row besides its prediction
 T = TypeVar("T")
 
+RESULT = "trained.json"  # in a job's directory: a `TrainedModel`, as soon as there is one
 TRACKING_URI = "POSTGRES_ML_TRACKING_URI"  # environment of the training child: the job's file has no password
 
 
@@ -233,8 +234,7 @@ class TrainingJob:
     server_python_path : folder of the libraries on the server, for runtime python
     code : of a dbt model in Python, as dbt compiled it; None of one in SQL
     relation, others : for that code, the relation whose rows it trains on, and what else it reads
-    resumed_run_id, resumed_model_uri : of a training that came to its result earlier and is published now;
-        empty for a training
+    resumes : whether an earlier build came to its result, which is in `directory`, and this one publishes it
     champion_file : JSON of the serving version, which the new one has to beat; empty if it needn't
     """
 
@@ -254,8 +254,7 @@ class TrainingJob:
     code: str | None = None
     relation: str = ""
     others: tuple[OtherRelation, ...] = ()
-    resumed_run_id: str = ""
-    resumed_model_uri: str = ""
+    resumes: bool = False
     champion_file: str = ""
 
     @property
@@ -315,6 +314,7 @@ class TrainedModel:
     evaluated_program : scoring program, as JSON, of the pipeline that never saw the hold-out
     statistics : distributions for the drift tests (see `distributions`)
     champion_score, champion_note : the serving version's score on the same hold-out, or why there is none
+    is_tracked : whether MLflow has been told of all this
     """
 
     features: tuple[Column, ...]
@@ -347,6 +347,12 @@ class TrainedModel:
     statistics: dict[str, Any] = field(default_factory=dict)
     champion_score: float | None = None
     champion_note: str = ""
+    is_tracked: bool = False
+
+
+def registered_name(schema: str, name: str) -> str:
+    """Return MLflow's name of a model: what its card is called, less MLflow's separators."""
+    return f"{schema}.{name}".replace("/", "_").replace(":", "_")
 
 
 def to_json(value: Any) -> str:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import mlflow
 import sqlalchemy
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
@@ -38,8 +39,7 @@ def open_experiment(tracking_uri: str, experiment: str) -> tuple[MlflowClient, s
     uri = driver_uri(tracking_uri)
     if not uri.startswith(SQLITE):
         with _quick_failure():
-            if urlsplit(uri).scheme.partition("+")[0] in ("postgresql", "mysql", "mssql"):
-                sqlalchemy.create_engine(uri).connect().close()
+            _check_database(uri)
             return _open(uri, experiment, None)
     database = Path(uri.removeprefix(SQLITE))
     _check_writable(database)
@@ -49,8 +49,6 @@ def open_experiment(tracking_uri: str, experiment: str) -> tuple[MlflowClient, s
 
 
 def _open(uri: str, experiment: str, artifacts: Path | None) -> tuple[MlflowClient, str]:
-    import mlflow
-
     mlflow.set_tracking_uri(uri)
     client = MlflowClient(uri)
     found = client.get_experiment_by_name(experiment)
@@ -68,6 +66,35 @@ def _open(uri: str, experiment: str, artifacts: Path | None) -> tuple[MlflowClie
             f"--experiment-id {found.experiment_id}) or set mlflow_experiment in the profile"
         )
     return client, found.experiment_id
+
+
+def connect(tracking_uri: str) -> MlflowClient:
+    """Return a client of a store that was opened before and may have gone since.
+
+    Raises
+    ------
+    TrackingError
+        The store is gone, or can't be written.
+    mlflow.exceptions.MlflowException, sqlalchemy.exc.SQLAlchemyError, OSError
+    """
+    uri = driver_uri(tracking_uri)
+    mlflow.set_tracking_uri(uri)
+    client = MlflowClient(uri)
+    if uri.startswith(SQLITE):
+        database = Path(uri.removeprefix(SQLITE))
+        if not database.exists():  # opening it would make an empty one
+            raise TrackingError(f"MLflow's store {uri} is gone")
+        _check_writable(database)
+    else:
+        with _quick_failure():
+            _check_database(uri)
+            client.search_experiments(max_results=1)
+    return client
+
+
+def _check_database(uri: str) -> None:
+    if urlsplit(uri).scheme.partition("+")[0] in ("postgresql", "mysql", "mssql"):
+        sqlalchemy.create_engine(uri).connect().close()
 
 
 def driver_uri(tracking_uri: str) -> str:

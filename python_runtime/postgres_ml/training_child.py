@@ -10,18 +10,20 @@ import queue
 import signal
 import sys
 import threading
+import traceback
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from postgres_ml import spec
-from postgres_ml.exceptions import PostgresMLError, StorageError, TrainingProcessError
-from postgres_ml.spec import TrainingJob
+from postgres_ml.exceptions import PostgresMLError, StorageError, TrackingError, TrainingProcessError
+from postgres_ml.spec import RESULT, TrainedModel, TrainingJob
 
 if TYPE_CHECKING:
     from postgres_ml.track import TrackedRun
 
+KEPT = "What was trained is kept: the next build publishes it without training."
 MARKING_S = 2.0  # to mark the MLflow run, when the parent is gone
 OOM_SCORE = "800"  # the kernel should take this process before dbt or an embedded Postgres
 
@@ -41,6 +43,7 @@ def main(job_path: Path) -> int:
     try:
         return _train(job, parent)
     except PostgresMLError as error:
+        parent.relay("debug", traceback.format_exc())
         parent.fail(type(error).__name__, str(error))
     except MemoryError as error:
         text = f"not enough memory: {error}. Lower max_cells in settings, or select fewer columns"
@@ -55,21 +58,17 @@ def main(job_path: Path) -> int:
 def _train(job: TrainingJob, parent: Parent) -> int:
     from postgres_ml.track import TrackedRun  # heavy: the libraries come in with it
 
-    run = TrackedRun.resume(job) if job.resumed_run_id else TrackedRun.open(job)
+    file = Path(job.directory) / RESULT
+    trained = spec.read(TrainedModel, file) if job.resumes else None
+    run = TrackedRun.open(job) if trained is None else TrackedRun.resume(job, trained)
     parent.run = run
     parent.send({"event": "ready", "run_id": run.run_id})
-    if not job.resumed_run_id:
-        if job.spec.source is None:
-            from postgres_ml.pipeline import train as make
-        else:
-            from postgres_ml.brought.publication import bring as make
-
+    if trained is None:
         parent.wait_for("train")
-        trained = make(job, run, parent.relay)
-        file = Path(job.directory) / "trained.json"
-        unfinished = file.with_suffix(".part")  # a result is there whole or not at all
-        unfinished.write_text(spec.to_json(trained), encoding="utf-8")
-        unfinished.replace(file)
+        trained = _make(job, run.run_id, parent)
+        _keep(trained, file)  # before MLflow, which may be out of reach by now
+    if not trained.is_tracked:
+        _keep(_track(run, trained, Path(job.directory), parent), file)
         parent.send({"event": "trained", "file": str(file)})
     command = parent.wait_for("published", "refused")
     if command["command"] == "published":
@@ -79,6 +78,40 @@ def _train(job: TrainingJob, parent: Parent) -> int:
     parent.run = None
     parent.send({"event": "done"})
     return 0
+
+
+def _make(job: TrainingJob, run_id: str, parent: Parent) -> TrainedModel:
+    if job.spec.source is None:
+        from postgres_ml.pipeline import train as make
+    else:
+        from postgres_ml.brought.publication import bring as make
+
+    return make(job, run_id, parent.relay)
+
+
+def _track(run: TrackedRun, trained: TrainedModel, directory: Path, parent: Parent) -> TrainedModel:
+    from postgres_ml.results import Report
+
+    report = Report(parent.relay)
+    try:
+        with report.phase("track"):
+            uri = run.log(trained, directory)
+    except (TrackingError, StorageError) as error:
+        raise type(error)(f"{error}\n{KEPT}") from error
+    seconds = trained.seconds | report.seconds
+    return dataclasses.replace(
+        trained, mlflow_run_id=run.run_id, mlflow_model_uri=uri, seconds=seconds, is_tracked=True
+    )
+
+
+def _keep(trained: TrainedModel, file: Path) -> None:
+    """Write the result: it is there whole or not at all, whatever ends this process or the machine."""
+    unfinished = file.with_suffix(".part")
+    with unfinished.open("w", encoding="utf-8") as stream:
+        stream.write(spec.to_json(trained))
+        stream.flush()
+        os.fsync(stream.fileno())
+    unfinished.replace(file)
 
 
 class Parent:

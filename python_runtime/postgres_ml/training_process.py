@@ -52,6 +52,7 @@ class TrainingProcess:
         self._events: queue.Queue[dict[str, Any]] = queue.Queue()
         self._last_lines: list[str] = []
         self._readers: list[threading.Thread] = []
+        self._stderr_level = "warning"
 
     def start(self) -> None:
         """Start the child, which imports its libraries and opens MLflow while the parent copies rows.
@@ -139,6 +140,7 @@ class TrainingProcess:
         self._conclude({"command": "refused", "reason": reason})
 
     def _conclude(self, command: dict[str, Any]) -> None:
+        self._stderr_level = "debug"  # the outcome is told in one line, and MLflow's tracebacks aren't that
         self._send(command)
         try:
             self._wait_for("done", time.monotonic() + FINISH_S)
@@ -227,7 +229,7 @@ class TrainingProcess:
             text = without_secrets(line.decode("utf-8", "replace").rstrip())
             if text:
                 self._last_lines = [*self._last_lines, text][-LAST_LINES:]
-                self._events.put({"event": "message", "level": "warning", "text": text})
+                self._events.put({"event": "message", "level": self._stderr_level, "text": text})
 
 
 def _kill_group(process: subprocess.Popen[bytes]) -> None:

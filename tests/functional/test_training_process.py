@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +15,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import mlflow
+import pandas as pd
 import pytest
 from mlflow.tracking import MlflowClient
 from postgres_ml import spec
@@ -251,3 +255,60 @@ def test_a_full_disk_is_told_with_the_file(tmp_path: Path, file: str) -> None:
     with pytest.raises(StorageError, match="No space left on device"):
         run(TrainingProcess(job, Recorder(), never))
     assert the_run(job).info.status == "FAILED"
+
+
+def trained_without_mlflow(directory: Path, **changes: Any) -> TrainingJob:
+    """Train while MLflow goes away at the last phase before it is told: the job of the next build."""
+    job = job_in(directory, tracking_uri=f"sqlite:///{directory}/store/mlflow.db", **changes)
+    put_store(directory / "store")
+
+    def lose_the_store(level: str, text: str, fields: dict[str, Any] | None = None) -> None:
+        if text.startswith("load: "):
+            (directory / "store").rename(directory / "away")
+
+    with pytest.raises((TrackingError, StorageError), match="the next build publishes it without training"):
+        run(TrainingProcess(job, lose_the_store, never))
+    (directory / "away").rename(directory / "store")
+    assert not spec.read(TrainedModel, directory / "trained.json").is_tracked
+    return dataclasses.replace(job, resumes=True)
+
+
+def test_what_is_trained_outlives_an_mlflow_that_goes_away_meanwhile(tmp_path: Path) -> None:
+    job = trained_without_mlflow(tmp_path)
+    lines = Recorder()
+    trained = run(TrainingProcess(job, lines, never))
+    assert [text for _, text in lines.lines if text.startswith(("load: ", "search: "))] == []
+    assert trained.is_tracked
+    assert trained == spec.read(TrainedModel, tmp_path / "trained.json")
+    found = the_run(job)
+    assert found.info.run_id == trained.mlflow_run_id
+    assert found.data.metrics["train_f1"] == trained.train_metrics["f1"]
+    assert found.data.params["n_rows"] == "300"
+    mlflow.set_tracking_uri(job.tracking_uri)
+    predicted = mlflow.pyfunc.load_model(trained.mlflow_model_uri).predict(
+        pd.read_pickle(tmp_path / "example.pickle")
+    )
+    assert len(predicted) == 3
+
+
+def test_a_run_that_is_gone_is_begun_anew(tmp_path: Path) -> None:
+    job = trained_without_mlflow(tmp_path)
+    lost = spec.read(TrainedModel, tmp_path / "trained.json").mlflow_run_id
+    shutil.rmtree(tmp_path / "store")
+    put_store(tmp_path / "store")
+    trained = run(TrainingProcess(job, Recorder(), never))
+    assert trained.mlflow_run_id != lost
+    assert the_run(job).info.run_id == trained.mlflow_run_id
+
+
+def test_telling_mlflow_twice_is_telling_it_once(tmp_path: Path) -> None:
+    job = job_in(tmp_path)
+    first = run(TrainingProcess(job, Recorder(), never))
+    (tmp_path / "trained.json").write_text(spec.to_json(dataclasses.replace(first, is_tracked=False)))
+    second = run(TrainingProcess(dataclasses.replace(job, resumes=True), Recorder(), never))
+    assert second.mlflow_run_id == first.mlflow_run_id
+    client = MlflowClient(job.tracking_uri)
+    for name in ("f1", "train_f1"):
+        assert len(client.get_metric_history(first.mlflow_run_id, name)) == 1
+    (used,) = client.get_run(first.mlflow_run_id).inputs.dataset_inputs
+    assert used.dataset.name == job.spec.name

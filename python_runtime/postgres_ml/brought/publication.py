@@ -1,11 +1,12 @@
 """A brought model from source to functions: what `pipeline.train` is for a model that is trained here.
 
-Input: a job whose spec has a `source`, `snapshot.bin` if the dbt model has a query, an open MLflow run.
+Input: a job whose spec has a `source`, `snapshot.bin` if the dbt model has a query, the id of an MLflow run.
 Output: `TrainedModel` and files.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -21,15 +22,15 @@ from postgres_ml.exceptions import SpecError, TrainingDataError
 from postgres_ml.parity_rows import MAX_HOLDOUT_ROWS, as_frame, hostile_rows, write_rows
 from postgres_ml.problem import DEFAULT_METRIC
 from postgres_ml.results import Relay, Report
+from postgres_ml.run_record import RunRecord, write_model
 from postgres_ml.serving.artifact import pack_pyfunc
 from postgres_ml.serving.scorer import PyFunc
-from postgres_ml.spec import Details, TrainedModel, TrainingJob
-from postgres_ml.track import TrackedRun, registered_name
+from postgres_ml.spec import Details, TrainedModel, TrainingJob, registered_name
 from postgres_ml.training_data import TrainingRows
 
 
-def bring(job: TrainingJob, run: TrackedRun, relay: Relay) -> TrainedModel:
-    """Load, evaluate, compile and track a model made elsewhere; return what is to be published.
+def bring(job: TrainingJob, run_id: str, relay: Relay) -> TrainedModel:
+    """Load, evaluate and compile a model made elsewhere; return what is to be published.
 
     Raises
     ------
@@ -63,9 +64,7 @@ def bring(job: TrainingJob, run: TrackedRun, relay: Relay) -> TrainedModel:
             "probabilities" if signature.has_probabilities else details, ordinary, sample,
             spec.settings.seed,
         )  # fmt: skip
-    with report.phase("track"):
-        run.log_brought({"source": spec.source, "origin": loaded.origin}, metrics)
-        _log_model(run, loaded, signature, sample)
+    _write_record(job, loaded, signature, metrics, sample)
     n_rows = 0 if rows is None else len(rows)
     generated = deployed.runtime.generated
     return TrainedModel(
@@ -87,8 +86,8 @@ def bring(job: TrainingJob, run: TrackedRun, relay: Relay) -> TrainedModel:
         runtime_reason=deployed.runtime.reason,
         n_nodes=generated.n_nodes,
         est_rows_per_s=generated.est_rows_per_s,
-        mlflow_run_id=run.run_id,
-        mlflow_model_uri=run.model_uri,
+        mlflow_run_id=run_id,
+        mlflow_model_uri="",
         parity_file=str(directory / "parity.copy"),
         messages=tuple(report.messages),
         seconds=report.seconds,
@@ -96,13 +95,26 @@ def bring(job: TrainingJob, run: TrackedRun, relay: Relay) -> TrainedModel:
     )
 
 
-def _log_model(run: TrackedRun, loaded: sources.Loaded, signature: Signature, sample: pd.DataFrame) -> None:
-    """Log what predicts as the function does; a pyfunc, and a version of the model of this name, is that."""
-    if loaded.pyfunc is not None or loaded.uri.startswith(f"models:/{registered_name(run.job)}/"):
-        run.model_uri = loaded.uri
-    else:
-        columns, returns = signature.columns, signature.returns
-        run.log_model(loaded.model, columns, returns, signature.has_probabilities, sample)
+def _write_record(
+    job: TrainingJob,
+    loaded: sources.Loaded,
+    signature: Signature,
+    metrics: dict[str, float],
+    sample: pd.DataFrame,
+) -> None:
+    """Write what MLflow is told; a pyfunc, and a version of the model of this name, are there already."""
+    own = f"models:/{registered_name(job.spec.schema, job.spec.name)}/"
+    is_there = loaded.pyfunc is not None or loaded.uri.startswith(own)
+    directory = Path(job.directory)
+    if not is_there:
+        write_model(loaded.model, sample, directory)
+    RunRecord(
+        time=int(time.time() * 1000),
+        parameters={"source": str(job.spec.source), "origin": loaded.origin},
+        metrics=metrics,
+        model_uri=loaded.uri if is_there else "",
+        has_probabilities=signature.has_probabilities,
+    ).write(directory)
 
 
 def _deploy(

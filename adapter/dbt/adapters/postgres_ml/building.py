@@ -120,7 +120,7 @@ class BuildingAdapter(PostgresAdapter):
         except PostgresMLError as error:
             logger.warning(
                 f"{model['name']}: version {version} is published and serves, but its MLflow run could not "
-                f"be marked as the champion: {error}"
+                f"be marked as the champion, which the next build does: {' '.join(str(error).split())}"
             )
 
     @available.parse_none

@@ -35,6 +35,7 @@ class StoredVersion:
     version, state, is_serving, function_name : as in the catalog
     age_s : seconds since its training
     digest : what its training followed from, a `digest.Digest` as JSON; None before layout 2
+    is_champion : whether MLflow's alias is known to point at it; None where it has none, or before layout 4
     summary : what run_results.json shows: metric, score, metrics, model_type, runtime, n_rows, mlflow_run_id;
         of the serving version also the function's arguments as [name, type]
     """
@@ -45,6 +46,7 @@ class StoredVersion:
     function_name: str
     age_s: float
     digest: dict[str, Any] | None
+    is_champion: bool | None
     summary: dict[str, Any]
 
     @property
@@ -75,6 +77,7 @@ def read_versions(cursor: Cursor, schema: str, model: str) -> tuple[StoredVersio
     cursor.execute(
         f"""select version, state, is_serving, function_name, extract(epoch from now() - trained_at)::float8,
             coalesce({"digest" if layout >= 2 else "null"}::text, 'null'),
+            {"is_champion" if layout >= 4 else "null::boolean"},
             json_build_object('arguments', {ARGUMENTS}, 'metric', metric, 'score', score, 'metrics', metrics,
                 'model_type', model_type, 'runtime', runtime, 'n_rows', n_rows,
                 'mlflow_run_id', mlflow_run_id)::text
@@ -89,9 +92,10 @@ def read_versions(cursor: Cursor, schema: str, model: str) -> tuple[StoredVersio
             function,
             age_s,
             json.loads(digest),
+            is_champion,
             json.loads(summary),
         )
-        for version, state, is_serving, function, age_s, digest, summary in cursor.fetchall()
+        for version, state, is_serving, function, age_s, digest, is_champion, summary in cursor.fetchall()
     )
 
 

@@ -49,5 +49,6 @@ def catalog_row(spec: TrainingSpec, trained: TrainedModel, query: str) -> dict[s
         "labels": list(trained.labels),
         "settings": dataclasses.asdict(spec.settings),
         "parity_rows": rows,
+        "is_champion": False if trained.mlflow_run_id else None,  # as long as MLflow has not been told
         **{name: getattr(trained, name) for name in SAME_NAME},
     }

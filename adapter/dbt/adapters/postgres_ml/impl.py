@@ -17,6 +17,7 @@ from dbt.adapters.postgres_ml import operations, versions
 from dbt.adapters.postgres_ml.building import BuildingAdapter
 from dbt.adapters.postgres_ml.catalog import read_versions
 from dbt.adapters.postgres_ml.connections import PostgresMLConnectionManager
+from dbt.adapters.postgres_ml.exclusive import execute_exclusively
 from dbt.adapters.postgres_ml.mlflow_alias import move_champion
 from dbt.adapters.postgres_ml.model_config import check_manifest, execute_grantees, is_create_model
 from dbt.adapters.postgres_ml.seed_rows import copy_rows, staging_type
@@ -73,6 +74,14 @@ class PostgresMLAdapter(BuildingAdapter):
             connection.handle.cursor().execute(sql)
 
     @available.parse_none
+    def execute_exclusively(self, sql: str, relations: list[Any]) -> None:
+        """Run statements that lock relations exclusively; fail soon where another session holds one."""
+        logger.debug(sql)
+        cursor = self._open_cursor()
+        with self.connections.exception_handler(sql):
+            execute_exclusively(cursor, sql, [str(relation) for relation in relations])
+
+    @available.parse_none
     def seed_staging_types(self, agate_table: Any) -> list[str | None]:
         """Return the type of each column of a seed's staging table; None is that of the seed's column."""
         return [staging_type(column.values()) for column in agate_table.columns]
@@ -98,9 +107,23 @@ class PostgresMLAdapter(BuildingAdapter):
     @available.parse_none
     def move_champion(self, card: Any, stored: dict[str, Any]) -> None:
         """Move MLflow's alias `champion` to the version that serves; a store out of reach is a warning."""
-        problem = move_champion(self.config, card.schema, stored)
+        self._move_champion(card.schema, card.identifier, stored["version"])
+
+    @available.parse_none
+    def repair_champion(self, model: dict[str, Any]) -> None:
+        """Move MLflow's alias where the publication could not; MLflow is asked only then."""
+        serving = self._training.the_plan.serving
+        if serving.is_champion is False:
+            self._move_champion(model["schema"], model["alias"], serving.version)
+
+    def _move_champion(self, schema: str, model: str, version: int) -> None:
+        cursor = self.connections.get_thread_connection().handle.cursor()
+        problem = move_champion(self.config, cursor, schema, model, version)
         if problem:
-            logger.warning(f"{card}: v{stored['version']} serves, but MLflow's champion stays: {problem}")
+            logger.warning(
+                f"{schema}.{model}: v{version} serves, and MLflow's champion stays until a build moves it: "
+                f"{problem}"
+            )
 
     @available.parse_none
     def execute_grantees(self, unique_id: str) -> list[str] | None:

@@ -73,7 +73,7 @@ class Candidate:
 
     def exists(self) -> bool:
         """Return whether a training in this folder came to a result."""
-        return self._note.exists() and (self.directory / "trained.json").exists()
+        return self._note.exists() and (self.directory / specs.RESULT).exists()
 
     def matches(self, spec: TrainingSpec, digest: Digest) -> bool:
         """Return whether training now would make the same model for the same place."""
@@ -82,7 +82,7 @@ class Candidate:
 
     def read(self) -> TrainedModel:
         """Return the result."""
-        return specs.read(TrainedModel, self.directory / "trained.json")
+        return specs.read(TrainedModel, self.directory / specs.RESULT)
 
 
 def _place(spec: TrainingSpec) -> list[str]:

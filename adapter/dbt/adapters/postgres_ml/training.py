@@ -7,8 +7,9 @@ import json
 import shutil
 from typing import Any
 
+import psycopg2
 from dbt.adapters.events.logging import AdapterLogger
-from dbt.adapters.postgres_ml import catalog
+from dbt.adapters.postgres_ml import catalog, mlflow_alias
 from dbt.adapters.postgres_ml.__version__ import version as package_version
 from dbt.adapters.postgres_ml.acceptance import find_refusal, say_refusal
 from dbt.adapters.postgres_ml.build_lock import lock_folder
@@ -179,8 +180,19 @@ class Training:
         return store_artifact(cursor, self.trained.artifact, self.config.credentials.server_python_path)
 
     def recover(self) -> TrainedModel:
-        """Return the result of an earlier build."""
+        """Return the result of an earlier build; tell MLflow of it, if that build could not.
+
+        Raises
+        ------
+        TrackingError
+            MLflow can't be written now either.
+        """
         self.trained = self.candidate.read()
+        if not self.trained.is_tracked:
+            self._start(resumes=True)
+            assert self.process is not None
+            self.process.wait_ready()
+            self.trained = self.process.train()
         return self.trained
 
     def is_refused(self) -> bool:
@@ -202,7 +214,7 @@ class Training:
         self.refusal = find_refusal(self.spec, self.trained, serving)
         if self.refusal is None:
             if self.process is None:  # recovered: MLflow has to be told of the publication
-                self._start(recovered=self.trained)
+                self._start(resumes=True)
             return False
         if self.process is not None:
             self.process.refuse(self.refusal.text)
@@ -232,13 +244,18 @@ class Training:
         return self.trained
 
     def published(self, version: int) -> None:
-        """Tell the training process, which marks the run in MLflow."""
+        """Tell the training process, which marks the run in MLflow; note in the catalog that it has."""
         assert self.process is not None and self.trained is not None, "train comes first"
         self.is_finished = True
         try:
             self.process.published(version, {"function": f"{self.spec.schema}.{self.spec.function}"})
         finally:
             shutil.rmtree(self.directory, ignore_errors=True)
+        try:
+            cursor = self.connections.get_thread_connection().handle.cursor()
+            mlflow_alias.note_champion(cursor, self.spec.schema, self.node.alias, version)
+        except psycopg2.Error as error:  # the next build asks MLflow once more
+            self.log("debug", f"the catalog doesn't know of MLflow's champion: {error}")
 
     def close(self) -> None:
         """End the training process if the build stopped before the publication; its result stays."""
@@ -271,14 +288,12 @@ class Training:
     def _lacking(self, cursor: Any) -> dict[str, str]:
         return lacking_runtimes(cursor, self.spec.runtime, self.config.credentials.embedded)
 
-    def _start(self, lacking: dict[str, str] | None = None, recovered: TrainedModel | None = None) -> None:
+    def _start(self, lacking: dict[str, str] | None = None, resumes: bool = False) -> None:
         job = make_job(self.config, self._job_spec(), self.sql, self.directory, self.features, self.target)
-        job = dataclasses.replace(job, lacking=lacking or {}, champion_file=self._champion_file())
+        # one that resumes has been compared already, and no transaction is open then
+        champion_file = "" if resumes else self._champion_file()
+        job = dataclasses.replace(job, lacking=lacking or {}, champion_file=champion_file, resumes=resumes)
         job = dataclasses.replace(job, code=self.code, relation=self.relation, others=self.others)
-        if recovered is not None:
-            job = dataclasses.replace(
-                job, resumed_run_id=recovered.mlflow_run_id, resumed_model_uri=recovered.mlflow_model_uri
-            )
         self.process = TrainingProcess(job, self.log, self.connections.cancelled.is_set)
         self.process.start()
 

@@ -1,0 +1,69 @@
+"""What a publication waits for: not for readers of the card; and where it must, not for ever."""
+
+import pytest
+from dbt.adapters.postgres_ml import exclusive
+from dbt.tests.util import run_dbt
+
+MODEL = """
+{{ config(materialized='create_model', target='y', auto=false, model_type='linear_learner', runtime='sql',
+          problem_type='regression') }}
+select i % 17 as x, {{ var('factor') }} * (i % 17) as y from generate_series(1, 600) as i
+"""
+
+
+class TestReadersOfTheCard:
+    @pytest.fixture(scope="class")
+    def models(self):
+        return {"m.sql": MODEL}
+
+    @pytest.fixture
+    def reader(self, project, connection):
+        """A session that has read the card and idles in its transaction."""
+        run_dbt(["build", "--vars", "{factor: 2}"])  # the first build makes it, the others keep it
+        connection.autocommit = False
+        with connection.cursor() as cursor:
+            cursor.execute(f'select version from "{project.test_schema}".m')
+            yield cursor
+        connection.rollback()
+
+    def build(self, factor, expect_pass=True):
+        [result] = run_dbt(["build", "--vars", f"{{factor: {factor}}}"], expect_pass=expect_pass)
+        return result
+
+    def test_a_publication_does_not_wait_for_them(self, reader, project, monkeypatch):
+        monkeypatch.setattr(exclusive, "PATIENCE_MS", 100)
+        [(version,)] = project.run_sql("select version from {schema}.m", fetch="all")
+        assert self.build(3).adapter_response["version"] == version + 1
+        reader.execute(f'select round("{project.test_schema}".predict_m(10))')
+        assert reader.fetchall() == [(30.0,)]  # the new function, which the open transaction doesn't keep out
+
+    def test_a_card_of_an_older_release_waits_for_them_and_says_for_whom(self, reader, project, monkeypatch):
+        pid = reader.connection.info.backend_pid
+        reader.connection.rollback()
+        project.run_sql(
+            "drop view {schema}.m; "
+            "create view {schema}.m as select model_name as model, version from postgres_ml.model_version "
+            "where model_schema = '{schema}' and is_serving"
+        )
+        reader.execute(f'select version from "{project.test_schema}".m')
+        [(version,)] = reader.fetchall()
+        monkeypatch.setattr(exclusive, "PATIENCE_MS", 100)
+        failed = self.build(4, expect_pass=False)
+        assert f"is in use: {project.test_schema}.m by process {pid} (" in failed.message
+        assert "idle in transaction since" in failed.message
+        assert f"select pg_terminate_backend({pid})" in failed.message
+        reader.connection.rollback()
+        published = self.build(4)
+        assert published.adapter_response["version"] == version + 1
+        assert project.run_sql("select model, version from {schema}.m", fetch="all") == [("m", version + 1)]
+
+    def test_who_waits_less_by_default_waits_less(self, reader, project):
+        reader.execute(f'select version from "{project.test_schema}".m')
+        reader.connection.rollback()
+        cursor = reader.connection.cursor()
+        cursor.execute("set lock_timeout = 70")
+        exclusive.execute_exclusively(
+            cursor, "select set_config('a.b', current_setting('lock_timeout'), true)", []
+        )
+        cursor.execute("select current_setting('a.b'), current_setting('lock_timeout')")
+        assert cursor.fetchall() == [("70ms", "70ms")]
