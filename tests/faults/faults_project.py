@@ -12,25 +12,22 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import re
 import signal
-import subprocess
-import sys
-import threading
+import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import psycopg2
 import psycopg2.errors
 from embedded_support import wait_until
+from faults_build import Build, processes
 from postgres_ml import embedded
 
 SCHEMA = "ml"
 N_ROWS = 600
 ENDLESS = 10**8  # trees
-PATIENCE_S = 300.0
 
 MODEL = """
 {{ config(
@@ -131,74 +128,6 @@ class Server:
         return bool(self.ask(query, step))
 
 
-class Build:
-    """A dbt command as a process, its output as it comes."""
-
-    def __init__(
-        self, project: Project, *arguments: str, prefix: tuple[str, ...] = (), **variables: Any
-    ) -> None:
-        self.project = project
-        self.lines: list[str] = []
-        command = [*prefix, sys.executable, "-m", "dbt.cli.main", "--log-level", "debug", "--no-use-colors"]
-        self.process = subprocess.Popen(
-            [*command, *arguments, "--vars", json.dumps(variables)],
-            cwd=project.directory,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            env={
-                **os.environ,
-                "DBT_PROFILES_DIR": str(project.directory),
-                "DBT_SEND_ANONYMOUS_USAGE_STATS": "0",
-            },
-        )
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
-
-    def _read(self) -> None:
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            self.lines.append(line.rstrip())
-
-    @property
-    def output(self) -> str:
-        """The last lines, for messages."""
-        return "\n".join(self.lines[-40:])
-
-    def said(self, text: str) -> bool:
-        return any(text in line for line in self.lines)
-
-    def wait_for(self, condition: Callable[[], object], what: str) -> None:
-        """Poll until a condition holds; a build that ends before fails."""
-        deadline = time.monotonic() + PATIENCE_S
-        while not condition():
-            assert self.process.poll() is None, f"the build ended before {what}:\n{self.output}"
-            assert time.monotonic() < deadline, f"not so after {PATIENCE_S:.0f} s: {what}\n{self.output}"
-            time.sleep(0.01)
-
-    def wait(self) -> int:
-        """The exit code, when it has ended."""
-        try:
-            code = self.process.wait(PATIENCE_S)
-        except subprocess.TimeoutExpired:
-            raise AssertionError(f"the build doesn't end:\n{self.output}") from None
-        self._reader.join(PATIENCE_S)
-        if self.process.stdout is not None:
-            self.process.stdout.close()
-        return code
-
-    def child(self) -> int:
-        """The process id of the training process."""
-        found = [
-            pid
-            for pid, (parent, command) in processes().items()
-            if parent == self.process.pid and " postgres_ml train " in command
-        ]
-        assert len(found) == 1, (found, self.output)
-        return found[0]
-
-
 class Project:
     """The dbt project, and the state of what it publishes."""
 
@@ -229,6 +158,36 @@ class Project:
     def dbt(self, *arguments: str, **variables: Any) -> Build:
         return Build(self, *arguments, **variables)
 
+    def result(self) -> dict[str, Any] | None:
+        """What a build has trained and not published yet."""
+        for file in (self.directory / "target" / "postgres_ml").rglob("trained.json"):
+            with contextlib.suppress(FileNotFoundError):  # published in this moment
+                found: dict[str, Any] = json.loads(file.read_text())
+                return found
+        return None
+
+    def newest(self) -> int:
+        """The number of the newest version."""
+        [(version,)] = self.server.ask(
+            "select max(version) from postgres_ml.model_version where model_name = 'm'"
+        )
+        return int(version)
+
+    def is_known_as_champion(self) -> bool:
+        """Whether the catalog says that MLflow has been told."""
+        query = "select is_champion from postgres_ml.model_version where is_serving and model_name = 'm'"
+        [(known,)] = self.server.ask(query)
+        return bool(known)
+
+    def champion(self) -> int:
+        """The version that MLflow's alias points at, as its store has it."""
+        query = """select value from registered_model_aliases as a join model_version_tags as t
+                   on t.name = a.name and t.version = a.version
+                   where a.name = ? and alias = 'champion' and key = 'function_version'"""
+        with contextlib.closing(sqlite3.connect(self.directory / "mlflow.db")) as store:
+            [(version,)] = store.execute(query, (f"{SCHEMA}.m",)).fetchall()
+        return int(version)
+
     def predict(self) -> int:
         """The generation of the function that answers."""
         [(value,)] = self.server.ask(f"select {SCHEMA}.predict_m(5, 5)")
@@ -246,10 +205,13 @@ class Project:
         """
         ask = self.server.ask
         [(version, run_id)] = ask(f"select version, mlflow_run_id from {SCHEMA}.m")
-        serving = ask("select version, mlflow_run_id from postgres_ml.model_version where is_serving")
+        serving = ask(
+            "select version, mlflow_run_id from postgres_ml.model_version where is_serving and model_name = 'm'"
+        )
         assert serving == [(version, run_id)]
         comments = ask(
-            f"select proname, obj_description(oid, 'pg_proc') from pg_proc where pronamespace = '{SCHEMA}'::regnamespace"
+            f"select proname, obj_description(oid, 'pg_proc') from pg_proc "
+            f"where pronamespace = '{SCHEMA}'::regnamespace and proname ~ '^predict_m(_|$)'"
         )
         for name, comment in comments:
             assert f"version {version} " in comment and run_id in comment, (name, comment, version)
@@ -291,13 +253,13 @@ class Project:
         return found
 
 
-def processes() -> dict[int, tuple[int, str]]:
-    """Every live process: parent's id and command line, by process id."""
-    found = {}
-    for folder in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-            match = re.search(r"\) (.) (\d+)", (folder / "stat").read_text())
-            if match and match[1] not in "ZX":
-                found[int(folder.name)] = (int(match[2]), command)
-    return found
+def repair(project: Project) -> None:
+    """A build that changes nothing tells MLflow of the version that serves, if that is not known to be told."""
+    state = project.state()
+    build = project.build(state["generation"])
+    assert build.wait() == 0, build.output
+    assert build.said("unchanged, kept"), build.output
+    assert project.state() == state
+    assert project.champion() == state["version"]
+    assert project.is_known_as_champion(), build.output
+    project.wait_until_clean()

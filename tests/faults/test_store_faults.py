@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from faults_build import Build
 from faults_callers import Caller
-from faults_project import Build, Project
+from faults_project import Project, repair
 
 #: bytes of the disk that the training's folder is on, and the step that fills it: 600 rows are 30 kB, plots 500
 DISKS = {"snapshot": "16k", "artifacts": "200k"}
@@ -102,9 +103,33 @@ def test_mlflow_is_away_before_the_training(project: Project, record_property) -
     assert [path for path in left if b"hunter2" in path.read_bytes()] == []
 
 
+def test_mlflow_goes_away_between_training_and_tracking(project: Project, record_property) -> None:
+    """The node fails, and the next build publishes what was trained."""
+    generation = project.state()["generation"] + 1
+    store, away = project.directory / "mlflow.db", project.directory / "away.db"
+    build = project.build(generation)
+    build.wait_for(lambda: build.said("evaluate: "), "the training")
+    store.rename(away)
+    store.mkdir()
+    try:
+        attempt(project, record_property, "MLflow away", "track", build, "the next build publishes it")
+        assert build.said("can't be written: Is a directory"), build.output
+    finally:
+        store.rmdir()
+        away.rename(store)
+    trained = project.result()
+    assert trained is not None and trained["is_tracked"] is False
+    again = project.build(generation)
+    assert again.wait() == 0, again.output
+    assert not again.said("snapshot of"), again.output
+    assert project.state()["generation"] == generation
+    assert project.champion() == project.newest()
+    project.wait_until_clean()
+
+
 @pytest.mark.faults
 def test_mlflow_goes_away_after_the_training(project: Project, record_property) -> None:
-    """The function is published; that MLflow does not know of it is a warning."""
+    """The function is published; that MLflow does not know of it is one line, and the next build tells it."""
     before = project.state()
     store, away = project.directory / "mlflow.db", project.directory / "away.db"
     build = project.build(before["generation"] + 1)
@@ -113,13 +138,39 @@ def test_mlflow_goes_away_after_the_training(project: Project, record_property) 
         store.rename(away)
         store.mkdir()
     code = build.wait()
+    kept = project.build(before["generation"] + 1)  # MLflow is still away
+    assert kept.wait() == 0, kept.output
     store.rmdir()
     away.rename(store)
     assert code == 0, build.output
-    assert build.said("is published and serves, but its MLflow run could not be marked"), build.output
+    [warning] = [
+        line for line in build.lines if "is published and serves, but its MLflow run could not" in line
+    ]
+    assert "can't be written: Is a directory" in warning and "the next build" in warning
+    assert [line for line in build.lines if "WARNING" in line and line is not warning] == []
+    assert kept.said("serves, and MLflow's champion stays until a build moves it"), kept.output
     assert project.state()["generation"] == before["generation"] + 1
+    assert project.champion() == before["version"] and not project.is_known_as_champion()
+    repair(project)
     project.wait_until_clean()
     record_property("fault", {"fault": "MLflow away", "step": "register", "serves": "new"})
+
+
+@pytest.mark.faults
+def test_mlflow_is_not_asked_by_a_build_that_changes_nothing(project: Project, record_property) -> None:
+    before = project.state()
+    assert project.is_known_as_champion()
+    store, away = project.directory / "mlflow.db", project.directory / "away.db"
+    store.rename(away)
+    try:
+        build = project.build(before["generation"])
+        assert build.wait() == 0, build.output
+        assert not store.exists()
+    finally:
+        away.rename(store)
+    assert project.state() == before
+    assert [line for line in build.lines if "MLflow" in line and "WARN" in line.upper()] == []
+    record_property("fault", {"fault": "MLflow away", "step": "unchanged", "serves": "old"})
 
 
 @pytest.mark.faults

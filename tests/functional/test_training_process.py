@@ -16,10 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import mlflow
-import pandas as pd
 import pytest
 from mlflow.tracking import MlflowClient
-from postgres_ml import spec
+from postgres_ml import run_record, spec
 from postgres_ml.exceptions import (
     SpecError,
     StorageError,
@@ -192,7 +191,7 @@ def test_the_child_dies_with_its_parent_and_marks_its_run(tmp_path: Path) -> Non
     code = f"""
         import sys
         from pathlib import Path
-        from postgres_ml import spec
+        from postgres_ml import run_record, spec
         from postgres_ml.training_process import TrainingProcess
         job = spec.read(spec.TrainingJob, Path({str(tmp_path / "given.json")!r}))
         process = TrainingProcess(job, lambda level, text, *fields: print(text, flush=True), lambda: False)
@@ -285,9 +284,7 @@ def test_what_is_trained_outlives_an_mlflow_that_goes_away_meanwhile(tmp_path: P
     assert found.data.metrics["train_f1"] == trained.train_metrics["f1"]
     assert found.data.params["n_rows"] == "300"
     mlflow.set_tracking_uri(job.tracking_uri)
-    predicted = mlflow.pyfunc.load_model(trained.mlflow_model_uri).predict(
-        pd.read_pickle(tmp_path / "example.pickle")
-    )
+    predicted = mlflow.pyfunc.load_model(trained.mlflow_model_uri).predict(run_record.read_model(tmp_path)[1])
     assert len(predicted) == 3
 
 
