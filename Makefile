@@ -90,12 +90,13 @@ bench-auto: $(VENV)/installed-test ## compare auto with FLAML, AutoGluon and def
 bench-python: $(VENV)/installed-test ## time runtime python, row by row and by predict_table
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/bench_python.py --write
 
-serve-example: $(VENV)/installed-test ## serve a model with `mlflow models serve` and predict with it from SQL
-	$(BIN)/python -m pytest tests/functional/test_mlflow_serve.py -m exhaustive
+serve-example: $(VENV)/installed ## bring models, serve one with `mlflow models serve`, predict with it from SQL
+	$(BIN)/python scripts/serve_example.py $(EXAMPLES)/bring_your_own
 
 dist: $(VENV)/installed-test ## build wheel and source archive into dist/
 	$(BIN)/python -m build --outdir dist .
 
 clean: ## remove what the commands above made
 	rm -rf $(VENV) build dist *.egg-info $(EXAMPLES)/target $(EXAMPLES)/logs $(EXAMPLES)/mlflow.db $(EXAMPLES)/mlartifacts
+	rm -rf $(addprefix $(EXAMPLES)/bring_your_own/,target logs mlflow.db mlartifacts)
 	@test ! -d $(EXAMPLES)/postgres.pgdata || echo "kept: $(EXAMPLES)/postgres.pgdata, the examples' database"

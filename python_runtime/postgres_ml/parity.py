@@ -212,9 +212,14 @@ def _relative(got: str, expected: str) -> str:
 
 
 def _distance(trained: Predictor) -> str:
-    """Greatest difference over the labels; infinite where one side lacks a label or the whole row."""
+    """Greatest difference over the labels; infinite where one side lacks a label or the whole row.
+
+    NaN, where a softmax overflows, is null on both sides.
+    """
     label = _cast(trained.return_type)
-    return f"""(select coalesce(max(coalesce(abs(e.p::float8 - g.p::float8), 'Infinity')), 'Infinity')
+    return f"""(select coalesce(max(case
+      when num_nulls(e.p, g.p) = 2 and num_nulls(e.label, g.label) = 0 then 0
+      else coalesce(abs(e.p::float8 - g.p::float8), 'Infinity') end), 'Infinity')
     from jsonb_each_text(probabilities::jsonb) e(label, p) full join rows from (
       jsonb_array_elements_text(got_p->'labels'), jsonb_array_elements_text(got_p->'probabilities')
     ) g(label, p)

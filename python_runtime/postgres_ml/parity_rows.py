@@ -251,13 +251,15 @@ def expected(pipeline: Any, frame: pd.DataFrame, details: Details | None) -> lis
         arrays = [None if row is None else "{" + ",".join(map(_array_item, row)) + "}" for row in rows]
         return [*columns, arrays]
     labels = [label_text(label) for label in pipeline.classes_.tolist()]
-    columns.append(
-        [
-            None if values is None else json.dumps(dict(zip(labels, values, strict=True)), ensure_ascii=False)
-            for values in row_by_row(pipeline.predict_proba, frame)
-        ]
-    )
+    likely = row_by_row(pipeline.predict_proba, frame)
+    columns.append([None if values is None else _by_label(labels, values) for values in likely])
     return columns
+
+
+def _by_label(labels: list[str], values: Sequence[float]) -> str:
+    """Return probabilities as JSON, which has no NaN: a softmax of sums beyond 1e308 gives that."""
+    numbers = [None if math.isnan(value) else value for value in values]
+    return json.dumps(dict(zip(labels, numbers, strict=True)), ensure_ascii=False)
 
 
 def _array_item(value: float) -> str:

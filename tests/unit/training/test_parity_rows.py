@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import json
 from datetime import datetime, time, timedelta, timezone
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -105,3 +107,17 @@ def test_probabilities_are_keyed_by_the_label_as_postgres_prints_it() -> None:
     assert labels == ["false", "false", "true", "true"]
     p = classifier.predict_proba(frame)[0].tolist()
     assert probabilities[0] == f'{{"false": {p[0]!r}, "true": {p[1]!r}}}'
+
+
+def test_probabilities_that_overflow_are_null() -> None:
+    class Overflows:
+        classes_ = np.array(["a", "b"])
+
+        def predict(self, frame: Any) -> Any:
+            return np.array(["a"] * len(frame))
+
+        def predict_proba(self, frame: Any) -> Any:
+            return np.array([[np.nan, 1.0]] * len(frame))
+
+    [_, [text]] = expected(Overflows(), pd.DataFrame({"x": [1e308]}), "probabilities")
+    assert json.loads(text or "") == {"a": None, "b": 1.0}
