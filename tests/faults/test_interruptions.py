@@ -74,12 +74,13 @@ def test_fail_fast_ends_the_trainings(side_project: Project, record_property) ->
     ask("insert into faults.steps (step) values ('fail') on conflict do nothing")
     for name in ("one", "two"):
         write(side_project, name, TRAINS.format(rounds=ENDLESS, rows=ROWS))
-    write(side_project, "bad", "select 1 / (select 0 from faults.gate('fail')) as x")
+    fails = "{{ config(materialized='table') }} select 1 / (select 0 from faults.gate('fail')) as x"
+    write(side_project, "bad", fails)
     write(side_project, "later", "select 1 as x from {{ ref('one') }}")
     with side_project.server.closed_gate("fail"):
         build = side_project.dbt("build", "--fail-fast")
         build.wait_for(lambda: sum("load: " in line for line in build.lines) == 2, "both trainings")
-        build.wait_for(lambda: side_project.server.waits_at("fail"), "the view that fails")
+        build.wait_for(lambda: side_project.server.waits_at("fail"), "the table that fails")
         children = children_of(build)
         assert len(children) == 2
     check_ended(side_project, build, children, record_property, "--fail-fast")
