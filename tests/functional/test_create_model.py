@@ -380,6 +380,24 @@ class TestSignatures:
         self.build(project, "i as renamed")
         assert list(self.overloads(project, connection)) == ["renamed integer"]
 
+    def test_a_feature_of_another_type(self, project, connection):
+        self.build(project, "i as renamed")
+        self.build(project, "i * 0.5 as renamed")
+        assert list(self.overloads(project, connection)) == ["renamed numeric"]
+        with connection.cursor() as cursor:
+            name = f'"{project.test_schema}"'
+            cursor.execute(f"create view {name}.uses_it as select {name}.predict_m(0.5) as p")
+            self.build(project, "i as renamed")
+            found = self.overloads(project, connection)
+            assert list(found) == ["renamed integer", "renamed numeric"]
+            assert found["renamed numeric"].startswith("SUPERSEDED")
+            assert not found["renamed integer"].startswith("SUPERSEDED")
+            cursor.execute(f"select p, {name}.predict_m(1) from {name}.uses_it")
+            assert cursor.fetchone() == (pytest.approx(2.0, rel=0.5), pytest.approx(2.0, rel=0.5))
+            cursor.execute(f"drop view {name}.uses_it")
+        assert self.build(project, "i as renamed").message.startswith("unchanged, kept")
+        assert list(self.overloads(project, connection)) == ["renamed integer"]
+
     def test_full_refresh_rebuilds_what_depends_on_a_renamed_argument(self, project, connection):
         self.build(project, "i as a")
         write_file("select {{ predict('m', ['1']) }} as p", project.project_root, "models", "uses_m.sql")
