@@ -18,6 +18,7 @@ from postgres_ml.spec import Column
 from sklearn.cluster import KMeans
 from sklearn.compose import ColumnTransformer
 from sklearn.decomposition import PCA
+from sklearn.ensemble import ExtraTreesRegressor, RandomForestClassifier, RandomForestRegressor
 from sklearn.impute import SimpleImputer
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsRegressor
@@ -92,6 +93,7 @@ ENCODED = {
         LabelEncodedClassifier(XGBClassifier(n_estimators=5)),
     ),
     "unseen text is refused": (encoders(StandardScaler(), unknown="error"), GaussianNB()),
+    "forest": (encoders(StandardScaler()), RandomForestClassifier(7, random_state=0, n_jobs=2)),
     "bins": (
         encoders(KBinsDiscretizer(4, encode="ordinal", quantile_method="averaged_inverted_cdf")),
         GaussianNB(),
@@ -146,8 +148,15 @@ def test_rows_are_encoded_without_a_frame(name: str) -> None:
 
 def test_an_estimator_alone_gets_arrays() -> None:
     frame = drawn()[["calls", "is_vip"]]
-    for estimator in (KNeighborsRegressor(), XGBRegressor(n_estimators=4)):
-        estimator.fit(frame, frame["calls"] * 2.5)
+    boosted = XGBRegressor(n_estimators=9, missing=3.0, early_stopping_rounds=2, eval_metric="rmse")
+    boosted.fit(
+        frame, frame["calls"], eval_set=[(frame.head(20), frame["calls"].head(20) % 2)], verbose=False
+    )
+    assert boosted.best_iteration < 8
+    forests = RandomForestRegressor(6, random_state=0), ExtraTreesRegressor(6, random_state=0)
+    for estimator in (KNeighborsRegressor(), *forests, XGBRegressor(n_estimators=4), boosted):
+        if estimator is not boosted:
+            estimator.fit(frame, frame["calls"] * 2.5)
         scorer, about = loaded(estimator, COLUMNS[1:3], None, frame)
         assert (about["encoded"], about["takes"]) == (True, "array")
         rows = frame.head(20).to_numpy().tolist()

@@ -1,13 +1,17 @@
-"""Shorter ways through two estimators for one row; whether they are exact is tried when a pipeline is packed.
+"""Shorter ways through some estimators for one row; that they are exact is tried when a pipeline is packed.
 
 Travels in artifacts and runs in the server's own Python, like `scorer`.
 """
 
 from __future__ import annotations
 
+import ctypes
+import json
 from typing import Any
 
 import numpy as np
+
+FORESTS = ("RandomForestClassifier", "ExtraTreesClassifier", "RandomForestRegressor", "ExtraTreesRegressor")
 
 
 def quick(estimator: Any) -> Any:
@@ -18,6 +22,8 @@ def quick(estimator: Any) -> Any:
     if module == "xgboost" and name in ("XGBClassifier", "XGBRegressor"):
         known = estimator.booster != "gblinear" and estimator.objective != "multi:softmax"
         return Boosted(estimator) if known else estimator
+    if module == "sklearn" and name in FORESTS and estimator.n_outputs_ == 1:
+        return Forest(estimator)
     return estimator
 
 
@@ -39,12 +45,44 @@ class Labels:
         return self.classes[codes.astype(np.intp)]
 
 
-class Boosted:
-    """xgboost's Booster, without the configuration that its scikit-learn classes set at each call."""
+class Forest:
+    """A forest's trees one after the other: scikit-learn makes a job of each, 5 ms for 100 instead of 0.4."""
 
     def __init__(self, estimator: Any) -> None:
-        self.booster, self.missing = estimator.get_booster(), estimator.missing
+        self.check = estimator._validate_X_predict
+        self.trees = [member.tree_ for member in estimator.estimators_]
+        self.classes = getattr(estimator, "classes_", None)
+        if self.classes is not None:
+            self.predict_proba = self._mean
+
+    def predict(self, rows: Any) -> Any:
+        """Return labels or numbers."""
+        mean = self._mean(rows)
+        return mean[:, 0] if self.classes is None else self.classes.take(np.argmax(mean, axis=1), axis=0)
+
+    def _mean(self, rows: Any) -> Any:
+        checked = self.check(rows)
+        total = np.zeros((checked.shape[0], 1 if self.classes is None else len(self.classes)))
+        for tree in self.trees:
+            total += tree.predict(checked).reshape(total.shape)
+        return total / len(self.trees)
+
+
+class Boosted:
+    """xgboost's library asked directly: its Python takes 0.2 ms for what goes around the trees."""
+
+    def __init__(self, estimator: Any) -> None:
+        from xgboost import core
+
+        self.core, self.booster, self.missing = core, estimator.get_booster(), estimator.missing
         self.iterations = estimator._get_iteration_range(None)
+        self.row = np.zeros((1, self.booster.num_features()))
+        place = {"data": [self.row.ctypes.data, True], "shape": self.row.shape, "typestr": self.row.dtype.str}
+        self.described = json.dumps({**place, "version": 3}).encode()
+        first, last = map(int, self.iterations)
+        how = {"type": 0, "training": False, "iteration_begin": first, "iteration_end": last}
+        how |= {"missing": self.missing, "strict_shape": False, "cache_id": 0}
+        self.how = json.dumps(how).encode()
         self.is_classifier = hasattr(estimator, "predict_proba")
         if self.is_classifier:
             self.predict_proba = self._probabilities
@@ -61,6 +99,17 @@ class Boosted:
         return scores if scores.ndim > 1 else np.vstack((1.0 - scores, scores)).transpose()
 
     def _scores(self, rows: Any) -> Any:
-        return self.booster.inplace_predict(
-            rows, iteration_range=self.iterations, missing=self.missing, validate_features=False
+        if type(rows) is not np.ndarray or rows.shape != self.row.shape:  # sparse
+            return self.booster.inplace_predict(
+                rows, iteration_range=self.iterations, missing=self.missing, validate_features=False
+            )
+        self.row[:] = rows
+        shape, found = ctypes.POINTER(self.core.c_bst_ulong)(), ctypes.POINTER(ctypes.c_float)()
+        n_dimensions = self.core.c_bst_ulong()
+        result = [ctypes.byref(value) for value in (shape, n_dimensions, found)]
+        self.core._check_call(
+            self.core._LIB.XGBoosterPredictFromDense(
+                self.booster.handle, self.described, self.how, ctypes.c_void_p(), *result
+            )
         )
+        return self.core._prediction_output(shape, n_dimensions, found, False)
