@@ -15,6 +15,7 @@ from postgres_ml.estimators import LabelEncodedClassifier
 from postgres_ml.serving import one_row, unpack
 from postgres_ml.serving.artifact import pack
 from postgres_ml.spec import Column
+from postgres_ml.transformers import DateTimeVectorizer, RobustSmoothClip
 from sklearn.cluster import KMeans
 from sklearn.compose import ColumnTransformer
 from sklearn.decomposition import PCA
@@ -40,6 +41,12 @@ COLUMNS = (
     Column("is_vip", "boolean", "boolean"),
     Column("region", "text", "text"),
     Column("code", "character", "text"),
+)
+DATES = (
+    Column("spend", "double precision", "number"),
+    Column("day", "date", "date"),
+    Column("at", "timestamp with time zone", "timestamptz"),
+    Column("clock", "time without time zone", "time"),
 )
 N_ROWS = 150
 
@@ -143,6 +150,40 @@ def test_rows_are_encoded_without_a_frame(name: str) -> None:
         answer = json.loads(scorer.probabilities(row))
         shown = [None if p != p else p for p in probabilities]
         own = dict(zip(pipeline.classes_, shown, strict=True))
+        assert dict(zip(answer["labels"], answer["probabilities"], strict=True)) == own
+
+
+def test_dates_and_functions_are_encoded() -> None:
+    random = np.random.default_rng(6)
+    seconds = random.integers(-(10**9), 10**9, N_ROWS).astype("datetime64[s]").astype("datetime64[us]")
+    frame = pd.DataFrame({"spend": random.normal(size=N_ROWS), "day": seconds.astype("datetime64[D]")})
+    frame["day"] = frame["day"].astype("datetime64[us]")
+    frame["at"] = seconds + random.integers(0, 10**6, N_ROWS).astype("timedelta64[us]")
+    frame["clock"] = seconds - seconds.astype("datetime64[D]") + np.datetime64(0, "us")
+    frame.loc[::7, "at"] = np.datetime64("NaT")
+    smooth = make_pipeline(RobustSmoothClip(), FunctionTransformer(np.tanh))
+    columns = ColumnTransformer(
+        [
+            ("spend", smooth, ["spend"]),
+            ("days", DateTimeVectorizer(parts=("year", "month", "weekday")), ["day"]),
+            ("moments", DateTimeVectorizer(parts=("hour", "epoch"), cyclical=True), ["at", "clock"]),
+        ]
+    )
+    estimator = LabelEncodedClassifier(XGBClassifier(n_estimators=5))
+    pipeline = Pipeline([("encode", columns), ("estimate", estimator)]).fit(frame, LABELS)
+    scorer, about = loaded(pipeline, DATES, pipeline.classes_.tolist(), frame)
+    assert about["encoded"]
+    rows: list[list[Any]] = [
+        [0.25, "2024-02-29", "2024-02-29 13:45:59.5+00", "13:45:59.5"],
+        [-3.5, "0044-03-15 BC", "1969-12-31 23:59:59.999999+00", "24:00:00"],
+        [1e200, "infinity", None, "00:00:00"],
+        [None, None, "-infinity", None],
+    ]
+    for row in rows:
+        label, probabilities = answers(pipeline, row, DATES)
+        answer = json.loads(scorer.probabilities(row))
+        own = dict(zip(pipeline.classes_, probabilities, strict=True))
+        assert scorer.predict(row) == label
         assert dict(zip(answer["labels"], answer["probabilities"], strict=True)) == own
 
 

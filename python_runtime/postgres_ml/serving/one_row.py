@@ -21,7 +21,7 @@ from postgres_ml.exceptions import UnsupportedModelError
 from postgres_ml.ir.program import Input
 from postgres_ml.parse import INTEGER_TYPES, PARSERS
 from postgres_ml.parse.builder import Builder, Matrix, RawColumn
-from postgres_ml.serving.scorer import last_step
+from postgres_ml.serving.scorer import ENCODER_SCOPE, last_step
 from postgres_ml.serving.shortcuts import quick
 from postgres_ml.serving.values import reader
 from postgres_ml.spec import Column
@@ -31,6 +31,7 @@ ODD_TEXTS = (None, "", " ", "never seen 日本")
 #: values that the types hold: no integer is infinite, and encoders know it
 ODD_NUMBERS = (None, 0.0, -0.0, 3e38, -3e38, float("inf"))
 ODD_INTEGERS = (None, 0, -32_768, 32_767)
+ODD_MOMENTS = (None, "infinity", "1970-01-01T00:00:00", "2024-02-29T23:59:59.999999")
 
 
 def encoder_of(pipeline: Any, columns: Sequence[Column], sample: pd.DataFrame) -> str | None:
@@ -47,7 +48,7 @@ def encoder_of(pipeline: Any, columns: Sequence[Column], sample: pd.DataFrame) -
         source = generate_encoder(_encoded(pipeline, columns))
     except UnsupportedModelError:
         return None
-    scope: dict[str, Any] = {}
+    scope: dict[str, Any] = dict(ENCODER_SCOPE)
     exec(compile(source, "<encoder>", "exec"), scope)
     rows = samples(columns, sample)
     return source if agree(pipeline, scope["encode"], rows, columns) else None
@@ -76,7 +77,7 @@ def samples(columns: Sequence[Column], sample: pd.DataFrame) -> list[list[Any]]:
     """Return rows of Postgres's values: ordinary ones, and copies of them with an odd value in one column."""
     names = [column.name for column in columns]
     cells = sample[names].head(N_SAMPLES).astype(object).to_numpy().tolist()
-    rows = [[None if cell is None or cell != cell else cell for cell in row] for row in cells]
+    rows = [[_postgres_value(cell) for cell in row] for row in cells]
     odd: list[list[Any]] = []
     for position, column in enumerate(columns):
         for value in _odd_values(column):
@@ -88,11 +89,19 @@ def samples(columns: Sequence[Column], sample: pd.DataFrame) -> list[list[Any]]:
     return [*rows, *chosen, [None] * len(columns)]
 
 
+def _postgres_value(cell: Any) -> Any:
+    if cell is None or cell != cell:
+        return None
+    return str(np.datetime64(cell, "us")) if isinstance(cell, pd.Timestamp) else cell
+
+
 def _odd_values(column: Column) -> tuple[Any, ...]:
     if column.kind == "text":
         return ODD_TEXTS
     if column.kind == "boolean":
         return None, 0.0, 1.0
+    if column.kind != "number":
+        return ODD_MOMENTS
     return ODD_INTEGERS if column.sql_type in INTEGER_TYPES else ODD_NUMBERS
 
 
@@ -126,7 +135,10 @@ def one_row_frame(row: Sequence[Any], columns: Sequence[Column]) -> pd.DataFrame
     data = {}
     for value, column in zip(row, columns, strict=True):
         cell = reader(column.kind, column.sql_type)(value)
-        data[column.name] = pd.Series([cell], dtype=object if column.kind == "text" else np.float64)
+        dtype = {"text": "object", "number": "float64", "boolean": "float64"}.get(
+            column.kind, "datetime64[us]"
+        )
+        data[column.name] = pd.Series(np.array([cell], dtype=dtype))
     return pd.DataFrame(data)
 
 

@@ -13,9 +13,12 @@ from typing import Any
 
 import numpy as np
 
+from postgres_ml.ir.read import calendar_part
 from postgres_ml.serving.shortcuts import quick
-from postgres_ml.serving.values import plain, reader, writer
+from postgres_ml.serving.values import instant, plain, reader, writer
 
+#: what an encoder's source calls besides NumPy
+ENCODER_SCOPE = {"instant": instant, "calendar_part": calendar_part}
 Encoder = Callable[[Sequence[Any]], Any]
 
 

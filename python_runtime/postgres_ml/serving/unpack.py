@@ -82,7 +82,7 @@ def load(archive: zipfile.ZipFile) -> Any:
         return scorer.Scorer(scorer.PyFunc(_load_pyfunc(archive)), about)
     encode = None
     if about["encoded"]:
-        scope: dict[str, Any] = {}
+        scope: dict[str, Any] = dict(scorer.ENCODER_SCOPE)
         exec(compile(archive.read("encoder.py"), "<encoder.py in the artifact>", "exec"), scope)
         encode = scope["encode"]
     pickled = io.BytesIO(archive.read("pipeline.pickle"))

@@ -20,7 +20,7 @@ def reader(kind: str, sql_type: str) -> Callable[[Any], Any]:
     if kind == "text":
         # blanks at the end mean nothing in type character, and Postgres's casts drop them
         return (lambda v: None if v is None else v.rstrip(" ")) if sql_type == "character" else lambda v: v
-    return _instant
+    return instant
 
 
 MOMENT = re.compile(
@@ -30,7 +30,7 @@ MOMENT = re.compile(
 LAST_YEAR = 294_000  # of 64 bits of microseconds; Postgres's go further, and are missing in training too
 
 
-def _instant(value: str | None) -> np.datetime64:
+def instant(value: str | None) -> np.datetime64:
     """Return a date, time or timestamp in UTC, as in training; a time is an instant of 1970-01-01."""
     found = None if value is None else MOMENT.fullmatch(value)
     if found is None:  # NULL, or infinity
@@ -47,8 +47,8 @@ def _instant(value: str | None) -> np.datetime64:
     offset = sum(int(part or 0) * weight for part, weight in zip(zone, (3600, 60, 1), strict=True))
     seconds -= -offset if sign == "-" else offset
     micros = seconds * 1_000_000 + int((fraction or "").ljust(6, "0"))
-    instant: np.datetime64 = days.astype("datetime64[us]") + np.timedelta64(micros, "us")
-    return instant
+    result: np.datetime64 = days.astype("datetime64[us]") + np.timedelta64(micros, "us")
+    return result
 
 
 def writer(sql_type: str) -> Callable[[Any], Any]:

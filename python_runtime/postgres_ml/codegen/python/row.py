@@ -1,11 +1,12 @@
 """The encoders of a pipeline as Python code for one row: what runtime python runs instead of a data frame.
 
 Input: the steps of a scoring program before its estimator. Output: source of `encode(values)`, which returns
-the matrix of one row that the estimator gets, or None where the pipeline refuses the row. A ColumnTransformer
-takes a frame and 1 to 6 ms for a row; this takes microseconds.
+the matrix of one row that the estimator gets, or None where the pipeline refuses the row; it calls `instant`
+and `calendar_part`, which the scorer has. A ColumnTransformer takes a frame and 1 to 6 ms for a row; this
+takes microseconds.
 
 Exactness: bit-exact, as the steps are defined. Refused: steps whose result depends on how NumPy adds
-(projections, norms), functions, and dates.
+(projections, norms).
 """
 
 from __future__ import annotations
@@ -19,7 +20,14 @@ from postgres_ml.exceptions import UnsupportedModelError
 from postgres_ml.ir import encoders
 from postgres_ml.ir.program import Input, Refusal, Step
 
-HEADER = "from bisect import bisect_right\nfrom math import inf, nan\n\nfrom numpy import array\n"
+Inputs = Sequence[Input]
+HEADER = """\
+from bisect import bisect_right
+from math import copysign, inf, nan, sqrt
+
+import numpy
+from numpy import array, interp
+"""
 
 
 @dataclass(frozen=True)
@@ -51,7 +59,8 @@ def generate_encoder(encoded: Encoded) -> str:
         A step that isn't computed one row at a time.
     """
     tables: list[str] = []
-    lines: list[str] = []
+    dates = {step.input for step in encoded.steps if isinstance(step, encoders.DatePart)}
+    lines = [f"d{number} = array([instant(values[{number}])])" for number in sorted(dates)]
     slot = 0
     for step in encoded.steps:
         lines += _lines(step, slot, encoded.inputs, tables)
@@ -70,13 +79,13 @@ def generate_encoder(encoded: Encoded) -> str:
 
 
 @functools.singledispatch
-def _lines(step: Any, slot: int, inputs: Sequence[Input], tables: list[str]) -> list[str]:
+def _lines(step: Any, slot: int, inputs: Inputs, tables: list[str]) -> list[str]:
     """Return the statements that assign the step's slots; constants go into `tables`."""
     raise UnsupportedModelError(type(step).__name__, "one row at a time", "the whole pipeline is asked")
 
 
 @_lines.register
-def _number(step: encoders.Number, slot: int, inputs: Sequence[Input], tables: list[str]) -> list[str]:
+def _number(step: encoders.Number, slot: int, inputs: Inputs, tables: list[str]) -> list[str]:
     if inputs[step.input].kind not in ("number", "boolean"):
         raise UnsupportedModelError("Number", "a date", "the whole pipeline is asked")
     value = f"values[{step.input}]"
@@ -84,7 +93,7 @@ def _number(step: encoders.Number, slot: int, inputs: Sequence[Input], tables: l
 
 
 @_lines.register
-def _category(step: encoders.Category, slot: int, inputs: Sequence[Input], tables: list[str]) -> list[str]:
+def _category(step: encoders.Category, slot: int, inputs: Inputs, tables: list[str]) -> list[str]:
     item, x = inputs[step.input], f"x{slot}"
     tables.append(f"T{slot} = {dict(zip(step.values, step.outputs, strict=True))!r}")
     lines = [f"{x} = values[{step.input}]"]
@@ -99,36 +108,34 @@ def _category(step: encoders.Category, slot: int, inputs: Sequence[Input], table
 
 
 @_lines.register
-def _one_hot(step: encoders.OneHot, slot: int, inputs: Sequence[Input], tables: list[str]) -> list[str]:
+def _one_hot(step: encoders.OneHot, slot: int, inputs: Inputs, tables: list[str]) -> list[str]:
     return [f"s{slot + k} = 1.0 if s{step.slot} == {code!r} else 0.0" for k, code in enumerate(step.codes)]
 
 
 @_lines.register
-def _impute(step: encoders.Impute, slot: int, inputs: Sequence[Input], tables: list[str]) -> list[str]:
+def _impute(step: encoders.Impute, slot: int, inputs: Inputs, tables: list[str]) -> list[str]:
     return [f"s{slot} = {step.value!r} if s{step.slot} != s{step.slot} else s{step.slot}"]
 
 
 @_lines.register
-def _null_if(step: encoders.NullIf, slot: int, inputs: Sequence[Input], tables: list[str]) -> list[str]:
+def _null_if(step: encoders.NullIf, slot: int, inputs: Inputs, tables: list[str]) -> list[str]:
     return [f"s{slot} = nan if s{step.slot} == {step.value!r} else s{step.slot}"]
 
 
 @_lines.register
-def _is_missing(step: encoders.IsMissing, slot: int, inputs: Sequence[Input], tables: list[str]) -> list[str]:
+def _is_missing(step: encoders.IsMissing, slot: int, inputs: Inputs, tables: list[str]) -> list[str]:
     return [f"s{slot} = 1.0 if s{step.slot} != s{step.slot} else 0.0"]
 
 
 @_lines.register
-def _arithmetic(
-    step: encoders.Arithmetic, slot: int, inputs: Sequence[Input], tables: list[str]
-) -> list[str]:
+def _arithmetic(step: encoders.Arithmetic, slot: int, inputs: Inputs, tables: list[str]) -> list[str]:
     if step.operator == "/" and step.constant == 0:  # Python raises, NumPy gives an infinity
         raise UnsupportedModelError("Arithmetic", "a division by zero", "the whole pipeline is asked")
     return [f"s{slot} = s{step.slot} {step.operator} ({step.constant!r})"]
 
 
 @_lines.register
-def _clip(step: encoders.Clip, slot: int, inputs: Sequence[Input], tables: list[str]) -> list[str]:
+def _clip(step: encoders.Clip, slot: int, inputs: Inputs, tables: list[str]) -> list[str]:
     # NaN compares false with both
     x = f"s{step.slot}"
     return [
@@ -137,12 +144,34 @@ def _clip(step: encoders.Clip, slot: int, inputs: Sequence[Input], tables: list[
 
 
 @_lines.register
-def _bucket(step: encoders.Bucket, slot: int, inputs: Sequence[Input], tables: list[str]) -> list[str]:
+def _bucket(step: encoders.Bucket, slot: int, inputs: Inputs, tables: list[str]) -> list[str]:
     tables.append(f"T{slot} = {step.edges!r}")
     x = f"s{step.slot}"
     return [f"s{slot} = nan if {x} != {x} else float(bisect_right(T{slot}, {x}))"]
 
 
 @_lines.register
-def _product(step: encoders.Product, slot: int, inputs: Sequence[Input], tables: list[str]) -> list[str]:
+def _date_part(step: encoders.DatePart, slot: int, inputs: Inputs, tables: list[str]) -> list[str]:
+    return [f"s{slot} = float(calendar_part(d{step.input}, {step.part!r})[0])"]
+
+
+@_lines.register
+def _unary(step: encoders.Unary, slot: int, inputs: Inputs, tables: list[str]) -> list[str]:
+    x = f"s{step.slot}"
+    if step.function == "smooth_clip":
+        bent = f"{x} / sqrt(1.0 + ({x} / 3.0) * ({x} / 3.0))"
+        return [f"s{slot} = copysign(3.0, {x}) if abs({x}) > 1e100 else {bent}"]
+    return [f"s{slot} = float(numpy.{step.function}({x}))"]
+
+
+@_lines.register
+def _piecewise_linear(
+    step: encoders.PiecewiseLinear, slot: int, inputs: Inputs, tables: list[str]
+) -> list[str]:
+    tables.append(f"T{slot} = array({step.x!r}), array({step.y!r})")
+    return [f"s{slot} = nan if s{step.slot} != s{step.slot} else float(interp(s{step.slot}, *T{slot}))"]
+
+
+@_lines.register
+def _product(step: encoders.Product, slot: int, inputs: Inputs, tables: list[str]) -> list[str]:
     return [f"s{slot} = {' * '.join(f's{factor}' for factor in step.slots)}"]
