@@ -17,6 +17,7 @@ from postgres_ml.training_data import Array
 PARTS = 5  # of the rows: what is tuned on four of them is judged on the fifth
 ERRORS = 2.0  # standard errors by which labels have to become better
 STEPS = np.linspace(-3, 3, 121)  # of a factor's natural logarithm: from a twentieth to twentyfold
+MAX_WEIGHED = 64  # classes; 20,000 rows of 50 take 2 s, and the time grows with the square
 MAX_PASSES = 4  # over the classes; three are enough for f1 to settle to the third digit
 
 
@@ -70,7 +71,7 @@ def _best_threshold(codes: Array, probability: Array, metric: str) -> float:
 
 def has_factors(problem: Problem) -> bool:
     """Return whether classes get factors for the metric."""
-    return problem.metric == "f1_macro" and len(problem.classes) > 2
+    return problem.metric == "f1_macro" and 2 < len(problem.classes) <= MAX_WEIGHED
 
 
 def choose_factors(codes: Array, probabilities: Array) -> tuple[float, ...]:
@@ -103,41 +104,46 @@ def choose_factors(codes: Array, probabilities: Array) -> tuple[float, ...]:
 
 def _best_logs(codes: Array, probabilities: Array) -> Array:
     """Return the factors' logarithms with the best f1_macro on these rows, one class changed at a time."""
-    n_classes = probabilities.shape[1]
-    logs, best = np.zeros(n_classes), -1.0
+    n_rows, n_classes = probabilities.shape
     with np.errstate(divide="ignore"):
-        scores = np.log(probabilities)
+        plain = np.log(probabilities)
+    logs, weighted, best = np.zeros(n_classes), plain.copy(), -1.0
     for _ in range(MAX_PASSES):
         before = best
         for k in range(n_classes):
-            found = _f1_by_step(codes, scores + logs, k, logs[k])
+            weighted[:, k] = -np.inf
+            rival = weighted.argmax(axis=1)
+            lead = weighted[np.arange(n_rows), rival] - plain[:, k]
+            found = _f1_by_step(codes, rival, lead, k, n_classes)
             # the step nearest to none among equals: a plateau's edge is an accident of single rows
             step = min(np.flatnonzero(found >= found.max() - 1e-12), key=lambda i: abs(STEPS[i]))
             logs[k], best = STEPS[step], float(found[step])
+            weighted[:, k] = plain[:, k] + logs[k]
         if best <= before + 1e-4:
             break
     centred: Array = logs - logs.mean()
     return centred
 
 
-def _f1_by_step(codes: Array, scores: Array, k: int, now: float) -> Array:
-    """Return f1_macro for each of `STEPS` as the logarithm of class k's factor, the others as they are."""
-    n_classes, n_steps = scores.shape[1], len(STEPS)
-    others = np.delete(np.arange(n_classes), k)
-    rival = others[scores[:, others].argmax(axis=1)]
+def _f1_by_step(codes: Array, rival: Array, lead: Array, k: int, n_classes: int) -> Array:
+    """Return f1_macro for each of `STEPS` as the logarithm of class k's factor, the others as they are.
+
+    Parameters
+    ----------
+    rival : each row's best class but k
+    lead : by how much the rival's score is above that of k without a factor
+    """
+    n_steps = len(STEPS)
     # the first step at which the row is predicted as k
-    least = scores[np.arange(len(codes)), rival] - (scores[:, k] - now)
-    first = np.searchsorted(STEPS, np.nan_to_num(least, nan=np.inf), side="right")
-    taken = np.zeros((n_steps + 1, n_classes))  # by rival, of rows that k takes at this step
-    np.add.at(taken, (first, rival), 1.0)
-    right = np.zeros((n_steps + 1, n_classes))  # of these, those that were right
-    np.add.at(right, (first, rival), codes == rival)
-    gained = np.bincount(first, codes == k, n_steps + 1).cumsum()[:n_steps]
-    taken, right = taken.cumsum(axis=0), right.cumsum(axis=0)
-    predicted = taken[-1] - taken[:n_steps]
-    hits = right[-1] - right[:n_steps]
-    predicted[:, k], hits[:, k] = taken[:n_steps].sum(axis=1), gained
+    first = np.searchsorted(STEPS, np.nan_to_num(lead, nan=np.inf), side="right")
+    cell, size = first * n_classes + rival, (n_steps + 1) * n_classes
+    # by rival: rows that k has taken up to this step, and those of them where the rival was right
+    taken = np.bincount(cell, minlength=size).reshape(-1, n_classes).cumsum(axis=0)
+    right = np.bincount(cell, codes == rival, size).reshape(-1, n_classes).cumsum(axis=0)
+    predicted, hits = taken[-1] - taken[:n_steps], right[-1] - right[:n_steps]
+    predicted[:, k] = taken[:n_steps].sum(axis=1)
+    hits[:, k] = np.bincount(first, codes == k, n_steps + 1).cumsum()[:n_steps]
     both = predicted + np.bincount(codes, minlength=n_classes)
     values: Array = 2 * hits / np.maximum(both, 1)
-    found: Array = values.sum(axis=1) / np.maximum((both > 0).sum(axis=1), 1)
-    return found
+    mean: Array = values.sum(axis=1) / np.maximum((both > 0).sum(axis=1), 1)
+    return mean

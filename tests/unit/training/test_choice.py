@@ -11,7 +11,7 @@ from postgres_ml.fit import Choice, Deadline, Task, fit_pipeline
 from postgres_ml.preprocess import FeatureColumns
 from postgres_ml.problem import Problem
 from postgres_ml.search.choice import choose, decide
-from postgres_ml.search.decisions import choose_factors, choose_threshold
+from postgres_ml.search.decisions import choose_factors, choose_threshold, has_factors
 from postgres_ml.search.ensemble import average, greedy
 from postgres_ml.search.trial import Trial
 from postgres_ml.training_data import TrainingRows
@@ -169,6 +169,12 @@ def test_factors_of_classes_that_are_never_possible_are_finite() -> None:
     codes, raw = rare_classes(2000, 0)
     raw[:, 2] = 0.0
     assert all(np.isfinite(choose_factors(codes, raw)))
+
+
+def test_factors_are_for_f1_macro_of_a_number_of_classes() -> None:
+    for metric, n, expected in (("f1_macro", 3, True), ("f1_macro", 64, True), ("f1_macro", 65, False),
+                                ("f1_macro", 2, False), ("accuracy", 3, False)):  # fmt: skip
+        assert has_factors(Problem("multiclass_classification", metric, metric, np.arange(n))) == expected
 
 
 def test_f1_macro_of_three_classes_is_tuned_by_factors() -> None:
