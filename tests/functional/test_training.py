@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -15,8 +16,32 @@ from postgres_ml.exceptions import ParityError
 from postgres_ml.ir.serialize import program_from_json
 from postgres_ml.parity import check_parity
 from postgres_ml.spec import Settings, TrainedModel
+from postgres_ml.training_process import TrainingProcess
 from training_support import Training, churn_rows, fill_table
 
+BLEND = """
+from postgres_ml.estimators import BlendedClassifier, LabelEncodedClassifier
+from postgres_ml.networks import NetworkClassifier
+from sklearn.compose import make_column_transformer
+from sklearn.impute import SimpleImputer
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from xgboost import XGBClassifier
+
+class dbtObj:
+    def __init__(self, load):
+        self.ref = load
+
+def model(dbt, session):
+    rows = dbt.ref("customers")
+    numbers, text = ["calls", "minutes"], OneHotEncoder(handle_unknown="ignore", sparse_output=False)
+    scaled = make_column_transformer((make_pipeline(SimpleImputer(), StandardScaler()), numbers), (text, ["plan"]))
+    plain = make_column_transformer(("passthrough", numbers), (text, ["plan"]))
+    network = make_pipeline(scaled, NetworkClassifier((8,), n_epochs=20, random_state=0))
+    trees = make_pipeline(plain, XGBClassifier(n_estimators=8, max_depth=3))
+    blend = BlendedClassifier([("trees", trees), ("network", network)], [0.7, 0.3])
+    return LabelEncodedClassifier(blend, threshold=0.2).fit(rows[["calls", "plan", "minutes"]], rows["churned"])
+"""
 TYPES = "calls integer, plan text, minutes double precision, churned text"
 
 
@@ -121,6 +146,29 @@ def check_loading(training: Training, in_sql: list[tuple[Any, ...]], schema: str
         f"{schema}.predict_churn_probabilities(calls, plan, minutes) j from {schema}.customers) q",
     )
     assert np.allclose(positive, [p for (p,) in probabilities], rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["blend", "network"])
+def test_a_registered_blend_or_network_predicts_as_its_function(
+    kind: str, churn: Training, schema: str, tmp_path: Path
+) -> None:
+    if (
+        kind == "blend"
+    ):  # of members that encode the columns differently, with a threshold, as the search makes them
+        churn.job = dataclasses.replace(churn.job, code=BLEND, relation="customers")
+        churn.process = TrainingProcess(churn.job, churn.messages, lambda: False)
+    else:
+        options: dict[str, Any] = {"auto": False, "model_types": ("mlp",), "hyperparameters": {"epochs": 5}}
+        churn = Training(
+            churn.connection, churn.sql, tmp_path / "network", target="churned", schema=schema, **options
+        )
+    trained = churn.train()
+    churn.publish(trained)
+    churn.process.published(1, {})
+    in_sql = query(churn, f"select calls, plan, minutes, {schema}.predict_churn(calls, plan, minutes) "
+                          f"from {schema}.customers")  # fmt: skip
+    assert {row[3] for row in in_sql} == {"no", "yes"} and None in {row[1] for row in in_sql}
+    check_loading(churn, in_sql, schema)
 
 
 @pytest.mark.parametrize(
