@@ -51,10 +51,17 @@ class TrainingRows:
         return len(self.target)
 
     def take(self, mask: Array) -> TrainingRows:
-        """Return the rows where the mask is true."""
-        frame = self.frame[mask].reset_index(drop=True)
-        split = None if self.split is None else self.split[mask]
-        return TrainingRows(frame, self.target[mask], self.keys[mask], self.digest, split)
+        """Return the rows where the mask is true.
+
+        Those that follow each other, as the rows on a side of a fraction do, are not copied.
+        """
+        places = np.flatnonzero(mask)
+        chosen: slice | Array = places
+        if len(places) and places[-1] - places[0] + 1 == len(places):
+            chosen = slice(int(places[0]), int(places[-1]) + 1)
+        frame = self.frame.iloc[chosen].reset_index(drop=True)
+        split = None if self.split is None else self.split[chosen]
+        return TrainingRows(frame, self.target[chosen], self.keys[chosen], self.digest, split)
 
 
 def load(path: Path, features: Sequence[Column], target: Column | None, seed: int = 0) -> TrainingRows:

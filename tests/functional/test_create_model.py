@@ -1,10 +1,11 @@
 """What stands in the database after a build, seen from a second connection (SPEC 3)."""
 
+import json
 from pathlib import Path
 
 import mlflow
 import pytest
-from dbt.tests.util import run_dbt, write_file
+from dbt.tests.util import run_dbt, run_dbt_and_capture, write_file
 
 N_ROWS = 1200
 
@@ -85,8 +86,12 @@ def models():
 
 class TestFirstBuild:
     @pytest.fixture(scope="class")
-    def built(self, project):
-        return {result.node.name: result for result in run_dbt(["build"])}
+    def build(self, project):
+        return run_dbt_and_capture(["--log-format", "json", "build"])
+
+    @pytest.fixture(scope="class")
+    def built(self, build):
+        return {result.node.name: result for result in build[0]}
 
     @pytest.fixture
     def select(self, built, project, connection):
@@ -115,6 +120,32 @@ class TestFirstBuild:
         assert response["metrics"]["f1"] > 0.9
         assert response["mlflow_run_id"]
         assert built["churn"].message.startswith("CREATE MODEL v1 f1=")
+
+    def test_the_file_of_results_has_the_same(self, built, project):
+        results = json.loads((Path(project.project_root) / "target" / "run_results.json").read_text())[
+            "results"
+        ]
+        [churn] = [r["adapter_response"] for r in results if r["unique_id"] == "model.test.churn"]
+        asked = {"function", "version", "mlflow_run_id", "metrics", "metric", "score", "runtime", "n_rows"}
+        assert {name: churn[name] for name in asked} == {
+            name: built["churn"].adapter_response[name] for name in asked
+        }
+        assert churn["n_rows"] == N_ROWS and churn["runtime"] in ("native", "sql")
+
+    def test_progress_is_logged_with_fields(self, build):
+        events = [json.loads(line) for line in build[1].splitlines() if line.startswith("{")]
+        logged = [
+            e["data"]["args"][2]
+            for e in events
+            if e["data"].get("name") == "PostgresML" and e["data"]["args"]
+        ]
+        searched = [fields for fields in logged if fields.get("phase") == "search" and "trials" in fields]
+        assert searched
+        for fields in searched:
+            assert fields["model"] == "model.test.churn"
+            assert 1 <= fields["trials"] <= 3 and isinstance(fields["best"], str)
+            assert (fields["metric"], 0 < fields["score"] <= 1) == ("f1", True)
+            assert fields["loss"] > 0 and fields["seconds_left"] > 0
 
     def test_card(self, select, project):
         [card] = select("select to_jsonb(churn) from churn")[0]

@@ -174,3 +174,16 @@ def test_rows_of_many_blocks_and_texts_come_whole(tmp_path: Path) -> None:
     assert sorted(rows.target.tolist()) == list(range(n))
     assert np.array_equal(rows.frame["calls"].to_numpy(), rows.target)
     assert rows.frame["plan"].tolist() == [f"{i % 7 * 'ä'}{i}" for i in rows.target.tolist()]
+
+
+def test_neighbouring_rows_are_taken_as_any_others(tmp_path: Path) -> None:
+    rows = load_churn(tmp_path / "a.bin", churn_rows(300))
+    mask = holdout_mask(rows.keys, 0.3)
+    held, other = rows.take(mask), rows.take(~mask)
+    assert as_set(held) | as_set(other) == as_set(rows) and len(held) + len(other) == len(rows)
+    assert list(other.frame.index) == list(range(len(other)))
+    assert np.shares_memory(other.target, rows.target)  # a million rows aren't there twice
+    mask[-1] = True
+    assert as_set(rows.take(mask)) == as_set(held) | as_set(rows.take(np.arange(len(rows)) == len(rows) - 1))
+    other.frame.loc[0, "calls"] = -1.0
+    assert not (rows.frame["calls"] == -1.0).any()
