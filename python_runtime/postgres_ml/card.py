@@ -224,7 +224,7 @@ def _trials(fitted: Fitted) -> list[tuple[str, ...]]:
         (t.candidate.name, number(abs(t.score)), number(t.loss), str(t.n_trees or "–"), f"{t.seconds:.1f} s")
         for t in trials
     ]
-    return [("candidate", fitted.task.problem.metric, "loss", "trees", "time"), *rows]
+    return [("candidate", fitted.task.problem.metric, "loss", "trees or epochs", "time"), *rows]
 
 
 def _identity(fitted: Fitted) -> list[tuple[str, str]]:

@@ -41,7 +41,7 @@ COPY = (
     "for(const b of document.querySelectorAll('button'))b.onclick=()=>navigator.clipboard"
     ".writeText(b.previousSibling.textContent).then(()=>{b.textContent='copied'})"
 )
-NUMBER = re.compile(r"[−+-]?[\d,.]+( ?%| s)?|–")
+NUMBER = re.compile(r"[−+-]?[\d,.]+(e[+-]\d+)?( ?%| s)?|–")
 
 
 @dataclass(frozen=True)

@@ -87,12 +87,21 @@ def test_long_names_keep_their_ends() -> None:
 
 
 def test_numbers_on_the_card_are_short() -> None:
-    assert [card_readings.number(v) for v in (0.884615384, 303402.6911, 12.0, 0.0)] == [
+    assert [card_readings.number(v) for v in (0.884615384, 303402.6911, 12.0, 0.0, float("nan"))] == [
         "0.88462",
         "303,403",
         "12",
         "0",
+        "–",
     ]
+
+
+@pytest.mark.parametrize("value", [0.5, -1e6, 5.04e-05, 2e300, float("nan")])
+def test_numbers_on_the_card_are_aligned(value: float) -> None:
+    page = card_pages.to_html(
+        "", "", [card_pages.Section("a", rows=[("n",), (card_readings.number(value),)])]
+    )
+    assert page.count("class=number") == 2
 
 
 @pytest.mark.parametrize(
