@@ -60,7 +60,7 @@ class Brought:
     """A project with the files of several models, and a registry."""
 
     @pytest.fixture(scope="class")
-    def project_files(self, project):
+    def model_files(self, project):
         from pathlib import Path
 
         root = Path(project.project_root)
@@ -121,7 +121,7 @@ class TestPublished(Brought):
         }
 
     @pytest.fixture(scope="class")
-    def built(self, project_files):
+    def built(self, model_files):
         return {result.node.name: result for result in run_dbt(["build"])}
 
     @pytest.fixture
@@ -159,17 +159,17 @@ class TestPublished(Brought):
             ("smallint", 1)
         ]
 
-    def test_boosters_give_their_numbers(self, built, project_files, select):
+    def test_boosters_give_their_numbers(self, built, model_files, select):
         numbers = training_frame()[0][["spend", "calls"]].head(20)
-        booster = xgboost.Booster(model_file=project_files / "booster.json").predict(xgboost.DMatrix(numbers))
-        light = lightgbm.Booster(model_file=project_files / "lightgbm.txt").predict(numbers)
+        booster = xgboost.Booster(model_file=model_files / "booster.json").predict(xgboost.DMatrix(numbers))
+        light = lightgbm.Booster(model_file=model_files / "lightgbm.txt").predict(numbers)
         rows = select(
             "select predict_booster(spend, calls), predict_light(spend, calls) from customers where id <= 20 order by id"
         )
         np.testing.assert_allclose([row[0] for row in rows], booster, rtol=1e-6)
         np.testing.assert_allclose([row[1] for row in rows], light, rtol=1e-12)
 
-    def test_a_new_champion_is_published_by_the_next_run(self, built, project_files, select):
+    def test_a_new_champion_is_published_by_the_next_run(self, built, model_files, select):
         [kept] = run_dbt(["run", "--select", "registered"])
         assert "unchanged, kept v1" in kept.message
         frame, target = training_frame()
@@ -204,7 +204,7 @@ class TestRefused(Brought):
             "no_alias.sql": config("models:/churn@nobody"),
         }
 
-    def test_each_says_what_is_wrong(self, project_files, project, connection):
+    def test_each_says_what_is_wrong(self, model_files, project, connection):
         _results, output = run_dbt_and_capture(["build"], expect_pass=False)
         output = " ".join(output.split())
         for text in (
@@ -220,9 +220,112 @@ class TestRefused(Brought):
             "source models:/churn@nobody:",
         ):
             assert text in output
-        assert not (project_files / "never").exists()
+        assert not (model_files / "never").exists()
         with connection.cursor() as cursor:
             cursor.execute(
                 "select count(*) from pg_proc where pronamespace = %s::regnamespace", (project.test_schema,)
             )
             assert cursor.fetchall() == [(0,)]
+
+
+class Rule(mlflow.pyfunc.PythonModel):
+    """A model that only MLflow itself can run."""
+
+    def predict(self, context, model_input, params=None):
+        return (model_input["spend"] > 4).astype(int)
+
+
+class TestRegistry(Brought):
+    """Each flavor of MLflow's, by name and version, alias and run; what needs no trust loads without it."""
+
+    @pytest.fixture(scope="class")
+    def flavors(self, model_files):
+        frame, target = training_frame()
+        numbers, codes = frame[["spend", "calls"]], (target == "yes").astype(int)
+        signature = infer_signature(frame, target)
+        of_numbers = infer_signature(numbers, codes)
+        trees = xgboost.XGBClassifier(n_estimators=5, max_depth=3).fit(numbers, codes)
+        booster = xgboost.train({"objective": "binary:logistic"}, xgboost.DMatrix(numbers, codes), 4)
+        light = lightgbm.LGBMRegressor(n_estimators=4, min_child_samples=5, verbose=-1)
+        light.fit(numbers, frame["spend"] * 2)
+        with warnings.catch_warnings(), mlflow.start_run() as run:
+            warnings.simplefilter("ignore")
+            for name, form in (("skops", "skops"), ("pickled", "pickle"), ("cloud", "cloudpickle")):
+                mlflow.sklearn.log_model(
+                    pipeline(), name=name, signature=signature, serialization_format=form,
+                    registered_model_name=name, skops_trusted_types=["numpy.dtype"] if form == "skops" else None,
+                )  # fmt: skip
+            mlflow.xgboost.log_model(trees, name="trees", signature=of_numbers, registered_model_name="trees")
+            mlflow.xgboost.log_model(booster, name="booster", signature=of_numbers)
+            mlflow.lightgbm.log_model(
+                light,
+                name="light",
+                signature=infer_signature(numbers, frame["spend"]),
+                registered_model_name="light",
+            )
+            mlflow.pyfunc.log_model(
+                name="rule", python_model=Rule(), signature=of_numbers, registered_model_name="rule"
+            )
+        (model_files / "models" / "booster.sql").write_text(config(f"runs:/{run.info.run_id}/booster"))
+        return {"trees": trees, "booster": booster, "light": light}
+
+    @pytest.fixture(scope="class")
+    def models(self):
+        return {
+            "customers.sql": CUSTOMERS,
+            "skops.sql": config("models:/skops/1"),
+            "pickled.sql": config("models:/pickled/1"),
+            "cloud.sql": config("models:/cloud/1"),
+            "trees.sql": config("models:/trees/1"),
+            "light.sql": config("models:/light/1"),
+            "rule.sql": config("models:/rule/1"),
+            "again.sql": config("models:/{{ schema }}.pickled@champion".replace("{{ schema }}", "SCHEMA")),
+        }
+
+    def test_each_flavor(self, project, flavors, connection):
+        path = project.project_root + "/models/again.sql"
+        with open(path) as file:  # noqa: PTH123
+            text = file.read().replace("SCHEMA", project.test_schema) + "-- depends_on: {{ ref('pickled') }}"
+        with open(path, "w") as file:  # noqa: PTH123
+            file.write(text)
+        _results, output = run_dbt_and_capture(["build"], expect_pass=False)
+        assert "rule version 1 is a pyfunc of flavor python_function" in " ".join(output.split()), output
+        frame, _ = training_frame()
+        numbers = frame[["spend", "calls"]]
+        with connection.cursor() as cursor:
+            cursor.execute(f'set search_path to "{project.test_schema}"')
+            expected = pipeline().predict(frame).tolist()
+            for name in ("skops", "pickled", "cloud", "again"):
+                cursor.execute(f"select predict_{name}(spend, calls, region) from customers order by id")
+                assert [row[0] for row in cursor.fetchall()] == expected, name
+            cursor.execute(
+                "select predict_trees(spend, calls), predict_booster(spend, calls), predict_light(spend, calls) "
+                "from customers order by id"
+            )
+            rows = cursor.fetchall()
+        assert [row[0] for row in rows] == flavors["trees"].predict(numbers).tolist()
+        likely = flavors["booster"].predict(xgboost.DMatrix(numbers))
+        assert [row[1] for row in rows] == (likely > 0.5).astype(int).tolist()
+        np.testing.assert_allclose([row[2] for row in rows], flavors["light"].predict(numbers), rtol=1e-12)
+
+    def test_what_was_brought_is_registered_and_predicts_the_same(self, project, flavors, connection):
+        frame, _ = training_frame()
+        asked = pd.concat([frame.head(20), pd.DataFrame([{"spend": None, "calls": 1.0, "region": "x"}])])
+        with connection.cursor() as cursor:
+            cursor.execute(f'set search_path to "{project.test_schema}"')
+            for name in ("pickled", "trees", "booster", "light"):
+                loaded = mlflow.pyfunc.load_model(f"models:/{project.test_schema}.{name}@champion")
+                columns = ("spend", "calls", "region") if name == "pickled" else ("spend", "calls")
+                found = pd.Series(list(loaded.predict(asked[list(columns)])), dtype=object).tolist()
+                values = [
+                    tuple(None if v != v else v for v in row) for row in asked[list(columns)].values.tolist()
+                ]
+                marks = ", ".join(["%s"] * len(columns))
+                in_sql = []
+                for row in values:
+                    cursor.execute(f"select predict_{name}({marks})", row)
+                    in_sql.append(cursor.fetchone()[0])
+                if name == "light":
+                    assert found == pytest.approx(in_sql, rel=1e-12)
+                else:
+                    assert found == in_sql, name
