@@ -5,7 +5,7 @@ BIN = $(VENV)/bin
 EXAMPLES = models_examples
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo docs mlflow psql test test-exhaustive test-faults test-unit test-functional lint native bench-parse bench-unchanged bench-sql bench-native bench-auto dist clean bench-python serve-example bench-extract
+.PHONY: help install demo docs mlflow psql test test-exhaustive test-faults test-unit test-functional lint native bench-parse bench-unchanged bench-catalog bench-sql bench-native bench-auto dist clean bench-python serve-example bench-extract
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -74,6 +74,9 @@ bench-parse: $(VENV)/installed ## time `dbt parse` against plain dbt-postgres
 
 bench-unchanged: $(VENV)/installed ## time the build of an unchanged model against a view
 	$(BIN)/python benchmarks/bench_unchanged.py
+
+bench-catalog: $(VENV)/installed ## time dbt and the catalog with 200 models of 20 versions each
+	$(BIN)/python benchmarks/bench_catalog.py
 
 bench-extract: $(VENV)/installed-test ## time the reading of ten million cells against the usual ways
 	$(BIN)/python benchmarks/bench_extract.py --write

@@ -46,13 +46,17 @@
 {% endmacro %}
 
 
-{#- A query of the model's functions, parts and pinned versions included, superseded overloads not. -#}
+{#-
+  A query of the model's functions, parts and pinned versions included, superseded overloads not.
+  Comments by a join: obj_description() would be called for each function of the schema, of all its models.
+-#}
 {% macro postgres_ml__functions_of(card) %}
   select
       p.oid, p.oid::regprocedure::text as signature, p.proname as name, p.proowner as owner,
-      coalesce(p.proacl, acldefault('f', p.proowner)) as acl, obj_description(p.oid, 'pg_proc') as comment
+      coalesce(p.proacl, acldefault('f', p.proowner)) as acl, d.description as comment
   from pg_proc as p
+  inner join pg_description as d on d.objoid = p.oid and d.classoid = 'pg_proc'::regclass and d.objsubid = 0
   where p.pronamespace = to_regnamespace({{ postgres_ml__literal(adapter.quote(card.schema)) }})
-      and obj_description(p.oid, 'pg_proc') like '%[dbt-postgres-ml]'
-      and strpos(obj_description(p.oid, 'pg_proc'), {{ postgres_ml__literal(' ' ~ card.identifier ~ ', version ') }}) > 0
+      and d.description like '%[dbt-postgres-ml]'
+      and strpos(d.description, {{ postgres_ml__literal(' ' ~ card.identifier ~ ', version ') }}) > 0
 {% endmacro %}

@@ -11,6 +11,9 @@
     {%- endcall -%}
     {%- set card = api.Relation.create(database=target.dbname, schema=function.schema, identifier=function.model) -%}
     {%- set stored = adapter.pinned_version(function.schema, function.model, version) -%}
+    {%- for body in stored.functions if body.composite and body.role == 'predict' -%}
+      {%- do postgres_ml__create_features_type(card, body) -%}
+    {%- endfor -%}
     {%- for body in stored.functions -%}
       {%- do postgres_ml__create_function(card.schema, body) -%}
       {%- do postgres_ml__comment_on_function(card, body, stored, version, is_pinned=true) -%}
@@ -29,6 +32,7 @@
     with pinned as (
       select
           p.oid, f.signature,
+          case when t.typtype = 'c' and d.description like '%[dbt-postgres-ml]' then t.oid::regtype::text end as features_type,
           substring(f.comment from ', version ([0-9]+), pinned ')::integer as version,
           exists (
               select from pg_depend as d
@@ -36,16 +40,24 @@
           ) as is_used
       from ({{ postgres_ml__functions_of(card) }}) as f
       inner join pg_proc as p on p.oid = f.oid
+      left join pg_type as t on p.pronargs = 1 and t.oid = p.proargtypes[0]
+      left join pg_description as d on d.objoid = t.oid and d.classoid = 'pg_type'::regclass
       where f.comment like '%, pinned (%'
     )
-    select signature from pinned
+    select signature, features_type from pinned
     where version not in (select version from pinned where is_used)
         and version not in (
           select version from postgres_ml.model_version
           where model_schema = {{ postgres_ml__literal(card.schema) }} and model_name = {{ postgres_ml__literal(card.identifier) }}
         )
   {%- endset -%}
-  {%- for row in run_query(query) -%}
+  {%- set stale = run_query(query) -%}
+  {%- for row in stale -%}
     {%- do postgres_ml__drop_function(row) -%}
+  {%- endfor -%}
+  {%- for type in stale.columns['features_type'].values() | select | unique -%}
+    {%- call statement('drop_pinned_type') -%}
+      drop type {{ type }}
+    {%- endcall -%}
   {%- endfor -%}
 {% endmacro %}

@@ -99,6 +99,10 @@ class TestGenericTestsAndDocs:
         run_dbt(["docs", "generate"])
         catalog = json.loads((Path(project.project_root) / "target" / "catalog.json").read_text())
         assert {"version", "state", "score", "signature"} <= set(catalog["nodes"]["model.test.m"]["columns"])
+        manifest = json.loads((Path(project.project_root) / "target" / "manifest.json").read_text())
+        predict = manifest["macros"]["macro.dbt_postgres_ml.predict"]
+        assert predict["description"].startswith("A call of a create_model's prediction function")
+        assert [argument["name"] for argument in predict["arguments"]][:2] == ["model_name", "features"]
 
 
 class TestEmptyContractAndClone:

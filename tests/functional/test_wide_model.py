@@ -37,6 +37,15 @@ class TestWideModel:
         query = "select pg_get_function_identity_arguments(oid) from pg_proc where proname = 'predict_wide' and pronamespace = '{schema}'::regnamespace"
         assert project.run_sql(query, fetch="one")[0].endswith("predict_wide_features")
 
+    def test_a_version_is_pinned_with_a_type_of_its_own(self, project):
+        pinned = f"""select i, 2.0 * (i * 3 % 97) - (i * 120 % 97) as y,
+            {{{{ predict('wide', alias='w', version=1) }}}} as p
+        from (select i, {COLUMNS} from generate_series(1, 600) as i) as w"""
+        (Path(project.project_root) / "models" / "pinned.sql").write_text(pinned)
+        run_dbt(["run", "--select", "pinned"])
+        same = "select count(*) from {schema}.pinned join {schema}.scored using (i) where p = by_alias"
+        assert project.run_sql(same, fetch="one") == (600,)
+
     def test_other_features_make_another_type(self, project):
         run_dbt(["build"])  # with the view that depends on it; a second time it is the same type
         path = Path(project.project_root) / "models" / "wide.sql"
@@ -45,3 +54,16 @@ class TestWideModel:
         assert "scored" in refused[0].message
         assert "--full-refresh" in refused[0].message
         run_dbt(["build", "--full-refresh"])
+        query = "select max(abs(p - y)) from {schema}.pinned"  # by the type that version 1 took
+        assert project.run_sql(query, fetch="one")[0] < 1
+        types = "select typname from pg_type where typnamespace = '{schema}'::regnamespace and typname like '%features%' and typtype = 'c' order by 1"
+        assert [name for (name,) in project.run_sql(types, fetch="all")] == [
+            "predict_wide_features",
+            "predict_wide_features__v1",
+        ]
+
+    def test_what_is_dropped_takes_its_types_along(self, project):
+        project.run_sql("drop view {schema}.pinned; drop view {schema}.scored")
+        run_dbt(["run-operation", "drop_model", "--args", "{model: wide}"])
+        left = "select count(*) from pg_type where typnamespace = '{schema}'::regnamespace and typtype = 'c'"
+        assert project.run_sql(left, fetch="one") == (0,)

@@ -135,7 +135,14 @@ class PostgresMLAdapter(BuildingAdapter):
     def pinned_function(self, function: dict[str, Any], suffix: str, version: int) -> dict[str, Any]:
         """Return the function with the name of a version's pinned copy."""
         name = part_name(function["name"], f"v{version}")
-        return {**function, "name": name, "qualified": f"{self.quote(function['schema'])}.{self.quote(name)}"}
+        features_type = versions.pinned_type(function["features_type_name"], f"v{version}")
+        schema = self.quote(function["schema"])
+        return {
+            **function,
+            "name": name,
+            "qualified": f"{schema}.{self.quote(name)}",
+            "features_type": f"{schema}.{self.quote(features_type)}",
+        }
 
     @available.parse_none
     def pinned_version(self, schema: str, model: str, version: int) -> dict[str, Any]:
@@ -197,6 +204,7 @@ class PostgresMLAdapter(BuildingAdapter):
             "schema": schema,
             "name": function + suffix,
             "qualified": f"{self.quote(schema)}.{self.quote(function + suffix)}",
+            "features_type_name": f"{function}_features",
             "features_type": f"{self.quote(schema)}.{self.quote(function + '_features')}",
             "model": node.alias,
             "grantees": execute_grantees(node),

@@ -87,28 +87,40 @@ def _kept(cursor: Cursor, schema: str, model: str) -> str:
 def pinned_copy(stored: dict[str, Any], schema: str) -> dict[str, Any]:
     """Return the version with functions of its own names: `<function>__v3` and, for its parts, `…__v3_0`.
 
-    The functions call each other by qualified name, which no later publication then replaces.
-
-    Raises
-    ------
-    CompilationError
-        The functions take a composite type.
+    The functions call each other by qualified name, which no later publication then replaces, and name so
+    the composite type that functions of more than 100 features take.
     """
     pin = f"v{stored['version']}"
     names = {body["name"]: _pinned_name(body, index, pin) for index, body in enumerate(stored["functions"])}
     prefix = f"{identifier(schema)}."
-    functions = []
+    replaced = {f"{prefix}{identifier(old)}(": f"{prefix}{identifier(new)}(" for old, new in names.items()}
     for body in stored["functions"]:
         if body["composite"]:
-            raise CompilationError(
-                f"v{stored['version']} has more than 100 features: it can't be pinned, because later "
-                "versions may change the type that its functions take"
-            )
-        definition = body["body"]
-        for old, new in names.items():
-            definition = definition.replace(f"{prefix}{identifier(old)}(", f"{prefix}{identifier(new)}(")
-        functions.append({**body, "name": names[body["name"]], "body": definition})
+            kind = body["arguments"][0][1]
+            replaced[kind] = prefix + identifier(pinned_type(_unquoted(kind.removeprefix(prefix)), pin))
+    functions = [{**body, "name": names[body["name"]]} for body in _renamed(stored["functions"], replaced)]
     return {**stored, "functions": functions}
+
+
+def pinned_type(name: str, pin: str) -> str:
+    """Return the name of a pinned version's composite type."""
+    return part_name(name, pin)
+
+
+def _unquoted(name: str) -> str:
+    return name[1:-1].replace('""', '"')
+
+
+def _renamed(functions: Iterable[dict[str, Any]], replaced: dict[str, str]) -> list[dict[str, Any]]:
+    """Return functions whose bodies and arguments name other functions and types."""
+    renamed = []
+    for body in functions:
+        definition = body["body"]
+        for before, after in replaced.items():
+            definition = definition.replace(before, after)
+        arguments = [[name, replaced.get(kind, kind)] for name, kind in body["arguments"]]
+        renamed.append({**body, "body": definition, "arguments": arguments})
+    return renamed
 
 
 def _pinned_name(body: dict[str, Any], index: int, pin: str) -> str:
@@ -127,14 +139,7 @@ def cloned_functions(stored: dict[str, Any], source: str, target: str) -> list[d
     old, new = f"{identifier(source)}.", f"{identifier(target)}."
     replaced = {f"{old}{identifier(name)}(": f"{new}{identifier(name)}(" for name in names}
     replaced |= {name: new + name.removeprefix(old) for name in types}
-    functions = []
-    for body in stored["functions"]:
-        definition = body["body"]
-        for before, after in replaced.items():
-            definition = definition.replace(before, after)
-        arguments = [[name, replaced.get(kind, kind)] for name, kind in body["arguments"]]
-        functions.append({**body, "body": definition, "arguments": arguments})
-    return functions
+    return _renamed(stored["functions"], replaced)
 
 
 def parity_query(cursor: Cursor, schema: str, model: str) -> str:
