@@ -84,6 +84,7 @@ def encoders(numbers: Any, *, sparse: bool = False, unknown: str = "ignore") -> 
 
 
 LABELS = np.where(np.arange(N_ROWS) % 3 > 0, "yes", "no")
+THREE = np.array(["a", "b", "c"])[np.arange(N_ROWS) % 3]
 ENCODED = {
     "naive Bayes": (encoders(StandardScaler()), GaussianNB()),
     "our classifier around xgboost": (
@@ -100,6 +101,7 @@ ENCODED = {
         LabelEncodedClassifier(XGBClassifier(n_estimators=5)),
     ),
     "unseen text is refused": (encoders(StandardScaler(), unknown="error"), GaussianNB()),
+    "three classes": (encoders(StandardScaler()), LabelEncodedClassifier(XGBClassifier(n_estimators=5))),
     "forest": (encoders(StandardScaler()), RandomForestClassifier(7, random_state=0, n_jobs=2)),
     "bins": (
         encoders(KBinsDiscretizer(4, encode="ordinal", quantile_method="averaged_inverted_cdf")),
@@ -136,7 +138,8 @@ def quiet():
 @pytest.mark.parametrize("name", ENCODED)
 def test_rows_are_encoded_without_a_frame(name: str) -> None:
     frame = drawn()
-    pipeline = Pipeline([("encode", ENCODED[name][0]), ("estimate", ENCODED[name][1])]).fit(frame, LABELS)
+    target = THREE if name == "three classes" else LABELS
+    pipeline = Pipeline([("encode", ENCODED[name][0]), ("estimate", ENCODED[name][1])]).fit(frame, target)
     scorer, about = loaded(pipeline, COLUMNS, pipeline.classes_.tolist(), frame)
     assert about["encoded"]
     rows = frame.tail(30).astype(object).to_numpy().tolist()  # pack looked at the first ones

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import json
+import math
 from typing import Any
 
 import numpy as np
@@ -74,15 +75,22 @@ class Boosted:
     def __init__(self, estimator: Any) -> None:
         from xgboost import core
 
-        self.core, self.booster, self.missing = core, estimator.get_booster(), estimator.missing
+        self.booster, self.missing = estimator.get_booster(), estimator.missing
         self.iterations = estimator._get_iteration_range(None)
         self.row = np.zeros((1, self.booster.num_features()))
         place = {"data": [self.row.ctypes.data, True], "shape": self.row.shape, "typestr": self.row.dtype.str}
-        self.described = json.dumps({**place, "version": 3}).encode()
+        described = json.dumps({**place, "version": 3}).encode()
         first, last = map(int, self.iterations)
         how = {"type": 0, "training": False, "iteration_begin": first, "iteration_end": last}
         how |= {"missing": self.missing, "strict_shape": False, "cache_id": 0}
-        self.how = json.dumps(how).encode()
+        # made once: what ctypes makes of them takes longer than the trees
+        self.shape, self.found = ctypes.POINTER(core.c_bst_ulong)(), ctypes.POINTER(ctypes.c_float)()
+        self.n_dimensions = core.c_bst_ulong()
+        result = [ctypes.byref(value) for value in (self.shape, self.n_dimensions, self.found)]
+        self.ask, self.check = core._LIB.XGBoosterPredictFromDense, core._check_call
+        self.question = (
+            self.booster.handle, described, json.dumps(how).encode(), ctypes.c_void_p(), *result
+        )  # fmt: skip
         self.is_classifier = hasattr(estimator, "predict_proba")
         if self.is_classifier:
             self.predict_proba = self._probabilities
@@ -104,12 +112,6 @@ class Boosted:
                 rows, iteration_range=self.iterations, missing=self.missing, validate_features=False
             )
         self.row[:] = rows
-        shape, found = ctypes.POINTER(self.core.c_bst_ulong)(), ctypes.POINTER(ctypes.c_float)()
-        n_dimensions = self.core.c_bst_ulong()
-        result = [ctypes.byref(value) for value in (shape, n_dimensions, found)]
-        self.core._check_call(
-            self.core._LIB.XGBoosterPredictFromDense(
-                self.booster.handle, self.described, self.how, ctypes.c_void_p(), *result
-            )
-        )
-        return self.core._prediction_output(shape, n_dimensions, found, False)
+        self.check(self.ask(*self.question))
+        shape = self.shape[: self.n_dimensions.value]
+        return np.array(self.found[: math.prod(shape)], dtype=np.float32).reshape(shape)
