@@ -5,6 +5,7 @@ Methods are short on purpose; the work is in `training` and in the package postg
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from dbt.adapters.events.logging import AdapterLogger
 from dbt.adapters.postgres.impl import PostgresAdapter
 from dbt.adapters.postgres_ml.connections import PostgresMLConnectionManager
 from dbt.adapters.postgres_ml.results import CreateModelResponse, kept_response, response
+from dbt.flags import get_flags
 from dbt_common.exceptions import DbtDatabaseError, DbtRuntimeError
 
 from postgres_ml.exceptions import PostgresMLError
@@ -152,8 +154,14 @@ class BuildingAdapter(PostgresAdapter):
         self._close_training()
 
     def post_model_hook(self, config: Any, context: Any) -> None:
-        """End this thread's training; dbt calls this after every node, also after one that failed."""
+        """End this thread's training; dbt calls this after every node, also after one that failed.
+
+        With --fail-fast a failed model ends the other trainings: dbt itself notices a failure when it takes the
+        next node from its queue, which is empty until one of these trainings is done.
+        """
         self._close_training()
+        if sys.exc_info()[0] is not None and getattr(get_flags(), "FAIL_FAST", False):
+            self.connections.cancelled.set()
 
     @property
     def _training(self) -> Any:
