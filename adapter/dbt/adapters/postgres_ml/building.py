@@ -156,8 +156,8 @@ class BuildingAdapter(PostgresAdapter):
     def post_model_hook(self, config: Any, context: Any) -> None:
         """End this thread's training; dbt calls this after every node, also after one that failed.
 
-        With --fail-fast a failed model ends the other trainings: dbt itself notices a failure when it takes the
-        next node from its queue, which is empty until one of these trainings is done.
+        With --fail-fast a failed model ends the other trainings: dbt itself notices a failure when it takes
+        the next node from its queue, and that may have none until one of these trainings is done.
         """
         self._close_training()
         if sys.exc_info()[0] is not None and getattr(get_flags(), "FAIL_FAST", False):
