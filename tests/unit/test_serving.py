@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import pickle
+import subprocess
+import sys
 from pathlib import Path
 
 import joblib
@@ -106,6 +108,22 @@ class TestAudit:
     def test_trusted(self, save, tmp_path: Path) -> None:
         save(np.memmap, tmp_path / "odd.joblib")
         assert load(tmp_path / "odd.joblib", trust=True) is np.memmap
+
+
+def test_lightgbm_is_needed_for_its_own_files_only(tmp_path: Path) -> None:
+    joblib.dump(RandomForestClassifier(3).fit([[0.0], [1.0]], [0, 1]), tmp_path / "forest.joblib")
+    (tmp_path / "boosted.txt").write_text("tree")
+    program = (
+        "import sys; sys.modules['lightgbm'] = None\n"
+        "from pathlib import Path; from postgres_ml.brought import sources\n"
+        "print(type(sources.read_file(Path('forest.joblib'), False)).__name__)\n"
+        "try: sources.read_file(Path('boosted.txt'), False)\n"
+        "except sources.ArtifactError as error: print(error)"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert ran.stdout.startswith("RandomForestClassifier\nsource boosted.txt needs the package lightgbm")
 
 
 def test_damaged_and_missing_files(tmp_path: Path) -> None:

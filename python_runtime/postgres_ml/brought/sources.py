@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import lightgbm
 import xgboost
 from sklearn.pipeline import Pipeline
 
@@ -81,14 +80,31 @@ def read_file(path: Path, trust: bool) -> Any:
         return audit.load(path, trust=trust)
     if suffix == ".onnx":
         return onnx_file.read_onnx(path)
+    if suffix in (".txt", ".lgb"):
+        return _lightgbm(path)
     try:
-        if suffix == ".txt" or suffix == ".lgb":
-            return lightgbm.Booster(model_file=str(path))
         return _xgboost(path)
-    except (xgboost.core.XGBoostError, lightgbm.basic.LightGBMError, ValueError, KeyError) as error:
-        library = "lightgbm" if suffix in (".txt", ".lgb") else "xgboost"
-        reason = str(error).strip().splitlines()[0]
-        raise ArtifactError(f"source {path.name} is no model that {library} can read: {reason}") from error
+    except (xgboost.core.XGBoostError, ValueError, KeyError) as error:
+        raise _unreadable(path, "xgboost", error) from error
+
+
+def _unreadable(path: Path, library: str, error: Exception) -> ArtifactError:
+    reason = str(error).strip().splitlines()[0]
+    return ArtifactError(f"source {path.name} is no model that {library} can read: {reason}")
+
+
+def _lightgbm(path: Path) -> Any:
+    try:
+        import lightgbm  # no requirement of this package
+    except ImportError as error:
+        raise ArtifactError(
+            f"source {path.name} needs the package lightgbm, which isn't installed beside dbt: "
+            "pip install lightgbm"
+        ) from error
+    try:
+        return lightgbm.Booster(model_file=str(path))
+    except (lightgbm.basic.LightGBMError, ValueError, KeyError) as error:
+        raise _unreadable(path, "lightgbm", error) from error
 
 
 def _xgboost(path: Path) -> Any:
