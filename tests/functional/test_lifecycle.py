@@ -1,8 +1,11 @@
 """A model's life: when it is trained again, what keeps it from being published, older versions (SPEC 5)."""
 
+import threading
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import mlflow
+import psycopg2
 import pytest
 from dbt.tests.util import run_dbt, run_dbt_and_capture, write_file
 from dbt_projects import EmbeddedProfile
@@ -109,6 +112,35 @@ class TestRetraining:
         assert select("select predict_m(1, 1) is not null, version from m") == [(True, 4)]
 
 
+@contextmanager
+def readers(server, schema):
+    """Call the function and read the card in a loop, on three connections; yields what they got, and the errors."""
+    seen, errors, stop = set(), [], threading.Event()
+
+    def read():
+        where = {"host": server.host, "port": server.port, "user": server.user, "dbname": server.dbname}
+        with closing(psycopg2.connect(**where)) as connection, connection.cursor() as cursor:
+            connection.autocommit = True
+            try:
+                while not stop.is_set():
+                    cursor.execute(
+                        f'select round("{schema}".predict_m(10, 0)), (select count(*) from "{schema}".m)'
+                    )
+                    seen.add(cursor.fetchone())
+            except psycopg2.Error as error:
+                errors.append(str(error))
+
+    threads = [threading.Thread(target=read) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield seen, errors
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+
+
 class TestVersions:
     """v1 predicts 2x, v2 3x, v3 4x, each plus z."""
 
@@ -152,6 +184,13 @@ class TestVersions:
         self.operate("rollback_model", model="m", version=3)
         assert select("select version, round(predict_m(10, 0)) from m") == [(3, 40)]
         assert self.champion(versions) == "3"
+
+    def test_readers_see_one_version_or_the_other_and_never_none(self, versions, server):
+        with readers(server, versions.test_schema) as (seen, errors):
+            self.operate("rollback_model", model="m")
+            self.operate("rollback_model", model="m", version=3)
+        assert errors == []
+        assert seen == {(30, 1), (40, 1)}
 
     def test_operations_say_what_is_wrong(self, versions):
         for arguments, cause in (

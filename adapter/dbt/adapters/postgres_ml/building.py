@@ -78,6 +78,11 @@ class BuildingAdapter(PostgresAdapter):
         self.connections.begin_again()
 
     @available.parse_none
+    def begin_if_idle(self) -> None:
+        """Begin the transaction of an operation; in a node's own does nothing."""
+        self.connections.begin_if_idle()
+
+    @available.parse_none
     def store_artifact(self, model: dict[str, Any]) -> str:
         """Check the server's Python, store the packed pipeline and return its digest (runtime python)."""
         training = self._trainings[threading.get_ident()]

@@ -80,6 +80,18 @@ class PostgresMLConnectionManager(PostgresConnectionManager):
         if is_idle:
             self.add_query("BEGIN", auto_begin=False)
 
+    def begin_if_idle(self) -> None:
+        """Begin a transaction unless the server is in one.
+
+        dbt commits before it runs an operation, too, after which its statements would commit one by one: see
+        `begin_again`.
+        """
+        connection = self.get_thread_connection()
+        if not connection.transaction_open:
+            self.begin()
+        if connection.handle.info.transaction_status == psycopg2.extensions.TRANSACTION_STATUS_IDLE:
+            self.add_query("BEGIN", auto_begin=False)
+
     def _reconnect_if_lost(self) -> None:
         connection = self.get_thread_connection()
         if _answers(connection.handle):
