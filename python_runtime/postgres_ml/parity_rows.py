@@ -114,7 +114,7 @@ def hostile_rows(
     """Return rows made to show differences: values at a program's thresholds, or else extreme ones."""
     if program is not None:
         rows = adversarial_rows(program, seed, N_ADVERSARIAL_ROWS)
-        if _sums_sums(program):
+        if _order_matters(program):
             rows = {c.name: _moderate(rows[c.name], c, frame[c.name]) for c in features}
         return rows
     random = np.random.default_rng(seed)
@@ -143,13 +143,15 @@ def _plain(values: pd.Series) -> list[Any]:
     return list(values.to_numpy()) if values.dtype.kind == "M" else values.tolist()
 
 
-def _sums_sums(program: Program) -> bool:
-    """Return whether sums are summed again (PCA before a linear model, a network's layers).
+def _order_matters(program: Program) -> bool:
+    """Return whether sums are summed again (PCA before a linear model, a network's layers) or compared.
 
     Their order is BLAS's in the pipeline and the columns' in the function. Where huge terms cancel, no digit
-    of either is right: a linear model on principal components of (1e308, 1) is anything up to ±Infinity.
+    of either is right: a linear model on principal components of (1e308, 1) is anything up to ±Infinity,
+    and the greatest of several classes' sums any of them.
     """
-    return sum(isinstance(step, Linear) for step in program.steps) > 1
+    sums = [step for step in program.steps if isinstance(step, Linear)]
+    return len(sums) > 1 or any(step.width > 1 for step in sums)
 
 
 def _moderate(values: list[Any], column: Column, seen: pd.Series) -> list[Any]:

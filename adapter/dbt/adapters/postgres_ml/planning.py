@@ -168,7 +168,7 @@ class Planner:
         if not changed or self.candidate.exists():
             data, n_rows = self.measure(self.cursor)
             self.expected = replace(self.expected, data=data, n_rows=n_rows)
-            if self.candidate.exists() and self.candidate.matches(self.spec, self.expected):
+            if self._is_unpublished() and self.candidate.matches(self.spec, self.expected):
                 return Plan("publish", "an earlier build trained it and could not publish it")
             if newest is not None:
                 changed = digests.changes(newest.digest, self.expected)
@@ -177,6 +177,13 @@ class Planner:
         if changed or self.serving is None or self.serving.state == STUB:
             return Plan("train", ", ".join(changed) or "a stub serves")
         return Plan("keep", "unchanged")
+
+    def _is_unpublished(self) -> bool:
+        """Return whether there is a candidate; one published by a dbt that was killed then is none."""
+        if not self.candidate.exists():
+            return False
+        published = None if self.newest is None else self.newest.summary["mlflow_run_id"]
+        return not published or self.candidate.read().mlflow_run_id != published
 
     def _by_policy(self, newest: StoredVersion) -> str:
         return (
