@@ -152,6 +152,11 @@ def recover(project: Project, step: str) -> None:
     """The next build publishes what the fault prevented; what was trained already is not trained again."""
     generation = project.state()["generation"] + 1
     is_trained = project.result() is not None
+    if step == "register":  # it is published: a result left in target/ isn't to be published again
+        is_trained, published = False, project.newest()
+        build = project.build(generation - 1)
+        assert build.wait() == 0, build.output
+        assert project.newest() == published, build.output
     assert is_trained or step not in ("publish", "parity", "record")
     build = project.build(generation)
     assert build.wait() == 0, build.output
