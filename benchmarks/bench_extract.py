@@ -27,7 +27,8 @@ import psycopg2
 import pyarrow as pa
 import pyarrow.csv
 import results
-from postgres_ml import embedded, snapshot, training_data
+from postgres_ml import embedded
+from postgres_ml.data import snapshot, training_data
 from postgres_ml.spec import Settings
 
 TABLE = "bench_extract"

@@ -23,8 +23,8 @@ from typing import Any
 import psycopg2
 from dbt.cli.main import dbtRunner
 from postgres_ml import embedded
-from postgres_ml.snapshot import describe_query
-from postgres_ml.snapshot_sql import data_digest_query
+from postgres_ml.data.snapshot import describe_query
+from postgres_ml.data.snapshot_sql import data_digest_query
 from postgres_ml.spec import Settings
 
 COLUMNS = """i % 97 as a, random() as b, random() * 100 as c, (random() * 100)::numeric(8, 2) as d,

@@ -14,12 +14,12 @@ from typing import Any
 
 import numpy as np
 from mlflow.tracking import MlflowClient
-from postgres_ml.parity import ParitySummary, check_parity
-from postgres_ml.snapshot import copy_snapshot, describe_query, split_target
-from postgres_ml.snapshot_file import SIGNATURE, TRAILER, RowWriter
-from postgres_ml.snapshot_sql import MISSING
+from postgres_ml.data.snapshot import copy_snapshot, describe_query, split_target
+from postgres_ml.data.snapshot_file import SIGNATURE, TRAILER, RowWriter
+from postgres_ml.data.snapshot_sql import MISSING
 from postgres_ml.spec import Column, Settings, TrainedModel, TrainingJob, TrainingSpec
 from postgres_ml.training_process import TrainingProcess
+from postgres_ml.verification.parity import ParitySummary, check_parity
 
 NUMBER = "double precision"
 

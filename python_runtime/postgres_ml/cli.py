@@ -169,7 +169,7 @@ def _train(options: argparse.Namespace) -> int:
 def _champion(options: argparse.Namespace) -> int:
     from postgres_ml.spec import TRACKING_URI
 
-    champion = importlib.import_module("postgres_ml.champion")
+    champion = importlib.import_module("postgres_ml.tracking.champion")
     uri = os.environ[TRACKING_URI]
     champion.move_champion(uri, options.model, options.run_id, options.model_uri, options.version)
     return OK

@@ -13,22 +13,25 @@ from pathlib import Path
 import numpy as np
 from sklearn.pipeline import Pipeline
 
-from postgres_ml import evaluate, preparation, problem, training_data
-from postgres_ml.artifacts import write_artifacts
-from postgres_ml.candidates import Candidate
-from postgres_ml.challenge import Comparison, score_champion
-from postgres_ml.deployment import deploy
+from postgres_ml import preparation
+from postgres_ml.data import training_data
+from postgres_ml.data.training_data import TrainingRows
+from postgres_ml.evaluation import evaluate
+from postgres_ml.evaluation.challenge import Comparison, score_champion
 from postgres_ml.exceptions import UnsupportedModelError
 from postgres_ml.explain import Explanation, explain
 from postgres_ml.explain.row_function import row_function
-from postgres_ml.fit import Choice, Deadline, Task, fit_pipeline
-from postgres_ml.own_code import OwnCode
-from postgres_ml.parity_rows import write_parity
+from postgres_ml.features import problem
+from postgres_ml.fitting.candidates import Candidate
+from postgres_ml.fitting.fit import Choice, Deadline, Task, fit_pipeline
+from postgres_ml.fitting.own_code import OwnCode
+from postgres_ml.publishing.deployment import deploy
 from postgres_ml.results import Fitted, Relay, Report
-from postgres_ml.run_record import write_record
 from postgres_ml.search import search
 from postgres_ml.spec import FunctionBody, TrainedModel, TrainingJob, TrainingSpec
-from postgres_ml.training_data import TrainingRows
+from postgres_ml.tracking.artifacts import write_artifacts
+from postgres_ml.tracking.run_record import write_record
+from postgres_ml.verification.parity_rows import write_parity
 
 TRAIN_SCORED = 100_000  # rows
 SCORES_SHARE = 0.15  # of the time left: half a million rows of a network took a tenth of 30 s to score

@@ -5,21 +5,21 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-from postgres_ml import column_checks
-from postgres_ml import problem as problems
 from postgres_ml import spec as specs
-from postgres_ml.distributions import training_statistics
+from postgres_ml.data.snapshot import SnapshotSummary
+from postgres_ml.data.training_data import TrainingRows
+from postgres_ml.evaluation.distributions import training_statistics
 from postgres_ml.exceptions import TrainingDataError
-from postgres_ml.fit import Deadline, Task
-from postgres_ml.holdout import holdout_of
+from postgres_ml.features import column_checks
+from postgres_ml.features import problem as problems
+from postgres_ml.features.holdout import holdout_of
+from postgres_ml.features.preprocess import choose_columns
+from postgres_ml.fitting.fit import Deadline, Task
 from postgres_ml.ir.program import Input
 from postgres_ml.ir.serialize import program_to_json
 from postgres_ml.parse import parse_pipeline
-from postgres_ml.preprocess import choose_columns
 from postgres_ml.results import Fitted, Report
-from postgres_ml.snapshot import SnapshotSummary
 from postgres_ml.spec import TrainedModel, TrainingJob
-from postgres_ml.training_data import TrainingRows
 
 
 def prepare(

@@ -10,14 +10,14 @@ from typing import Any, Literal, Protocol
 
 from sklearn.pipeline import Pipeline
 
-from postgres_ml.challenge import Comparison
 from postgres_ml.codegen.base import GeneratedFunctions
+from postgres_ml.data.training_data import TrainingRows
+from postgres_ml.evaluation.challenge import Comparison
 from postgres_ml.explain import Explanation
-from postgres_ml.fit import Choice, Task
+from postgres_ml.fitting.fit import Choice, Task
 from postgres_ml.ir.program import Program
-from postgres_ml.runtime import ChosenRuntime
+from postgres_ml.publishing.runtime import ChosenRuntime
 from postgres_ml.spec import ArtifactFile, TrainingJob
-from postgres_ml.training_data import TrainingRows
 
 Level = Literal["debug", "info", "warning"]
 

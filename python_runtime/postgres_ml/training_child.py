@@ -21,7 +21,7 @@ from postgres_ml.exceptions import PostgresMLError, StorageError, TrackingError,
 from postgres_ml.spec import RESULT, TrainedModel, TrainingJob
 
 if TYPE_CHECKING:
-    from postgres_ml.track import TrackedRun
+    from postgres_ml.tracking.track import TrackedRun
 
 KEPT = "What was trained is kept: the next build publishes it without training."
 MARKING_S = 2.0  # to mark the MLflow run, when the parent is gone
@@ -56,7 +56,7 @@ def main(job_path: Path) -> int:
 
 
 def _train(job: TrainingJob, parent: Parent) -> int:
-    from postgres_ml.track import TrackedRun  # heavy: the libraries come in with it
+    from postgres_ml.tracking.track import TrackedRun  # heavy: the libraries come in with it
 
     file = Path(job.directory) / RESULT
     trained = spec.read(TrainedModel, file) if job.resumes else None

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from postgres_ml.digest import measure
-from postgres_ml.snapshot import copy_snapshot, describe_query, split_target
+from postgres_ml.data.digest import measure
+from postgres_ml.data.snapshot import copy_snapshot, describe_query, split_target
 from postgres_ml.spec import Settings
 
 ROWS = """select i % 3 = 0 as flag, i::smallint as s, i as n, i * 10000000000 as big, i / 7.0::real as r,

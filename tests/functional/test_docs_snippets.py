@@ -8,7 +8,7 @@ from pathlib import Path
 
 import mlflow
 import pytest
-from dbt.adapters.postgres_ml.brought_config import read_brought
+from dbt.adapters.postgres_ml.config.brought_config import read_brought
 from dbt.tests.util import run_dbt
 from mlflow.models import infer_signature
 from sklearn.compose import ColumnTransformer

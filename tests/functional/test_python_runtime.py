@@ -19,10 +19,10 @@ import psycopg2.extensions
 import pytest
 import sklearn
 from debian_support import SITE_PACKAGES
-from postgres_ml import server_python
 from postgres_ml.codegen import create_statement, generate_python
 from postgres_ml.estimators import LabelEncodedClassifier
 from postgres_ml.exceptions import ArtifactError
+from postgres_ml.publishing import server_python
 from postgres_ml.serving.artifact import Artifact, pack, zipped
 from postgres_ml.spec import ArtifactFile, Column
 from sklearn.compose import ColumnTransformer

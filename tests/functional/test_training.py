@@ -14,9 +14,9 @@ import pytest
 from mlflow.tracking import MlflowClient
 from postgres_ml.exceptions import ParityError
 from postgres_ml.ir.serialize import program_from_json
-from postgres_ml.parity import check_parity
 from postgres_ml.spec import Settings, TrainedModel
 from postgres_ml.training_process import TrainingProcess
+from postgres_ml.verification.parity import check_parity
 from training_support import Training, churn_rows, fill_table
 
 BLEND = """

@@ -18,7 +18,7 @@ from typing import Any
 import mlflow
 import pytest
 from mlflow.tracking import MlflowClient
-from postgres_ml import run_record, spec
+from postgres_ml import spec
 from postgres_ml.exceptions import (
     SpecError,
     StorageError,
@@ -28,6 +28,7 @@ from postgres_ml.exceptions import (
     TrainingProcessError,
 )
 from postgres_ml.spec import Settings, TrainedModel, TrainingJob
+from postgres_ml.tracking import run_record
 from postgres_ml.training_process import TrainingProcess
 from training_support import (
     CHURN_COLUMNS,
@@ -191,7 +192,8 @@ def test_the_child_dies_with_its_parent_and_marks_its_run(tmp_path: Path) -> Non
     code = f"""
         import sys
         from pathlib import Path
-        from postgres_ml import run_record, spec
+        from postgres_ml.tracking import run_record
+        from postgres_ml import spec
         from postgres_ml.training_process import TrainingProcess
         job = spec.read(spec.TrainingJob, Path({str(tmp_path / "given.json")!r}))
         process = TrainingProcess(job, lambda level, text, *fields: print(text, flush=True), lambda: False)

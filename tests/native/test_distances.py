@@ -10,10 +10,10 @@ import pandas as pd
 import psycopg2
 import psycopg2.extensions
 import pytest
-from postgres_ml.clusters import predict_distances
 from postgres_ml.codegen import GeneratedFunctions, generate_native, generate_sql
 from postgres_ml.codegen.base import create_statement
 from postgres_ml.codegen.native.body import write_body
+from postgres_ml.evaluation.clusters import predict_distances
 from postgres_ml.ir.program import Input, Program
 from postgres_ml.parse import parse_pipeline
 from sklearn.cluster import KMeans

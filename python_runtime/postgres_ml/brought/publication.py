@@ -14,19 +14,20 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from postgres_ml import evaluate, training_data
 from postgres_ml.brought import sources
 from postgres_ml.brought.signature import Signature, describe
-from postgres_ml.deployment import Deployment, deploy, publish_artifact
+from postgres_ml.data import training_data
+from postgres_ml.data.training_data import TrainingRows
+from postgres_ml.evaluation import evaluate
 from postgres_ml.exceptions import SpecError, TrainingDataError
-from postgres_ml.parity_rows import MAX_HOLDOUT_ROWS, as_frame, hostile_rows, write_rows
-from postgres_ml.problem import DEFAULT_METRIC
+from postgres_ml.features.problem import DEFAULT_METRIC
+from postgres_ml.publishing.deployment import Deployment, deploy, publish_artifact
 from postgres_ml.results import Relay, Report
-from postgres_ml.run_record import RunRecord, write_model
 from postgres_ml.serving.artifact import pack_pyfunc
 from postgres_ml.serving.scorer import PyFunc
 from postgres_ml.spec import Details, TrainedModel, TrainingJob, registered_name
-from postgres_ml.training_data import TrainingRows
+from postgres_ml.tracking.run_record import RunRecord, write_model
+from postgres_ml.verification.parity_rows import MAX_HOLDOUT_ROWS, as_frame, hostile_rows, write_rows
 
 
 def bring(job: TrainingJob, run_id: str, relay: Relay) -> TrainedModel:

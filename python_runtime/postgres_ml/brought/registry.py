@@ -21,9 +21,9 @@ from mlflow.models import Model
 from mlflow.tracking import MlflowClient
 from mlflow.types.schema import AnyType
 
+from postgres_ml.data.snapshot import KINDS
 from postgres_ml.exceptions import ArtifactError, TrackingError
 from postgres_ml.redact import without_secrets
-from postgres_ml.snapshot import KINDS
 from postgres_ml.spec import Column
 
 SQL_TYPES = {

@@ -10,10 +10,11 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
-from postgres_ml import explicit
-from postgres_ml.candidates import Candidate
+from postgres_ml.data.training_data import TrainingRows
 from postgres_ml.exceptions import PostgresMLError
-from postgres_ml.fit import Choice, Task
+from postgres_ml.fitting import explicit
+from postgres_ml.fitting.candidates import Candidate
+from postgres_ml.fitting.fit import Choice, Task
 from postgres_ml.search.budget import Budget
 from postgres_ml.search.choice import decide
 from postgres_ml.search.ensemble import blend_loss, greedy
@@ -23,7 +24,6 @@ from postgres_ml.search.proposals import Proposals
 from postgres_ml.search.rounds import Rounds
 from postgres_ml.search.trial import Trial
 from postgres_ml.search.views import Views
-from postgres_ml.training_data import TrainingRows
 
 ROUND = 4  # candidates in a round: fixed, so that the number of cores changes nothing
 FIRST_ROUNDS = (1, 1)  # a linear model within a second, one of xgboost within a few

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from postgres_ml.candidates import Candidate
-from postgres_ml.fit import Deadline, Task
+from postgres_ml.fitting.candidates import Candidate
+from postgres_ml.fitting.fit import Deadline, Task
 from postgres_ml.search.ensemble import n_fits
 from postgres_ml.search.trial import Trial
 

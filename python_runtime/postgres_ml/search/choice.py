@@ -5,14 +5,14 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Sequence
 
-from postgres_ml import evaluate
-from postgres_ml.candidates import Candidate
-from postgres_ml.fit import Choice, Task
+from postgres_ml.data.training_data import Array
+from postgres_ml.evaluation import evaluate
+from postgres_ml.fitting.candidates import Candidate
+from postgres_ml.fitting.fit import Choice, Task
 from postgres_ml.search.decisions import choose_factors, has_factors
 from postgres_ml.search.ensemble import average, final_members, greedy
 from postgres_ml.search.rounds import scored
 from postgres_ml.search.trial import Trial, loss_name
-from postgres_ml.training_data import Array
 
 # Standard errors of the difference by which a blend has to beat the best single candidate, and within which
 # the smaller of two candidates is taken. SQL pays for each node and weight in every call.

@@ -10,9 +10,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from postgres_ml.evaluate import f1_score, standard_error_of_difference
-from postgres_ml.problem import Problem
-from postgres_ml.training_data import Array
+from postgres_ml.data.training_data import Array
+from postgres_ml.evaluation.evaluate import f1_score, standard_error_of_difference
+from postgres_ml.features.problem import Problem
 
 PARTS = 5  # of the rows: what is tuned on four of them is judged on the fifth
 ERRORS = 2.0  # standard errors by which labels have to become better

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from postgres_ml.candidates import Candidate
-from postgres_ml.fit import Member, Task
+from postgres_ml.data.training_data import Array
+from postgres_ml.fitting.candidates import Candidate
+from postgres_ml.fitting.fit import Member, Task
 from postgres_ml.search.trial import Trial, row_losses
-from postgres_ml.training_data import Array
 
 MAX_MEMBERS = 4  # three to sixteen score alike, and each member costs time in every prediction
 N_STEPS = 40

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
-from postgres_ml.candidates import Candidate, build_estimator
-from postgres_ml.fit import Deadline, StopAtDeadline, Task
-from postgres_ml.preprocess import feature_types
+from postgres_ml.data.training_data import Array
+from postgres_ml.features.preprocess import feature_types
+from postgres_ml.fitting.candidates import Candidate, build_estimator
+from postgres_ml.fitting.fit import Deadline, StopAtDeadline, Task
 from postgres_ml.search.folds import Split
 from postgres_ml.search.views import Views
-from postgres_ml.training_data import Array
 
 MAX_ROUNDS = 3_000
 # 4 / learning rate: the smaller the steps, the longer a pause between two gains

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from postgres_ml import evaluate
-from postgres_ml.fit import Task
+from postgres_ml.evaluation import evaluate
+from postgres_ml.fitting.fit import Task
 from postgres_ml.search.ensemble import average
 from postgres_ml.search.trial import Trial, loss_name
 

@@ -14,16 +14,16 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 
-from postgres_ml import evaluate
-from postgres_ml.candidates import Candidate
-from postgres_ml.fit import Deadline, Task
+from postgres_ml.data.training_data import Array
+from postgres_ml.evaluation import evaluate
+from postgres_ml.fitting.candidates import Candidate
+from postgres_ml.fitting.fit import Deadline, Task
 from postgres_ml.search.budget import Budget
 from postgres_ml.search.decisions import choose_threshold, has_threshold
 from postgres_ml.search.fits import FoldFit, fit_split
 from postgres_ml.search.folds import Split
 from postgres_ml.search.trial import State, Trial, row_losses
 from postgres_ml.search.views import Views
-from postgres_ml.training_data import Array
 
 # The folds' trees saw 80 % of the rows, and more rows bear more trees: measured on nine data sets, a refit
 # with 1.1 times the folds' mean is 0.9 % better than the average of the folds' five estimators. Networks too

@@ -15,8 +15,8 @@ import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import TrialState
 
-from postgres_ml.candidates import Candidate
-from postgres_ml.fit import Task
+from postgres_ml.fitting.candidates import Candidate
+from postgres_ml.fitting.fit import Task
 from postgres_ml.search.portfolio import is_wanted
 from postgres_ml.search.trial import Trial
 

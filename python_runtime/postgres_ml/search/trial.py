@@ -7,10 +7,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from postgres_ml import evaluate
-from postgres_ml.candidates import Candidate
-from postgres_ml.fit import Task
-from postgres_ml.training_data import Array
+from postgres_ml.data.training_data import Array
+from postgres_ml.evaluation import evaluate
+from postgres_ml.fitting.candidates import Candidate
+from postgres_ml.fitting.fit import Task
 
 State = Literal["done", "pruned", "failed", "late"]
 

@@ -12,10 +12,10 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from postgres_ml.fit import Task
-from postgres_ml.preprocess import category_means, view_columns
+from postgres_ml.data.training_data import Array, TrainingRows
+from postgres_ml.features.preprocess import category_means, view_columns
+from postgres_ml.fitting.fit import Task
 from postgres_ml.search.folds import Folds, Split
-from postgres_ml.training_data import Array, TrainingRows
 
 T = TypeVar("T")
 

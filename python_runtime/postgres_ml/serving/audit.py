@@ -24,7 +24,7 @@ LIBRARIES = ("sklearn", "xgboost", "lightgbm")
 #: modules of ours that define what a fitted pipeline is made of; they hold no function that a pickle may name
 OWN_MODULES = tuple(
     f"postgres_ml.{name}"
-    for name in ("estimators", "frame_reader", "networks", "registered_pyfunc", "transformers")
+    for name in ("estimators", "data.frame_reader", "networks", "serving.registered_pyfunc", "transformers")
 )
 SKOPS = ".skops"
 DAMAGED = (

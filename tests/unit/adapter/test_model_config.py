@@ -3,7 +3,7 @@
 from types import SimpleNamespace
 
 import pytest
-from dbt.adapters.postgres_ml.model_config import ConfigReader, check_manifest
+from dbt.adapters.postgres_ml.config.model_config import ConfigReader, check_manifest
 from postgres_ml.spec import ColumnSet, Gate, Settings
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from dbt.adapters.postgres_ml import operations
 from dbt_common.exceptions import CompilationError
-from postgres_ml.evaluate import classification_metrics
+from postgres_ml.evaluation.evaluate import classification_metrics
 
 NODES = [
     SimpleNamespace(

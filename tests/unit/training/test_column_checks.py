@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from postgres_ml.column_checks import leaks, misread
-from postgres_ml.problem import Problem
+from postgres_ml.features.column_checks import leaks, misread
+from postgres_ml.features.problem import Problem
 
 RANDOM = np.random.default_rng(0)
 N = 1000

@@ -3,7 +3,7 @@
 from dataclasses import asdict, replace
 
 import pytest
-from postgres_ml.digest import Digest, changes, query_digest, training_config, versions
+from postgres_ml.data.digest import Digest, changes, query_digest, training_config, versions
 from postgres_ml.spec import Gate, Settings
 from training_support import make_spec
 

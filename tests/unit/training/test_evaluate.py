@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from postgres_ml import evaluate
-from postgres_ml.problem import Problem
+from postgres_ml.evaluation import evaluate
+from postgres_ml.features.problem import Problem
 from postgres_ml.search.decisions import choose_threshold
 from sklearn import metrics as sk
 

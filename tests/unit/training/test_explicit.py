@@ -10,18 +10,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from postgres_ml import explicit
-from postgres_ml.clusters import distances_to, evaluate_clusters, predict_distances, profile
+from postgres_ml.data.training_data import TrainingRows
+from postgres_ml.evaluation.clusters import distances_to, evaluate_clusters, predict_distances, profile
 from postgres_ml.exceptions import SpecError, TrainingDataError
-from postgres_ml.fit import Choice, Deadline, Task, fit_pipeline
+from postgres_ml.features.preprocess import choose_columns
+from postgres_ml.features.problem import Problem, resolve, return_type
+from postgres_ml.features.transformer_chains import TRANSFORMERS, check_chain, check_columns
+from postgres_ml.fitting import explicit
+from postgres_ml.fitting.fit import Choice, Deadline, Task, fit_pipeline
 from postgres_ml.ir.interpret import predict
 from postgres_ml.ir.program import Input
 from postgres_ml.parse import parse_pipeline
-from postgres_ml.preprocess import choose_columns
-from postgres_ml.problem import Problem, resolve, return_type
 from postgres_ml.spec import Column, ColumnSet
-from postgres_ml.training_data import TrainingRows
-from postgres_ml.transformer_chains import TRANSFORMERS, check_chain, check_columns
 from sklearn.neural_network import MLPRegressor
 from training_support import column, make_spec
 

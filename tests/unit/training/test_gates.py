@@ -1,8 +1,8 @@
 """Which metrics let a version pass."""
 
 import pytest
+from postgres_ml.evaluation.gates import check_gates, check_promotion
 from postgres_ml.exceptions import SpecError
-from postgres_ml.gates import check_gates, check_promotion
 from postgres_ml.spec import Gate
 
 METRICS = {"f1": 0.6, "log_loss": 0.4}

@@ -3,11 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from postgres_ml.data.training_data import TrainingRows
 from postgres_ml.exceptions import TrainingDataError
-from postgres_ml.ir.interpret import predict
-from postgres_ml.ir.program import Input
-from postgres_ml.parse import parse_pipeline
-from postgres_ml.preprocess import (
+from postgres_ml.features.preprocess import (
     FeatureColumns,
     choose_columns,
     feature_types,
@@ -15,8 +13,10 @@ from postgres_ml.preprocess import (
     tree_columns,
     view_columns,
 )
-from postgres_ml.problem import Problem
-from postgres_ml.training_data import TrainingRows
+from postgres_ml.features.problem import Problem
+from postgres_ml.ir.interpret import predict
+from postgres_ml.ir.program import Input
+from postgres_ml.parse import parse_pipeline
 from sklearn.pipeline import Pipeline
 from sklearn.tree import DecisionTreeRegressor
 from training_support import column

@@ -18,10 +18,10 @@ from postgres_ml.brought.sources import read_file
 from postgres_ml.estimators import BlendedClassifier, LabelEncodedClassifier, LogTargetRegressor
 from postgres_ml.exceptions import ArtifactError
 from postgres_ml.networks import NetworkClassifier
-from postgres_ml.registered_pyfunc import PROBABILITIES, Predictor
-from postgres_ml.registration import requirements, with_reader, write_code
 from postgres_ml.serving.audit import OWN_MODULES
+from postgres_ml.serving.registered_pyfunc import PROBABILITIES, Predictor
 from postgres_ml.spec import Column
+from postgres_ml.tracking.registration import requirements, with_reader, write_code
 from postgres_ml.transformers import DateTimeVectorizer, PiecewiseLinear, RobustSmoothClip
 from sklearn.compose import ColumnTransformer
 from sklearn.linear_model import LinearRegression, LogisticRegression

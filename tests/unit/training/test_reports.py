@@ -9,14 +9,14 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
-from postgres_ml import card_pages, card_readings, plots
-from postgres_ml.candidates import Candidate
-from postgres_ml.card_pages import Section
+from postgres_ml.data.frame_reader import FrameReader
 from postgres_ml.explain import Explanation
-from postgres_ml.frame_reader import FrameReader
-from postgres_ml.plots import style
-from postgres_ml.problem import Problem
+from postgres_ml.features.problem import Problem
+from postgres_ml.fitting.candidates import Candidate
 from postgres_ml.search.trial import Trial
+from postgres_ml.tracking import card_pages, card_readings, plots
+from postgres_ml.tracking.card_pages import Section
+from postgres_ml.tracking.plots import style
 
 READER = FrameReader(names=("x", "word"), texts=("word",))
 

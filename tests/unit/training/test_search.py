@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from postgres_ml.candidates import Candidate, build_estimator
+from postgres_ml.data.training_data import TrainingRows, load
 from postgres_ml.exceptions import SpecError
-from postgres_ml.explicit import configured
-from postgres_ml.fit import Choice, Deadline, Member, Task, fit_pipeline
+from postgres_ml.features.preprocess import FeatureColumns, choose_columns
+from postgres_ml.features.problem import Problem, resolve
+from postgres_ml.fitting.candidates import Candidate, build_estimator
+from postgres_ml.fitting.explicit import configured
+from postgres_ml.fitting.fit import Choice, Deadline, Member, Task, fit_pipeline
 from postgres_ml.pipeline import SCORES_SHARE, refit, some_of
-from postgres_ml.preprocess import FeatureColumns, choose_columns
-from postgres_ml.problem import Problem, resolve
 from postgres_ml.results import Report
 from postgres_ml.search import search
 from postgres_ml.search.ensemble import final_members
@@ -25,7 +26,6 @@ from postgres_ml.search.portfolio import portfolio
 from postgres_ml.search.rounds import is_hopeless
 from postgres_ml.search.views import Views
 from postgres_ml.spec import Settings
-from postgres_ml.training_data import TrainingRows, load
 from training_support import CHURN_COLUMNS, CHURN_TARGET, churn_rows, column, make_spec, write_snapshot
 
 CHURN = FeatureColumns(("calls", "minutes"), ("plan",))

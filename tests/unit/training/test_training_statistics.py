@@ -5,7 +5,12 @@ import bisect
 import numpy as np
 import pandas as pd
 import pytest
-from postgres_ml.distributions import MAX_CATEGORIES, of_categories, of_numbers, training_statistics
+from postgres_ml.evaluation.distributions import (
+    MAX_CATEGORIES,
+    of_categories,
+    of_numbers,
+    training_statistics,
+)
 from training_support import column
 
 

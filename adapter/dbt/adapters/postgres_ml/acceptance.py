@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dbt.adapters.postgres_ml.catalog import StoredVersion
 
+from postgres_ml.evaluation.gates import Refusal, check_gates, check_promotion
 from postgres_ml.exceptions import GateError
-from postgres_ml.gates import Refusal, check_gates, check_promotion
 from postgres_ml.spec import TrainedModel, TrainingSpec
 
 

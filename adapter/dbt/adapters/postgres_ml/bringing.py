@@ -12,14 +12,14 @@ from urllib.parse import urlsplit
 
 from dbt.adapters.postgres_ml import endpoint_evaluation
 from dbt.adapters.postgres_ml.acceptance import find_refusal, say_refusal
-from dbt.adapters.postgres_ml.brought_config import is_loopback
+from dbt.adapters.postgres_ml.config.brought_config import is_loopback
 from dbt.adapters.postgres_ml.connections import project_root
 from dbt.adapters.postgres_ml.training import Training
 from dbt.adapters.postgres_ml.training_job import empty_directory, tracking_uri
 
-from postgres_ml import server_python
 from postgres_ml.endpoint.functions import generate_endpoint, secret_query
 from postgres_ml.exceptions import ArtifactError, EndpointError, GateError, SpecError, TrackingError
+from postgres_ml.publishing import server_python
 from postgres_ml.spec import TrainedModel, TrainingSpec
 from postgres_ml.training_process import absolute_uri
 

@@ -107,7 +107,7 @@ class BuildingAdapter(PostgresAdapter):
     @available.parse_none
     def check_parity(self, model: dict[str, Any]) -> None:
         """Run the new function on the parity rows in the publishing transaction; raise on a difference."""
-        from postgres_ml.parity import check_parity
+        from postgres_ml.verification.parity import check_parity
 
         training = self._training
         if not training.trained.parity_file:  # an endpoint's answers are its own

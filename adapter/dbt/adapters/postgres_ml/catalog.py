@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from postgres_ml.snapshot import Cursor
+from postgres_ml.data.snapshot import Cursor
 from postgres_ml.sql_names import identifier
 
 STUB = "STUB"

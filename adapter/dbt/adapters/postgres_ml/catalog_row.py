@@ -12,8 +12,8 @@ from dbt.adapters.postgres_ml.catalog import STUB
 from dbt.adapters.postgres_ml.stub import STUB_RUNTIME
 from dbt_common.invocation import get_invocation_id
 
-from postgres_ml.parity import parity_sample
 from postgres_ml.spec import TrainedModel, TrainingSpec
+from postgres_ml.verification.parity import parity_sample
 
 SAME_NAME = (
     *("problem_type", "model_type", "objective", "metric", "score", "metrics", "train_metrics"),

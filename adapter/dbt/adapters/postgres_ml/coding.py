@@ -12,8 +12,8 @@ from typing import Any
 from dbt.adapters.postgres_ml.connections import PostgresMLConnectionManager
 from dbt.adapters.postgres_ml.training import Training
 
-from postgres_ml import digest as digests
-from postgres_ml import snapshot
+from postgres_ml.data import digest as digests
+from postgres_ml.data import snapshot
 from postgres_ml.exceptions import SpecError, TrainingDataError
 from postgres_ml.spec import Column, OtherRelation, Settings
 from postgres_ml.sql_names import identifier

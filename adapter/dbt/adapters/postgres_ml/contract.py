@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from postgres_ml.snapshot import Cursor
+from postgres_ml.data.snapshot import Cursor
 from postgres_ml.spec import Column
 
 

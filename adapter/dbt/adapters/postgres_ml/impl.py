@@ -16,10 +16,10 @@ from dbt.adapters.events.logging import AdapterLogger
 from dbt.adapters.postgres_ml import operations, versions
 from dbt.adapters.postgres_ml.building import BuildingAdapter
 from dbt.adapters.postgres_ml.catalog import read_versions
+from dbt.adapters.postgres_ml.config.model_config import check_manifest, execute_grantees, is_create_model
 from dbt.adapters.postgres_ml.connections import PostgresMLConnectionManager
 from dbt.adapters.postgres_ml.exclusive import execute_exclusively
 from dbt.adapters.postgres_ml.mlflow_alias import move_champion
-from dbt.adapters.postgres_ml.model_config import check_manifest, execute_grantees, is_create_model
 from dbt.adapters.postgres_ml.seed_rows import copy_rows, staging_type
 from dbt_common.exceptions import CompilationError, DbtValidationError
 

@@ -12,8 +12,8 @@ from typing import Any
 
 from dbt.adapters.postgres_ml.training_job import tracking_uri
 
+from postgres_ml.data.snapshot import Cursor
 from postgres_ml.redact import without_secrets
-from postgres_ml.snapshot import Cursor
 from postgres_ml.spec import TRACKING_URI, registered_name
 from postgres_ml.training_process import absolute_uri, environment
 

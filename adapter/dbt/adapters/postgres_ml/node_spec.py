@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from dbt.adapters.events.logging import AdapterLogger
-from dbt.adapters.postgres_ml.model_config import ConfigReader
+from dbt.adapters.postgres_ml.config.model_config import ConfigReader
 from dbt_common.exceptions import DbtValidationError
 
 from postgres_ml.spec import TrainingSpec

@@ -14,11 +14,11 @@ from typing import Literal
 
 from dbt.adapters.postgres_ml.catalog import STUB, StoredVersion, read_functions
 
-from postgres_ml import digest as digests
 from postgres_ml import spec as specs
-from postgres_ml.digest import Digest
+from postgres_ml.data import digest as digests
+from postgres_ml.data.digest import Digest
+from postgres_ml.data.snapshot import Cursor
 from postgres_ml.exceptions import ConcurrentBuildError
-from postgres_ml.snapshot import Cursor
 from postgres_ml.spec import Column, TrainedModel, TrainingSpec
 
 Action = Literal["train", "publish", "keep", "restore", "stub"]

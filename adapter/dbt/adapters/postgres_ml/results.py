@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from dbt.adapters.contracts.connection import AdapterResponse
 from dbt.adapters.postgres_ml.stub import STUB_RUNTIME
 
-from postgres_ml.gates import Refusal
+from postgres_ml.evaluation.gates import Refusal
 from postgres_ml.spec import TrainedModel, TrainingSpec
 
 if TYPE_CHECKING:

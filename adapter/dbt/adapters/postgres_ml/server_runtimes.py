@@ -9,8 +9,8 @@ from typing import Any
 import psycopg2
 from dbt.adapters.postgres_ml.catalog import StoredVersion
 
-from postgres_ml import native_extension, server_python
 from postgres_ml.exceptions import ArtifactError, SpecError
+from postgres_ml.publishing import native_extension, server_python
 from postgres_ml.spec import ArtifactFile
 
 

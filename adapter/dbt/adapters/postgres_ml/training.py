@@ -28,14 +28,15 @@ from dbt.adapters.postgres_ml.server_runtimes import lacking_runtimes, renew_run
 from dbt.adapters.postgres_ml.stub import stub_model
 from dbt.adapters.postgres_ml.training_job import empty_directory, make_job, node_directory
 
-from postgres_ml import digest as digests
-from postgres_ml import file_lock, snapshot
-from postgres_ml.digest import Digest
+from postgres_ml import file_lock
+from postgres_ml.data import digest as digests
+from postgres_ml.data import snapshot
+from postgres_ml.data.digest import Digest
+from postgres_ml.evaluation.gates import Refusal
 from postgres_ml.exceptions import SpecError
-from postgres_ml.gates import Refusal
+from postgres_ml.features.transformer_chains import check_columns
 from postgres_ml.spec import OtherRelation, TrainedModel, TrainingSpec
 from postgres_ml.training_process import TrainingProcess
-from postgres_ml.transformer_chains import check_columns
 
 logger = AdapterLogger("PostgresML")
 

@@ -10,10 +10,10 @@ from dbt.adapters.postgres_ml.catalog import LAYOUT
 from dbt_common.exceptions import CompilationError
 
 from postgres_ml import spec as specs
-from postgres_ml.parity import Predictor, compare_sql, sample_sql
-from postgres_ml.snapshot import Cursor
+from postgres_ml.data.snapshot import Cursor
 from postgres_ml.spec import Column, FunctionBody
 from postgres_ml.sql_names import identifier, part_name, text
+from postgres_ml.verification.parity import Predictor, compare_sql, sample_sql
 
 STORED = ("version", "function_name", "runtime", "metric", "score", "state", "mlflow_run_id", "dbt_unique_id")
 

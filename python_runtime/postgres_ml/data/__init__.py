@@ -1,0 +1,1 @@
+"""From the training query to rows in memory: one consistent copy, its digest, its order."""

@@ -1,0 +1,1 @@
+"""What the columns are and how they become numbers: the problem, the hold-out, checks, preprocessing."""

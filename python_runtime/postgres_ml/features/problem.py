@@ -1,0 +1,270 @@
+"""Third step: what kind of problem the target makes, and whether its values can be learned.
+
+Input: the job's config and the labelled rows. Output: `Problem`, and what the user should know.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from postgres_ml.data.snapshot_sql import INTEGER_TYPES, MAX_NUMERIC_CLASSES
+from postgres_ml.data.training_data import Array
+from postgres_ml.exceptions import SpecError, TrainingDataError
+from postgres_ml.spec import Column, ProblemType, TrainingSpec
+
+MAX_INTEGRAL_CLASSES = 10  # of a numeric or floating-point target whose values are all whole numbers
+DEFAULT_METRIC = {
+    "regression": "mse",
+    "binary_classification": "f1",
+    "multiclass_classification": "accuracy",
+    "clustering": "inertia",
+}
+METRICS_OF = {
+    "regression": ("mse",),
+    "binary_classification": ("accuracy", "f1", "f1_macro", "auc"),
+    "multiclass_classification": ("accuracy", "f1_macro", "auc"),
+}
+OBJECTIVE_FAMILY = {
+    "regression": ("reg:", "count:"),
+    "binary_classification": ("binary:",),
+    "multiclass_classification": ("multi:",),
+}
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is predicted.
+
+    Parameters
+    ----------
+    type : the problem type
+    metric : chosen by, and the score on the card
+    objective : as configured, or the metric
+    classes : distinct labels in sorted order; empty for regression. Of two, the later is the positive one
+    """
+
+    type: ProblemType
+    metric: str
+    objective: str
+    classes: Array
+
+    @property
+    def is_regression(self) -> bool:
+        """Whether a number is predicted."""
+        return self.type == "regression"
+
+    @property
+    def is_clustering(self) -> bool:
+        """Whether rows are grouped, without a target."""
+        return self.type == "clustering"
+
+    @property
+    def is_classification(self) -> bool:
+        """Whether a label is predicted."""
+        return not (self.is_regression or self.is_clustering)
+
+    @property
+    def has_probabilities(self) -> bool:
+        """Whether the estimator knows how sure it is; a hinge loss leaves only the side of the margin."""
+        return self.is_classification and self.objective != "binary:hinge"
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The classes as text, as Postgres prints them."""
+        return tuple(label_text(label) for label in self.classes.tolist())
+
+    def encode(self, target: Array) -> Array:
+        """Return class codes (int64), the target as float64 for a regression, zeros for a clustering."""
+        if self.is_regression:
+            return target.astype(np.float64)
+        if self.is_clustering:
+            return np.zeros(len(target), np.int64)
+        codes: Array = np.searchsorted(self.classes, target)
+        return codes
+
+
+def label_text(label: object) -> str:
+    """Return the label as Postgres prints it: true, 3, 1.5, yes."""
+    return str(label).lower() if isinstance(label, bool) else str(label)
+
+
+def label_values(target: Array, sql_type: str) -> Array:
+    """Return labels in the type that the function returns: whole numbers of type numeric are integers."""
+    if sql_type == "numeric" and bool(np.all(target == np.floor(target))):
+        return target.astype(np.int64)
+    return target
+
+
+def return_type(problem: Problem, column: Column | None) -> str:
+    """Return the SQL type of the prediction (SPEC 8.2): labels have the target's own."""
+    if problem.is_regression:
+        return "double precision"
+    return "integer" if column is None else column.sql_type
+
+
+def resolve(spec: TrainingSpec, column: Column | None, target: Array, messages: list[str]) -> Problem:
+    """Return the problem; append why it was chosen to `messages`. Without a target it is a clustering.
+
+    Raises
+    ------
+    TrainingDataError
+        The target's values don't fit the problem type: text in a regression, NaN, one class only…
+    SpecError
+        The objective belongs to another problem type.
+    """
+    if column is None:
+        return Problem("clustering", "inertia", "inertia", target[:0])
+    _check_finite(column, target)
+    distinct = np.unique(target)
+    problem_type = spec.problem_type
+    if problem_type is None:
+        problem_type, reason = infer(column, distinct)
+        messages.append(f'problem_type is {problem_type}: target "{column.name}" {reason}')
+    _check_values(spec, column, problem_type, distinct)
+    metric = _metric(spec, problem_type)
+    _check_objective_range(spec, column, target)
+    classes = distinct[:0] if problem_type == "regression" else distinct
+    if problem_type == "multiclass_classification" and len(classes) == 2:
+        messages.append(f'target "{column.name}" has two classes: trained as binary_classification')
+        problem_type = "binary_classification"
+        metric = metric if spec.objective in METRICS_OF[problem_type] else DEFAULT_METRIC[problem_type]
+    return Problem(problem_type, metric, spec.objective or metric, classes)
+
+
+def infer(column: Column, distinct: Array) -> tuple[ProblemType, str]:
+    """Return the problem type that the target's type and distinct values suggest, and why.
+
+    Text and booleans are classes. Whole numbers are classes when they are few: at most 20 values of an
+    integer type, at most 10 of numeric, real and double precision. Everything else is a regression.
+    """
+    n = len(distinct)
+    if column.kind == "number":
+        limit = MAX_NUMERIC_CLASSES if column.sql_type in INTEGER_TYPES else MAX_INTEGRAL_CLASSES
+        whole = bool(np.all(distinct == np.floor(distinct)))
+        if not whole:
+            return "regression", f"is {column.sql_type} with fractions"
+        if n > limit:
+            return "regression", f"is {column.sql_type} with {n:,} values"
+        reason = (
+            f"is {column.sql_type} with only {n} whole values; set problem_type to regression if they measure"
+        )
+    else:
+        reason = f"is {column.sql_type} with {n} values"
+    return ("binary_classification" if n <= 2 else "multiclass_classification"), reason
+
+
+def _check_finite(column: Column, target: Array) -> None:
+    if target.dtype.kind != "f":
+        return
+    wrong = int(np.count_nonzero(~np.isfinite(target)))
+    if wrong:
+        raise TrainingDataError(
+            f'target "{column.name}" is NaN or infinite in {wrong:,} of {len(target):,} rows; '
+            f"leave them out: where \"{column.name}\" not in ('NaN', 'Infinity', '-Infinity')"
+        )
+
+
+def _check_values(spec: TrainingSpec, column: Column, problem_type: str, distinct: Array) -> None:
+    shown = ", ".join(repr(label_text(label)) for label in distinct[:5].tolist())
+    name = f'target "{column.name}" ({column.sql_type})'
+    if problem_type == "regression":
+        if column.kind != "number" and (column.kind, spec.objective) != ("boolean", "reg:logistic"):
+            raise TrainingDataError(
+                f"{name} is no number, problem_type is regression: cast the target or change it"
+            )
+        if len(distinct) == 1:
+            raise TrainingDataError(f"{name} has one value only, {shown}: there is nothing to learn")
+        return
+    if len(distinct) == 1:
+        raise TrainingDataError(
+            f"{name} has one class only, {shown}: two are needed; does a where clause drop the other?"
+        )
+    if problem_type == "binary_classification" and len(distinct) > 2:
+        raise TrainingDataError(
+            f"{name} has {len(distinct):,} classes ({shown}, …), problem_type is binary_classification: "
+            "use multiclass_classification, or make two of them"
+        )
+    num_class = spec.hyperparameters.get("num_class")
+    if num_class is not None and int(num_class) < len(distinct):
+        raise TrainingDataError(
+            f"hyperparameter num_class is {num_class}, but {name} has {len(distinct):,} classes"
+        )
+
+
+def _metric(spec: TrainingSpec, problem_type: str) -> str:
+    objective = spec.objective
+    if objective is None:
+        return DEFAULT_METRIC[problem_type]
+    family = OBJECTIVE_FAMILY[problem_type]
+    if ":" in objective:
+        if not objective.startswith(family):
+            raise SpecError(
+                f"objective {objective!r} doesn't fit problem_type {problem_type}: "
+                f"use one that begins with {' or '.join(family)}"
+            )
+        return DEFAULT_METRIC[problem_type]
+    if objective not in METRICS_OF[problem_type]:
+        raise SpecError(
+            f"objective {objective!r} doesn't fit problem_type {problem_type}: "
+            f"use {', '.join(METRICS_OF[problem_type])}"
+        )
+    return objective
+
+
+RANGES: dict[str, tuple[float, float, str]] = {
+    "reg:logistic": (0.0, 1.0, "from 0 to 1"),
+    "reg:squaredlogerror": (float(np.nextafter(-1.0, 0.0)), np.inf, "greater than -1"),
+    "reg:tweedie": (0.0, np.inf, "not negative"),
+    "count:poisson": (0.0, np.inf, "not negative"),
+    "reg:gamma": (float(np.nextafter(0.0, 1.0)), np.inf, "greater than 0"),
+}
+
+
+def _check_objective_range(spec: TrainingSpec, column: Column, target: Array) -> None:
+    if spec.objective not in RANGES:
+        return
+    low, high, words = RANGES[spec.objective]
+    wrong = int(np.count_nonzero((target < low) | (target > high)))
+    if wrong:
+        raise TrainingDataError(
+            f"objective {spec.objective} needs a target {words}: "
+            f'"{column.name}" isn\'t in {wrong:,} of {len(target):,} rows'
+        )
+
+
+def check_split(problem: Problem, codes: Array, holdout: Array, column: Column | None) -> None:
+    """Check that there are rows, and two of each class, on both sides of the split.
+
+    Raises
+    ------
+    TrainingDataError
+        Names the classes that are too small, with their counts.
+    """
+    if column is None or problem.is_regression:
+        sides = int(np.count_nonzero(~holdout)), int(np.count_nonzero(holdout))
+        if min(sides) < 2:
+            raise TrainingDataError(
+                f"{sides[0]} rows to train on and {sides[1]} hold-out rows: two are needed in each"
+            )
+        return
+    n = len(problem.classes)
+    train, held = np.bincount(codes[~holdout], minlength=n), np.bincount(codes[holdout], minlength=n)
+    small = [
+        f"{label!r} ({held[i] + train[i]} rows: {train[i]} to train on, {held[i]} in the hold-out)"
+        for i, label in enumerate(problem.labels)
+        if min(train[i], held[i]) < 2
+    ]
+    if small:
+        raise TrainingDataError(
+            f'each class of "{column.name}" needs two rows on both sides of the split; too few of '
+            + _shorten(small)
+            + ": add rows, join small classes, or leave them out of the query"
+        )
+
+
+def _shorten(items: Sequence[str], limit: int = 5) -> str:
+    more = f" and {len(items) - limit} more" if len(items) > limit else ""
+    return ", ".join(items[:limit]) + more

@@ -1,0 +1,1 @@
+"""From a fitted pipeline to functions: which runtime, and what the server must have for it."""

@@ -1,0 +1,1 @@
+"""The check inside the database: rows with the pipeline's own predictions, and the comparison."""
