@@ -199,6 +199,43 @@ class TestOnnx(OnDebian):
         assert select("select count(*) from pg_proc where proname = 'predict_wrong'") == [(0,)]
 
 
+class TestPyfunc(OnDebian):
+    """A model of MLflow's python_function, whose code nobody but its author knows."""
+
+    @pytest.fixture(scope="class")
+    def models(self):
+        config = "{{ config(materialized='create_model', source='models:/tariff@champion'%s) }}"
+        return {"price.sql": config % ", trust=true", "untrusted.sql": config % ""}
+
+    @pytest.fixture(scope="class")
+    def registered(self, project):
+        class Tariff(mlflow.pyfunc.PythonModel):  # local, so that it is pickled by value
+            def predict(self, context, model_input, params=None):
+                return np.where(model_input["region"] == "Süd", 2.0, 1.0) * model_input["spend"].to_numpy()
+
+        frame = pd.DataFrame({"spend": [1.5, 4.0], "region": pd.Series(["Süd", "north"], dtype=object)})
+        mlflow.set_tracking_uri(f"sqlite:///{Path(project.project_root) / 'mlflow.db'}")
+        with mlflow.start_run():
+            mlflow.pyfunc.log_model(
+                name="model",
+                python_model=Tariff(),
+                signature=mlflow.models.infer_signature(frame, np.array([3.0, 4.0])),
+                pip_requirements=["pandas"],
+                registered_model_name="tariff",
+            )
+        mlflow.MlflowClient().set_registered_model_alias("tariff", "champion", 1)
+
+    def test_its_own_code_answers(self, registered, project, select):
+        [result] = run_dbt(["build", "--select", "price"])
+        assert result.adapter_response["runtime"] == "python"
+        assert select("select predict_price(1.5, 'Süd'), predict_price(4, 'north')") == [(3.0, 4.0)]
+
+    def test_not_without_trust(self, registered, project, select):
+        _results, output = run_dbt_and_capture(["build", "--select", "untrusted"], expect_pass=False)
+        assert "trust: true" in output
+        assert select("select count(*) from pg_proc where proname = 'predict_untrusted'") == [(0,)]
+
+
 class TestOtherLibraries(OnDebian):
     """The publication stops before anything is changed, and says both versions."""
 
