@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from postgres_ml.estimators import LabelEncodedClassifier
-from postgres_ml.serving import one_row, unpack
+from postgres_ml.serving import one_row, shortcuts, unpack
 from postgres_ml.serving.artifact import pack
 from postgres_ml.spec import Column
 from postgres_ml.transformers import DateTimeVectorizer, RobustSmoothClip
@@ -245,3 +245,17 @@ def test_a_difference_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     pipeline[0].scale_ = np.nextafter(pipeline[0].scale_, 0)
     monkeypatch.setattr(one_row, "generate_encoder", lambda encoded: source)
     assert one_row.encoder_of(pipeline, COLUMNS[1:3], frame) is None
+
+
+def test_estimators_of_a_release_with_other_insides_answer_themselves(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    x = np.arange(20.0)[:, None]
+    boosted = XGBRegressor(n_estimators=2).fit(x, x[:, 0])
+    forest = RandomForestRegressor(2).fit(x, x[:, 0])
+    assert isinstance(shortcuts.quick(boosted), shortcuts.Boosted)
+    assert isinstance(shortcuts.quick(forest), shortcuts.Forest)
+    monkeypatch.delattr("xgboost.core._check_call")
+    monkeypatch.delattr("sklearn.ensemble._forest.BaseForest._validate_X_predict")
+    assert shortcuts.quick(boosted) is boosted
+    assert shortcuts.quick(forest) is forest

@@ -22,10 +22,18 @@ def quick(estimator: Any) -> Any:
         return Labels(estimator)
     if module == "xgboost" and name in ("XGBClassifier", "XGBRegressor"):
         known = estimator.booster != "gblinear" and estimator.objective != "multi:softmax"
-        return Boosted(estimator) if known else estimator
+        return Boosted(estimator) if known and _has_inside(estimator) else estimator
     if module == "sklearn" and name in FORESTS and estimator.n_outputs_ == 1:
-        return Forest(estimator)
+        return Forest(estimator) if hasattr(estimator, "_validate_X_predict") else estimator
     return estimator
+
+
+def _has_inside(estimator: Any) -> bool:
+    """Return whether this release of xgboost has the private names that `Boosted` asks."""
+    from xgboost import core
+
+    names = ("_LIB", "_check_call", "c_bst_ulong")
+    return hasattr(estimator, "_get_iteration_range") and all(hasattr(core, name) for name in names)
 
 
 class Labels:
