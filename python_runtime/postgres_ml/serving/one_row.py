@@ -6,6 +6,7 @@ what the pipeline's own transformers make of each of these rows; or None, and th
 
 from __future__ import annotations
 
+import datetime
 import warnings
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -92,7 +93,9 @@ def samples(columns: Sequence[Column], sample: pd.DataFrame) -> list[list[Any]]:
 def _postgres_value(cell: Any) -> Any:
     if cell is None or cell != cell:
         return None
-    return str(np.datetime64(cell, "us")) if isinstance(cell, pd.Timestamp) else cell
+    if isinstance(cell, pd.Timestamp):
+        return str(np.datetime64(cell, "us"))
+    return cell.isoformat() if isinstance(cell, datetime.date | datetime.time) else cell
 
 
 def _odd_values(column: Column) -> tuple[Any, ...]:
