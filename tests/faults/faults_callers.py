@@ -57,11 +57,11 @@ class Caller:
                     self._call(cursor)
             except CONNECTION_LOST:
                 pass
-            except psycopg2.OperationalError as error:
-                if error.pgcode is not None or not connection.closed:
-                    self.errors.append(repr(error))
             except psycopg2.Error as error:
-                self.errors.append(repr(error))
+                # the server's errors have a SQLSTATE; a connection that breaks within a call has none, and
+                # psycopg2 gives it one class or another
+                if error.pgcode is not None:
+                    self.errors.append(repr(error))
             finally:
                 connection.close()
 
