@@ -78,7 +78,8 @@ def check_parity(cursor: Cursor, spec: TrainingSpec, trained: TrainedModel) -> P
     if n_different:
         raise ParityError(
             f"the function's prediction differs from the pipeline's in {n_different:,} of {n_rows:,} rows; "
-            f"the first: {_describe(cursor, trained, names, first)}; nothing was published"
+            f"the first: {_describe(cursor, trained, names, first)}; nothing was published. "
+            "Another runtime in the config computes it another way; --full-refresh trains anew"
         )
     n_explained = _check_explanations(cursor, spec.schema, trained, names)
     cursor.execute(f"drop table {TABLE}")
