@@ -9,7 +9,6 @@ import json
 import os
 import re
 import shutil
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -19,13 +18,14 @@ from typing import Any
 import psycopg2
 import pytest
 import yaml
+from doc_pages import blocks, read_page, run_shell
 from postgres_ml import embedded
 
 ROOT = Path(__file__).parents[2]
-BLOCKS = re.findall(r"```(\w+)\n(.*?)```", (ROOT / "docs" / "ci.md").read_text(encoding="utf-8"), re.DOTALL)
-GITHUB, PROFILES, GITLAB = (yaml.safe_load(text) for kind, text in BLOCKS if kind == "yaml")
-[SAMPLE] = [text for kind, text in BLOCKS if kind == "sql"]
-[DEFER] = [text.strip() for kind, text in BLOCKS if kind == "sh"]
+PAGE = read_page("ci.md")
+GITHUB, PROFILES, GITLAB = map(yaml.safe_load, blocks(PAGE, "yaml"))
+[SAMPLE] = blocks(PAGE, "sql")
+[DEFER] = map(str.strip, blocks(PAGE, "sh"))
 NOT_HERE = ("pip install ", "curl ")
 CUSTOMERS = "customer_id,state,calls,churn\n" + "".join(
     f"{i},{'OHKS'[i % 2 * 2 :][:2]},{i % 9},{'yes' if i % 9 > 4 else 'no'}\n" for i in range(600)
@@ -61,16 +61,8 @@ class Checkout:
     def run(self, command: str, environment: dict[str, str]) -> dict[str, str]:
         """Run a step as a runner does; return the status of each node of the last dbt command."""
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        settings = {**os.environ, **environment, "PATH": path, "DBT_SEND_ANONYMOUS_USAGE_STATS": "false"}
-        done = subprocess.run(
-            ["sh", "-e", "-c", command],
-            cwd=self.root,
-            env=settings,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
+        settings = {**environment, "PATH": path, "DBT_SEND_ANONYMOUS_USAGE_STATS": "false"}
+        run_shell(command, self.root, settings)
         results = json.loads((self.root / "target" / "run_results.json").read_text())["results"]
         return {result["unique_id"].split(".")[2]: result["message"] for result in results}
 

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import re
 import warnings
-from pathlib import Path
 
 import mlflow
 import pytest
 from dbt.adapters.postgres_ml.config.brought_config import read_brought
 from dbt.tests.util import run_dbt
+from doc_pages import blocks, read_page
 from mlflow.models import infer_signature
 from sklearn.compose import ColumnTransformer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder
 
-PAGE = (Path(__file__).parents[2] / "docs" / "bring-your-own-model.md").read_text(encoding="utf-8")
+PAGE = read_page("bring-your-own-model.md")
 LABELLED = """
 {{ config(materialized='table') }}
 select (i % 97) / 10.0 as spend, i % 13 as visits, (array['n', 's', 'w'])[1 + i % 3] as state,
@@ -27,9 +27,7 @@ CUSTOMERS = "select row_number() over () as customer_id, spend, state from {{ re
 
 
 def snippet(language: str, containing: str) -> str:
-    [found] = [
-        text for text in re.findall(rf"```{language}\n(.*?)```", PAGE, re.DOTALL) if containing in text
-    ]
+    [found] = [text for text in blocks(PAGE, language) if containing in text]
     return found
 
 

@@ -1,16 +1,6 @@
-"""A function that calls a real `mlflow models serve` on this machine, built by dbt (make serve-example)."""
+"""A function that calls a real `mlflow models serve` on this machine, built by dbt."""
 
 from __future__ import annotations
-
-import contextlib
-import os
-import signal
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
-from pathlib import Path
 
 import mlflow
 import numpy as np
@@ -20,16 +10,10 @@ from dbt.tests.util import run_dbt
 from mlflow.models import infer_signature
 from sklearn.linear_model import LogisticRegression
 
+from scripts.serve_example import served
 from tests.functional.test_python_models import OnDebian
 
 pytestmark = [pytest.mark.xdist_group("debian"), pytest.mark.exhaustive]
-PATIENCE_S = 180.0
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return found.getsockname()[1]
 
 
 class TestServed(OnDebian):
@@ -49,42 +33,8 @@ class TestServed(OnDebian):
             signature=infer_signature(frame, model.predict(frame)),
             serialization_format="cloudpickle",
         )
-        port = free_port()
-        command = [
-            sys.executable,
-            "-m",
-            "mlflow",
-            "models",
-            "serve",
-            "--model-uri",
-            str(folder),
-            "--env-manager",
-            "local",
-        ]
-        # MLflow starts uvicorn, of the same virtual environment, through a shell
-        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        process = subprocess.Popen(
-            [*command, "--host", "127.0.0.1", "--port", str(port)],
-            env={**os.environ, "PATH": path},
-            start_new_session=True,
-        )
-        url = f"http://127.0.0.1:{port}"
-        try:
-            self.wait_for(url + "/ping", process)
+        with served(folder.parent, str(folder)) as url:
             yield url
-        finally:
-            os.killpg(process.pid, signal.SIGTERM)
-            process.wait(30)
-
-    @staticmethod
-    def wait_for(url, process):
-        deadline = time.monotonic() + PATIENCE_S
-        while time.monotonic() < deadline and process.poll() is None:
-            with contextlib.suppress(OSError):  # urllib's errors are OSErrors
-                urllib.request.urlopen(url, timeout=2).close()
-                return
-            time.sleep(0.5)
-        raise AssertionError(f"mlflow models serve doesn't answer (exit status {process.poll()})")
 
     @pytest.fixture(scope="class")
     def models(self, service):

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,9 +15,9 @@ import psycopg2
 import pytest
 from dbt.tests.util import run_dbt
 from debian_support import install
+from doc_pages import blocks, read_page, run_shell
 from postgres_ml import embedded
 
-PAGE = Path(__file__).parents[2] / "docs" / "operations.md"
 MODEL = """{{ config(materialized='create_model', target='y', auto=false, model_type='linear_learner',
     problem_type='binary_classification', runtime='sql') }}
 select x, region, y from raw.events"""
@@ -34,8 +32,8 @@ pytestmark = pytest.mark.xdist_group("debian")
 
 def commands(section: str) -> list[str]:
     """Return the shell commands of a section of the page."""
-    text = PAGE.read_text(encoding="utf-8").partition(f"## {section}\n")[2].partition("\n## ")[0]
-    [block] = re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
+    text = read_page("operations.md").partition(f"## {section}\n")[2].partition("\n## ")[0]
+    [block] = blocks(text, "sh")
     return block.strip().splitlines()
 
 
@@ -50,16 +48,8 @@ class Server:
         at = self.address
         url = f"postgresql:///{at.dbname}?host={quote(at.host, safe='')}&port={at.port}&user={at.user}"
         place = {"PGHOST": at.host, "PGPORT": str(at.port), "PGUSER": at.user, "DATABASE_URL": url}
-        environment = {**os.environ, **place, "PATH": f"{self.bindir}{os.pathsep}{os.environ['PATH']}"}
-        done = subprocess.run(
-            ["sh", "-e", "-c", command],
-            cwd=self.root,
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, f"{command}\n{done.stderr}"
+        path = f"{self.bindir}{os.pathsep}{os.environ['PATH']}"
+        run_shell(command, self.root, {**place, "PATH": path})
 
     def ask(self, query: str, database: str | None = None) -> list[tuple[Any, ...]]:
         at = self.address

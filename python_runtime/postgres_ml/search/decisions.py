@@ -41,9 +41,8 @@ def choose_threshold(codes: Array, probabilities: Array, metric: str = "f1") -> 
         _best_threshold(codes[part], probabilities[part, 1], metric)
         for part in (np.arange(len(codes)) % PARTS != k for k in range(PARTS))
     ]
-    threshold = float(
-        np.median(candidates)
-    )  # of five overlapping subsets: the maximum of one curve is ragged
+    # of five overlapping subsets: the maximum of one curve is ragged
+    threshold = float(np.median(candidates))
 
     def f1(at: float) -> Callable[[Array, Array], float]:
         return lambda c, p: f1_score(c, (p[:, 1] >= at).astype(np.int64), 2, metric)
