@@ -59,12 +59,15 @@ def _ours(
 ) -> Any:
     from postgres_ml import pipeline as pipelines
     from postgres_ml import preparation
-    from postgres_ml.data.training_data import TrainingRows
-    from postgres_ml.fitting.fit import Deadline, fit_pipeline
-    from postgres_ml.parse import parse_pipeline
-    from postgres_ml.results import Report
+    from postgres_ml.contract.column import Column
+    from postgres_ml.contract.config import Settings, TrainingSpec
+    from postgres_ml.contract.job import TrainingJob
+    from postgres_ml.fit.fit import fit_pipeline
+    from postgres_ml.fit.task import Deadline
+    from postgres_ml.lower import parse_pipeline
+    from postgres_ml.process.report import Report
     from postgres_ml.search import search
-    from postgres_ml.spec import Column, Settings, TrainingJob, TrainingSpec
+    from postgres_ml.snapshot.rows import TrainingRows
 
     frame = pd.DataFrame({name: _as_trained(train[name]) for name in train if name != target})
     columns = tuple(

@@ -28,8 +28,9 @@ import pyarrow as pa
 import pyarrow.csv
 import results
 from postgres_ml import embedded
-from postgres_ml.data import snapshot, training_data
-from postgres_ml.spec import Settings
+from postgres_ml.contract.config import Settings
+from postgres_ml.snapshot import copy as snapshot
+from postgres_ml.snapshot import rows as training_data
 
 TABLE = "bench_extract"
 SQL = f"select * from {TABLE}"

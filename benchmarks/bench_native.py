@@ -29,9 +29,9 @@ import results  # noqa: E402
 import xgboost as xgb  # noqa: E402
 from bench_sql import MIXED, N_CONNECTIONS, REALS, Case, Server, frames, in_memory, server_at, target_of  # noqa: E402
 from build_library import build, compiler, server_headers  # noqa: E402
-from postgres_ml.codegen.native import generate_native  # noqa: E402
-from postgres_ml.parse import parse_pipeline  # noqa: E402
-from postgres_ml.publishing import native_extension  # noqa: E402
+from postgres_ml.generate.native import generate_native  # noqa: E402
+from postgres_ml.lower import parse_pipeline  # noqa: E402
+from postgres_ml.publish import native_extension  # noqa: E402
 from sklearn.ensemble import HistGradientBoostingClassifier  # noqa: E402
 
 N_TRAINING = 100_000

@@ -20,10 +20,10 @@ import pandas as pd
 import psycopg2
 import results
 import xgboost
-from postgres_ml.codegen import create_statement, generate_python
-from postgres_ml.estimators import LabelEncodedClassifier
-from postgres_ml.serving.artifact import pack
-from postgres_ml.spec import Column
+from postgres_ml.components.estimators import LabelEncodedClassifier
+from postgres_ml.contract.column import Column
+from postgres_ml.generate import create_statement, generate_python
+from postgres_ml.serve.artifact import pack
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.impute import SimpleImputer

@@ -35,9 +35,9 @@ import psycopg2
 import results
 import xgboost as xgb
 from postgres_ml import embedded
-from postgres_ml.codegen import GeneratedFunctions, create_statement, generate_sql
-from postgres_ml.ir.program import Input
-from postgres_ml.parse import parse_pipeline
+from postgres_ml.generate import GeneratedFunctions, create_statement, generate_sql
+from postgres_ml.lower import parse_pipeline
+from postgres_ml.program.program import Input
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.impute import SimpleImputer

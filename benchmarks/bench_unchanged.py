@@ -23,9 +23,9 @@ from typing import Any
 import psycopg2
 from dbt.cli.main import dbtRunner
 from postgres_ml import embedded
-from postgres_ml.data.snapshot import describe_query
-from postgres_ml.data.snapshot_sql import data_digest_query
-from postgres_ml.spec import Settings
+from postgres_ml.contract.config import Settings
+from postgres_ml.snapshot.copy import describe_query
+from postgres_ml.snapshot.query import data_digest_query
 
 COLUMNS = """i % 97 as a, random() as b, random() * 100 as c, (random() * 100)::numeric(8, 2) as d,
     md5(i::text) as e, (array['north', 'south', 'east'])[1 + i % 3] as f, i % 2 = 0 as g,

@@ -23,8 +23,8 @@ import psycopg2.extensions
 import pytest
 from embedded_support import scratch
 from postgres_ml import embedded
+from postgres_ml.contract.file_lock import FileLock
 from postgres_ml.embedded import ServerAddress
-from postgres_ml.file_lock import FileLock
 
 PACKAGES = ("postgresql-15", "postgresql-plpython3-15")
 BINDIR = Path("/usr/lib/postgresql/15/bin")

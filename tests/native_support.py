@@ -16,7 +16,7 @@ import psycopg2.errors
 import psycopg2.extensions
 import pytest
 from postgres_ml.embedded import ServerAddress
-from postgres_ml.publishing import native_extension
+from postgres_ml.publish import native_extension
 
 ROOT = Path(__file__).parents[1]
 

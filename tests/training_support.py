@@ -14,12 +14,15 @@ from typing import Any
 
 import numpy as np
 from mlflow.tracking import MlflowClient
-from postgres_ml.data.snapshot import copy_snapshot, describe_query, split_target
-from postgres_ml.data.snapshot_file import SIGNATURE, TRAILER, RowWriter
-from postgres_ml.data.snapshot_sql import MISSING
-from postgres_ml.spec import Column, Settings, TrainedModel, TrainingJob, TrainingSpec
-from postgres_ml.training_process import TrainingProcess
-from postgres_ml.verification.parity import ParitySummary, check_parity
+from postgres_ml.contract.column import Column
+from postgres_ml.contract.config import Settings, TrainingSpec
+from postgres_ml.contract.job import TrainingJob
+from postgres_ml.contract.model import TrainedModel
+from postgres_ml.process.parent import TrainingProcess
+from postgres_ml.snapshot.copy import copy_snapshot, describe_query, split_target
+from postgres_ml.snapshot.file import SIGNATURE, TRAILER, RowWriter
+from postgres_ml.snapshot.query import MISSING
+from postgres_ml.verify.parity import ParitySummary, check_parity
 
 NUMBER = "double precision"
 
@@ -182,7 +185,7 @@ class Training:
 
     def publish(self, trained: TrainedModel) -> ParitySummary:
         """Create the functions and compare them with the pipeline, as the materialization does."""
-        from postgres_ml.codegen.base import create_statement
+        from postgres_ml.generate.base import create_statement
 
         self.connection.autocommit = False
         for body in trained.functions:

@@ -147,7 +147,7 @@ static const StepRun distance_functions[] = {run_distances, run_distances, run_d
 		return true; \
 	}
 
-/* exp in single precision is computed in double and rounded once (see ir/models.py, Link). */
+/* exp in single precision is computed in double and rounded once (see program/scorers.py, Link). */
 static inline float
 exp_single(float x)
 {

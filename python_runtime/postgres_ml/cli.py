@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from postgres_ml.exceptions import PostgresMLError
+from postgres_ml.contract.exceptions import PostgresMLError
 
 OK, FAILED, NOT_RUNNING = 0, 1, 3  # 3 is what init scripts answer to `status` for a stopped service
 
@@ -162,14 +162,14 @@ def _psql(options: argparse.Namespace) -> int:
 
 
 def _train(options: argparse.Namespace) -> int:
-    outcome: int | None = importlib.import_module("postgres_ml.training_child").main(options.job)
+    outcome: int | None = importlib.import_module("postgres_ml.child").main(options.job)
     return outcome or OK
 
 
 def _champion(options: argparse.Namespace) -> int:
-    from postgres_ml.spec import TRACKING_URI
+    from postgres_ml.contract.job import TRACKING_URI
 
-    champion = importlib.import_module("postgres_ml.tracking.champion")
+    champion = importlib.import_module("postgres_ml.track.champion")
     uri = os.environ[TRACKING_URI]
     champion.move_champion(uri, options.model, options.run_id, options.model_uri, options.version)
     return OK

@@ -14,24 +14,29 @@ import numpy as np
 from sklearn.pipeline import Pipeline
 
 from postgres_ml import preparation
-from postgres_ml.data import training_data
-from postgres_ml.data.training_data import TrainingRows
-from postgres_ml.evaluation import evaluate
-from postgres_ml.evaluation.challenge import Comparison, score_champion
-from postgres_ml.exceptions import UnsupportedModelError
+from postgres_ml.contract.config import TrainingSpec
+from postgres_ml.contract.exceptions import UnsupportedModelError
+from postgres_ml.contract.job import TrainingJob
+from postgres_ml.contract.model import FunctionBody, TrainedModel
+from postgres_ml.evaluate import metrics as evaluate
+from postgres_ml.evaluate.champion import Comparison, score_champion
 from postgres_ml.explain import Explanation, explain
 from postgres_ml.explain.row_function import row_function
 from postgres_ml.features import problem
-from postgres_ml.fitting.candidates import Candidate
-from postgres_ml.fitting.fit import Choice, Deadline, Task, fit_pipeline
-from postgres_ml.fitting.own_code import OwnCode
-from postgres_ml.publishing.deployment import deploy
-from postgres_ml.results import Fitted, Relay, Report
+from postgres_ml.fit.candidates import Candidate
+from postgres_ml.fit.choice import Choice
+from postgres_ml.fit.fit import fit_pipeline
+from postgres_ml.fit.task import Deadline, Task
+from postgres_ml.fit.user_code import OwnCode
+from postgres_ml.process.report import Relay, Report
+from postgres_ml.publish.deployment import deploy
+from postgres_ml.publish.fitted import Fitted
 from postgres_ml.search import search
-from postgres_ml.spec import FunctionBody, TrainedModel, TrainingJob, TrainingSpec
-from postgres_ml.tracking.artifacts import write_artifacts
-from postgres_ml.tracking.run_record import write_record
-from postgres_ml.verification.parity_rows import write_parity
+from postgres_ml.snapshot import rows as training_data
+from postgres_ml.snapshot.rows import TrainingRows
+from postgres_ml.track.artifacts import write_artifacts
+from postgres_ml.track.run_record import write_record
+from postgres_ml.verify.rows import write_parity
 
 TRAIN_SCORED = 100_000  # rows
 SCORES_SHARE = 0.15  # of the time left: half a million rows of a network took a tenth of 30 s to score

@@ -5,21 +5,23 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-from postgres_ml import spec as specs
-from postgres_ml.data.snapshot import SnapshotSummary
-from postgres_ml.data.training_data import TrainingRows
-from postgres_ml.evaluation.distributions import training_statistics
-from postgres_ml.exceptions import TrainingDataError
+from postgres_ml.contract import json_file
+from postgres_ml.contract.exceptions import TrainingDataError
+from postgres_ml.contract.job import TrainingJob
+from postgres_ml.contract.model import TrainedModel
+from postgres_ml.evaluate.drift_reference import training_statistics
 from postgres_ml.features import column_checks
 from postgres_ml.features import problem as problems
 from postgres_ml.features.holdout import holdout_of
 from postgres_ml.features.preprocess import choose_columns
-from postgres_ml.fitting.fit import Deadline, Task
-from postgres_ml.ir.program import Input
-from postgres_ml.ir.serialize import program_to_json
-from postgres_ml.parse import parse_pipeline
-from postgres_ml.results import Fitted, Report
-from postgres_ml.spec import TrainedModel, TrainingJob
+from postgres_ml.fit.task import Deadline, Task
+from postgres_ml.lower import parse_pipeline
+from postgres_ml.process.report import Report
+from postgres_ml.program.program import Input
+from postgres_ml.program.serialize import program_to_json
+from postgres_ml.publish.fitted import Fitted
+from postgres_ml.snapshot.copy import SnapshotSummary
+from postgres_ml.snapshot.rows import TrainingRows
 
 
 def prepare(
@@ -57,7 +59,7 @@ def _check_rows(job: TrainingJob, n_rows: int, notes: list[str]) -> None:
     path = Path(job.directory) / "snapshot.json"
     n_null = 0
     if path.exists():
-        summary = specs.read(SnapshotSummary, path)
+        summary = json_file.read(SnapshotSummary, path)
         n_null = summary.n_null_target
         if n_null and job.target:
             notes.append(f'{n_null:,} rows without a target ("{job.target.name}" is NULL) are left out')

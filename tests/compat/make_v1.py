@@ -15,13 +15,13 @@ import numpy as np
 from equivalence.cases import CASES
 from equivalence.draw import SeededDraw
 from equivalence.oracle import expected_of
-from postgres_ml.ir.encoders import Encoder
-from postgres_ml.ir.models import Scorer
-from postgres_ml.ir.probe import adversarial_rows
-from postgres_ml.ir.program import Output
-from postgres_ml.ir.serialize import program_to_json
-from postgres_ml.ir.version import IR_VERSION
-from postgres_ml.parse import parse_pipeline
+from postgres_ml.lower import parse_pipeline
+from postgres_ml.program.adversarial import adversarial_rows
+from postgres_ml.program.encoders import Encoder
+from postgres_ml.program.program import Output
+from postgres_ml.program.scorers import Scorer
+from postgres_ml.program.serialize import program_to_json
+from postgres_ml.program.version import IR_VERSION
 
 DIRECTORY = Path(__file__).parent / "v1"
 FROZEN = (

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 from equivalence.oracle import Expected, check_predictions
-from postgres_ml.ir.interpret import predict, predict_probabilities
-from postgres_ml.ir.serialize import program_from_json, program_to_json
-from postgres_ml.ir.version import IR_VERSION
+from postgres_ml.program.interpret import predict, predict_probabilities
+from postgres_ml.program.serialize import program_from_json, program_to_json
+from postgres_ml.program.version import IR_VERSION
 
 HERE = Path(__file__).parent
 FILES = sorted(HERE.glob("v*/*.json"))

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 import pandas as pd
 from hypothesis import strategies as st
-from postgres_ml.ir.program import Input
+from postgres_ml.program.program import Input
 
 
 class Draw(Protocol):

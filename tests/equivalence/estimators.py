@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 from equivalence.draw import Draw
-from postgres_ml.estimators import (
+from postgres_ml.components.estimators import (
     BlendedClassifier,
     BlendedRegressor,
     LabelEncodedClassifier,
     LogTargetRegressor,
 )
-from postgres_ml.networks import NetworkClassifier, NetworkRegressor
+from postgres_ml.components.neural_network import NetworkClassifier, NetworkRegressor
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.cluster import KMeans, MiniBatchKMeans
 from sklearn.compose import TransformedTargetRegressor

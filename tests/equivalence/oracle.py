@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from postgres_ml.ir.program import ClusterLabel, Input, Program
+from postgres_ml.program.program import ClusterLabel, Input, Program
 
 Columns = dict[str, list[Any]]
 HUGE = 1e100

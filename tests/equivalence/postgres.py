@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 from equivalence.oracle import Columns
-from postgres_ml.codegen import GeneratedFunctions, create_statement, generate_sql
-from postgres_ml.ir.program import Program
+from postgres_ml.generate import GeneratedFunctions, create_statement, generate_sql
+from postgres_ml.program.program import Program
 from psycopg2 import sql
 from psycopg2.extras import execute_values
 

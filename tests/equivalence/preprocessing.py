@@ -8,8 +8,13 @@ from typing import Any
 
 import numpy as np
 from equivalence.draw import FLAG, MOMENTS, NUMBERS, TEXTS, Draw
-from postgres_ml.ir.program import Input
-from postgres_ml.transformers import DateTimeVectorizer, PiecewiseLinear, QuantileNormal, RobustSmoothClip
+from postgres_ml.components.transformers import (
+    DateTimeVectorizer,
+    PiecewiseLinear,
+    QuantileNormal,
+    RobustSmoothClip,
+)
+from postgres_ml.program.program import Input
 from sklearn.compose import ColumnTransformer
 from sklearn.decomposition import PCA, TruncatedSVD
 from sklearn.impute import MissingIndicator, SimpleImputer

@@ -9,9 +9,9 @@ import pytest
 import xgboost
 from equivalence.draw import NUMBERS, SeededDraw, draw_frame, draw_targets
 from equivalence.oracle import Fitted, check_predictions, expected_of
-from postgres_ml.ir.interpret import predict, predict_probabilities
-from postgres_ml.ir.probe import adversarial_rows
-from postgres_ml.parse import parse_pipeline
+from postgres_ml.lower import parse_pipeline
+from postgres_ml.program.adversarial import adversarial_rows
+from postgres_ml.program.interpret import predict, predict_probabilities
 
 NAMES = [item.name for item in NUMBERS]
 

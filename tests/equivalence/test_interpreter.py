@@ -11,12 +11,12 @@ from equivalence.draw import HypothesisDraw
 from equivalence.oracle import Columns, Expected, check_predictions, expected_of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from postgres_ml.ir.interpret import predict, predict_probabilities, slots
-from postgres_ml.ir.models import TreeEnsemble
-from postgres_ml.ir.probe import adversarial_rows
-from postgres_ml.ir.program import Program
-from postgres_ml.ir.serialize import program_from_json, program_to_json
-from postgres_ml.parse import parse_pipeline
+from postgres_ml.lower import parse_pipeline
+from postgres_ml.program.adversarial import adversarial_rows
+from postgres_ml.program.interpret import predict, predict_probabilities, slots
+from postgres_ml.program.program import Program
+from postgres_ml.program.scorers import TreeEnsemble
+from postgres_ml.program.serialize import program_from_json, program_to_json
 
 N_ADVERSARIAL = 180
 

@@ -17,13 +17,13 @@ from equivalence.cases import CASES, Case
 from equivalence.draw import SeededDraw
 from equivalence.oracle import check_predictions, expected_of
 from equivalence.postgres import SqlRuntime
-from postgres_ml.codegen import GeneratedFunctions, generate_python
+from postgres_ml.contract.column import Column
 from postgres_ml.embedded import ServerAddress
-from postgres_ml.ir.probe import adversarial_rows
-from postgres_ml.ir.program import Program
-from postgres_ml.parse import parse_pipeline
-from postgres_ml.serving.artifact import has_centers, pack
-from postgres_ml.spec import Column
+from postgres_ml.generate import GeneratedFunctions, generate_python
+from postgres_ml.lower import parse_pipeline
+from postgres_ml.program.adversarial import adversarial_rows
+from postgres_ml.program.program import Program
+from postgres_ml.serve.artifact import has_centers, pack
 
 __all__ = ["debian"]  # a fixture
 pytestmark = pytest.mark.xdist_group("debian")

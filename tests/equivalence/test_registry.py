@@ -9,17 +9,17 @@ from typing import Any
 import pytest
 from equivalence.cases import CASES
 from equivalence.draw import SeededDraw
-from postgres_ml.parse import PARSERS
-from postgres_ml.parse.builder import Builder, type_name
-from postgres_ml.parse.support import support_table
+from postgres_ml.lower import PARSERS
+from postgres_ml.lower.builder import Builder, type_name
+from postgres_ml.lower.support_table import support_table
 
 ELSEWHERE = {
     # a Booster predicts from a DMatrix, so it is no pipeline's last step
     "xgboost.Booster": "tests/equivalence/test_booster.py",
     # LightGBM is optional: its models and predictions are frozen
-    "lightgbm.Booster": "tests/unit/parse/test_parse_lightgbm.py",
-    "lightgbm.LGBMClassifier": "tests/unit/parse/test_parse_lightgbm.py",
-    "lightgbm.LGBMRegressor": "tests/unit/parse/test_parse_lightgbm.py",
+    "lightgbm.Booster": "tests/unit/lower/test_parse_lightgbm.py",
+    "lightgbm.LGBMClassifier": "tests/unit/lower/test_parse_lightgbm.py",
+    "lightgbm.LGBMRegressor": "tests/unit/lower/test_parse_lightgbm.py",
 }
 ROOT = Path(__file__).parents[2]
 
@@ -36,8 +36,8 @@ def parsed() -> set[str]:
 
     with warnings.catch_warnings(), pytest.MonkeyPatch.context() as patch:
         warnings.simplefilter("ignore")
-        patch.setattr("postgres_ml.parse.Builder", Recorder)
-        from postgres_ml.parse import parse_pipeline
+        patch.setattr("postgres_ml.lower.Builder", Recorder)
+        from postgres_ml.lower import parse_pipeline
 
         for case in CASES:
             fitted = case.fit(SeededDraw(0), n_rows=80)
@@ -56,4 +56,4 @@ def test_what_is_tested_elsewhere_is_tested_there() -> None:
 
 def test_support_page_is_current() -> None:
     page = (ROOT / "docs" / "support.md").read_text(encoding="utf-8")
-    assert page == support_table(), "run python -m postgres_ml.parse.support docs/support.md"
+    assert page == support_table(), "run python -m postgres_ml.lower.support_table docs/support.md"

@@ -12,12 +12,13 @@ import psycopg2.extensions
 import pytest
 from equivalence.postgres import SqlRuntime
 from native.programs import INPUTS, random_program, random_rows
-from postgres_ml.codegen import create_statement
-from postgres_ml.codegen.sql import emitter, generate, ieee
-from postgres_ml.ir import interpret
-from postgres_ml.ir.encoders import Arithmetic, Category, DatePart, Impute, Number, OneHot
-from postgres_ml.ir.models import Activation, Distances, Linear, Link, Scorer, Tree, TreeEnsemble
-from postgres_ml.ir.program import (
+from postgres_ml.contract.model import FunctionBody
+from postgres_ml.generate import create_statement
+from postgres_ml.generate.sql import emitter, generate
+from postgres_ml.generate.sql.arithmetic import ieee754
+from postgres_ml.program import interpret
+from postgres_ml.program.encoders import Arithmetic, Category, DatePart, Impute, Number, OneHot
+from postgres_ml.program.program import (
     BinaryLabel,
     ClusterLabel,
     Input,
@@ -26,7 +27,7 @@ from postgres_ml.ir.program import (
     Refusal,
     Value,
 )
-from postgres_ml.spec import FunctionBody
+from postgres_ml.program.scorers import Activation, Distances, Linear, Link, Scorer, Tree, TreeEnsemble
 
 LARGEST = 1.7976931348623157e308
 EXTREMES = [
@@ -96,7 +97,7 @@ def test_random_programs_compute_what_the_interpreter_computes(runtime: SqlRunti
 
 
 def test_arithmetic_is_that_of_ieee_754(runtime: SqlRuntime, schema: str) -> None:
-    helper = FunctionBody("part", "ieee", ieee.ARGUMENTS, "double precision", "plpgsql", ieee.BODY)
+    helper = FunctionBody("part", "ieee", ieee754.ARGUMENTS, "double precision", "plpgsql", ieee754.BODY)
     runtime.cursor.execute(create_statement(helper, schema))
     source = np.random.default_rng(0)
     exponents = [-1074, -1073, -1023, -1022, -540, -512, -500, -53, -1, 0, 1, 53, 500, 512, 540, 1022, 1023]

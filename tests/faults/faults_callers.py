@@ -9,7 +9,7 @@ from typing import Any
 import psycopg2
 import psycopg2.errors
 from faults_project import SCHEMA, Server
-from postgres_ml.exceptions import EmbeddedServerError
+from postgres_ml.contract.exceptions import EmbeddedServerError
 
 # a server that is killed takes its connections with it: no fault of the function's
 CONNECTION_LOST = (

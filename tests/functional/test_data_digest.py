@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from postgres_ml.data.digest import measure
-from postgres_ml.data.snapshot import copy_snapshot, describe_query, split_target
-from postgres_ml.spec import Settings
+from postgres_ml.contract.config import Settings
+from postgres_ml.snapshot.copy import copy_snapshot, describe_query, split_target
+from postgres_ml.snapshot.digest import measure
 
 ROWS = """select i % 3 = 0 as flag, i::smallint as s, i as n, i * 10000000000 as big, i / 7.0::real as r,
     i / 3.0::float8 as f, i / 9.0 as exact, 'a' || i as word, ('b' || i)::varchar(9) as short, ('c' || i)::char(5) as fixed,

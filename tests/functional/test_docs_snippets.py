@@ -7,7 +7,7 @@ import warnings
 
 import mlflow
 import pytest
-from dbt.adapters.postgres_ml.config.brought_config import read_brought
+from dbt.adapters.postgres_ml.config.external import read_brought
 from dbt.tests.util import run_dbt
 from doc_pages import blocks, read_page
 from mlflow.models import infer_signature

@@ -21,9 +21,9 @@ from embedded_support import (
     wait_until_gone,
 )
 from postgres_ml import embedded
+from postgres_ml.contract.exceptions import EmbeddedServerError
 from postgres_ml.embedded import account, binaries, server
 from postgres_ml.embedded.locks import exclusive
-from postgres_ml.exceptions import EmbeddedServerError
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 

@@ -23,9 +23,9 @@ from embedded_support import (
     wait_until_gone,
 )
 from postgres_ml import embedded
+from postgres_ml.contract.exceptions import EmbeddedServerError
 from postgres_ml.embedded import server
 from postgres_ml.embedded.locks import exclusive
-from postgres_ml.exceptions import EmbeddedServerError
 
 
 def ensure(directory, linger=0.0, durability="off"):

@@ -16,11 +16,12 @@ import joblib
 import psycopg2
 import pytest
 from postgres_ml import embedded
-from postgres_ml.ir.probe import adversarial_rows
-from postgres_ml.ir.serialize import program_from_json
-from postgres_ml.spec import Column, FunctionBody
-from postgres_ml.verification import parity
-from postgres_ml.verification.parity_rows import ESCAPES, as_frame, expected, to_text
+from postgres_ml.contract.column import Column
+from postgres_ml.contract.model import FunctionBody
+from postgres_ml.program.adversarial import adversarial_rows
+from postgres_ml.program.serialize import program_from_json
+from postgres_ml.verify import parity
+from postgres_ml.verify.rows import ESCAPES, as_frame, expected, to_text
 
 ROOT = Path(__file__).parents[2]
 N_ADVERSARIAL = 10_000

@@ -11,16 +11,16 @@ import numpy as np
 import pandas as pd
 import pytest
 import xgboost
-from postgres_ml.codegen.base import create_statement
-from postgres_ml.estimators import LabelEncodedClassifier
-from postgres_ml.exceptions import ParityError, UnsupportedModelError
+from postgres_ml.components.estimators import LabelEncodedClassifier
+from postgres_ml.contract.exceptions import ParityError, UnsupportedModelError
 from postgres_ml.explain import explain, row_values
 from postgres_ml.explain.row_function import row_function
 from postgres_ml.features.preprocess import FeatureColumns, linear_columns, tree_columns
-from postgres_ml.ir import interpret
-from postgres_ml.ir.program import Input
-from postgres_ml.parse import parse_pipeline
-from postgres_ml.verification.parity import check_parity
+from postgres_ml.generate.base import create_statement
+from postgres_ml.lower import parse_pipeline
+from postgres_ml.program import interpret
+from postgres_ml.program.program import Input
+from postgres_ml.verify.parity import check_parity
 from sklearn.compose import make_column_transformer
 from sklearn.ensemble import ExtraTreesClassifier, HistGradientBoostingRegressor
 from sklearn.linear_model import LogisticRegression, Ridge

@@ -284,7 +284,7 @@ class TestGates:
         assert "reason" not in run.data.tags
 
     def test_a_build_that_was_overtaken_stops(self, build, select, monkeypatch, project):
-        from dbt.adapters.postgres_ml.training import Training
+        from dbt.adapters.postgres_ml.build.trained import Training
 
         original = Training.train
 

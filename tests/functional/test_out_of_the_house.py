@@ -17,8 +17,8 @@ import pandas as pd
 import pytest
 import xgboost
 from dbt.tests.util import run_dbt
-from postgres_ml.estimators import BlendedClassifier, LabelEncodedClassifier
-from postgres_ml.networks import NetworkClassifier
+from postgres_ml.components.estimators import BlendedClassifier, LabelEncodedClassifier
+from postgres_ml.components.neural_network import NetworkClassifier
 from sklearn.compose import ColumnTransformer
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import Pipeline

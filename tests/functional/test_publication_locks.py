@@ -1,7 +1,7 @@
 """What a publication waits for: not for readers of the card; and where it must, not for ever."""
 
 import pytest
-from dbt.adapters.postgres_ml import exclusive
+from dbt.adapters.postgres_ml.catalog import exclusive_lock
 from dbt.tests.util import run_dbt
 
 MODEL = """
@@ -31,7 +31,7 @@ class TestReadersOfTheCard:
         return result
 
     def test_a_publication_does_not_wait_for_them(self, reader, project, monkeypatch):
-        monkeypatch.setattr(exclusive, "PATIENCE_MS", 100)
+        monkeypatch.setattr(exclusive_lock, "PATIENCE_MS", 100)
         [(version,)] = project.run_sql("select version from {schema}.m", fetch="all")
         assert self.build(3).adapter_response["version"] == version + 1
         reader.execute(f'select round("{project.test_schema}".predict_m(10))')
@@ -47,7 +47,7 @@ class TestReadersOfTheCard:
         )
         reader.execute(f'select version from "{project.test_schema}".m')
         [(version,)] = reader.fetchall()
-        monkeypatch.setattr(exclusive, "PATIENCE_MS", 100)
+        monkeypatch.setattr(exclusive_lock, "PATIENCE_MS", 100)
         failed = self.build(4, expect_pass=False)
         assert f"is in use: {project.test_schema}.m by process {pid} (" in failed.message
         assert "idle in transaction since" in failed.message
@@ -62,7 +62,7 @@ class TestReadersOfTheCard:
         reader.connection.rollback()
         cursor = reader.connection.cursor()
         cursor.execute("set lock_timeout = 70")
-        exclusive.execute_exclusively(
+        exclusive_lock.execute_exclusively(
             cursor, "select set_config('a.b', current_setting('lock_timeout'), true)", []
         )
         cursor.execute("select current_setting('a.b'), current_setting('lock_timeout')")

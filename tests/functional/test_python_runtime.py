@@ -19,12 +19,13 @@ import psycopg2.extensions
 import pytest
 import sklearn
 from debian_support import SITE_PACKAGES
-from postgres_ml.codegen import create_statement, generate_python
-from postgres_ml.estimators import LabelEncodedClassifier
-from postgres_ml.exceptions import ArtifactError
-from postgres_ml.publishing import server_python
-from postgres_ml.serving.artifact import Artifact, pack, zipped
-from postgres_ml.spec import ArtifactFile, Column
+from postgres_ml.components.estimators import LabelEncodedClassifier
+from postgres_ml.contract.column import Column
+from postgres_ml.contract.exceptions import ArtifactError
+from postgres_ml.contract.model import ArtifactFile
+from postgres_ml.generate import create_statement, generate_python
+from postgres_ml.publish import server_python
+from postgres_ml.serve.artifact import Artifact, pack, zipped
 from sklearn.compose import ColumnTransformer
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsRegressor

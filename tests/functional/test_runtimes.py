@@ -12,7 +12,7 @@ from dbt.tests.util import run_dbt, run_dbt_and_capture, write_file
 from dbt_projects import EmbeddedProfile
 from native_support import load_builder
 from postgres_ml import embedded
-from postgres_ml.publishing import native_extension
+from postgres_ml.publish import native_extension
 
 CHURN = """
 {{{{ config(materialized='create_model', target='churned', runtime='{runtime}', auto=false, model_type='xgboost',

@@ -12,16 +12,17 @@ from typing import Any
 import numpy as np
 import pytest
 from mlflow.tracking import MlflowClient
-from postgres_ml.exceptions import ParityError
-from postgres_ml.ir.serialize import program_from_json
-from postgres_ml.spec import Settings, TrainedModel
-from postgres_ml.training_process import TrainingProcess
-from postgres_ml.verification.parity import check_parity
+from postgres_ml.contract.config import Settings
+from postgres_ml.contract.exceptions import ParityError
+from postgres_ml.contract.model import TrainedModel
+from postgres_ml.process.parent import TrainingProcess
+from postgres_ml.program.serialize import program_from_json
+from postgres_ml.verify.parity import check_parity
 from training_support import Training, churn_rows, fill_table
 
 BLEND = """
-from postgres_ml.estimators import BlendedClassifier, LabelEncodedClassifier
-from postgres_ml.networks import NetworkClassifier
+from postgres_ml.components.estimators import BlendedClassifier, LabelEncodedClassifier
+from postgres_ml.components.neural_network import NetworkClassifier
 from sklearn.compose import make_column_transformer
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import make_pipeline

@@ -18,8 +18,9 @@ from typing import Any
 import mlflow
 import pytest
 from mlflow.tracking import MlflowClient
-from postgres_ml import spec
-from postgres_ml.exceptions import (
+from postgres_ml.contract import json_file
+from postgres_ml.contract.config import Settings
+from postgres_ml.contract.exceptions import (
     SpecError,
     StorageError,
     TrackingError,
@@ -27,9 +28,10 @@ from postgres_ml.exceptions import (
     TrainingDataError,
     TrainingProcessError,
 )
-from postgres_ml.spec import Settings, TrainedModel, TrainingJob
-from postgres_ml.tracking import run_record
-from postgres_ml.training_process import TrainingProcess
+from postgres_ml.contract.job import TrainingJob
+from postgres_ml.contract.model import TrainedModel
+from postgres_ml.process.parent import TrainingProcess
+from postgres_ml.track import run_record
 from training_support import (
     CHURN_COLUMNS,
     CHURN_TARGET,
@@ -188,14 +190,15 @@ def test_a_crash_shows_the_childs_last_lines(tmp_path: Path) -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc")
 def test_the_child_dies_with_its_parent_and_marks_its_run(tmp_path: Path) -> None:
     job = job_in(tmp_path, **ENDLESS)
-    (tmp_path / "given.json").write_text(spec.to_json(job))
+    (tmp_path / "given.json").write_text(json_file.to_json(job))
     code = f"""
         import sys
         from pathlib import Path
-        from postgres_ml.tracking import run_record
-        from postgres_ml import spec
-        from postgres_ml.training_process import TrainingProcess
-        job = spec.read(spec.TrainingJob, Path({str(tmp_path / "given.json")!r}))
+        from postgres_ml.track import run_record
+        from postgres_ml.contract import json_file
+        from postgres_ml.contract.job import TrainingJob
+        from postgres_ml.process.parent import TrainingProcess
+        job = json_file.read(TrainingJob, Path({str(tmp_path / "given.json")!r}))
         process = TrainingProcess(job, lambda level, text, *fields: print(text, flush=True), lambda: False)
         process.start()
         print(process._process.pid, flush=True)
@@ -270,7 +273,7 @@ def trained_without_mlflow(directory: Path, **changes: Any) -> TrainingJob:
     with pytest.raises((TrackingError, StorageError), match="the next build publishes it without training"):
         run(TrainingProcess(job, lose_the_store, never))
     (directory / "away").rename(directory / "store")
-    assert not spec.read(TrainedModel, directory / "trained.json").is_tracked
+    assert not json_file.read(TrainedModel, directory / "trained.json").is_tracked
     return dataclasses.replace(job, resumes=True)
 
 
@@ -280,7 +283,7 @@ def test_what_is_trained_outlives_an_mlflow_that_goes_away_meanwhile(tmp_path: P
     trained = run(TrainingProcess(job, lines, never))
     assert [text for _, text in lines.lines if text.startswith(("load: ", "search: "))] == []
     assert trained.is_tracked
-    assert trained == spec.read(TrainedModel, tmp_path / "trained.json")
+    assert trained == json_file.read(TrainedModel, tmp_path / "trained.json")
     found = the_run(job)
     assert found.info.run_id == trained.mlflow_run_id
     assert found.data.metrics["train_f1"] == trained.train_metrics["f1"]
@@ -292,7 +295,7 @@ def test_what_is_trained_outlives_an_mlflow_that_goes_away_meanwhile(tmp_path: P
 
 def test_a_run_that_is_gone_is_begun_anew(tmp_path: Path) -> None:
     job = trained_without_mlflow(tmp_path)
-    lost = spec.read(TrainedModel, tmp_path / "trained.json").mlflow_run_id
+    lost = json_file.read(TrainedModel, tmp_path / "trained.json").mlflow_run_id
     shutil.rmtree(tmp_path / "store")
     put_store(tmp_path / "store")
     trained = run(TrainingProcess(job, Recorder(), never))
@@ -303,7 +306,7 @@ def test_a_run_that_is_gone_is_begun_anew(tmp_path: Path) -> None:
 def test_telling_mlflow_twice_is_telling_it_once(tmp_path: Path) -> None:
     job = job_in(tmp_path)
     first = run(TrainingProcess(job, Recorder(), never))
-    (tmp_path / "trained.json").write_text(spec.to_json(dataclasses.replace(first, is_tracked=False)))
+    (tmp_path / "trained.json").write_text(json_file.to_json(dataclasses.replace(first, is_tracked=False)))
     second = run(TrainingProcess(dataclasses.replace(job, resumes=True), Recorder(), never))
     assert second.mlflow_run_id == first.mlflow_run_id
     client = MlflowClient(job.tracking_uri)

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import psycopg2
 import pytest
-from postgres_ml.data.snapshot import SnapshotSummary, copy_snapshot, describe_query, split_target
-from postgres_ml.data.training_data import TrainingRows, holdout_mask, load
-from postgres_ml.exceptions import StorageError, TrainingDataError
-from postgres_ml.spec import Column, ProblemType, Settings
+from postgres_ml.contract.column import Column
+from postgres_ml.contract.config import ProblemType, Settings
+from postgres_ml.contract.exceptions import StorageError, TrainingDataError
+from postgres_ml.snapshot.copy import SnapshotSummary, copy_snapshot, describe_query, split_target
+from postgres_ml.snapshot.rows import TrainingRows, holdout_mask, load
 from training_support import Recorder
 
 

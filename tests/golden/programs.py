@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 
-from postgres_ml.ir.encoders import Arithmetic, Category, DatePart, Impute, IsMissing, Number, OneHot
-from postgres_ml.ir.models import Distances, Linear, Link, Tree, TreeEnsemble
-from postgres_ml.ir.program import BinaryLabel, ClusterLabel, Input, MulticlassLabel, Program, Refusal
+from postgres_ml.program.encoders import Arithmetic, Category, DatePart, Impute, IsMissing, Number, OneHot
+from postgres_ml.program.program import BinaryLabel, ClusterLabel, Input, MulticlassLabel, Program, Refusal
+from postgres_ml.program.scorers import Distances, Linear, Link, Tree, TreeEnsemble
 
 NAN = math.nan
 LARGEST = 1.7976931348623157e308

@@ -8,8 +8,8 @@ from typing import Any
 import psycopg2.extensions
 import pytest
 from golden.programs import PROGRAMS
-from postgres_ml.codegen import create_statement, generate_sql
-from postgres_ml.ir.serialize import program_from_json, program_to_json
+from postgres_ml.generate import create_statement, generate_sql
+from postgres_ml.program.serialize import program_from_json, program_to_json
 from psycopg2 import sql
 
 HERE = Path(__file__).parent

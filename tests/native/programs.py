@@ -8,8 +8,8 @@ import random
 from decimal import Decimal
 from typing import Any
 
-from postgres_ml.ir import encoders, models
-from postgres_ml.ir.program import Input, Program, Value
+from postgres_ml.program import encoders, scorers
+from postgres_ml.program.program import Input, Program, Value
 
 INPUTS = (
     Input("d", "double precision", "number"),
@@ -138,7 +138,7 @@ class Maker:
         x = self.increasing(self.random.randint(1, 9))
         return encoders.PiecewiseLinear(self.slot(), x, tuple(self.number() for _ in x))
 
-    def tree(self, n_features: int, n_outputs: int, depth: int, codes: bool, single: bool) -> models.Tree:
+    def tree(self, n_features: int, n_outputs: int, depth: int, codes: bool, single: bool) -> scorers.Tree:
         """A random tree whose nodes are numbered depth first, as no library's breadth-first reader expects."""
         nodes: list[list[Any]] = []
         outputs = tuple(sorted(self.random.sample(range(n_outputs), self.random.choice([1, n_outputs]))))
@@ -162,12 +162,12 @@ class Maker:
 
         grow(depth)
         columns = [tuple(column) for column in zip(*nodes, strict=True)]
-        return models.Tree(*columns[:6], outputs=outputs, categories=columns[6] if codes else ())
+        return scorers.Tree(*columns[:6], outputs=outputs, categories=columns[6] if codes else ())
 
     def threshold(self, single: bool) -> float:
         return self.random.choice([self.number(), 0.1, 0.0, 1e-45, 1e300, -0.0, self.random.gauss(0, 1e3)])
 
-    def ensemble(self) -> models.TreeEnsemble:
+    def ensemble(self) -> scorers.TreeEnsemble:
         single = self.random.random() < 0.5
         codes = self.random.random() < 0.3
         if codes:  # whole numbers or NaN where there are codes
@@ -183,7 +183,7 @@ class Maker:
             self.tree(len(slots), n_outputs, depth, codes, single)
             for _ in range(self.random.choice([0, 1, 7, 8, 9, 16, 33, 70]))
         )
-        return models.TreeEnsemble(
+        return scorers.TreeEnsemble(
             slots,
             trees,
             self.random.choice(["<", "<="]),
@@ -195,35 +195,35 @@ class Maker:
         )
 
     def score(self) -> None:
-        def linear() -> models.Linear:
+        def linear() -> scorers.Linear:
             slots, width = self.slots(1, 40), self.random.choice([1, 2, 8, 9, 33, 64])
             weights = tuple(tuple(self.random.gauss(0, 1) for _ in slots) for _ in range(width))
-            return models.Linear(slots, weights, tuple(self.random.gauss(0, 1) for _ in range(width)))
+            return scorers.Linear(slots, weights, tuple(self.random.gauss(0, 1) for _ in range(width)))
 
-        def distances() -> models.Distances:
+        def distances() -> scorers.Distances:
             slots = self.slots(1, 12)
             n_centers = self.random.choice([1, 5, 40])
-            return models.Distances(
+            return scorers.Distances(
                 slots, tuple(tuple(self.number() for _ in slots) for _ in range(n_centers))
             )
 
-        def weighted_sum() -> models.WeightedSum:
+        def weighted_sum() -> scorers.WeightedSum:
             width, n_groups = self.random.randint(1, 4), self.random.randint(1, 5)
             groups = tuple(tuple(self.slot() for _ in range(width)) for _ in range(n_groups))
-            return models.WeightedSum(groups, tuple(self.number() for _ in groups))
+            return scorers.WeightedSum(groups, tuple(self.number() for _ in groups))
 
         kinds: list[Any] = [self.ensemble, self.ensemble, self.ensemble, linear, distances, weighted_sum]
-        kinds.append(lambda: models.Activation(self.slots(), "relu"))
+        kinds.append(lambda: scorers.Activation(self.slots(), "relu"))
         kinds.append(
-            lambda: models.Link(self.slots(), "normalize", self.random.choice(["float32", "float64"]))
+            lambda: scorers.Link(self.slots(), "normalize", self.random.choice(["float32", "float64"]))
         )
         if not self.exact:
-            names = models.ActivationName.__args__  # type: ignore[attr-defined]
-            links = models.LinkName.__args__  # type: ignore[attr-defined]
+            names = scorers.ActivationName.__args__  # type: ignore[attr-defined]
+            links = scorers.LinkName.__args__  # type: ignore[attr-defined]
             dtypes = ["float32", "float64"]
-            kinds.append(lambda: models.Activation(self.slots(), self.random.choice(names)))
+            kinds.append(lambda: scorers.Activation(self.slots(), self.random.choice(names)))
             kinds.append(
-                lambda: models.Link(self.slots(), self.random.choice(links), self.random.choice(dtypes))
+                lambda: scorers.Link(self.slots(), self.random.choice(links), self.random.choice(dtypes))
             )
         self.add(self.random.choice(kinds)())
 

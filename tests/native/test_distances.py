@@ -10,12 +10,12 @@ import pandas as pd
 import psycopg2
 import psycopg2.extensions
 import pytest
-from postgres_ml.codegen import GeneratedFunctions, generate_native, generate_sql
-from postgres_ml.codegen.base import create_statement
-from postgres_ml.codegen.native.body import write_body
-from postgres_ml.evaluation.clusters import predict_distances
-from postgres_ml.ir.program import Input, Program
-from postgres_ml.parse import parse_pipeline
+from postgres_ml.evaluate.clusters import predict_distances
+from postgres_ml.generate import GeneratedFunctions, generate_native, generate_sql
+from postgres_ml.generate.base import create_statement
+from postgres_ml.generate.native.body import write_body
+from postgres_ml.lower import parse_pipeline
+from postgres_ml.program.program import Input, Program
 from sklearn.cluster import KMeans
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression

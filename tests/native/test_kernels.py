@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import psycopg2.extensions
 import pytest
-from postgres_ml.codegen.base import create_statement
-from postgres_ml.codegen.native import generate_native
-from postgres_ml.ir import interpret
-from postgres_ml.ir.encoders import Number
-from postgres_ml.ir.models import Tree, TreeEnsemble, WeightedSum
-from postgres_ml.ir.program import Input, Program, Value
+from postgres_ml.generate.base import create_statement
+from postgres_ml.generate.native import generate_native
+from postgres_ml.program import interpret
+from postgres_ml.program.encoders import Number
+from postgres_ml.program.program import Input, Program, Value
+from postgres_ml.program.scorers import Tree, TreeEnsemble, WeightedSum
 from psycopg2.extras import execute_values
 
 SHAPES = [

@@ -17,14 +17,14 @@ import psycopg2.errors
 import psycopg2.extensions
 import pytest
 from native.test_kernels import SHAPES, ensemble_program
-from postgres_ml.codegen.base import create_statement
-from postgres_ml.codegen.native import generate_native
 from postgres_ml.embedded import ServerAddress
-from postgres_ml.ir import interpret
-from postgres_ml.ir.encoders import Number
-from postgres_ml.ir.models import Linear
-from postgres_ml.ir.program import Input, Program, Value
-from postgres_ml.publishing import native_extension
+from postgres_ml.generate.base import create_statement
+from postgres_ml.generate.native import generate_native
+from postgres_ml.program import interpret
+from postgres_ml.program.encoders import Number
+from postgres_ml.program.program import Input, Program, Value
+from postgres_ml.program.scorers import Linear
+from postgres_ml.publish import native_extension
 
 ARGUMENTS = ",".join(f"{0.1 * i}" for i in range(8))
 

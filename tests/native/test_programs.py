@@ -11,10 +11,10 @@ import numpy as np
 import psycopg2.extensions
 import pytest
 from native.programs import INPUTS, random_program, random_rows
-from postgres_ml.codegen.base import create_statement
-from postgres_ml.codegen.native import generate_native
-from postgres_ml.ir import interpret
-from postgres_ml.ir.program import Program, Value
+from postgres_ml.generate.base import create_statement
+from postgres_ml.generate.native import generate_native
+from postgres_ml.program import interpret
+from postgres_ml.program.program import Program, Value
 from psycopg2 import sql
 from psycopg2.extras import execute_values
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from embedded_support import RUNTIME, fake_programs
 from postgres_ml import cli, embedded
+from postgres_ml.contract.exceptions import EmbeddedServerError
 from postgres_ml.embedded import binaries, cluster, layout, server, supervisor
-from postgres_ml.exceptions import EmbeddedServerError
 
 MOUNTS = """\
 22 1 254:1 / / rw,relatime - ext4 /dev/vda1 rw
@@ -169,6 +169,6 @@ def test_bad_options_are_refused(tmp_path, options):
 def test_train_is_handed_to_the_training_process(tmp_path, monkeypatch):
     seen = []
     child = types.SimpleNamespace(main=lambda path: seen.append(path) or 5)
-    monkeypatch.setitem(sys.modules, "postgres_ml.training_child", child)
+    monkeypatch.setitem(sys.modules, "postgres_ml.child", child)
     assert cli.main(["train", str(tmp_path / "job.json")]) == 5
     assert seen == [tmp_path / "job.json"]

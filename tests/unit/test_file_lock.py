@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from postgres_ml.file_lock import FileLock
+from postgres_ml.contract.file_lock import FileLock
 
 
 def test_one_holds_it_and_the_next_gets_it_when_it_is_released(tmp_path: Path) -> None:

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from postgres_ml.estimators import LabelEncodedClassifier
-from postgres_ml.serving import one_row, shortcuts, unpack
-from postgres_ml.serving.artifact import pack
-from postgres_ml.spec import Column
-from postgres_ml.transformers import DateTimeVectorizer, RobustSmoothClip
+from postgres_ml.components.estimators import LabelEncodedClassifier
+from postgres_ml.components.transformers import DateTimeVectorizer, RobustSmoothClip
+from postgres_ml.contract.column import Column
+from postgres_ml.serve import fast_estimators, row_encoder, unpack
+from postgres_ml.serve.artifact import pack
 from sklearn.cluster import KMeans
 from sklearn.compose import ColumnTransformer
 from sklearn.decomposition import PCA
@@ -118,7 +118,7 @@ def loaded(pipeline: Any, columns: tuple[Column, ...], labels: Any, frame: pd.Da
 
 def answers(pipeline: Any, row: list[Any], columns: tuple[Column, ...]) -> tuple[Any, Any]:
     """Return the pipeline's own label and probabilities for one row; None where it refuses."""
-    frame = one_row.one_row_frame(row, columns)
+    frame = row_encoder.one_row_frame(row, columns)
     try:
         label = pipeline.predict(frame)[0]
         return label, pipeline.predict_proba(frame)[0].tolist() if hasattr(
@@ -239,12 +239,12 @@ def test_what_has_no_exact_encoder_gets_frames(encoder: Any) -> None:
 def test_a_difference_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     frame = drawn()[["calls", "is_vip"]]
     pipeline = make_pipeline(StandardScaler(), GaussianNB()).fit(frame, LABELS)
-    assert one_row.encoder_of(pipeline, COLUMNS[1:3], frame)
+    assert row_encoder.encoder_of(pipeline, COLUMNS[1:3], frame)
     pipeline[0].scale_ = np.nextafter(pipeline[0].scale_, 9)  # what the encoder reads
-    source = one_row.generate_encoder(one_row._encoded(pipeline, COLUMNS[1:3]))
+    source = row_encoder.generate_encoder(row_encoder._encoded(pipeline, COLUMNS[1:3]))
     pipeline[0].scale_ = np.nextafter(pipeline[0].scale_, 0)
-    monkeypatch.setattr(one_row, "generate_encoder", lambda encoded: source)
-    assert one_row.encoder_of(pipeline, COLUMNS[1:3], frame) is None
+    monkeypatch.setattr(row_encoder, "generate_encoder", lambda encoded: source)
+    assert row_encoder.encoder_of(pipeline, COLUMNS[1:3], frame) is None
 
 
 def test_estimators_of_a_release_with_other_insides_answer_themselves(
@@ -253,9 +253,9 @@ def test_estimators_of_a_release_with_other_insides_answer_themselves(
     x = np.arange(20.0)[:, None]
     boosted = XGBRegressor(n_estimators=2).fit(x, x[:, 0])
     forest = RandomForestRegressor(2).fit(x, x[:, 0])
-    assert isinstance(shortcuts.quick(boosted), shortcuts.Boosted)
-    assert isinstance(shortcuts.quick(forest), shortcuts.Forest)
+    assert isinstance(fast_estimators.quick(boosted), fast_estimators.Boosted)
+    assert isinstance(fast_estimators.quick(forest), fast_estimators.Forest)
     monkeypatch.delattr("xgboost.core._check_call")
     monkeypatch.delattr("sklearn.ensemble._forest.BaseForest._validate_X_predict")
-    assert shortcuts.quick(boosted) is boosted
-    assert shortcuts.quick(forest) is forest
+    assert fast_estimators.quick(boosted) is boosted
+    assert fast_estimators.quick(forest) is forest

@@ -13,9 +13,10 @@ import pandas as pd
 import pytest
 import skl2onnx
 from onnx import TensorProto, helper
-from postgres_ml.brought import onnx_file, signature, sources
-from postgres_ml.exceptions import ArtifactError, SpecError
-from postgres_ml.spec import Column
+from postgres_ml.contract.column import Column
+from postgres_ml.contract.exceptions import ArtifactError, SpecError
+from postgres_ml.external import load as sources
+from postgres_ml.external import onnx_file, signature
 from skl2onnx.common.data_types import FloatTensorType, Int64TensorType, StringTensorType
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor

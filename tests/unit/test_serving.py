@@ -12,11 +12,11 @@ import joblib
 import numpy as np
 import pandas as pd
 import pytest
-from postgres_ml.exceptions import ArtifactError, UnsupportedModelError
-from postgres_ml.serving.artifact import one_thread, pack
-from postgres_ml.serving.audit import load
-from postgres_ml.serving.values import reader, writer
-from postgres_ml.spec import Column
+from postgres_ml.contract.column import Column
+from postgres_ml.contract.exceptions import ArtifactError, UnsupportedModelError
+from postgres_ml.serve.artifact import one_thread, pack
+from postgres_ml.serve.audit import load
+from postgres_ml.serve.values import reader, writer
 from sklearn.ensemble import RandomForestClassifier, VotingClassifier
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder
@@ -115,10 +115,10 @@ def test_lightgbm_is_needed_for_its_own_files_only(tmp_path: Path) -> None:
     (tmp_path / "boosted.txt").write_text("tree")
     program = (
         "import sys; sys.modules['lightgbm'] = None\n"
-        "from pathlib import Path; from postgres_ml.brought import sources\n"
-        "print(type(sources.read_file(Path('forest.joblib'), False)).__name__)\n"
-        "try: sources.read_file(Path('boosted.txt'), False)\n"
-        "except sources.ArtifactError as error: print(error)"
+        "from pathlib import Path; from postgres_ml.external import load\n"
+        "print(type(load.read_file(Path('forest.joblib'), False)).__name__)\n"
+        "try: load.read_file(Path('boosted.txt'), False)\n"
+        "except load.ArtifactError as error: print(error)"
     )
     ran = subprocess.run(
         [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True

@@ -4,11 +4,14 @@ import subprocess
 import sys
 
 import pytest
-from postgres_ml import spec
+from postgres_ml.contract import json_file
+from postgres_ml.contract.column import Column
+from postgres_ml.contract.config import Settings, TrainingSpec
+from postgres_ml.contract.job import TrainingJob
 
 
 def a_job():
-    training_spec = spec.TrainingSpec(
+    training_spec = TrainingSpec(
         name="churn",
         unique_id="model.shop.churn",
         database="d",
@@ -18,12 +21,12 @@ def a_job():
         auto=False,
         model_types=("xgboost",),
         hyperparameters={"max_depth": 3, "eta": "0.1"},
-        settings=spec.Settings(seed=7),
+        settings=Settings(seed=7),
     )
-    return spec.TrainingJob(
+    return TrainingJob(
         spec=training_spec,
-        features=(spec.Column('a "b" é', "integer", "number"), spec.Column("select", "text", "text")),
-        target=spec.Column("y", "boolean", "boolean"),
+        features=(Column('a "b" é', "integer", "number"), Column("select", "text", "text")),
+        target=Column("y", "boolean", "boolean"),
         directory="/tmp/x",
         tracking_uri="sqlite:///m.db",
         experiment="shop",
@@ -35,14 +38,14 @@ def a_job():
 
 def test_round_trip(tmp_path):
     path = tmp_path / "job.json"
-    path.write_text(spec.to_json(a_job()), encoding="utf-8")
-    assert spec.read(spec.TrainingJob, path) == a_job()
+    path.write_text(json_file.to_json(a_job()), encoding="utf-8")
+    assert json_file.read(TrainingJob, path) == a_job()
 
 
 def test_a_field_that_is_not_known_is_an_error():
-    text = spec.to_json(a_job()).replace('"n_threads"', '"n_thread"')
+    text = json_file.to_json(a_job()).replace('"n_threads"', '"n_thread"')
     with pytest.raises(KeyError):
-        spec.from_json(spec.TrainingJob, text)
+        json_file.from_json(TrainingJob, text)
 
 
 def test_the_adapter_imports_nothing_heavy():

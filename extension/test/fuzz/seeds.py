@@ -8,8 +8,8 @@ ROOT = Path(__file__).parents[3]
 sys.path[:0] = [str(ROOT / "python_runtime"), str(ROOT / "tests")]
 
 from native.programs import random_program  # noqa: E402
-from postgres_ml.codegen.native.body import write_body  # noqa: E402
-from postgres_ml.ir.program import BinaryLabel, ClusterLabel, MulticlassLabel, Program  # noqa: E402
+from postgres_ml.generate.native.body import write_body  # noqa: E402
+from postgres_ml.program.program import BinaryLabel, ClusterLabel, MulticlassLabel, Program  # noqa: E402
 
 HEADER_SIZE = 16
 MAX_BYTES = 16384

@@ -14,7 +14,7 @@ import importlib
 import os
 from typing import TYPE_CHECKING, Any
 
-from postgres_ml.exceptions import EmbeddedServerError
+from postgres_ml.contract.exceptions import EmbeddedServerError
 
 if TYPE_CHECKING:
     from postgres_ml.embedded.address import Description, ServerAddress

@@ -16,8 +16,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from postgres_ml.contract.exceptions import EmbeddedServerError
 from postgres_ml.embedded.binaries import WHEELS, Binaries
-from postgres_ml.exceptions import EmbeddedServerError
 
 CACHE = Path("/var/cache/postgres-ml")
 

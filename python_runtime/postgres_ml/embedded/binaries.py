@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from postgres_ml.exceptions import EmbeddedServerError
+from postgres_ml.contract.exceptions import EmbeddedServerError
 
 VARIABLE = "POSTGRES_ML_BINDIR"
 WHEELS = (

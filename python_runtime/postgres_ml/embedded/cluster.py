@@ -8,10 +8,10 @@ import sys
 import tempfile
 from pathlib import Path
 
+from postgres_ml.contract.exceptions import EmbeddedServerError
 from postgres_ml.embedded.account import Account
 from postgres_ml.embedded.binaries import Binaries
 from postgres_ml.embedded.layout import Layout
-from postgres_ml.exceptions import EmbeddedServerError
 
 SUPERUSER = "postgres"
 UNFINISHED = "initdb."

@@ -9,13 +9,13 @@ import sys
 import time
 from pathlib import Path
 
+from postgres_ml.contract.exceptions import EmbeddedServerError
 from postgres_ml.embedded import cluster, supervisor
 from postgres_ml.embedded.account import Account, choose
 from postgres_ml.embedded.binaries import Binaries, find
 from postgres_ml.embedded.files import open_owned, write
 from postgres_ml.embedded.layout import Layout, socket_directory
 from postgres_ml.embedded.locks import acquire, is_held
-from postgres_ml.exceptions import EmbeddedServerError
 
 RECOVERY_S = 300.0  # replaying max_wal_size takes seconds after a crash, a minute or two on a slow disk
 PREDECESSOR_S = 360.0  # longer than the supervisor's own patience with a shutdown

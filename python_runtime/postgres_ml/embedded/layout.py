@@ -20,8 +20,8 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from postgres_ml.contract.exceptions import EmbeddedServerError
 from postgres_ml.embedded.files import write
-from postgres_ml.exceptions import EmbeddedServerError
 
 # sun_path holds 104 bytes on macOS, 108 on Linux; the longest name is that of the socket's lock file
 SOCKET_PATH_BYTES = 100

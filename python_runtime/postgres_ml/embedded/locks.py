@@ -10,9 +10,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from postgres_ml.contract.exceptions import EmbeddedServerError
 from postgres_ml.embedded.files import open_owned
 from postgres_ml.embedded.supervisor import try_lock
-from postgres_ml.exceptions import EmbeddedServerError
 
 NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL})
 

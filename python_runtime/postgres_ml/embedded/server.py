@@ -13,13 +13,13 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from postgres_ml.contract.exceptions import EmbeddedServerError
 from postgres_ml.embedded import launch, supervisor
 from postgres_ml.embedded.address import Description, ServerAddress
 from postgres_ml.embedded.cluster import SUPERUSER
 from postgres_ml.embedded.files import write
 from postgres_ml.embedded.layout import Layout, locate, prepare
 from postgres_ml.embedded.locks import exclusive, is_held, same_file, share
-from postgres_ml.exceptions import EmbeddedServerError
 
 START_S = 420.0  # longer than a start may take after a crash
 

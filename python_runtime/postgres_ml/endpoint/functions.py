@@ -11,10 +11,12 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from postgres_ml.contract.column import Column
+from postgres_ml.contract.config import Endpoint
+from postgres_ml.contract.exceptions import SpecError
+from postgres_ml.contract.model import FunctionBody
+from postgres_ml.contract.sql_names import MAX_ARGUMENTS, text
 from postgres_ml.endpoint import client, messages, sigv4
-from postgres_ml.exceptions import SpecError
-from postgres_ml.spec import Column, Endpoint, FunctionBody
-from postgres_ml.sql_names import MAX_ARGUMENTS, text
 
 #: volatile: what a service answers is its own affair; restricted: each worker would open a connection
 OPTIONS = (

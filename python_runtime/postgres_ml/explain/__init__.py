@@ -19,9 +19,9 @@ import pandas as pd
 from postgres_ml.explain.sampled import sampled_shap_values
 from postgres_ml.explain.terms import PROBABILITY, TARGET, Sums, Terms
 from postgres_ml.explain.trees import Explainer
-from postgres_ml.ir import interpret
-from postgres_ml.ir.models import TreeEnsemble
-from postgres_ml.ir.program import Program
+from postgres_ml.program import interpret
+from postgres_ml.program.program import Program
+from postgres_ml.program.scorers import TreeEnsemble
 
 Floats = npt.NDArray[np.float64]
 Method = Literal["tree_shap", "linear_shap", "kernel_shap"]

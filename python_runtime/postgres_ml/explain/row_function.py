@@ -15,15 +15,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from postgres_ml import sql_names
-from postgres_ml.codegen.sql import boundary, literals
-from postgres_ml.codegen.sql.body import Context, header, plpgsql_body
-from postgres_ml.codegen.sql.generate import make_context
-from postgres_ml.codegen.sql.values import Value
-from postgres_ml.exceptions import UnsupportedModelError
+from postgres_ml.contract import sql_names
+from postgres_ml.contract.exceptions import UnsupportedModelError
+from postgres_ml.contract.model import FunctionBody
 from postgres_ml.explain import ExactScores, Explanation
 from postgres_ml.explain.trees import Explainer, Paths
-from postgres_ml.spec import FunctionBody
+from postgres_ml.generate.sql.arithmetic import literals
+from postgres_ml.generate.sql.arithmetic.interval import Value
+from postgres_ml.generate.sql.body import Context, header, plpgsql_body
+from postgres_ml.generate.sql.fold import monotone_threshold
+from postgres_ml.generate.sql.generate import make_context
 
 MAX_CONDITIONS = 40_000  # 2 MB of text, a tenth of a second for each row
 MAX_PATH = 40  # features; the product of more shares could leave the doubles
@@ -231,7 +232,9 @@ class _Tests:
         thresholds = np.array([value for tree in step.trees for value in tree.threshold])
         numeric = np.flatnonzero(np.isfinite(thresholds) | np.isinf(thresholds))
         self.keys = np.zeros(len(thresholds), dtype=np.int64)
-        self.keys[numeric], _ = boundary.crossings((), thresholds[numeric], step.operator, step.split_dtype)
+        self.keys[numeric], _ = monotone_threshold.crossings(
+            (), thresholds[numeric], step.operator, step.split_dtype
+        )
         self.default_left = [value for tree in step.trees for value in tree.default_left]
         self.categories = [
             codes for tree in step.trees for codes in tree.categories or (None,) * tree.n_nodes
@@ -248,7 +251,7 @@ class _Tests:
                 yield leaf, feature, share, *self._merged(pairs)
 
     def _merged(self, pairs: list[tuple[int, bool]]) -> tuple[float, float, str, str, bool]:
-        low, high = -boundary.TOP, boundary.TOP + 1
+        low, high = -monotone_threshold.TOP, monotone_threshold.TOP + 1
         inside: set[int] | None = None
         outside: set[int] = set()
         missing = True
@@ -273,4 +276,4 @@ class _Tests:
 
 def _value(key: int) -> float:
     """Return the double of the key; NaN above all of them, which is Postgres's greatest number."""
-    return boundary.value_of(key) if key <= boundary.TOP else np.nan
+    return monotone_threshold.value_of(key) if key <= monotone_threshold.TOP else np.nan

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from postgres_ml.explain import Explanation
-from postgres_ml.ir import interpret
+from postgres_ml.program import interpret
 
 MAX_ROWS = 20  # the function may take a tenth of a second for a row
 MAX_VALUES = 10_000  # 200 kB of text

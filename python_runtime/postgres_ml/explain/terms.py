@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass
 
-from postgres_ml.ir import encoders, models
-from postgres_ml.ir.program import BinaryLabel, ClusterLabel, Program, Step, Value
+from postgres_ml.program import encoders, scorers
+from postgres_ml.program.program import BinaryLabel, ClusterLabel, Program, Step, Value
 
 LOG_ODDS, PROBABILITY, TARGET, LOG_TARGET, MARGIN = (
     "log-odds", "probability", "units of the target", "logarithm of the target", "decision value",
@@ -71,7 +71,7 @@ class Sums:
             return self._of_two_classes(output)
         chosen = output.probabilities or output.scores
         step, _ = self._step_of(chosen[0])
-        if isinstance(step, models.Link) and step.function == "softmax":
+        if isinstance(step, scorers.Link) and step.function == "softmax":
             return [Score(label, {slot: 1.0}) for label, slot in enumerate(step.slots)], LOG_ODDS
         unit = PROBABILITY if output.probabilities else MARGIN
         return [Score(label, {slot: 1.0}) for label, slot in enumerate(chosen)], unit
@@ -87,15 +87,15 @@ class Sums:
             slot = max(pending)  # a step reads earlier slots only: every use of this one has been seen
             weight = pending.pop(slot)
             step, position = self._step_of(slot)
-            if isinstance(step, models.TreeEnsemble):
+            if isinstance(step, scorers.TreeEnsemble):
                 if any(len(self.sources[s]) > 1 for s in step.slots):
                     return None
                 trees[self.owners[slot]] += weight
-            elif isinstance(step, models.Linear):
+            elif isinstance(step, scorers.Linear):
                 for source, factor in zip(step.slots, step.weights[position], strict=True):
                     pending[source] += weight * factor
                 constant += weight * step.intercepts[position]
-            elif isinstance(step, models.WeightedSum):
+            elif isinstance(step, scorers.WeightedSum):
                 for group, factor in zip(step.groups, step.weights, strict=True):
                     pending[group[position]] += weight * factor
             elif len(self.sources[slot]) <= 1 and not self.has_trees[slot]:
@@ -112,11 +112,11 @@ class Sums:
 
     def _of_value(self, output: Value) -> tuple[list[Score], str]:
         step, position = self._step_of(output.slot)
-        if isinstance(step, models.Link) and step.function == "exp":
+        if isinstance(step, scorers.Link) and step.function == "exp":
             return [Score(0, {step.slots[position]: 1.0})], LOG_TARGET
         if isinstance(step, encoders.Unary) and step.function == "exp":
             return [Score(0, {step.slot: 1.0})], LOG_TARGET
-        if isinstance(step, models.Link) and step.function == "logistic":  # xgboost's reg:logistic
+        if isinstance(step, scorers.Link) and step.function == "logistic":  # xgboost's reg:logistic
             return [Score(0, {step.slots[position]: 1.0})], LOG_ODDS
         return [Score(0, {output.slot: 1.0})], TARGET
 
@@ -125,9 +125,9 @@ class Sums:
             return [Score(1, {output.score: 1.0})], MARGIN
         slot = output.probabilities[1]
         step, position = self._step_of(slot)
-        if isinstance(step, models.Link) and step.function == "logistic":
+        if isinstance(step, scorers.Link) and step.function == "logistic":
             return [Score(1, {step.slots[position]: 1.0})], LOG_ODDS
-        if isinstance(step, models.Link) and step.function == "softmax":
+        if isinstance(step, scorers.Link) and step.function == "softmax":
             first, second = step.slots
             return [Score(1, {first: -1.0, second: 1.0})], LOG_ODDS
         return [Score(1, {slot: 1.0})], PROBABILITY
@@ -139,7 +139,7 @@ class Sums:
     def _trees_behind(self) -> list[bool]:
         behind: list[bool] = []
         for step in self.program.steps:
-            is_tree = isinstance(step, models.TreeEnsemble)
+            is_tree = isinstance(step, scorers.TreeEnsemble)
             behind += [is_tree or any(behind[slot] for slot in read_slots(step))] * step.width
         return behind
 
@@ -149,8 +149,8 @@ def _sources(program: Program) -> list[frozenset[int]]:
     sources: list[frozenset[int]] = []
     for step in program.steps:
         reads = [sources[slot] for slot in read_slots(step)]
-        if isinstance(step, models.Activation) or (
-            isinstance(step, models.Link) and step.function in ("logistic", "exp")
+        if isinstance(step, scorers.Activation) or (
+            isinstance(step, scorers.Link) and step.function in ("logistic", "exp")
         ):
             sources += reads
         else:
@@ -161,7 +161,7 @@ def _sources(program: Program) -> list[frozenset[int]]:
 
 def read_slots(step: Step) -> tuple[int, ...]:
     """Return the slots that a step reads."""
-    if isinstance(step, models.WeightedSum):
+    if isinstance(step, scorers.WeightedSum):
         return tuple(slot for group in step.groups for slot in group)
     if hasattr(step, "slot"):
         return (step.slot,)

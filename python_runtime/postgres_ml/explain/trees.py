@@ -24,8 +24,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from postgres_ml.ir.interpret import leaf_index
-from postgres_ml.ir.models import Tree, TreeEnsemble
+from postgres_ml.program.interpret import leaf_index
+from postgres_ml.program.scorers import Tree, TreeEnsemble
 
 Floats = npt.NDArray[np.float64]
 CHUNK_CELLS = 4_000_000  # doubles in the largest array of a chunk of rows: 32 MB

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
-from postgres_ml.data.training_data import Array
+from postgres_ml.contract.sql_names import readable_identifier
 from postgres_ml.features.problem import Problem
-from postgres_ml.sql_names import readable_identifier
+from postgres_ml.snapshot.rows import Array
 
 LEAK_ROWS = 2_000
 MIN_LEAK_ROWS = 100

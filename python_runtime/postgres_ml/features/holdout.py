@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from postgres_ml.data.training_data import Array, TrainingRows, holdout_mask
-from postgres_ml.exceptions import TrainingDataError
-from postgres_ml.spec import Settings
+from postgres_ml.contract.config import Settings
+from postgres_ml.contract.exceptions import TrainingDataError
+from postgres_ml.snapshot.rows import Array, TrainingRows, holdout_mask
 
 
 def holdout_of(rows: TrainingRows, settings: Settings, messages: list[str]) -> Array:

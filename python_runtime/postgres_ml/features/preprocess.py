@@ -18,14 +18,15 @@ from sklearn.model_selection import KFold, StratifiedKFold
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler, TargetEncoder
 
-from postgres_ml.data.snapshot_sql import INTEGER_TYPES
-from postgres_ml.data.training_data import TrainingRows
-from postgres_ml.exceptions import TrainingDataError
-from postgres_ml.features.column_sets import Entry, given_entries, unnamed
-from postgres_ml.features.moments import n_numbers, numeric_entries
+from postgres_ml.components.transformers import PiecewiseLinear, QuantileNormal, RobustSmoothClip
+from postgres_ml.contract.column import Column
+from postgres_ml.contract.config import ColumnSet
+from postgres_ml.contract.exceptions import TrainingDataError
+from postgres_ml.features.configured import Entry, given_entries, unnamed
+from postgres_ml.features.date_columns import n_numbers, numeric_entries
 from postgres_ml.features.problem import Problem
-from postgres_ml.spec import Column, ColumnSet
-from postgres_ml.transformers import PiecewiseLinear, QuantileNormal, RobustSmoothClip
+from postgres_ml.snapshot.query import INTEGER_TYPES
+from postgres_ml.snapshot.rows import TrainingRows
 
 FLOAT32_MAX = float(np.finfo(np.float32).max)  # xgboost computes in single precision and refuses more
 MAX_CATEGORIES = 64  # the states of the USA are 51; the rest of a longer list shares one column

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from postgres_ml.data.snapshot_sql import INTEGER_TYPES, MAX_NUMERIC_CLASSES
-from postgres_ml.data.training_data import Array
-from postgres_ml.exceptions import SpecError, TrainingDataError
-from postgres_ml.spec import Column, ProblemType, TrainingSpec
+from postgres_ml.contract.column import Column
+from postgres_ml.contract.config import ProblemType, TrainingSpec
+from postgres_ml.contract.exceptions import SpecError, TrainingDataError
+from postgres_ml.snapshot.query import INTEGER_TYPES, MAX_NUMERIC_CLASSES
+from postgres_ml.snapshot.rows import Array
 
 MAX_INTEGRAL_CLASSES = 10  # of a numeric or floating-point target whose values are all whole numbers
 DEFAULT_METRIC = {

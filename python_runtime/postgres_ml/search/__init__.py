@@ -10,20 +10,21 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
-from postgres_ml.data.training_data import TrainingRows
-from postgres_ml.exceptions import PostgresMLError
-from postgres_ml.fitting import explicit
-from postgres_ml.fitting.candidates import Candidate
-from postgres_ml.fitting.fit import Choice, Task
+from postgres_ml.contract.exceptions import PostgresMLError
+from postgres_ml.fit import configured as explicit
+from postgres_ml.fit.candidates import Candidate
+from postgres_ml.fit.choice import Choice
+from postgres_ml.fit.task import Task
+from postgres_ml.fit.trial import Trial
 from postgres_ml.search.budget import Budget
 from postgres_ml.search.choice import decide
+from postgres_ml.search.encoded_rows import Views
 from postgres_ml.search.ensemble import blend_loss, greedy
 from postgres_ml.search.portfolio import portfolio
 from postgres_ml.search.progress import OnProgress, Progress
 from postgres_ml.search.proposals import Proposals
-from postgres_ml.search.rounds import Rounds
-from postgres_ml.search.trial import Trial
-from postgres_ml.search.views import Views
+from postgres_ml.search.runner import Rounds
+from postgres_ml.snapshot.rows import TrainingRows
 
 ROUND = 4  # candidates in a round: fixed, so that the number of cores changes nothing
 FIRST_ROUNDS = (1, 1)  # a linear model within a second, one of xgboost within a few

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from postgres_ml.fitting.candidates import Candidate
-from postgres_ml.fitting.fit import Deadline, Task
+from postgres_ml.fit.candidates import Candidate
+from postgres_ml.fit.task import Deadline, Task
+from postgres_ml.fit.trial import Trial
 from postgres_ml.search.ensemble import n_fits
-from postgres_ml.search.trial import Trial
 
 # The evaluated pipeline is fitted on the training rows, the published one on all: 1 + 1.25 times a trial's
 # fit on all folds' rows, and a tenth more trees.

@@ -5,14 +5,16 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Sequence
 
-from postgres_ml.data.training_data import Array
-from postgres_ml.evaluation import evaluate
-from postgres_ml.fitting.candidates import Candidate
-from postgres_ml.fitting.fit import Choice, Task
-from postgres_ml.search.decisions import choose_factors, has_factors
+from postgres_ml.evaluate import metrics as evaluate
+from postgres_ml.fit.candidates import Candidate
+from postgres_ml.fit.choice import Choice
+from postgres_ml.fit.task import Task
+from postgres_ml.fit.trial import Trial
+from postgres_ml.search.decision_rule import choose_factors, has_factors
 from postgres_ml.search.ensemble import average, final_members, greedy
-from postgres_ml.search.rounds import scored
-from postgres_ml.search.trial import Trial, loss_name
+from postgres_ml.search.losses import loss_name
+from postgres_ml.search.runner import scored
+from postgres_ml.snapshot.rows import Array
 
 # Standard errors of the difference by which a blend has to beat the best single candidate, and within which
 # the smaller of two candidates is taken. SQL pays for each node and weight in every call.

@@ -7,10 +7,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from postgres_ml.data.training_data import Array
-from postgres_ml.fitting.candidates import Candidate
-from postgres_ml.fitting.fit import Member, Task
-from postgres_ml.search.trial import Trial, row_losses
+from postgres_ml.fit.candidates import Candidate
+from postgres_ml.fit.choice import Member
+from postgres_ml.fit.task import Task
+from postgres_ml.fit.trial import Trial
+from postgres_ml.search.losses import row_losses
+from postgres_ml.snapshot.rows import Array
 
 MAX_MEMBERS = 4  # three to sixteen score alike, and each member costs time in every prediction
 N_STEPS = 40

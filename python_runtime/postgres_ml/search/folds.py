@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from postgres_ml.data.training_data import Array, TrainingRows, fold_numbers
+from postgres_ml.snapshot.rows import Array, TrainingRows, fold_numbers
 
 N_FOLDS = 5
 MAX_CROSS_VALIDATED = 20_000

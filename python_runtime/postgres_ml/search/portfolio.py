@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from postgres_ml.data.training_data import Array
-from postgres_ml.fitting.candidates import Candidate
-from postgres_ml.fitting.fit import Task
+from postgres_ml.fit.candidates import Candidate
+from postgres_ml.fit.task import Task
+from postgres_ml.snapshot.rows import Array
 
 R89 = {"learning_rate": 0.0878, "max_depth": 5, "colsample_bytree": 0.663, "min_child_weight": 0.63}
 XGBOOST: dict[str, dict[str, Any]] = {

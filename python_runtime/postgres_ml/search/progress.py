@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from postgres_ml.evaluation import evaluate
-from postgres_ml.fitting.fit import Task
+from postgres_ml.evaluate import metrics as evaluate
+from postgres_ml.fit.task import Task
+from postgres_ml.fit.trial import Trial
 from postgres_ml.search.ensemble import average
-from postgres_ml.search.trial import Trial, loss_name
+from postgres_ml.search.losses import loss_name
 
 OnProgress = Callable[[str, dict[str, Any] | None], None]
 EVERY_S = 5.0

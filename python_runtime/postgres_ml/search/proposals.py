@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from postgres_ml.fitting.candidates import Candidate
-from postgres_ml.fitting.fit import Task
+from postgres_ml.fit.candidates import Candidate
+from postgres_ml.fit.task import Task
+from postgres_ml.fit.trial import Trial
 from postgres_ml.search.budget import Budget
-from postgres_ml.search.sampling import Sampler
-from postgres_ml.search.trial import Trial
+from postgres_ml.search.optuna_sampler import Sampler
 
 
 class Proposals:

@@ -1,8 +1,9 @@
 """The keys of models made elsewhere: what is accepted, and what is said about the rest."""
 
 import pytest
-from dbt.adapters.postgres_ml.config.model_config import ConfigReader
-from postgres_ml.spec import Column, Endpoint
+from dbt.adapters.postgres_ml.config.model import ConfigReader
+from postgres_ml.contract.column import Column
+from postgres_ml.contract.config import Endpoint
 
 from tests.unit.adapter.test_model_config import node, problems
 

@@ -1,6 +1,6 @@
 """Which relations a dbt model in Python refers to, read from what dbt makes of it."""
 
-from dbt.adapters.postgres_ml.coding import combined, relations_of
+from dbt.adapters.postgres_ml.build.python_model import combined, relations_of
 
 COMPILED = """
 def model(dbt, session):

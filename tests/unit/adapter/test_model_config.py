@@ -3,8 +3,8 @@
 from types import SimpleNamespace
 
 import pytest
-from dbt.adapters.postgres_ml.config.model_config import ConfigReader, check_manifest
-from postgres_ml.spec import ColumnSet, Gate, Settings
+from dbt.adapters.postgres_ml.config.model import ConfigReader, check_manifest
+from postgres_ml.contract.config import ColumnSet, Gate, Settings
 
 
 class Config:

@@ -6,9 +6,9 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from dbt.adapters.postgres_ml import operations
+from dbt.adapters.postgres_ml.operations import find, reports, scores
 from dbt_common.exceptions import CompilationError
-from postgres_ml.evaluation.evaluate import classification_metrics
+from postgres_ml.evaluate.metrics import classification_metrics
 
 NODES = [
     SimpleNamespace(
@@ -29,7 +29,7 @@ PUBLISHED = [("ml", "customer_churn"), ("old", "churn_2"), ("a", "twice"), ("b",
     ],
 )
 def test_a_model_is_found_by_node_and_by_catalog(name: str, schema: str, identifier: str) -> None:
-    found = operations.find_model(name, NODES, PUBLISHED)
+    found = find.find_model(name, NODES, PUBLISHED)
     assert found == {"schema": schema, "identifier": identifier}
 
 
@@ -45,22 +45,22 @@ def test_a_model_is_found_by_node_and_by_catalog(name: str, schema: str, identif
 )
 def test_an_unknown_model_is_an_error_with_the_cure(name: str, text: str) -> None:
     with pytest.raises(CompilationError, match=text):
-        operations.find_model(name, NODES, PUBLISHED)
+        find.find_model(name, NODES, PUBLISHED)
 
 
 def test_relations_are_the_projects_or_qualified() -> None:
-    assert operations.find_relation("churn", NODES) == '"db"."ml"."customer_churn"'
-    assert operations.find_relation("raw.orders", NODES) == "raw.orders"
+    assert find.find_relation("churn", NODES) == '"db"."ml"."customer_churn"'
+    assert find.find_relation("raw.orders", NODES) == "raw.orders"
     with pytest.raises(CompilationError, match="did you mean 'churn'"):
-        operations.find_relation("chrun", NODES)
+        find.find_relation("chrun", NODES)
 
 
 def test_columns_align_and_long_text_keeps_its_column() -> None:
     rows = [("Query", "select 1\nfrom t"), ("Target Column", None), ("n", 7)]
-    assert operations.aligned(rows) == (
+    assert reports.aligned(rows) == (
         "Query          select 1\n               from t\nTarget Column\nn              7"
     )
-    assert operations.aligned([("a", 1), ("b", 100)], right=(1,)) == "a    1\nb  100"
+    assert reports.aligned([("a", 1), ("b", 100)], right=(1,)) == "a    1\nb  100"
 
 
 @pytest.mark.parametrize("labels", [["no", "yes"], ["a", "b", "c"]])
@@ -71,17 +71,17 @@ def test_scores_of_counts_are_those_of_scikit_learn(labels: list[str]) -> None:
     wanted = classification_metrics(truth, predicted, probabilities)
     pairs = [(labels[t], labels[p]) for t, p in zip(truth, predicted, strict=True)]
     counts = [(*pair, pairs.count(pair)) for pair in sorted(set(pairs))]
-    found = operations.classification_scores(counts, labels)
+    found = scores.classification_scores(counts, labels)
     assert found == pytest.approx({name: wanted[name] for name in found})
     assert set(found) == set(wanted) - {"auc", "log_loss"}
 
 
 def test_a_row_without_a_prediction_is_wrong_and_shown() -> None:
     counts = [("yes", None, 1), ("yes", "yes", 3)]
-    text = operations.classification_text("m", "t", counts, ["no", "yes"], {"auc": None})
+    text = reports.classification_text("m", "t", counts, ["no", "yes"], {"auc": None})
     assert "m on 4 rows of t, 1 of them without a prediction" in text
     assert "accuracy   0.75" in text and "no prediction" in text and "auc        –" in text
-    assert "too many" in operations.confusion_text([], [str(i) for i in range(30)])
+    assert "too many" in reports.confusion_text([], [str(i) for i in range(30)])
 
 
 def test_an_explanation_is_a_table_with_bars() -> None:
@@ -92,12 +92,11 @@ def test_an_explanation_is_a_table_with_bars() -> None:
     }  # fmt: skip
     import json
 
-    lines = operations.explanation_text("ml.churn", json.dumps(document)).splitlines()
+    lines = reports.explanation_text("ml.churn", json.dumps(document)).splitlines()
     assert lines[0] == "ml.churn: mean |SHAP value| of 100 rows, in log-odds (tree_shap, exact)"
     assert lines[2] == "label0: 'yes', expected value -1.25"
     assert lines[3] == "great    2  " + "█" * 30 and lines[5] == "none     0"
     missing = json.dumps({"version": "1.0", "explanations": "not available for model type kmeans"})
     assert (
-        operations.explanation_text("ml.k", missing)
-        == "ml.k: explanation not available for model type kmeans"
+        reports.explanation_text("ml.k", missing) == "ml.k: explanation not available for model type kmeans"
     )

@@ -4,7 +4,7 @@ from datetime import date, datetime, timedelta, timezone
 from decimal import Decimal
 
 import pytest
-from dbt.adapters.postgres_ml.seed_rows import copy_field, copy_rows, staging_type
+from dbt.adapters.postgres_ml.seeds import copy_field, copy_rows, staging_type
 
 BERLIN = timezone(timedelta(hours=2))
 

@@ -5,16 +5,18 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from postgres_ml.data.training_data import TrainingRows
-from postgres_ml.evaluation.evaluate import score_function
+from postgres_ml.evaluate.metrics import score_function
 from postgres_ml.features.preprocess import FeatureColumns
 from postgres_ml.features.problem import Problem
-from postgres_ml.fitting.candidates import Candidate
-from postgres_ml.fitting.fit import Choice, Deadline, Task, fit_pipeline
+from postgres_ml.fit.candidates import Candidate
+from postgres_ml.fit.choice import Choice
+from postgres_ml.fit.fit import fit_pipeline
+from postgres_ml.fit.task import Deadline, Task
+from postgres_ml.fit.trial import Trial
 from postgres_ml.search.choice import choose, decide
-from postgres_ml.search.decisions import choose_factors, choose_threshold, has_factors
+from postgres_ml.search.decision_rule import choose_factors, choose_threshold, has_factors
 from postgres_ml.search.ensemble import average, greedy
-from postgres_ml.search.trial import Trial
+from postgres_ml.snapshot.rows import TrainingRows
 from sklearn.metrics import f1_score
 from training_support import make_spec
 

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from postgres_ml.evaluation import evaluate
+from postgres_ml.evaluate import metrics as evaluate
 from postgres_ml.features.problem import Problem
-from postgres_ml.search.decisions import choose_threshold
+from postgres_ml.search.decision_rule import choose_threshold
 from sklearn import metrics as sk
 
 BINARY = Problem("binary_classification", "f1", "f1", np.array(["no", "yes"], dtype=object))

@@ -10,13 +10,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import xgboost
-from postgres_ml.estimators import LabelEncodedClassifier, LogTargetRegressor
+from postgres_ml.components.estimators import LabelEncodedClassifier, LogTargetRegressor
 from postgres_ml.explain import Explanation, explain
 from postgres_ml.explain.trees import Explainer
 from postgres_ml.features.preprocess import FeatureColumns, linear_columns, tree_columns
-from postgres_ml.ir.models import Tree, TreeEnsemble
-from postgres_ml.ir.program import Input
-from postgres_ml.parse import parse_pipeline
+from postgres_ml.lower import parse_pipeline
+from postgres_ml.program.program import Input
+from postgres_ml.program.scorers import Tree, TreeEnsemble
 from sklearn.ensemble import ExtraTreesClassifier, HistGradientBoostingClassifier, VotingRegressor
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
 from sklearn.neural_network import MLPClassifier

@@ -10,18 +10,21 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from postgres_ml.data.training_data import TrainingRows
-from postgres_ml.evaluation.clusters import distances_to, evaluate_clusters, predict_distances, profile
-from postgres_ml.exceptions import SpecError, TrainingDataError
+from postgres_ml.contract.column import Column
+from postgres_ml.contract.config import ColumnSet
+from postgres_ml.contract.exceptions import SpecError, TrainingDataError
+from postgres_ml.evaluate.clusters import distances_to, evaluate_clusters, predict_distances, profile
 from postgres_ml.features.preprocess import choose_columns
 from postgres_ml.features.problem import Problem, resolve, return_type
-from postgres_ml.features.transformer_chains import TRANSFORMERS, check_chain, check_columns
-from postgres_ml.fitting import explicit
-from postgres_ml.fitting.fit import Choice, Deadline, Task, fit_pipeline
-from postgres_ml.ir.interpret import predict
-from postgres_ml.ir.program import Input
-from postgres_ml.parse import parse_pipeline
-from postgres_ml.spec import Column, ColumnSet
+from postgres_ml.features.transformer_rules import TRANSFORMERS, check_chain, check_columns
+from postgres_ml.fit import configured as explicit
+from postgres_ml.fit.choice import Choice
+from postgres_ml.fit.fit import fit_pipeline
+from postgres_ml.fit.task import Deadline, Task
+from postgres_ml.lower import parse_pipeline
+from postgres_ml.program.interpret import predict
+from postgres_ml.program.program import Input
+from postgres_ml.snapshot.rows import TrainingRows
 from sklearn.neural_network import MLPRegressor
 from training_support import column, make_spec
 

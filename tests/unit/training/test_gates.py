@@ -1,9 +1,9 @@
 """Which metrics let a version pass."""
 
 import pytest
-from postgres_ml.evaluation.gates import check_gates, check_promotion
-from postgres_ml.exceptions import SpecError
-from postgres_ml.spec import Gate
+from postgres_ml.contract.config import Gate
+from postgres_ml.contract.exceptions import SpecError
+from postgres_ml.evaluate.gates import check_gates, check_promotion
 
 METRICS = {"f1": 0.6, "log_loss": 0.4}
 

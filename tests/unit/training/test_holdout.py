@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from postgres_ml.data.snapshot_sql import snapshot_query
-from postgres_ml.data.training_data import TrainingRows, holdout_mask, load
-from postgres_ml.exceptions import TrainingDataError
+from postgres_ml.contract.config import Settings
+from postgres_ml.contract.exceptions import TrainingDataError
 from postgres_ml.features.holdout import holdout_of
-from postgres_ml.spec import Settings
+from postgres_ml.snapshot.query import snapshot_query
+from postgres_ml.snapshot.rows import TrainingRows, holdout_mask, load
 from training_support import CHURN_COLUMNS, CHURN_TARGET, churn_rows, column, write_snapshot
 
 BY_COLUMN = Settings(holdout_column="is_test")

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 import xgboost
-from postgres_ml.exceptions import SpecError
-from postgres_ml.fitting.hyperparameters import KMEANS, LINEAR, MLP, XGBOOST, check, read_clause
+from postgres_ml.contract.exceptions import SpecError
+from postgres_ml.fit.hyperparameters import KMEANS, LINEAR, MLP, XGBOOST, check, read_clause
 from sklearn.cluster import KMeans
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.neural_network import MLPClassifier, MLPRegressor

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from postgres_ml.estimators import LabelEncodedClassifier
-from postgres_ml.ir.interpret import predict
-from postgres_ml.ir.program import Input
-from postgres_ml.parse import parse_pipeline
-from postgres_ml.verification.parity_rows import as_frame, expected, hostile_rows, row_by_row, to_text
+from postgres_ml.components.estimators import LabelEncodedClassifier
+from postgres_ml.lower import parse_pipeline
+from postgres_ml.program.interpret import predict
+from postgres_ml.program.program import Input
+from postgres_ml.verify.rows import as_frame, expected, hostile_rows, row_by_row, to_text
 from sklearn.datasets import load_iris
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from postgres_ml.data.training_data import TrainingRows
-from postgres_ml.exceptions import SpecError, TrainingDataError
-from postgres_ml.fitting.fit import Deadline
+from postgres_ml.contract.config import Settings
+from postgres_ml.contract.exceptions import SpecError, TrainingDataError
+from postgres_ml.fit.task import Deadline
 from postgres_ml.preparation import prepare
-from postgres_ml.results import Report
-from postgres_ml.spec import Settings
+from postgres_ml.process.report import Report
+from postgres_ml.snapshot.rows import TrainingRows
 from training_support import column, make_job, make_spec
 
 N = 400

@@ -3,8 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from postgres_ml.data.training_data import TrainingRows
-from postgres_ml.exceptions import TrainingDataError
+from postgres_ml.contract.exceptions import TrainingDataError
 from postgres_ml.features.preprocess import (
     FeatureColumns,
     choose_columns,
@@ -14,9 +13,10 @@ from postgres_ml.features.preprocess import (
     view_columns,
 )
 from postgres_ml.features.problem import Problem
-from postgres_ml.ir.interpret import predict
-from postgres_ml.ir.program import Input
-from postgres_ml.parse import parse_pipeline
+from postgres_ml.lower import parse_pipeline
+from postgres_ml.program.interpret import predict
+from postgres_ml.program.program import Input
+from postgres_ml.snapshot.rows import TrainingRows
 from sklearn.pipeline import Pipeline
 from sklearn.tree import DecisionTreeRegressor
 from training_support import column

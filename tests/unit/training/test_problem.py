@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from postgres_ml.exceptions import SpecError, TrainingDataError
+from postgres_ml.contract.exceptions import SpecError, TrainingDataError
 from postgres_ml.features.problem import Problem, check_split, label_text, label_values, resolve
 from training_support import column, make_spec
 

@@ -9,10 +9,16 @@ import sys
 from pathlib import Path
 
 import pytest
-from postgres_ml.exceptions import PostgresMLError, TrackingError, TrainingProcessError, UnsupportedModelError
-from postgres_ml.redact import without_secrets
-from postgres_ml.tracking import track, tracking_store
-from postgres_ml.training_process import TrainingProcess, _error, absolute_uri, death_text, environment
+from postgres_ml.contract.exceptions import (
+    PostgresMLError,
+    TrackingError,
+    TrainingProcessError,
+    UnsupportedModelError,
+)
+from postgres_ml.contract.redact import without_secrets
+from postgres_ml.process.parent import TrainingProcess, _error, absolute_uri, death_text, environment
+from postgres_ml.track import run as track
+from postgres_ml.track import store as tracking_store
 from training_support import CHURN_COLUMNS, CHURN_TARGET, Recorder, make_job
 
 
@@ -103,8 +109,8 @@ def test_a_store_that_can_not_be_opened_is_told_at_once(uri: str, tmp_path: Path
 
 def test_dbt_s_side_imports_none_of_the_heavy_libraries() -> None:
     code = (
-        "import sys, json; import postgres_ml.training_process, postgres_ml.data.snapshot, postgres_ml.verification.parity, "
-        "postgres_ml.fitting.hyperparameters; print(json.dumps(sorted({m.split('.')[0] for m in sys.modules})))"
+        "import sys, json; import postgres_ml.process.parent, postgres_ml.snapshot.copy, postgres_ml.verify.parity, "
+        "postgres_ml.fit.hyperparameters; print(json.dumps(sorted({m.split('.')[0] for m in sys.modules})))"
     )
     loaded = json.loads(subprocess.check_output([sys.executable, "-c", code]))
     assert not {"numpy", "pandas", "sklearn", "xgboost", "mlflow", "pyarrow", "sqlalchemy"} & set(loaded)

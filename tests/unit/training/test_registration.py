@@ -14,15 +14,15 @@ import pandas as pd
 import pytest
 import skops.io
 import xgboost
-from postgres_ml.brought.sources import read_file
-from postgres_ml.estimators import BlendedClassifier, LabelEncodedClassifier, LogTargetRegressor
-from postgres_ml.exceptions import ArtifactError
-from postgres_ml.networks import NetworkClassifier
-from postgres_ml.serving.audit import OWN_MODULES
-from postgres_ml.serving.registered_pyfunc import PROBABILITIES, Predictor
-from postgres_ml.spec import Column
-from postgres_ml.tracking.registration import requirements, with_reader, write_code
-from postgres_ml.transformers import DateTimeVectorizer, PiecewiseLinear, RobustSmoothClip
+from postgres_ml.components.estimators import BlendedClassifier, LabelEncodedClassifier, LogTargetRegressor
+from postgres_ml.components.neural_network import NetworkClassifier
+from postgres_ml.components.transformers import DateTimeVectorizer, PiecewiseLinear, RobustSmoothClip
+from postgres_ml.contract.column import Column
+from postgres_ml.contract.exceptions import ArtifactError
+from postgres_ml.external.load import read_file
+from postgres_ml.serve.audit import OWN_MODULES
+from postgres_ml.track.pyfunc import PROBABILITIES, Predictor
+from postgres_ml.track.registered_model import requirements, with_reader, write_code
 from sklearn.compose import ColumnTransformer
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import Pipeline
@@ -35,7 +35,7 @@ COLUMNS = (
 )
 TRAVELLING = {"sklearn", "numpy", "pandas", "scipy", "postgres_ml", *sys.stdlib_module_names}
 # imported only for a model of theirs, whose requirements name them
-NEEDED_BY_MODELS = {"scorer": {"mlflow"}, "shortcuts": {"xgboost"}}
+NEEDED_BY_MODELS = {"scorer": {"mlflow"}, "fast_estimators": {"xgboost"}}
 
 
 def rows() -> tuple[pd.DataFrame, np.ndarray[Any, Any]]:

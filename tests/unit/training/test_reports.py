@@ -9,14 +9,15 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
-from postgres_ml.data.frame_reader import FrameReader
+from postgres_ml.components.frame_reader import FrameReader
 from postgres_ml.explain import Explanation
 from postgres_ml.features.problem import Problem
-from postgres_ml.fitting.candidates import Candidate
-from postgres_ml.search.trial import Trial
-from postgres_ml.tracking import card_pages, card_readings, plots
-from postgres_ml.tracking.card_pages import Section
-from postgres_ml.tracking.plots import style
+from postgres_ml.fit.candidates import Candidate
+from postgres_ml.fit.trial import Trial
+from postgres_ml.track import plots
+from postgres_ml.track.card import pages, readings
+from postgres_ml.track.card.pages import Section
+from postgres_ml.track.plots import style
 
 READER = FrameReader(names=("x", "word"), texts=("word",))
 
@@ -64,11 +65,11 @@ def test_the_card_shows_text_as_it_is_in_both_forms(tmp_path: Path) -> None:
         Section("Notes", texts=["a & b"], items=["a *star* and a `tick`"]),
         Section("Query", codes=[("sql", "select '```' as \"$$\"")], is_folded=True),
     ]
-    markdown = card_pages.markdown("ml.churn", "lead", parts)
+    markdown = pages.markdown("ml.churn", "lead", parts)
     assert "| &lt;b&gt;\\|x\\| | 1,000 |" in markdown
     assert "- a \\*star\\* and a \\`tick\\`" in markdown
     assert "````sql\nselect '```'" in markdown and "![caption &lt;i&gt;](plots/roc.png)" in markdown
-    page = card_pages.to_html("ml.churn", "lead", parts)
+    page = pages.to_html("ml.churn", "lead", parts)
     assert "<td>&lt;b&gt;|x|</td><td class=number>1,000</td>" in page
     assert "base64,cG5n" in page and "<b>" not in page and "<i>" not in page
     assert "<p>a &amp; b</p>" in page and "<details><summary><h2>Query" in page
@@ -87,7 +88,7 @@ def test_long_names_keep_their_ends() -> None:
 
 
 def test_numbers_on_the_card_are_short() -> None:
-    assert [card_readings.number(v) for v in (0.884615384, 303402.6911, 12.0, 0.0, float("nan"))] == [
+    assert [readings.number(v) for v in (0.884615384, 303402.6911, 12.0, 0.0, float("nan"))] == [
         "0.88462",
         "303,403",
         "12",
@@ -98,9 +99,7 @@ def test_numbers_on_the_card_are_short() -> None:
 
 @pytest.mark.parametrize("value", [0.5, -1e6, 5.04e-05, 2e300, float("nan")])
 def test_numbers_on_the_card_are_aligned(value: float) -> None:
-    page = card_pages.to_html(
-        "", "", [card_pages.Section("a", rows=[("n",), (card_readings.number(value),)])]
-    )
+    page = pages.to_html("", "", [pages.Section("a", rows=[("n",), (readings.number(value),)])])
     assert page.count("class=number") == 2
 
 

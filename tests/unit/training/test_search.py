@@ -9,23 +9,25 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from postgres_ml.data.training_data import TrainingRows, load
-from postgres_ml.exceptions import SpecError
+from postgres_ml.contract.config import Settings
+from postgres_ml.contract.exceptions import SpecError
 from postgres_ml.features.preprocess import FeatureColumns, choose_columns
 from postgres_ml.features.problem import Problem, resolve
-from postgres_ml.fitting.candidates import Candidate, build_estimator
-from postgres_ml.fitting.explicit import configured
-from postgres_ml.fitting.fit import Choice, Deadline, Member, Task, fit_pipeline
+from postgres_ml.fit.candidates import Candidate, build_estimator
+from postgres_ml.fit.choice import Choice, Member
+from postgres_ml.fit.configured import configured
+from postgres_ml.fit.fit import fit_pipeline
+from postgres_ml.fit.task import Deadline, Task
 from postgres_ml.pipeline import SCORES_SHARE, refit, some_of
-from postgres_ml.results import Report
+from postgres_ml.process.report import Report
 from postgres_ml.search import search
+from postgres_ml.search.encoded_rows import Views
 from postgres_ml.search.ensemble import final_members
-from postgres_ml.search.fits import fit_split
+from postgres_ml.search.fold_fit import fit_split
 from postgres_ml.search.folds import Folds
 from postgres_ml.search.portfolio import portfolio
-from postgres_ml.search.rounds import is_hopeless
-from postgres_ml.search.views import Views
-from postgres_ml.spec import Settings
+from postgres_ml.search.runner import is_hopeless
+from postgres_ml.snapshot.rows import TrainingRows, load
 from training_support import CHURN_COLUMNS, CHURN_TARGET, churn_rows, column, make_spec, write_snapshot
 
 CHURN = FeatureColumns(("calls", "minutes"), ("plan",))

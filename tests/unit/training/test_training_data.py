@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from postgres_ml.data.snapshot_file import BLOCK_BYTES
-from postgres_ml.data.snapshot_reader import SnapshotFormatError
-from postgres_ml.data.training_data import FEW_DISTINCT_ROWS, TrainingRows, fold_numbers, holdout_mask, load
+from postgres_ml.snapshot.file import BLOCK_BYTES
+from postgres_ml.snapshot.reader import SnapshotFormatError
+from postgres_ml.snapshot.rows import FEW_DISTINCT_ROWS, TrainingRows, fold_numbers, holdout_mask, load
 from training_support import CHURN_COLUMNS, CHURN_TARGET, churn_rows, column, write_snapshot
 
 TEXT_COLUMNS = (column("number"), column("flag", "boolean"), column("word", "text"))

@@ -5,7 +5,7 @@ import bisect
 import numpy as np
 import pandas as pd
 import pytest
-from postgres_ml.evaluation.distributions import (
+from postgres_ml.evaluate.drift_reference import (
     MAX_CATEGORIES,
     of_categories,
     of_numbers,

@@ -18,7 +18,7 @@ from dbt_common.exceptions import DbtDatabaseError
 from dbt_common.helper_types import Port
 
 from postgres_ml import embedded
-from postgres_ml.exceptions import EmbeddedServerError
+from postgres_ml.contract.exceptions import EmbeddedServerError
 
 logger = AdapterLogger("PostgresML")
 

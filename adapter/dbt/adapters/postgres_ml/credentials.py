@@ -10,7 +10,7 @@ from typing import Any
 from dbt.adapters.postgres import PostgresCredentials
 from dbt_common.exceptions import DbtRuntimeError
 
-from postgres_ml.redact import without_secrets
+from postgres_ml.contract.redact import without_secrets
 
 EMBEDDED_HOST = "embedded"
 SERVER_KEYS = ("host", "port", "user", "password", "pass")

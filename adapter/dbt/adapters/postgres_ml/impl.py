@@ -13,17 +13,18 @@ from dbt.adapters.base.impl import AdapterTrackingRelationInfo
 from dbt.adapters.contracts.macros import MacroResolverProtocol
 from dbt.adapters.contracts.relation import RelationType
 from dbt.adapters.events.logging import AdapterLogger
-from dbt.adapters.postgres_ml import operations, versions
-from dbt.adapters.postgres_ml.building import BuildingAdapter
-from dbt.adapters.postgres_ml.catalog import read_versions
-from dbt.adapters.postgres_ml.config.model_config import check_manifest, execute_grantees, is_create_model
+from dbt.adapters.postgres_ml.build.materialization import BuildingAdapter
+from dbt.adapters.postgres_ml.catalog import versions
+from dbt.adapters.postgres_ml.catalog.champion import move_champion
+from dbt.adapters.postgres_ml.catalog.exclusive_lock import execute_exclusively
+from dbt.adapters.postgres_ml.catalog.read import read_versions
+from dbt.adapters.postgres_ml.config.model import check_manifest, execute_grantees, is_create_model
 from dbt.adapters.postgres_ml.connections import PostgresMLConnectionManager
-from dbt.adapters.postgres_ml.exclusive import execute_exclusively
-from dbt.adapters.postgres_ml.mlflow_alias import move_champion
-from dbt.adapters.postgres_ml.seed_rows import copy_rows, staging_type
+from dbt.adapters.postgres_ml.operations import find, reports
+from dbt.adapters.postgres_ml.seeds import copy_rows, staging_type
 from dbt_common.exceptions import CompilationError, DbtValidationError
 
-from postgres_ml.sql_names import part_name
+from postgres_ml.contract.sql_names import part_name
 
 logger = AdapterLogger("PostgresML")
 
@@ -214,17 +215,17 @@ class PostgresMLAdapter(BuildingAdapter):
     def operation_model(self, name: str, published: Any) -> dict[str, str]:
         """Return schema and identifier of the published model that a macro's argument means."""
         nodes = [node for node in self._nodes() if is_create_model(node)]
-        return operations.find_model(name, nodes, [tuple(row) for row in published])
+        return find.find_model(name, nodes, [tuple(row) for row in published])
 
     @available.parse_none
     def operation_relation(self, name: str) -> str:
         """Return the relation that a macro's argument means: one of the project's, or the text itself."""
-        return operations.find_relation(name, self._nodes())
+        return find.find_relation(name, self._nodes())
 
     @available
     def operation_text(self, kind: str, *arguments: Any) -> str:
         """Return the text that an operation prints; `kind` is a function of `operations`."""
-        text: str = operations.TEXTS[kind](*arguments)
+        text: str = reports.TEXTS[kind](*arguments)
         return text
 
     def _create_model_node(self, name: str) -> Any:

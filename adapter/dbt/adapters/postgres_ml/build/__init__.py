@@ -1,0 +1,1 @@
+"""The build of one create_model node, in the order of the materialization."""

@@ -1,0 +1,84 @@
+"""What dbt is told of a build: the console's message and the entry in run_results.json."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from dbt.adapters.contracts.connection import AdapterResponse
+from dbt.adapters.postgres_ml.build.stub import STUB_RUNTIME
+
+from postgres_ml.contract.config import TrainingSpec
+from postgres_ml.contract.model import TrainedModel
+from postgres_ml.evaluate.gates import Refusal
+
+if TYPE_CHECKING:
+    from dbt.adapters.postgres_ml.build.plan import Plan
+
+
+@dataclass
+class CreateModelResponse(AdapterResponse):
+    """`adapter_response` of a create_model node in run_results.json.
+
+    Parameters
+    ----------
+    metric, score : the objective's metric on the hold-out
+    metrics : all metrics on the hold-out
+    n_rows, n_holdout : rows used, hold-out included, and those of them that were held out
+    """
+
+    function: str = ""
+    version: int = 0
+    problem_type: str = ""
+    model_type: str = ""
+    runtime: str = ""
+    mlflow_run_id: str = ""
+    metric: str = ""
+    score: float | None = None
+    metrics: dict[str, float] = field(default_factory=dict)
+    n_rows: int = 0
+    n_holdout: int = 0
+
+
+def response(trained: TrainedModel, function: str, version: int) -> CreateModelResponse:
+    """Return the response whose message reads 'CREATE MODEL v3 f1=0.842 xgboost/sql'."""
+    score = f"{trained.metric}={trained.score:.4g}" if trained.score is not None else "not evaluated"
+    is_stub = trained.runtime == STUB_RUNTIME
+    text = f"CREATE MODEL v{version} {score} {trained.model_type}/{trained.runtime}"
+    return CreateModelResponse(
+        _message=f"CREATE STUB v{version}: it predicts NULL" if is_stub else text,
+        code="CREATE STUB" if is_stub else "CREATE MODEL",
+        rows_affected=trained.n_rows,
+        function=function,
+        version=version,
+        problem_type=trained.problem_type,
+        model_type=trained.model_type,
+        runtime=trained.runtime,
+        mlflow_run_id=trained.mlflow_run_id,
+        metric=trained.metric,
+        score=trained.score,
+        metrics=trained.metrics,
+        n_rows=trained.n_rows,
+        n_holdout=trained.n_holdout,
+    )
+
+
+def kept_response(plan: Plan, spec: TrainingSpec, refusal: Refusal | None) -> CreateModelResponse:
+    """Return the response whose message reads 'unchanged, kept v7' or 'gate not met: …, kept v7'."""
+    serving = plan.serving
+    assert serving is not None, "a build that keeps has something to keep"
+    verb = "restored" if plan.action == "restore" else "kept"
+    return CreateModelResponse(
+        _message=f"{refusal.text if refusal else plan.reason}, {verb} v{serving.version}",
+        code="KEEP MODEL",
+        rows_affected=0,
+        function=f"{spec.schema}.{serving.function_name}",
+        version=serving.version,
+        model_type=serving.summary["model_type"],
+        runtime=serving.summary["runtime"],
+        mlflow_run_id=serving.summary["mlflow_run_id"],
+        metric=serving.summary["metric"],
+        score=serving.summary["score"],
+        n_rows=serving.summary["n_rows"],
+        metrics=serving.summary["metrics"],
+    )

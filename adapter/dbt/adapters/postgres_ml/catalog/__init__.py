@@ -1,0 +1,1 @@
+"""The versions that the database's catalog keeps of each model."""

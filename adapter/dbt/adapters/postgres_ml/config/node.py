@@ -1,0 +1,40 @@
+"""A create_model node's config as the training needs it, with what there is to say about it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dbt.adapters.events.logging import AdapterLogger
+from dbt.adapters.postgres_ml.config.model import ConfigReader
+from dbt_common.exceptions import DbtValidationError
+
+from postgres_ml.contract.config import TrainingSpec
+
+logger = AdapterLogger("PostgresML")
+
+
+def read_spec(node: Any, credentials: Any) -> TrainingSpec:
+    """Return the node's specification, and log what is accepted but odd in its config.
+
+    Raises
+    ------
+    DbtValidationError
+        The config is wrong, or the profile's `autocommit` can't publish a model.
+    """
+    reader = ConfigReader(node)
+    spec = reader.read()
+    if spec is None:
+        raise DbtValidationError(f"{node.name}: " + "; ".join(reader.problems))
+    if credentials.autocommit:
+        raise DbtValidationError(
+            f"{spec.name}: a model is published in one transaction, and the profile says "
+            "`autocommit: true`; remove that, or use a target without it for models that train"
+        )
+    if reader.notices:
+        logger.info(
+            f"{spec.name}: settings {', '.join(reader.notices)} are Amazon Redshift's; "
+            "they mean nothing on Postgres"
+        )
+    for text in reader.warnings:
+        logger.warning(f"{spec.name}: {text}")
+    return spec

@@ -1,0 +1,1 @@
+"""What the `dbt run-operation` macros ask of Python."""

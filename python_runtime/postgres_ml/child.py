@@ -1,0 +1,214 @@
+"""The child's side of `training_process`: opens MLflow, trains when told, ends with its parent."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import os
+import queue
+import signal
+import sys
+import threading
+import traceback
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from postgres_ml.contract import json_file
+from postgres_ml.contract.exceptions import PostgresMLError, StorageError, TrackingError, TrainingProcessError
+from postgres_ml.contract.job import RESULT, TRACKING_URI, TrainingJob
+from postgres_ml.contract.model import TrainedModel
+
+if TYPE_CHECKING:
+    from postgres_ml.track.run import TrackedRun
+
+KEPT = "What was trained is kept: the next build publishes it without training."
+MARKING_S = 2.0  # to mark the MLflow run, when the parent is gone
+OOM_SCORE = "800"  # the kernel should take this process before dbt or an embedded Postgres
+
+
+def main(job_path: Path) -> int:
+    """Train what the job says; return the exit code.
+
+    Parameters
+    ----------
+    job_path : a `TrainingJob` as JSON
+    """
+    parent = Parent(job_path.parent)
+    job = json_file.read(TrainingJob, job_path)
+    job = dataclasses.replace(job, tracking_uri=os.environ.get(TRACKING_URI, job.tracking_uri))
+    _volunteer_for_oom()
+    warnings.showwarning = parent.warn
+    try:
+        return _train(job, parent)
+    except PostgresMLError as error:
+        parent.relay("debug", traceback.format_exc())
+        parent.fail(type(error).__name__, str(error))
+    except MemoryError as error:
+        text = f"not enough memory: {error}. Lower max_cells in settings, or select fewer columns"
+        parent.fail(TrainingProcessError.__name__, text)
+    except OSError as error:
+        parent.fail(StorageError.__name__, f"{error.strerror or error}: {error.filename or job.directory}")
+    finally:
+        parent.end_run("FAILED", "the training process crashed")  # does nothing after an orderly end
+    return 1
+
+
+def _train(job: TrainingJob, parent: Parent) -> int:
+    from postgres_ml.track.run import TrackedRun  # heavy: the libraries come in with it
+
+    file = Path(job.directory) / RESULT
+    trained = json_file.read(TrainedModel, file) if job.resumes else None
+    run = TrackedRun.open(job) if trained is None else TrackedRun.resume(job, trained)
+    parent.run = run
+    parent.send({"event": "ready", "run_id": run.run_id})
+    if trained is None:
+        parent.wait_for("train")
+        trained = _make(job, run.run_id, parent)
+        _keep(trained, file)  # before MLflow, which may be out of reach by now
+    if not trained.is_tracked:
+        _keep(_track(run, trained, Path(job.directory), parent), file)
+        parent.send({"event": "trained", "file": str(file)})
+    command = parent.wait_for("published", "refused")
+    if command["command"] == "published":
+        run.publish(command["version"], command["details"])
+    else:
+        run.refuse(command["reason"])
+    parent.run = None
+    parent.send({"event": "done"})
+    return 0
+
+
+def _make(job: TrainingJob, run_id: str, parent: Parent) -> TrainedModel:
+    if job.spec.source is None:
+        from postgres_ml.pipeline import train as make
+    else:
+        from postgres_ml.external.pipeline import bring as make
+
+    return make(job, run_id, parent.relay)
+
+
+def _track(run: TrackedRun, trained: TrainedModel, directory: Path, parent: Parent) -> TrainedModel:
+    from postgres_ml.process.report import Report
+
+    report = Report(parent.relay)
+    try:
+        with report.phase("track"):
+            uri = run.log(trained, directory)
+    except (TrackingError, StorageError) as error:
+        raise type(error)(f"{error}\n{KEPT}") from error
+    seconds = trained.seconds | report.seconds
+    return dataclasses.replace(
+        trained, mlflow_run_id=run.run_id, mlflow_model_uri=uri, seconds=seconds, is_tracked=True
+    )
+
+
+def _keep(trained: TrainedModel, file: Path) -> None:
+    """Write the result: it is there whole or not at all, whatever ends this process or the machine."""
+    unfinished = file.with_suffix(".part")
+    with unfinished.open("w", encoding="utf-8") as stream:
+        stream.write(json_file.to_json(trained))
+        stream.flush()
+        os.fsync(stream.fileno())
+    unfinished.replace(file)
+
+
+class Parent:
+    """The process at the other end of stdin and stdout.
+
+    Parameters
+    ----------
+    directory : the job's
+
+    Attributes
+    ----------
+    run : the MLflow run to mark when everything ends before its time; None before and after it
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.run: TrackedRun | None = None
+        self._commands: queue.Queue[dict[str, Any]] = queue.Queue()
+        self._lock = threading.Lock()
+        self._seen: set[str] = set()
+        # what libraries print goes to stderr, so that stdout carries nothing but events
+        self._out = os.fdopen(os.dup(1), "wb", buffering=0)
+        sys.stdout.flush()
+        os.dup2(2, 1)
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    def send(self, event: dict[str, Any]) -> None:
+        """Send an event; a parent that is gone gets nothing."""
+        with self._lock, contextlib.suppress(BrokenPipeError):
+            self._out.write(json.dumps(event).encode() + b"\n")
+
+    def relay(self, level: str, text: str, fields: dict[str, Any] | None = None) -> None:
+        """Send a message for the user, and what it says as fields."""
+        self.send({"event": "message", "level": level, "text": text, "fields": fields})
+
+    def warn(self, message: Any, category: type[Warning], *_: Any, **__: Any) -> None:
+        """Relay a Python warning, each text once: a loop over folds repeats it."""
+        text = f"{category.__name__}: {message}"
+        if text not in self._seen:
+            self._seen.add(text)
+            self.relay("warning", text)
+
+    def fail(self, kind: str, text: str) -> None:
+        """End the MLflow run as FAILED, and report the error."""
+        self.end_run("FAILED", text)
+        self.send({"event": "error", "type": kind, "text": text})
+
+    def end_run(self, status: str, reason: str) -> None:
+        """End the MLflow run if it is still open."""
+        run, self.run = self.run, None
+        if run is not None:
+            with contextlib.suppress(PostgresMLError):  # the store may be what failed
+                run.end(status, reason)
+
+    def wait_for(self, *names: str) -> dict[str, Any]:
+        """Return the first of these commands that comes."""
+        while True:
+            command = self._commands.get()
+            if command["command"] in names:
+                return command
+
+    def _listen(self) -> None:
+        for line in _lines(0):
+            command = json.loads(line)
+            if command["command"] == "abandon":
+                self._leave("FAILED", command["reason"])
+            self._commands.put(command)
+            if command["command"] in ("published", "refused"):
+                return  # a parent that leaves now has had all it wanted
+        self._leave("KILLED", "dbt's process ended")
+
+    def _leave(self, status: str, reason: str) -> None:
+        """End this process and its children now; the MLflow run gets two seconds to be marked."""
+        timer = threading.Timer(MARKING_S, _kill_own_group)
+        timer.daemon = True
+        timer.start()
+        for path in self.directory.glob("snapshot*.bin"):  # a dbt that was killed can't
+            path.unlink(missing_ok=True)
+        self.end_run(status, reason)
+        _kill_own_group()
+
+
+def _lines(descriptor: int) -> Iterator[bytes]:
+    """Read lines without file objects, whose lock aborts an interpreter that ends while a thread reads."""
+    rest = b""
+    while chunk := os.read(descriptor, 1 << 16):
+        *lines, rest = (rest + chunk).split(b"\n")
+        yield from lines
+
+
+def _kill_own_group() -> None:
+    if sys.platform != "win32" and os.getpgid(0) == os.getpid():
+        os.killpg(0, signal.SIGKILL)
+    os._exit(1)
+
+
+def _volunteer_for_oom() -> None:
+    with contextlib.suppress(OSError):  # only Linux has it
+        Path("/proc/self/oom_score_adj").write_text(OOM_SCORE)

@@ -1,8 +1,0 @@
-"""Scoring programs as the bodies of functions."""
-
-from postgres_ml.codegen.base import GeneratedFunctions, create_statement
-from postgres_ml.codegen.native import generate_native
-from postgres_ml.codegen.python import generate_python
-from postgres_ml.codegen.sql.generate import generate_sql
-
-__all__ = ["GeneratedFunctions", "create_statement", "generate_native", "generate_python", "generate_sql"]

@@ -1,0 +1,154 @@
+"""A create_model node's config, validated: what the adapter reads from YAML and the training obeys."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from postgres_ml.contract.column import Column
+
+ProblemType = Literal["regression", "binary_classification", "multiclass_classification", "clustering"]
+
+
+@dataclass(frozen=True)
+class Gate:
+    """A condition on a metric of the hold-out: no publication without it.
+
+    Parameters
+    ----------
+    severity : what becomes of the node when the condition isn't met; the serving version stays either way
+    """
+
+    metric: str
+    operator: Literal[">=", ">", "<=", "<"]
+    threshold: float
+    severity: Literal["error", "warn"] = "error"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """SPEC 2, `settings`.
+
+    Parameters
+    ----------
+    max_cells : rows x columns that may be trained on; above it rows are sampled
+    max_runtime : seconds of wall clock for search, refit and evaluation
+    max_trials : candidates that auto compares at most; None leaves it to max_runtime
+    seed : seeds everything random
+    holdout : fraction of the rows that scores are measured on, unless one of the following says which rows
+    holdout_column : boolean or 0/1 column that is true in the rows to hold out
+    holdout_time, holdout_after : the rows to hold out are those whose column `holdout_time` is at least
+        `holdout_after`, a text that casts to the column's type
+    min_rows : fewer rows than this are refused
+    refit : whether the chosen pipeline is fitted again on all rows before it is published
+    keep_versions : versions of the model that are kept for a rollback
+    """
+
+    max_cells: int = 1_000_000
+    max_runtime: float = 5400.0
+    max_trials: int | None = None
+    seed: int = 0
+    holdout: float = 0.2
+    holdout_column: str | None = None
+    holdout_time: str | None = None
+    holdout_after: str | None = None
+    min_rows: int = 500
+    refit: bool = True
+    keep_versions: int = 5
+
+    @property
+    def split_column(self) -> str | None:
+        """The column that says which rows are held out, which is no feature; None for a fraction."""
+        return self.holdout_column or self.holdout_time
+
+
+@dataclass(frozen=True)
+class ColumnSet:
+    """SPEC 2, one entry of `preprocessors`: columns, and what becomes of them, in order.
+
+    Parameters
+    ----------
+    columns : of the query; ('*',) is every feature that no other set names
+    transformers : names of `transformer_chains.TRANSFORMERS`
+    """
+
+    columns: tuple[str, ...]
+    transformers: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """SPEC 2, `endpoint`: a service that predicts.
+
+    Parameters
+    ----------
+    url : of the server; for protocol mlflow with '/invocations' or without
+    protocol : 'mlflow', 'kserve' (Open Inference Protocol, v2) or 'sagemaker' (its runtime, CSV in and out)
+    timeout : seconds that one request may take
+    max_batch_rows : rows in one request of predict_table
+    retries : after the first attempt, for errors that may pass
+    model : the model's name on the server (kserve), or the target model of a multi-model endpoint (sagemaker)
+    secret : row of postgres_ml.endpoint with what the server wants to be shown; None takes the host's row
+    region : of AWS; None finds it in the url
+    """
+
+    url: str
+    protocol: Literal["mlflow", "kserve", "sagemaker"] = "mlflow"
+    timeout: float = 10.0
+    max_batch_rows: int = 1000
+    retries: int = 2
+    model: str | None = None
+    secret: str | None = None
+    region: str | None = None
+
+
+@dataclass(frozen=True)
+class TrainingSpec:
+    """A create_model node's config, validated.
+
+    Parameters
+    ----------
+    name, unique_id : the dbt model
+    database, schema, function : where the prediction function goes, unquoted
+    target : the column to predict; None for kmeans
+    auto : whether the model type is chosen by cross-validation
+    model_types : of 'xgboost', 'linear_learner', 'mlp' and 'kmeans'; one of them when not auto
+    problem_type : None infers it from the target
+    objective : None is the problem type's default; lower case
+    preprocessors : None leaves them to the training; () is none at all
+    hyperparameters : as `hyperparameters.check` takes them; only without auto
+    runtime : 'auto', 'native', 'sql' or 'python'
+    explain : whether `<function>_explain` is published too
+    source : where a model made elsewhere is: an MLflow URI or a file; None trains one
+    trust : whether the source may be loaded although that could run code
+    endpoint : the service that predicts; None has predictions computed in the database
+    arguments : of the function; () takes the query's columns, or the model's signature
+    returns : SQL type of the prediction; None takes the target's, or the model's signature
+    gates : what a new version has to reach to be published
+    promote : 'always', or 'if_better' than the serving version
+    retrain : 'on_change', 'always', 'never', or the age in seconds from which a version is replaced
+    """
+
+    name: str
+    unique_id: str
+    database: str
+    schema: str
+    function: str
+    target: str | None
+    auto: bool = True
+    model_types: tuple[str, ...] = ("xgboost", "linear_learner", "mlp")
+    problem_type: ProblemType | None = None
+    objective: str | None = None
+    preprocessors: tuple[ColumnSet, ...] | None = None
+    hyperparameters: dict[str, Any] = field(default_factory=dict)
+    settings: Settings = Settings()
+    runtime: str = "auto"
+    explain: bool = False
+    source: str | None = None
+    trust: bool = False
+    endpoint: Endpoint | None = None
+    arguments: tuple[Column, ...] = ()
+    returns: str | None = None
+    gates: tuple[Gate, ...] = ()
+    promote: Literal["always", "if_better"] = "always"
+    retrain: str | float = "on_change"

@@ -1,0 +1,73 @@
+"""Names and texts in SQL, and Postgres's limits on functions: what everything that writes SQL agrees on.
+
+Imports nothing but the standard library: `dbt parse` loads it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+from postgres_ml.contract.exceptions import SpecError
+
+Pairs = tuple[tuple[str, str], ...]
+
+IDENTIFIER_BYTES = 63  # NAMEDATALEN - 1
+LONGEST_FUNCTION_BYTES = IDENTIFIER_BYTES - len("_probabilities")
+MAX_ARGUMENTS = 100  # FUNC_MAX_ARGS
+
+
+def identifier(name: str) -> str:
+    """Return the name, quoted."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def readable_identifier(name: str) -> str:
+    """Return the name as one would write it in SQL: quoted only where it has to be (keywords aside)."""
+    is_plain = name.isascii() and name.isidentifier() and name == name.lower()
+    return name if is_plain else identifier(name)
+
+
+def text(value: str) -> str:
+    """Return a text literal that reads the same whatever standard_conforming_strings says."""
+    quoted = value.replace("'", "''")
+    return f"'{quoted}'" if "\\" not in value else "E'" + quoted.replace("\\", "\\\\") + "'"
+
+
+def part_name(function: str, suffix: str) -> str:
+    """Return `<function>__<suffix>`, cut and made unique by a hash where it would exceed 63 bytes."""
+    name = f"{function}__{suffix}"
+    if len(name.encode()) <= IDENTIFIER_BYTES:
+        return name
+    digest = hashlib.md5(function.encode(), usedforsecurity=False).hexdigest()[:8]
+    room = IDENTIFIER_BYTES - len(f"_{digest}__{suffix}")
+    return f"{function.encode()[:room].decode(errors='ignore')}_{digest}__{suffix}"
+
+
+def check_function_name(function: str) -> None:
+    """Check that the names derived from a prediction function's can be told apart.
+
+    Raises
+    ------
+    SpecError
+        The name is so long that Postgres would cut `<function>_probabilities`.
+    """
+    n_bytes = len(function.encode())
+    if n_bytes > LONGEST_FUNCTION_BYTES:
+        raise SpecError(
+            f'function "{function}": the name may have {LONGEST_FUNCTION_BYTES} bytes, it has {n_bytes}'
+        )
+
+
+def function_arguments(schema: str, function: str, columns: Sequence[tuple[str, str]]) -> tuple[Pairs, Pairs]:
+    """Return a prediction function's arguments, and the attributes of their composite type if they need one.
+
+    Parameters
+    ----------
+    columns : (name, SQL type) of the features; above 100 of them the one argument is `features`, of the
+        composite type `<function>_features`
+    """
+    given = tuple(columns)
+    if len(given) <= MAX_ARGUMENTS:
+        return given, ()
+    return (("features", f"{identifier(schema)}.{identifier(f'{function}_features')}"),), given

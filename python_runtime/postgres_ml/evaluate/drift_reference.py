@@ -1,0 +1,90 @@
+"""How features and predictions were distributed at the training: what the drift tests compare with.
+
+Input: rows and predictions. Output: JSON for the catalog, small whatever the number of rows: at most 100 bins
+a column. Bins of a number are those of Postgres's `width_bucket(x, edges)`: bin k holds edges[k] <= x <
+edges[k + 1], counted from 1, and bin 0 what is less than the first edge.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from postgres_ml.contract.column import Column
+from postgres_ml.features.problem import label_text
+from postgres_ml.snapshot.rows import Array
+
+MAX_EDGES = 100
+MAX_CATEGORIES = 50
+PSI_GROUPS = 10  # the usual number; Kolmogorov-Smirnov uses all bins
+MISSING = "-1"
+
+
+def training_statistics(features: Sequence[Column], frame: pd.DataFrame, predicted: Array) -> dict[str, Any]:
+    """Return {features: {name: distribution}, prediction: distribution}.
+
+    Parameters
+    ----------
+    predicted : of rows that the pipeline has not seen
+    """
+    found = {
+        column.name: (
+            of_categories([None if value is None else _text(value, column) for value in frame[column.name]])
+            if column.kind in ("text", "boolean")
+            else of_numbers(frame[column.name].to_numpy(float))
+        )
+        for column in features
+        if column.kind in ("text", "boolean", "number")  # dates always drift
+    }
+    is_number = predicted.dtype.kind == "f"
+    prediction = (
+        of_numbers(predicted) if is_number else of_categories([label_text(v) for v in predicted.tolist()])
+    )
+    return {"features": found, "prediction": prediction}
+
+
+def _text(value: Any, column: Column) -> str | None:
+    """Return the value as Postgres prints it; booleans are doubles in a frame, NaN is missing."""
+    if column.kind == "text":
+        return str(value)
+    return None if value != value else label_text(bool(value))
+
+
+def of_numbers(values: Array) -> dict[str, Any]:
+    """Return kind, edges, the share of each bin, and the group of bins that PSI counts together."""
+    known = values[np.isfinite(values)]
+    edges = known
+    if len(known):
+        edges = np.unique(np.quantile(known, np.linspace(0, 1, MAX_EDGES), method="lower"))
+    counts = np.bincount(np.searchsorted(edges, known, side="right"), minlength=len(edges) + 1)
+    shares = counts / max(len(values), 1)
+    before = np.cumsum(counts) - counts
+    groups = np.minimum(before * PSI_GROUPS // max(len(known), 1), PSI_GROUPS - 1)
+    return {
+        "kind": "number",
+        "edges": edges.tolist(),
+        "shares": {MISSING: 1 - len(known) / max(len(values), 1), **_numbered(shares.tolist())},
+        "groups": {MISSING: -1, **_numbered(groups.tolist())},
+    }
+
+
+def of_categories(values: Sequence[str | None]) -> dict[str, Any]:
+    """Return kind, the most frequent categories, and the share of each; bin 0 is all others."""
+    counts = pd.Series([value for value in values if value is not None], dtype=object).value_counts()
+    top = counts.iloc[:MAX_CATEGORIES]
+    total = max(len(values), 1)
+    other = int(counts.sum() - top.sum()) / total
+    shares = [other, *(int(n) / total for n in top.tolist())]
+    return {
+        "kind": "category",
+        "categories": top.index.tolist(),
+        "shares": {MISSING: 1 - int(counts.sum()) / total, **_numbered(shares)},
+        "groups": {MISSING: -1, **_numbered(list(range(len(shares))))},
+    }
+
+
+def _numbered(values: Sequence[Any]) -> dict[str, Any]:
+    return {str(index): value for index, value in enumerate(values)}

@@ -1,0 +1,152 @@
+"""First step of a brought model: from what the config names to an object that predicts.
+
+Input: a file, or an MLflow URI. Output: `Loaded`. What could run code is loaded with `trust: true` only.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import xgboost
+from sklearn.pipeline import Pipeline
+
+from postgres_ml.contract.column import Column
+from postgres_ml.contract.exceptions import ArtifactError
+from postgres_ml.external import mlflow_registry, onnx_file
+from postgres_ml.serve import audit
+
+PICKLES = (".joblib", ".pkl", ".pickle", audit.SKOPS)
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A model and where it is from.
+
+    Parameters
+    ----------
+    model : has `predict`
+    origin : the file or registered version, for log and card
+    columns : of MLflow's signature; () where there is none
+    returns : SQL type of the signature's prediction, or None
+    uri : MLflow's, of the very version that was loaded; '' of files
+    pyfunc : folder of an MLflow model that only MLflow itself can run, else None
+    """
+
+    model: Any
+    origin: str
+    columns: tuple[Column, ...] = ()
+    returns: str | None = None
+    uri: str = ""
+    pyfunc: Path | None = None
+
+
+def load(source: str, *, trust: bool, tracking_uri: str, directory: Path) -> Loaded:
+    """Return the model that the config names.
+
+    Parameters
+    ----------
+    trust : load pickles whatever they name
+    directory : where downloads go
+
+    Raises
+    ------
+    ArtifactError
+        There is no such model, it can't be read, or it could run code and isn't trusted.
+    TrackingError
+        MLflow can't be reached.
+    """
+    if source.startswith(("models:/", "runs:/")):
+        return _of_registry(mlflow_registry.fetch(source, tracking_uri, directory), trust)
+    path = Path(source)
+    if not path.is_file():
+        raise ArtifactError(f"source {source}: there is no such file (paths begin at the dbt project)")
+    model = plain(read_file(path, trust))
+    return Loaded(model, path.name, onnx_file.arguments_of(model))
+
+
+def read_file(path: Path, trust: bool) -> Any:
+    """Return the model in a file, by its suffix.
+
+    Raises
+    ------
+    ArtifactError
+        It is of another format, damaged, or could run code and isn't trusted.
+    """
+    suffix = path.suffix.lower()
+    if suffix in PICKLES:
+        return audit.load(path, trust=trust)
+    if suffix == ".onnx":
+        return onnx_file.read_onnx(path)
+    if suffix in (".txt", ".lgb"):
+        return _lightgbm(path)
+    try:
+        return _xgboost(path)
+    except (xgboost.core.XGBoostError, ValueError, KeyError) as error:
+        raise _unreadable(path, "xgboost", error) from error
+
+
+def _unreadable(path: Path, library: str, error: Exception) -> ArtifactError:
+    reason = str(error).strip().splitlines()[0]
+    return ArtifactError(f"source {path.name} is no model that {library} can read: {reason}")
+
+
+def _lightgbm(path: Path) -> Any:
+    try:
+        import lightgbm  # no requirement of this package
+    except ImportError as error:
+        raise ArtifactError(
+            f"source {path.name} needs the package lightgbm, which isn't installed beside dbt: "
+            "pip install lightgbm"
+        ) from error
+    try:
+        return lightgbm.Booster(model_file=str(path))
+    except (lightgbm.basic.LightGBMError, ValueError, KeyError) as error:
+        raise _unreadable(path, "lightgbm", error) from error
+
+
+def _xgboost(path: Path) -> Any:
+    """Return XGBClassifier or XGBRegressor: the file says which, or for a bare Booster its objective."""
+    booster = xgboost.Booster(model_file=str(path))
+    objective = json.loads(booster.save_config())["learner"]["objective"]["name"]
+    kind = json.loads(booster.attr("scikit_learn") or "{}").get("_estimator_type", "")
+    is_classifier = kind == "classifier" if kind else objective.startswith(("binary:", "multi:"))
+    model = xgboost.XGBClassifier() if is_classifier else xgboost.XGBRegressor()
+    model.load_model(str(path))
+    return model
+
+
+def _of_registry(found: mlflow_registry.Fetched, trust: bool) -> Loaded:
+    described: dict[str, Any] = {"columns": found.columns, "returns": found.returns, "uri": found.uri}
+    for flavor in ("sklearn", "xgboost", "lightgbm", "onnx"):
+        if flavor in found.files:
+            model = plain(read_file(found.files[flavor], trust))
+            described["columns"] = found.columns or onnx_file.arguments_of(model)
+            return Loaded(model, found.origin, **described)
+    if not trust:
+        raise ArtifactError(
+            f"{found.origin} is a pyfunc of flavor {', '.join(found.flavors)}: loading it runs its code. If "
+            "you know where it comes from, set trust: true in this model's config"
+        )
+    model = mlflow_registry.load_pyfunc(found.folder)
+    return Loaded(model, found.origin, pyfunc=found.folder, **described)
+
+
+def plain(model: Any) -> Any:
+    """Return the model without the step that our own registered models have for frames of any driver.
+
+    Raises
+    ------
+    ArtifactError
+        It can't predict.
+    """
+    if isinstance(model, Pipeline) and type(model[0]).__name__ == "FrameReader":
+        model = Pipeline(model.steps[1:])
+    if not hasattr(model, "predict"):
+        raise ArtifactError(
+            f"the source holds a {type(model).__name__}, which has no `predict`: it must be an estimator, a "
+            "pipeline or a booster"
+        )
+    return model

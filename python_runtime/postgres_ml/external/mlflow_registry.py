@@ -1,0 +1,171 @@
+"""Models from MLflow: which version a name means today, its files, its signature.
+
+With `track` and `tracking_store` the only module here that imports mlflow.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import mlflow.artifacts
+import mlflow.pyfunc
+import sqlalchemy.exc
+from mlflow.exceptions import MlflowException
+from mlflow.models import Model
+from mlflow.tracking import MlflowClient
+from mlflow.types.schema import AnyType
+
+from postgres_ml.contract.column import Column
+from postgres_ml.contract.exceptions import ArtifactError, TrackingError
+from postgres_ml.contract.redact import without_secrets
+from postgres_ml.snapshot.copy import KINDS
+
+SQL_TYPES = {
+    "boolean": "boolean",
+    "integer": "integer",
+    "long": "bigint",
+    "float": "real",
+    "double": "double precision",
+    "string": "text",
+}
+#: where each flavor keeps its model, by the key in the file MLmodel
+FILES = {"sklearn": "pickled_model", "xgboost": "data", "lightgbm": "data", "onnx": "data"}
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """A downloaded MLflow model.
+
+    Parameters
+    ----------
+    origin : for people, 'churn version 3'
+    uri : of this version, whatever alias led to it
+    columns, returns : of the signature
+    files : the model's file of each flavor that has one
+    """
+
+    origin: str
+    uri: str
+    folder: Path
+    flavors: tuple[str, ...]
+    columns: tuple[Column, ...] = ()
+    returns: str | None = None
+    files: dict[str, Path] = field(default_factory=dict)
+
+
+def resolve(source: str, client: MlflowClient) -> tuple[str, str]:
+    """Return the URI of the version that the source means now, and the version in words."""
+    if source.startswith("models:/") and "@" in source:
+        name, _, alias = source.removeprefix("models:/").partition("@")
+        version = client.get_model_version_by_alias(name, alias).version
+        return f"models:/{name}/{version}", f"{name} version {version} ({alias})"
+    if source.startswith("models:/"):
+        name, _, version = source.removeprefix("models:/").rpartition("/")
+        client.get_model_version(name, version)
+        return source, f"{name} version {version}"
+    return source, source
+
+
+def fetch(source: str, tracking_uri: str, directory: Path) -> Fetched:
+    """Return the model, downloaded.
+
+    Raises
+    ------
+    ArtifactError
+        There is no such model or version, or its signature has types that no function can take.
+    TrackingError
+        MLflow can't be reached.
+    """
+    mlflow.set_tracking_uri(tracking_uri)
+    with _errors(source, tracking_uri):
+        uri, origin = resolve(source, MlflowClient(tracking_uri))
+        target = directory / "source"
+        target.mkdir(parents=True, exist_ok=True)
+        folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=str(target)))
+    if not (folder / "MLmodel").is_file():
+        raise ArtifactError(f"source {source} is no MLflow model: it has no file MLmodel")
+    described = Model.load(str(folder))
+    files = {}
+    for flavor, key in FILES.items():
+        if flavor in described.flavors and described.flavors[flavor].get(key):
+            files[flavor] = folder / described.flavors[flavor][key]
+    columns, returns = _signature(source, described)
+    return Fetched(origin, uri, folder, tuple(described.flavors), columns, returns, files)
+
+
+@contextlib.contextmanager
+def _errors(source: str, tracking_uri: str) -> Iterator[None]:
+    place = without_secrets(tracking_uri)
+    try:
+        yield
+    except MlflowException as error:
+        missing = error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
+        kind = ArtifactError if missing else TrackingError
+        raise kind(f"source {source}: {error.message} (MLflow at {place})") from error
+    except (sqlalchemy.exc.SQLAlchemyError, OSError) as error:
+        raise TrackingError(f"source {source} can't be read from MLflow at {place}: {error}") from error
+
+
+def _signature(source: str, described: Any) -> tuple[tuple[Column, ...], str | None]:
+    inputs = None if described.signature is None else described.signature.inputs
+    if inputs is None or not inputs.has_input_names() or inputs.is_tensor_spec():
+        return (), None
+    columns, problems = [], []
+    for item in inputs.inputs:
+        # our own signatures say any for numbers, since MLflow refuses an int64 where it was told double
+        name = "double precision" if isinstance(item.type, AnyType) else _sql_type(item.type)
+        if name is None:
+            problems.append(f'"{item.name}" is {item.type}')
+        else:
+            columns.append(Column(item.name, name, KINDS[name]))
+    if problems:
+        raise ArtifactError(
+            f"source {source}: its signature has inputs that no SQL function takes: {'; '.join(problems)}; "
+            "give 'arguments' with other types"
+        )
+    outputs = described.signature.outputs
+    kinds = outputs.inputs if outputs is not None and not outputs.is_tensor_spec() else []
+    returns = _sql_type(kinds[0].type) if len(kinds) == 1 else None
+    return tuple(columns), returns
+
+
+def _sql_type(kind: Any) -> str | None:
+    return SQL_TYPES.get(getattr(kind, "name", ""))
+
+
+def load_pyfunc(folder: Path) -> Any:
+    """Return the model as MLflow loads it, which runs its code.
+
+    Raises
+    ------
+    ArtifactError
+        A package that it needs isn't installed here.
+    """
+    try:
+        return mlflow.pyfunc.load_model(str(folder))
+    except ImportError as error:
+        raise ArtifactError(
+            f"the MLflow model needs the package {error.name}, which isn't installed here"
+        ) from error
+
+
+def main(source: str, tracking_uri: str) -> int:
+    """Print the version that a source means now; return 3 if there is none, 1 if MLflow can't be asked."""
+    logging.disable(logging.WARNING)
+    try:
+        with _errors(source, tracking_uri):
+            sys.stdout.write(resolve(source, MlflowClient(tracking_uri))[0] + "\n")
+    except (ArtifactError, TrackingError) as error:
+        sys.stderr.write(" ".join(str(error).split()) + "\n")
+        return 3 if isinstance(error, ArtifactError) else 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

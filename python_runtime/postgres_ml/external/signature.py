@@ -1,0 +1,129 @@
+"""Second step of a brought model: its arguments, its labels and what it returns.
+
+Input: the model, the config, MLflow's signature. Output: `Signature`, or an error that says what doesn't fit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from sklearn.base import ClusterMixin, RegressorMixin
+
+from postgres_ml.contract.column import Column
+from postgres_ml.contract.config import ProblemType, TrainingSpec
+from postgres_ml.contract.exceptions import SpecError
+from postgres_ml.external import onnx_file
+from postgres_ml.external.load import Loaded
+
+
+@dataclass(frozen=True)
+class Signature:
+    """What a function of the model takes and returns.
+
+    Parameters
+    ----------
+    labels : of a classifier, in the order of its probabilities; () otherwise
+    """
+
+    columns: tuple[Column, ...]
+    returns: str
+    problem_type: ProblemType
+    labels: tuple[Any, ...]
+    has_probabilities: bool
+
+
+def describe(
+    spec: TrainingSpec, loaded: Loaded, of_query: Sequence[Column], target: Column | None
+) -> Signature:
+    """Return the signature.
+
+    Parameters
+    ----------
+    of_query, target : the query's columns; () and None without a query
+
+    Raises
+    ------
+    SpecError
+        The arguments are unknown, or don't fit the model.
+    """
+    columns = tuple(spec.arguments or of_query or loaded.columns)
+    names = feature_names(loaded.model)
+    if not columns:
+        typed = ", ".join(f"{name} float8" for name in names or ("spend", "calls"))
+        raise SpecError(
+            f"the arguments of the function are unknown, because {loaded.origin} has no MLflow signature: "
+            f"set 'arguments' to names and types, such as '{typed}'"
+        )
+    check_columns(loaded, columns, names)
+    onnx_file.check_types(loaded.origin, loaded.model, columns)
+    if spec.arguments and of_query:
+        missing = [c.name for c in spec.arguments if c.name not in {q.name for q in of_query}]
+        if missing:
+            raise SpecError(f"the query has no column for {', '.join(missing)} of 'arguments'")
+    classes = getattr(loaded.model, "classes_", None)
+    labels = tuple(np.asarray(classes).tolist()) if classes is not None and loaded.pyfunc is None else ()
+    if labels:
+        problem: ProblemType = "binary_classification" if len(labels) == 2 else "multiclass_classification"
+        returns = spec.returns or (target.sql_type if target else None) or label_type(labels)
+    elif isinstance(loaded.model, ClusterMixin):
+        problem, returns = "clustering", spec.returns or "integer"
+    else:
+        problem, returns = "regression", spec.returns or "double precision"
+        if loaded.pyfunc is not None or not isinstance(loaded.model, RegressorMixin):
+            returns = spec.returns or loaded.returns or returns
+    has_probabilities = bool(labels) and hasattr(loaded.model, "predict_proba")
+    if problem == "regression" and returns in ("text", "character varying", "boolean"):
+        problem = "multiclass_classification"  # of a pyfunc, whose labels nobody knows before it predicts
+    return Signature(columns, returns, problem, labels, has_probabilities)
+
+
+def feature_names(model: Any) -> tuple[str, ...]:
+    """Return the names of the columns that the model was fitted on; () where it has none."""
+    names = getattr(model, "feature_names_in_", None)
+    if names is None and hasattr(model, "feature_name") and callable(model.feature_name):
+        names = model.feature_name()  # lightgbm's Booster
+    if names is None:
+        names = [column.name for column in onnx_file.arguments_of(model)]
+    return tuple(str(name) for name in names)
+
+
+def check_columns(loaded: Loaded, columns: Sequence[Column], names: Sequence[str]) -> None:
+    """Check that the arguments are those that the model was fitted on, in its order.
+
+    Raises
+    ------
+    SpecError
+        Says both.
+    """
+    given = [column.name for column in columns]
+    invented = all(name.startswith(("Column_", "f")) and name.lstrip("Column_f").isdigit() for name in names)
+    if names and not invented and list(names) != given:
+        detail = "them in another order" if sorted(names) == sorted(given) else "other ones"
+        raise SpecError(
+            f"the function's arguments are {', '.join(given)}, and {loaded.origin} was fitted on {detail}: "
+            f"{', '.join(names)}"
+        )
+    n = (
+        len(names)
+        or onnx_file.n_features(loaded.model)
+        or getattr(loaded.model, "n_features_in_", len(given))
+    )
+    if n != len(given):
+        raise SpecError(
+            f"the function has {len(given)} arguments ({', '.join(given)}), and {loaded.origin} takes {n} "
+            "features"
+        )
+
+
+def label_type(labels: Sequence[Any]) -> str:
+    """Return the SQL type of labels: boolean, integer, bigint, double precision or text."""
+    if all(isinstance(label, bool) for label in labels):
+        return "boolean"
+    if all(isinstance(label, int) for label in labels):
+        return "integer" if max(map(abs, labels)) < 2**31 else "bigint"
+    if all(isinstance(label, int | float) for label in labels):
+        return "integer" if all(float(label).is_integer() for label in labels) else "double precision"
+    return "text"

@@ -1,0 +1,50 @@
+"""What is fitted: one candidate, a blend of several, or the estimator of the user's own code."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from postgres_ml.fit.candidates import Candidate
+from postgres_ml.fit.trial import Trial
+from postgres_ml.fit.user_code import OwnCode
+
+
+@dataclass(frozen=True)
+class Member:
+    """One estimator of what is fitted.
+
+    Parameters
+    ----------
+    n_rounds : trees per class, or epochs of a network; None leaves it to the candidate's parameters
+    weight : of its predictions, among all members
+    """
+
+    candidate: Candidate
+    n_rounds: int | None = None
+    weight: float = 1.0
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What to fit.
+
+    Parameters
+    ----------
+    candidate : of the one estimator, or a name for the blend of `members`
+    n_trees : None leaves it to the candidate's parameters
+    threshold : probability from which class 1 is predicted; None is the estimator's own rule
+    trials : what it was chosen from; empty when it was configured
+    reason : why it was chosen
+    members : of a blend; empty for one estimator
+    code : of a dbt model in Python, which fits an estimator of its own; None otherwise
+    factors : of the classes' probabilities, the greatest product is the label; empty for the most likely one
+    """
+
+    candidate: Candidate
+    n_trees: int | None = None
+    threshold: float | None = None
+    trials: tuple[Trial, ...] = ()
+    reason: str = "as configured"
+    members: tuple[Member, ...] = ()
+    code: OwnCode | None = None
+    factors: tuple[float, ...] = ()

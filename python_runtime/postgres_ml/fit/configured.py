@@ -1,0 +1,218 @@
+"""Sixth step without auto: the one estimator that is configured, on the preprocessing that is configured.
+
+Input: the task and rows. Output: a fitted scikit-learn Pipeline, from the query's columns to the prediction.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xgboost
+from sklearn.cluster import KMeans
+from sklearn.compose import TransformedTargetRegressor
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.neural_network import MLPClassifier, MLPRegressor
+from sklearn.neural_network._multilayer_perceptron import BaseMultilayerPerceptron
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import StandardScaler
+
+from postgres_ml.components.estimators import LabelEncodedClassifier
+from postgres_ml.contract.config import ColumnSet, TrainingSpec
+from postgres_ml.contract.exceptions import SpecError, TrainingDataError
+from postgres_ml.features.configured import incomplete
+from postgres_ml.features.preprocess import FeatureColumns, given_columns, linear_columns, tree_columns
+from postgres_ml.features.problem import Problem
+from postgres_ml.fit import hyperparameters
+from postgres_ml.fit.candidates import Candidate
+from postgres_ml.snapshot.rows import TrainingRows
+
+if TYPE_CHECKING:
+    from postgres_ml.fit.task import Task
+
+TAKES_MISSING = ("xgboost",)
+
+
+def configured(spec: TrainingSpec, problem: Problem) -> Candidate:
+    """Return the one candidate: the library's defaults except `hyperparameters`.
+
+    Raises
+    ------
+    SpecError
+        A hyperparameter that doesn't exist, or not for this problem type.
+    """
+    model_type = spec.model_types[0]
+    parameters = hyperparameters.check(model_type, spec.hyperparameters).values
+    parameters.pop("num_class", None)  # checked against the classes seen; the library counts them itself
+    if model_type == "xgboost" and ":" in problem.objective:
+        parameters["objective"] = _library_objective(problem)
+    if model_type == "linear_learner":
+        known = _linear(problem, {}).get_params()
+        wrong = [name for name in parameters if name not in known]
+        if wrong:
+            names = (item.library_name for item in hyperparameters.LINEAR.values())
+            available = ", ".join(name for name in names if name in known)
+            raise SpecError(
+                f"linear_learner has no {', '.join(wrong)} for a {problem.type}; it has {available}"
+            )
+    return Candidate(model_type, model_type, parameters)
+
+
+def _library_objective(problem: Problem) -> str:
+    if problem.objective.startswith("multi:"):
+        # softmax and softprob grow the same trees; only softprob tells probabilities
+        return "multi:softprob" if len(problem.classes) > 2 else "binary:logistic"
+    return problem.objective
+
+
+def fit(
+    task: Task,
+    candidate: Candidate,
+    rows: TrainingRows,
+    callbacks: list[Any],
+    is_late: Callable[[], bool] = lambda: False,
+) -> Pipeline:
+    """Return a new pipeline fitted on the rows.
+
+    Parameters
+    ----------
+    callbacks : of xgboost
+    is_late : asked in each step of a network, which ends when it is true
+
+    Raises
+    ------
+    SpecError
+        The library refuses a hyperparameter's value.
+    TrainingDataError
+        Missing values for a step that takes none, or more clusters than different rows.
+    """
+    _check_missing(task, candidate.model_type, rows)
+    columns, estimator = columns_of(task, candidate.model_type), _estimator(task, candidate, callbacks)
+    pipeline = Pipeline([("columns", columns), ("estimator", estimator)])
+    if task.problem.is_clustering:
+        _check_k(candidate.parameters["n_clusters"], rows)
+    target = rows.target.astype(float) if task.problem.is_regression else rows.target
+    try:
+        with networks_end(is_late):
+            pipeline.fit(rows.frame, target)
+    except (xgboost.core.XGBoostError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise SpecError(f"{candidate.model_type} refuses these hyperparameters: {reason}") from error
+    if task.problem.is_clustering:
+        _check_clusters(pipeline)
+    return pipeline
+
+
+@contextlib.contextmanager
+def networks_end(is_late: Callable[[], bool]) -> Iterator[None]:
+    """Have scikit-learn's networks end when it gets late, with the weights they have; it has no callbacks.
+
+    sgd and adam end after any batch as after Ctrl-C, which scikit-learn takes for an end of the training;
+    with `early_stopping` after an epoch at the earliest, since it goes back to the best one.
+    lbfgs ends where the slope is zero, so it is told that it is.
+    """
+    original = BaseMultilayerPerceptron._backprop
+
+    def in_time(self: Any, *given: Any, **named: Any) -> tuple[float, list[Any], list[Any]]:
+        late = is_late()
+        if late and self.solver != "lbfgs" and (self.n_iter_ or not self.early_stopping):
+            raise KeyboardInterrupt
+        loss, weights, intercepts = original(self, *given, **named)
+        if late and self.solver == "lbfgs":
+            for slope in (*weights, *intercepts):
+                slope[:] = 0
+        return loss, weights, intercepts
+
+    BaseMultilayerPerceptron._backprop = in_time
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Training interrupted by user")
+            yield
+    finally:
+        BaseMultilayerPerceptron._backprop = original
+
+
+def columns_of(task: Task, model_type: str) -> Any:
+    """Return the unfitted preprocessing: the configured one, or the least that the model needs."""
+    columns, fill = task.columns, model_type not in TAKES_MISSING
+    if columns.sets is None and model_type == "kmeans":
+        columns = replace(columns, sets=kmeans_sets(columns))
+    if columns.sets is not None:
+        return given_columns(columns, fill=fill)
+    return linear_columns(columns) if fill else tree_columns(columns)
+
+
+def kmeans_sets(columns: FeatureColumns) -> tuple[ColumnSet, ...]:
+    """Return kmeans' own preprocessing (SPEC 8.6): the mean for missing numbers, and one scale for all."""
+    dates = tuple(name for name in columns.numbers if columns.kinds.get(name) not in ("number", "boolean"))
+    numbers = tuple(name for name in columns.numbers if name not in dates)
+    sets = (
+        ColumnSet(numbers, ("Imputer", "StandardScaler")),
+        ColumnSet(dates, ("DateTimeVectorizer", "Imputer", "StandardScaler")),
+        ColumnSet(columns.texts, ("OneHotEncoder",)),
+    )
+    return tuple(item for item in sets if item.columns)
+
+
+def _estimator(task: Task, candidate: Candidate, callbacks: list[Any]) -> Any:
+    problem, parameters = task.problem, candidate.parameters
+    seeded = {"random_state": task.spec.settings.seed, **parameters}
+    if candidate.model_type == "kmeans":
+        return KMeans(**seeded)
+    if candidate.model_type == "linear_learner":
+        estimator = _linear(problem, parameters)
+    elif candidate.model_type == "mlp":
+        estimator = (MLPRegressor if problem.is_regression else MLPClassifier)(**seeded)
+        if problem.is_regression:  # its steps are sized for targets around 1
+            return TransformedTargetRegressor(regressor=estimator, transformer=StandardScaler())
+    else:
+        library = xgboost.XGBRegressor if problem.is_regression else xgboost.XGBClassifier
+        estimator = library(n_jobs=task.n_threads, verbosity=1, callbacks=callbacks or None, **seeded)
+    return estimator if problem.is_regression else LabelEncodedClassifier(estimator)
+
+
+def _linear(problem: Problem, parameters: dict[str, Any]) -> Any:
+    if problem.is_regression:
+        return Ridge(**parameters)
+    return LogisticRegression(**{"max_iter": 1000, **parameters})
+
+
+def _check_missing(task: Task, model_type: str, rows: TrainingRows) -> None:
+    """Refuse missing values that the configured preprocessing would hand to a step that takes none."""
+    columns = task.columns
+    if columns.sets is None:
+        return
+    needs_all = model_type not in TAKES_MISSING
+    if columns.sets == ():
+        found = dict.fromkeys(columns.kinds, "") if needs_all else {}
+    else:
+        found = incomplete(columns.sets, columns.kinds, needs_all=needs_all)
+    problems = []
+    for name, step in found.items():
+        missing = int(rows.frame[name].isna().sum()) if name in rows.frame else 0
+        if missing:
+            problems.append(
+                f'column "{name}" is NULL in {missing:,} rows, and {step or model_type} takes no missing '
+                "values: put an Imputer before"
+            )
+    if problems:
+        raise TrainingDataError("; ".join(problems))
+
+
+def _check_k(k: int, rows: TrainingRows) -> None:
+    if k > len(rows):
+        raise TrainingDataError(f"k is {k:,}, more than the {len(rows):,} rows to train on")
+
+
+def _check_clusters(pipeline: Pipeline) -> None:
+    kmeans = pipeline[-1]
+    found = len(np.unique(kmeans.labels_))
+    if found < kmeans.n_clusters:
+        raise TrainingDataError(
+            f"k is {kmeans.n_clusters:,}, but the rows to train on have only {found:,} different points: "
+            "lower k"
+        )

@@ -1,0 +1,133 @@
+"""Sixth step: a candidate fitted as a whole pipeline, from the query's columns to the labels.
+
+Input: what `search` chose, and rows. Output: a scikit-learn Pipeline.
+"""
+
+from __future__ import annotations
+
+import functools
+import warnings
+from typing import Any
+
+import xgboost
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.pipeline import Pipeline
+
+from postgres_ml.components.estimators import BlendedClassifier, BlendedRegressor, LabelEncodedClassifier
+from postgres_ml.components.neural_network import NetworkClassifier, NetworkRegressor
+from postgres_ml.features.preprocess import (
+    feature_types,
+    linear_columns,
+    tree_columns,
+    view_columns,
+)
+from postgres_ml.fit import configured as explicit
+from postgres_ml.fit.candidates import build_estimator
+from postgres_ml.fit.choice import Choice, Member
+from postgres_ml.fit.task import Deadline, Task
+from postgres_ml.snapshot.rows import TrainingRows
+
+
+class StopAtDeadline(xgboost.callback.TrainingCallback):  # type: ignore[misc]
+    """Ends boosting when the deadline has passed; the trees so far are an estimator."""
+
+    def __init__(self, deadline: Deadline) -> None:
+        super().__init__()
+        self.deadline = deadline
+
+    def after_iteration(self, model: Any, epoch: int, evals_log: Any) -> bool:
+        """Return whether to stop."""
+        return self.deadline.passed
+
+
+def fit_pipeline(task: Task, choice: Choice, rows: TrainingRows, deadline: Deadline | None) -> Pipeline:
+    """Return a new pipeline fitted on the rows: columns to numbers, then the estimator.
+
+    A blend is one step that takes the columns themselves, since its members encode them differently.
+
+    Parameters
+    ----------
+    deadline : boosting and networks end there, with the trees and epochs so far
+
+    Raises
+    ------
+    SpecError, TrainingDataError
+        As `explicit.fit` says.
+    """
+    if choice.code is not None:
+        return choice.code.fit(task.spec.target, task.problem.is_regression, rows)
+    if not task.spec.auto:
+        if deadline is None:
+            return explicit.fit(task, choice.candidate, rows, [])
+        is_late = functools.partial(getattr, deadline, "passed")
+        pipeline = explicit.fit(task, choice.candidate, rows, [StopAtDeadline(deadline)], is_late)
+        _forget_clock(pipeline)
+        return pipeline
+    if choice.members:
+        pipeline = Pipeline([("estimator", _labelled(task, choice, _blend(task, choice, deadline)))])
+    else:
+        member = Member(choice.candidate, choice.n_trees)
+        pipeline = member_pipeline(task, member, task.n_threads, deadline)
+        pipeline.steps[-1] = ("estimator", _labelled(task, choice, pipeline[-1]))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # iterations were limited on purpose
+        pipeline.fit(rows.frame, rows.target)
+    _forget_clock(pipeline)
+    return pipeline
+
+
+def member_pipeline(task: Task, member: Member, n_threads: int, deadline: Deadline | None) -> Pipeline:
+    """Return an unfitted pipeline of one candidate, for class codes or numbers."""
+    candidate = member.candidate
+    more: dict[str, Any] = {}
+    if candidate.model_type == "mlp":
+        more = {"stop_epoch": member.n_rounds}
+        if deadline is not None:
+            more["is_late"] = functools.partial(getattr, deadline, "passed")
+    elif candidate.model_type == "xgboost":
+        more = {} if member.n_rounds is None else {"n_estimators": member.n_rounds}
+        if deadline is not None:
+            more["callbacks"] = [StopAtDeadline(deadline)]
+        if candidate.view == "codes":
+            types = feature_types(task.columns, task.problem)
+            more |= {"enable_categorical": True, "feature_types": types}
+    estimator = build_estimator(candidate, task.problem, task.spec.settings.seed, n_threads, **more)
+    if candidate.view:
+        columns = view_columns(candidate.view, task.columns, task.problem)
+    else:
+        columns = linear_columns(task.columns) if candidate.is_linear else tree_columns(task.columns)
+    return Pipeline([("columns", columns), ("estimator", estimator)])
+
+
+def _blend(task: Task, choice: Choice, deadline: Deadline | None) -> BlendedClassifier | BlendedRegressor:
+    n_jobs = min(task.n_threads, len(choice.members))
+    n_threads = task.n_threads // n_jobs
+    members = [
+        (f"{number} {member.candidate.name}", member_pipeline(task, member, n_threads, deadline))
+        for number, member in enumerate(choice.members, 1)
+    ]
+    blend = BlendedRegressor if task.problem.is_regression else BlendedClassifier
+    return blend(members, [member.weight for member in choice.members], n_jobs=n_jobs)
+
+
+def _labelled(task: Task, choice: Choice, estimator: Any) -> Any:
+    if task.problem.is_regression:
+        return estimator
+    return LabelEncodedClassifier(estimator, choice.threshold, choice.factors or None)
+
+
+def _forget_clock(estimator: Any) -> None:
+    """Take this process's clock out of all estimators inside: it must not be pickled with them."""
+    if isinstance(estimator, xgboost.XGBModel):
+        estimator.set_params(callbacks=None)
+    elif isinstance(estimator, NetworkClassifier | NetworkRegressor):
+        estimator.is_late = None
+    elif isinstance(estimator, Pipeline):
+        _forget_clock(estimator[-1])
+    for name in ("estimator", "estimator_"):
+        if hasattr(estimator, name):
+            _forget_clock(getattr(estimator, name))
+    if isinstance(estimator, BlendedClassifier | BlendedRegressor):
+        fitted = getattr(estimator, "estimators_", ())  # none where it is the parameter of another
+        for part in (*(inner for _, inner in estimator.estimators), *fitted):
+            _forget_clock(part)

@@ -1,0 +1,29 @@
+"""How fast a program will run."""
+
+from __future__ import annotations
+
+from postgres_ml.program import scorers
+from postgres_ml.program.program import Program
+
+# Nanoseconds on one core, fitted to benchmarks/bench_native.py with the scalar kernel
+CALL = 150.0
+INPUT = 12.0
+SLOT = 2.5
+TREE_LEVEL = 1.2
+WEIGHT = 0.4
+ACTIVATION = 8.0
+
+
+def estimate_rows_per_s(program: Program) -> int:
+    """Return the predictions a second to expect of one core, to about a factor of two."""
+    nanoseconds = CALL + INPUT * len(program.inputs)
+    for step in program.steps:
+        nanoseconds += SLOT * step.width
+        if isinstance(step, scorers.TreeEnsemble):
+            # a balanced tree of n nodes has about log2(n) levels
+            nanoseconds += TREE_LEVEL * sum(tree.n_nodes.bit_length() for tree in step.trees)
+        elif isinstance(step, scorers.Linear | scorers.Distances):
+            nanoseconds += WEIGHT * step.width * len(step.slots)
+        elif isinstance(step, scorers.Activation | scorers.Link):
+            nanoseconds += ACTIVATION * step.width
+    return int(1e9 / nanoseconds)

@@ -1,0 +1,106 @@
+"""Functions in PL/Python that let the fitted pipeline itself answer.
+
+Input: the function's signature and the artifact's digest. Output: function bodies. They read the artifact
+from postgres_ml.artifact with the rights of their owner, so whoever may call them needs no right on the
+catalog; and once in a backend's life, then it stays in GD, which all functions of a session share.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from postgres_ml.contract import sql_names
+from postgres_ml.contract.column import Column
+from postgres_ml.contract.model import Details, FunctionBody
+from postgres_ml.generate.base import GENERATOR_VERSION, GeneratedFunctions
+from postgres_ml.generate.python.loader import loader
+from postgres_ml.generate.sql.arithmetic import literals
+
+__all__ = ["generate_python"]
+
+LANGUAGE = "plpython3u"
+#: stable, since the artifact is read from a table; dates reach Python as texts in one form
+OPTIONS = (
+    "stable parallel safe security definer set search_path = pg_catalog, pg_temp "
+    "set datestyle = 'ISO' set timezone = 'UTC'"
+)
+DETAIL_TYPES = {"probabilities": "jsonb", "distances": "double precision[]"}
+
+
+def generate_python(
+    columns: Sequence[Column],
+    returns: str,
+    schema: str,
+    function: str,
+    *,
+    sha256: str,
+    python_path: str | None,
+    details: Details | None,
+    est_rows_per_s: int,
+) -> GeneratedFunctions:
+    """Return the functions that ask an artifact.
+
+    `<function>` and, with details, `<function>_probabilities` or `<function>_distances` have the signatures
+    of the other runtimes; `<function>__batch` takes columns of many rows and is what predict_table calls.
+
+    Parameters
+    ----------
+    columns : the arguments
+    returns : SQL type of the prediction
+    schema, function : where the functions go, unquoted
+    sha256 : of the artifact
+    details : what the artifact tells of a row besides its prediction
+    python_path : folder of the libraries on the server; None where they are the server's own
+    est_rows_per_s : as measured when the artifact was packed
+
+    Raises
+    ------
+    SpecError
+        The function's name is too long for the names derived from it.
+    """
+    sql_names.check_function_name(function)
+    arguments, composite = sql_names.function_arguments(
+        schema, function, [(column.name, column.sql_type) for column in columns]
+    )
+    values = "args"
+    if composite:
+        names = [name for name, _ in composite]
+        values = f"[args[0] and args[0][name] for name in {names!r}]"
+    header = f"# dbt-postgres-ml {GENERATOR_VERSION}, artifact {sha256}\n{loader(sha256, python_path)}"
+    bodies = [
+        FunctionBody(
+            "predict", function, arguments, returns, LANGUAGE,
+            f"{header}return scorer.predict({values})\n", composite, OPTIONS,
+        )
+    ]  # fmt: skip
+    if details is not None:
+        bodies.append(
+            FunctionBody(
+                details, f"{function}_{details}", arguments, DETAIL_TYPES[details], LANGUAGE,
+                f"{header}return scorer.{details}({values})\n", composite, OPTIONS,
+            )
+        )  # fmt: skip
+    batched = batch_arguments(columns)
+    if len(batched) <= sql_names.MAX_ARGUMENTS:
+        bodies.append(
+            FunctionBody(
+                "part", f"{function}__batch", batched, f"{literals.type_name(returns)}[]", LANGUAGE,
+                f"{header}return scorer.batch(*args)\n", (), OPTIONS,
+            )
+        )  # fmt: skip
+    return GeneratedFunctions(
+        functions=tuple(bodies),
+        style="artifact",
+        n_nodes=0,
+        size_bytes=sum(len(body.body) for body in bodies),
+        est_rows_per_s=est_rows_per_s,
+        messages=(
+            f"python: about {est_rows_per_s:,} rows/s a core one by one; predict_table is faster by far",
+        ),
+    )
+
+
+def batch_arguments(columns: Sequence[Column]) -> tuple[tuple[str, str], ...]:
+    """Return the batch function's arguments: doubles of all numbers and booleans; an array of each text."""
+    others = [column for column in columns if column.kind not in ("number", "boolean")]
+    return (("numbers", "bytea"), *((column.name, "text[]") for column in others))

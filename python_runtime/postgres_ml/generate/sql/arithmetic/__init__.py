@@ -1,0 +1,1 @@
+"""IEEE 754 double arithmetic in SQL, bit for bit."""

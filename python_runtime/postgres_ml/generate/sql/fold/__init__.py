@@ -1,0 +1,1 @@
+"""What is known of a value before a row comes: constants, few values, thresholds. It makes SQL shorter."""

@@ -1,0 +1,98 @@
+"""Transformers of our own: calendar parts, robust smooth clipping, piecewise-linear and quantile-normal
+columns.
+
+Source: postgres_ml/transformers.py.
+Exactness: bit-exact but for sine and cosine (1 ulp of the runtime's libm).
+"""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import numpy as np
+
+from postgres_ml.components.transformers import PERIODS
+from postgres_ml.lower.builder import (
+    Builder,
+    Column,
+    Facts,
+    Matrix,
+    RawColumn,
+    SlotColumn,
+    floats,
+    unsupported,
+)
+from postgres_ml.lower.compose import add_arithmetic
+from postgres_ml.program.encoders import DatePart, DatePartName, PiecewiseLinear, Unary
+
+TIME_OF_DAY = {
+    "year": 1970.0, "quarter": 1.0, "month": 1.0, "day": 1.0, "weekday": 3.0, "day_of_year": 1.0,
+}  # fmt: skip
+
+
+def parse_date_time_vectorizer(vectorizer: Any, matrix: Matrix, builder: Builder) -> Matrix:
+    """Return the calendar parts of each column."""
+    columns: list[Column] = []
+    for column in matrix.columns:
+        if not isinstance(column, RawColumn) or builder.inputs[column.input].kind not in (
+            "date", "time", "timestamp", "timestamptz",
+        ):  # fmt: skip
+            raise unsupported(vectorizer, "a column that is no date, time or timestamp of the query")
+        for part in vectorizer.parts:
+            slot = _date_part(builder, column.input, part)
+            if vectorizer.cyclical and part in PERIODS:
+                angle = add_arithmetic(builder, slot, "*", 2 * np.pi / PERIODS[part])
+                sine = builder.add(Unary(angle, "sin"), Facts(True, 1.0))
+                cosine = builder.add(Unary(angle, "cos"), Facts(True, 1.0))
+                columns += [SlotColumn(sine), SlotColumn(cosine)]
+            else:
+                columns.append(SlotColumn(slot))
+    return Matrix(tuple(columns))
+
+
+def _date_part(builder: Builder, position: int, part: str) -> int:
+    """Return the slot of a calendar part; those of a time of day are of 1970-01-01, a Thursday."""
+    if builder.inputs[position].kind == "time" and part in TIME_OF_DAY:
+        epoch = builder.add(DatePart(position, "epoch"), Facts(True, 1e6))
+        zero = add_arithmetic(builder, epoch, "*", 0.0)  # missing where the time is
+        return add_arithmetic(builder, zero, "+", TIME_OF_DAY[part])
+    whole = part != "epoch"
+    return builder.add(DatePart(position, cast(DatePartName, part)), Facts(True, 1e15, whole))
+
+
+def parse_robust_smooth_clip(clipper: Any, matrix: Matrix, builder: Builder) -> Matrix:
+    """Return (x - median) / scale, bent into (-3, 3)."""
+    columns = []
+    slots = builder.check(matrix, missing=True)
+    for slot, center, scale in zip(slots, clipper.center_, clipper.scale_, strict=True):
+        scaled = add_arithmetic(builder, add_arithmetic(builder, slot, "-", center), "/", scale)
+        facts = Facts(builder.facts[slot].missing, 3.0)
+        columns.append(SlotColumn(builder.add(Unary(scaled, "smooth_clip"), facts)))
+    return Matrix(tuple(columns), matrix.names)
+
+
+def parse_piecewise_linear(ladder: Any, matrix: Matrix, builder: Builder) -> Matrix:
+    """Return one column per interval between the edges; missing values are 0 in each."""
+    columns = []
+    for slot, edges in zip(builder.check(matrix, missing=True), ladder.edges_, strict=True):
+        for low, high in zip(floats(edges[:-1]), floats(edges[1:]), strict=True):
+            filled = builder.impute(slot, low)
+            columns.append(
+                SlotColumn(builder.add(PiecewiseLinear(filled, (low, high), (0.0, 1.0)), Facts(False, 1.0)))
+            )
+    return Matrix(tuple(columns))
+
+
+def parse_quantile_normal(transformer: Any, matrix: Matrix, builder: Builder) -> Matrix:
+    """Return the normal score of each column's quantile."""
+    columns = []
+    slots = builder.check(matrix, missing=True)
+    for slot, points, scores in zip(slots, transformer.quantiles_, transformer.scores_, strict=True):
+        facts = Facts(builder.facts[slot].missing, float(np.abs(scores).max(initial=0.0)) + 1e-9)
+        x, y = floats(points), floats(scores)
+        if len(x) < 2:
+            # missing stays missing: x * 0, once infinities are refused
+            columns.append(SlotColumn(add_arithmetic(builder, slot, "*", 0.0)))
+        else:
+            columns.append(SlotColumn(builder.add(PiecewiseLinear(slot, x, y), facts)))
+    return Matrix(tuple(columns), matrix.names)

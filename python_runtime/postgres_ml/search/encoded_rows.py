@@ -1,0 +1,67 @@
+"""The training rows as matrices, made once for all trials that read them.
+
+Encoders that don't look at the target are fitted once on all training rows: they tell nothing about a fold's
+labels. Means of the target by category are fitted for each fold anew.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import numpy as np
+
+from postgres_ml.features.preprocess import category_means, view_columns
+from postgres_ml.fit.task import Task
+from postgres_ml.search.folds import Folds, Split
+from postgres_ml.snapshot.rows import Array, TrainingRows
+
+T = TypeVar("T")
+
+
+class Views:
+    """Matrices by view, float32, and their splits.
+
+    Attributes
+    ----------
+    codes : class codes or true values, of shape (n_rows,)
+    """
+
+    def __init__(self, task: Task, rows: TrainingRows) -> None:
+        self.task, self.rows = task, rows
+        self.codes = task.problem.encode(rows.target)
+        self.folds = Folds.of(rows, self.codes, stratified=not task.problem.is_regression)
+        self._lock = threading.Lock()
+        self._made: dict[Any, Any] = {}
+
+    def matrix(self, view: str) -> Array:
+        """Return all training rows as the view has them, of shape (n_rows, n_columns), float32."""
+
+        def encode() -> Array:
+            encoder = view_columns(view, self.task.columns, self.task.problem, means=False)
+            return np.ascontiguousarray(encoder.fit_transform(self.rows.frame), np.float32)
+
+        return self._once(view, encode)
+
+    def pair(self, view: str, split: Split) -> tuple[Array, Array]:
+        """Return the rows to learn from and the rows to predict."""
+        matrix = self.matrix(view)
+        parts = matrix[split.train], matrix[split.valid]
+        if not self.task.columns.crowded:
+            return parts
+        means = self._once(("means", view == "codes", split.name), lambda: self._means(view, split))
+        return np.hstack([means[0], parts[0]]), np.hstack([means[1], parts[1]])
+
+    def _means(self, view: str, split: Split) -> tuple[Array, Array]:
+        encoder = category_means(view, self.task.problem)
+        frame = self.rows.frame[list(self.task.columns.crowded)]
+        train = encoder.fit_transform(frame.iloc[split.train], self.rows.target[split.train])
+        return train.astype(np.float32), encoder.transform(frame.iloc[split.valid]).astype(np.float32)
+
+    def _once(self, key: Any, make: Callable[[], T]) -> T:
+        with self._lock:  # others wait: they need it too
+            if key not in self._made:
+                self._made[key] = make()
+            made: T = self._made[key]
+            return made

@@ -1,0 +1,109 @@
+"""One candidate on one split: fitted with early stopping, and its predictions of the rows held out."""
+
+from __future__ import annotations
+
+import functools
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+
+from postgres_ml.features.preprocess import feature_types
+from postgres_ml.fit.candidates import Candidate, build_estimator
+from postgres_ml.fit.fit import StopAtDeadline
+from postgres_ml.fit.task import Deadline, Task
+from postgres_ml.search.encoded_rows import Views
+from postgres_ml.search.folds import Split
+from postgres_ml.snapshot.rows import Array
+
+MAX_ROUNDS = 3_000
+# 4 / learning rate: the smaller the steps, the longer a pause between two gains
+PATIENCE = 4.0
+NETWORK_PATIENCE = 0.3  # of the epochs; the schedule's waves of learning rates are up to half of them long
+# Products that a linear fit may take: 20 seconds of one core. lbfgs gets as many iterations as fit into them.
+LINEAR_WORK = 2e10
+
+
+@dataclass(frozen=True)
+class FoldFit:
+    """What one fit gave.
+
+    Parameters
+    ----------
+    raw : predicted values, or probabilities of shape (n_rows, n_classes), of the split's `valid` rows
+    n_rounds : trees per class or epochs up to the best; 0 for linear
+    n_nodes : their tree nodes
+    best_s : of the seconds, those up to the best round: what a fit of that many takes
+    """
+
+    raw: Array
+    n_rounds: int
+    n_nodes: float
+    seconds: float
+    best_s: float
+
+
+def fit_split(task: Task, candidate: Candidate, views: Views, split: Split, until: Deadline) -> FoldFit:
+    """Return what the candidate predicts of the split's held-out rows.
+
+    Parameters
+    ----------
+    until : boosting and epochs end there
+
+    Raises
+    ------
+    ValueError
+        The candidate can't be fitted on these rows (xgboost's XGBoostError is one).
+    """
+    started = until.clock()
+    train, valid = views.pair(candidate.view, split)
+    codes, held = views.codes[split.train], views.codes[split.valid]
+    more: dict[str, Any] = {}
+    fit_options: dict[str, Any] = {}
+    if candidate.model_type == "xgboost":
+        more = _boosting(task, candidate, until)
+        fit_options = {"eval_set": [(valid, held)], "verbose": False}
+    elif candidate.model_type == "mlp":
+        more = {"is_late": functools.partial(getattr, until, "passed"), "patience": NETWORK_PATIENCE}
+        fit_options = {"validation": (valid, held)}
+    elif not task.problem.is_regression:
+        n_products = max(1, train.size * (1 if len(task.problem.classes) == 2 else len(task.problem.classes)))
+        more = {"max_iter": int(np.clip(LINEAR_WORK / 4 / n_products, 20, 300)), "tol": 1e-3}
+    estimator = build_estimator(candidate, task.problem, task.spec.settings.seed, 1, **more)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        estimator.fit(train, codes, **fit_options)
+    raw = estimator.predict(valid) if task.problem.is_regression else estimator.predict_proba(valid)
+    if not np.all(np.isfinite(raw)):
+        raise ValueError("predictions that are not finite")
+    rounds, n_run, nodes = _size(getattr(estimator, "estimator_", estimator), candidate)
+    seconds = until.clock() - started
+    return FoldFit(
+        raw.astype(np.float32), rounds, nodes, seconds, seconds * rounds / n_run if n_run else seconds
+    )
+
+
+def _boosting(task: Task, candidate: Candidate, until: Deadline) -> dict[str, Any]:
+    return {
+        "n_estimators": MAX_ROUNDS,
+        "early_stopping_rounds": max(20, round(PATIENCE / candidate.parameters["learning_rate"])),
+        "callbacks": [StopAtDeadline(until)],
+        "enable_categorical": True,
+        "feature_types": feature_types(task.columns, task.problem),
+    }
+
+
+def _size(estimator: Any, candidate: Candidate) -> tuple[int, int, float]:
+    """Return trees per class or epochs up to the best, how many there were, and tree nodes up to the best."""
+    if candidate.model_type == "mlp":
+        return int(estimator.best_epoch_), int(estimator.n_iter_), 0.0
+    if candidate.model_type != "xgboost":
+        return 0, 0, 0.0
+    booster = estimator.get_booster()
+    n_run = booster.num_boosted_rounds()
+    best = booster.attr("best_iteration")  # None where the time was over in the first round, before a score
+    n_rounds = n_run if best is None else int(best) + 1
+    n_nodes = sum(tree.count("\n") for tree in booster[:n_rounds].get_dump())
+    return n_rounds, n_run, n_nodes

@@ -1,0 +1,172 @@
+"""Second step: the snapshot file as a frame, ordered by nothing but the rows' content; the split.
+
+Input: `snapshot.bin`. Output: `TrainingRows`, and which of them are the hold-out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from postgres_ml.contract.column import Column
+from postgres_ml.snapshot.query import MISSING, stored_columns
+from postgres_ml.snapshot.reader import read_columns
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+# From this many equal rows on average, a table has few distinct rows because its columns have few values, not
+# because rows were doubled by accident; then equal rows have to be spread over both sides of the split.
+FEW_DISTINCT_ROWS = 5.0
+
+
+@dataclass(frozen=True)
+class TrainingRows:
+    """Labelled rows, sorted by `keys`.
+
+    Parameters
+    ----------
+    frame : features in the query's order; numbers and booleans as float64 (NaN is missing), text as str
+        objects (None is missing), dates and timestamps as datetime64[us] in UTC, times as such on 1970-01-01
+        (NaT is missing)
+    target : ndarray of shape (n_rows,); int64, float64, bool or str objects, never NULL
+    keys : ndarray of shape (n_rows,), uint64, increasing; a random number that follows from the row's
+        content and the seed
+    digest : of all rows' content, whatever their order
+    split : ndarray of shape (n_rows,), int64: 1 in rows that a column or a point in time holds out, else 0;
+        None where a fraction is held out
+    """
+
+    frame: pd.DataFrame
+    target: Array
+    keys: Array
+    digest: str
+    split: Array | None = None
+
+    def __len__(self) -> int:
+        return len(self.target)
+
+    def take(self, mask: Array) -> TrainingRows:
+        """Return the rows where the mask is true.
+
+        Those that follow each other, as the rows on a side of a fraction do, are not copied.
+        """
+        places = np.flatnonzero(mask)
+        chosen: slice | Array = places
+        if len(places) and places[-1] - places[0] + 1 == len(places):
+            chosen = slice(int(places[0]), int(places[-1]) + 1)
+        frame = self.frame.iloc[chosen].reset_index(drop=True)
+        split = None if self.split is None else self.split[chosen]
+        return TrainingRows(frame, self.target[chosen], self.keys[chosen], self.digest, split)
+
+
+def load(path: Path, features: Sequence[Column], target: Column | None, seed: int = 0) -> TrainingRows:
+    """Return the rows that `snapshot.copy_snapshot` wrote: NULL, '' and NaN stay what they were.
+
+    Without a target (a clustering) it is 0 in every row.
+
+    Raises
+    ------
+    SnapshotFormatError
+        The file wasn't written by `copy_snapshot` for these columns.
+    """
+    stored = read_columns(path, stored_columns(features, target))
+    split, labels = _marks(stored.pop("split")), stored.pop("label")
+    hashes = _row_hashes([*stored.values(), labels])
+    keys = _keys(hashes, seed)
+    order = np.argsort(keys, kind="stable")
+    frame = {}
+    for index, column in enumerate(features):
+        values = stored.pop(f"c{index}")[order]  # what is in the frame isn't kept a second time
+        if values.dtype == np.int64:
+            values = values.view("datetime64[us]")
+        frame[column.name] = pd.Series(values, dtype=values.dtype, copy=False)  # else pandas 3 makes text str
+    digest = np.sum(_mix(hashes), dtype=np.uint64)  # wraps around; the same in any order
+    return TrainingRows(
+        pd.DataFrame(frame, copy=False),
+        labels[order],
+        keys[order],
+        f"{digest:016x}",
+        None if split is None else split[order],
+    )
+
+
+def _marks(split: Array) -> Array | None:
+    return split if len(split) and split[0] != MISSING else None
+
+
+def _row_hashes(columns: Sequence[Array]) -> Array:
+    """Return 64 bits for each row that follow from its values alone, ndarray of shape (n_rows,), uint64."""
+    hashes = np.zeros(len(columns[0]), np.uint64)
+    for values in columns:
+        hashes = _mix(hashes + _bits(values) + np.uint64(0x9E3779B97F4A7C15))
+    return hashes
+
+
+def _bits(values: Array) -> Array:
+    """Return 64 bits of each value; one pattern for all NaN."""
+    if values.dtype == np.float64:
+        return np.where(np.isnan(values), np.nan, values).view(np.uint64)
+    if values.dtype == np.int64:
+        return values.view(np.uint64)
+    if values.dtype == np.bool_:
+        return values.astype(np.uint64)
+    codes, words = pd.factorize(values)  # NULL is -1
+    bits: Array = np.append(pd.util.hash_array(words, categorize=False), np.uint64(0))[codes]
+    return bits
+
+
+def _keys(hashes: Array, seed: int) -> Array:
+    """Return splitmix64 of content hash and seed; equal rows get equal keys unless there are many."""
+    if len(hashes) >= FEW_DISTINCT_ROWS * max(len(np.unique(hashes)), 1):
+        hashes = _mix(hashes + _occurrence(hashes) * np.uint64(0xD1B54A32D192ED03))
+    return _mix(hashes + np.uint64(seed * 0x9E3779B97F4A7C15 % 2**64))
+
+
+def _occurrence(hashes: Array) -> Array:
+    """Return 0 for the first of equal hashes, 1 for the second…; equal rows are interchangeable."""
+    order = np.argsort(hashes, kind="stable")
+    ordered = hashes[order]
+    occurrence = np.empty(len(hashes), np.uint64)
+    occurrence[order] = np.arange(len(hashes)) - np.searchsorted(ordered, ordered, side="left")
+    return occurrence
+
+
+def _mix(x: Array) -> Array:
+    """Return splitmix64's finaliser (Steele, Lea, Flood 2014): every input bit moves half of the output's."""
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    mixed: Array = x ^ (x >> np.uint64(31))
+    return mixed
+
+
+def holdout_mask(keys: Array, fraction: float) -> Array:
+    """Return which rows are the hold-out: those whose key is in the lowest `fraction` of all keys possible.
+
+    A row's side depends on its own content and the seed alone: it stays there when other rows come or go.
+    """
+    mask: Array = keys < np.uint64(fraction * 2.0**64)
+    return mask
+
+
+def fold_numbers(keys: Array, codes: Array, n_folds: int) -> Array:
+    """Return each row's fold, 0…n_folds - 1: stratified by `codes`, equal rows together.
+
+    Where equal rows together would leave a class to one fold only, they are spread.
+
+    Parameters
+    ----------
+    keys : ndarray of shape (n_rows,), increasing
+    codes : ndarray of shape (n_rows,), class codes; all 0 for regression
+    """
+    folds = np.zeros(len(keys), np.int64)
+    for code in np.unique(codes):
+        rows = np.flatnonzero(codes == code)
+        together = np.searchsorted(keys[rows], keys[rows], side="left") * n_folds // len(rows)
+        spread = np.arange(len(rows)) * n_folds // len(rows)
+        folds[rows] = together if len(np.unique(together)) > 1 else spread
+    return folds

@@ -1,0 +1,1 @@
+"""The model card: the page that people read in MLflow."""

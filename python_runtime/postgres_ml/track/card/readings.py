@@ -1,0 +1,153 @@
+"""The scores in plain words: what a person who knows SQL and not machine learning can take from them.
+
+Input: `Fitted`. Output: sentences.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from postgres_ml.evaluate.metrics import LOWER_IS_BETTER
+from postgres_ml.publish.fitted import Fitted
+from postgres_ml.snapshot.rows import Array
+
+OVERFIT = {"accuracy": 0.05, "f1": 0.08, "f1_macro": 0.08, "auc": 0.05, "r2": 0.05}
+MEANINGS = {
+    "accuracy": "share of rows whose label is right",
+    "f1": "balance of precision and recall, from 0 to 1",
+    "f1_macro": "mean of the classes' f1, each class counting the same",
+    "auc": "how often a row of the class ranks before one of another; 0.5 is guessing",
+    "log_loss": "how wrong the probabilities are; 0 is perfect",
+    "precision": "of the rows said to be of the class, the share that are",
+    "recall": "of the rows of the class, the share that are found",
+    "mse": "mean of the squared errors",
+    "rmse": "typical error in the target's unit, great errors counting more",
+    "mae": "mean error in the target's unit",
+    "r2": "share of the target's variance that is explained; 0 is guessing the mean",
+    "inertia": "sum of the squared distances to the clusters' centres",
+    "silhouette": "how apart the clusters are: 1 well, 0 not at all",
+}
+
+
+def number(value: float) -> str:
+    """Return five significant digits, without exponent where a person would write none; a dash for NaN."""
+    if value != value:
+        return "–"
+    return _digits(value, 5)
+
+
+def _digits(value: float, digits: int) -> str:
+    return f"{value:,.0f}" if abs(value) >= 10**digits else f"{value:,.{digits}g}"
+
+
+def meaning(metric: str) -> str:
+    """Return what the metric measures, and which direction is better."""
+    if metric.startswith("own_"):
+        return "returned by the dbt model's own code, whatever rows it took"
+    direction = "lower is better" if metric in {*LOWER_IS_BETTER, "inertia"} else "higher is better"
+    return f"{MEANINGS[metric]} ({direction})"
+
+
+def reading(fitted: Fitted) -> list[str]:
+    """Return what the scores on the hold-out say, in sentences."""
+    problem = fitted.task.problem
+    if problem.is_clustering:
+        return _of_clusters(fitted)
+    codes = problem.encode(fitted.holdout.target)
+    predicted = fitted.evaluated.predict(fitted.holdout.frame)
+    if problem.is_regression:
+        sentences = _of_regression(fitted, codes, np.asarray(predicted, dtype=np.float64))
+    elif len(problem.classes) == 2:
+        sentences = _of_two_classes(fitted, codes, problem.encode(predicted))
+    else:
+        sentences = _of_classes(fitted, codes, problem.encode(predicted))
+    return [*sentences, *_gap(fitted)]
+
+
+def _of_regression(fitted: Fitted, truth: Array, predicted: Array) -> list[str]:
+    errors = np.abs(truth - predicted)
+    sizes = (
+        errors.mean(),
+        np.median(errors),
+        np.quantile(errors, 0.9),
+        np.mean(np.abs(truth - truth.mean())),
+    )
+    mean, median, tenth, guess = (_digits(float(size), 3) for size in sizes)
+    return [
+        f"On {len(truth):,} rows that it never saw, predictions are off by {mean} on average; half by "
+        f"less than {median}, one in ten by more than {tenth}.",
+        f"Predicting the mean for every row would be off by {guess} on average. The model explains "
+        f"{fitted.metrics['r2']:.1%} of the target's variance.",
+    ]
+
+
+def _of_two_classes(fitted: Fitted, codes: Array, predicted: Array) -> list[str]:
+    first, second = (f"'{label}'" for label in fitted.task.problem.labels)
+    said, real = int(np.count_nonzero(predicted == 1)), int(np.count_nonzero(codes == 1))
+    hits = int(np.count_nonzero((predicted == 1) & (codes == 1)))
+    found = f"It says {second} for {said:,} of them and is right for {hits:,}"
+    share = f" ({hits / said:.0%})" if said else ""
+    return [
+        _accuracy(fitted, codes, predicted),
+        f"{found}{share}. Of the {real:,} rows that really are {second} it finds {hits / real:.0%}; the "
+        f"other {real - hits:,} it takes for {first}.",
+    ]
+
+
+def _of_classes(fitted: Fitted, codes: Array, predicted: Array) -> list[str]:
+    labels = fitted.task.problem.labels
+    present = [k for k in range(len(labels)) if np.any(codes == k)]
+    recalls = {labels[k]: float(np.mean(predicted[codes == k] == k)) for k in present}
+    best, worst = max(recalls, key=lambda name: recalls[name]), min(recalls, key=lambda name: recalls[name])
+    found = (
+        f"It finds '{best}' most surely ({recalls[best]:.0%} of its rows) and '{worst}' least "
+        f"({recalls[worst]:.0%})."
+    )
+    if recalls[best] == recalls[worst]:
+        found = f"It finds {recalls[best]:.0%} of the rows of every label."
+    return [_accuracy(fitted, codes, predicted), found]
+
+
+def _accuracy(fitted: Fitted, codes: Array, predicted: Array) -> str:
+    """Return the accuracy, how sure it is with so few rows (two standard errors), and that of guessing."""
+    n, share = len(codes), float(np.mean(predicted == codes))
+    margin = 2 * np.sqrt(max(share * (1 - share), 1 / n) / n)  # of n rows all right, one in n may be wrong
+    unsure = f" (give or take {margin * 100:.0f} points, with so few rows)" if margin > 0.02 else ""
+    return (
+        f"On {n:,} rows that it never saw, the model is right for {share:.1%}{unsure}. "
+        f"{_baseline(fitted, codes)}"
+    )
+
+
+def _baseline(fitted: Fitted, codes: Array) -> str:
+    counts = np.bincount(codes, minlength=len(fitted.task.problem.classes))
+    frequent = int(np.argmax(counts))
+    label = fitted.task.problem.labels[frequent]
+    share = counts[frequent] / len(codes)
+    return f"Always saying '{label}', the most frequent label, would be right for {share:.1%}."
+
+
+def _of_clusters(fitted: Fitted) -> list[str]:
+    k = len(np.asarray(fitted.pipeline[-1].cluster_centers_))
+    silhouette = fitted.metrics.get("silhouette")
+    if silhouette is None:
+        return [f"{k} clusters."]
+    apart = "well apart" if silhouette > 0.5 else "hardly apart"
+    if 0.25 < silhouette <= 0.5:
+        apart = "apart with some overlap"
+    return [
+        f"{k} clusters, {apart}: the silhouette is {silhouette:.2f} on rows that they were not made from."
+    ]
+
+
+def _gap(fitted: Fitted) -> list[str]:
+    """Return a remark where the training rows are predicted much better than the hold-out."""
+    for metric, allowed in OVERFIT.items():
+        here, there = fitted.metrics.get(metric), fitted.train_metrics.get(metric)
+        if here is not None and there is not None and there - here > allowed:
+            return [
+                f"On the rows that it learned from its {metric} is {_digits(there, 3)}, on new rows "
+                f"{_digits(here, 3)}: the figures on the hold-out are those to expect. More rows usually "
+                "narrow the gap."
+            ]
+    return []

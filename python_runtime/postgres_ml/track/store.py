@@ -1,0 +1,130 @@
+"""Opens the MLflow store of a tracking URI quickly, or says at once why it can't be opened.
+
+MLflow retries an unreachable database 15 times with doubled pauses, an hour in all, and a server for minutes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import mlflow
+import sqlalchemy
+from mlflow.exceptions import MlflowException
+from mlflow.tracking import MlflowClient
+
+from postgres_ml.contract.exceptions import TrackingError
+from postgres_ml.contract.file_lock import locked
+
+SQLITE = "sqlite:///"
+ARTIFACTS = "mlartifacts"
+OPENING = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "15"}
+
+
+def open_experiment(tracking_uri: str, experiment: str) -> tuple[MlflowClient, str]:
+    """Return a client and the experiment's id; both are created where they don't exist.
+
+    The experiment of an sqlite store keeps its artifacts beside the database, in `mlartifacts`.
+
+    Raises
+    ------
+    TrackingError
+        The store can't be written.
+    mlflow.exceptions.MlflowException, sqlalchemy.exc.SQLAlchemyError, OSError
+    """
+    uri = driver_uri(tracking_uri)
+    if not uri.startswith(SQLITE):
+        with _quick_failure():
+            _check_database(uri)
+            return _open(uri, experiment, None)
+    database = Path(uri.removeprefix(SQLITE))
+    _check_writable(database)
+    # MLflow isn't safe when several processes create tables or the experiment at the same time
+    with locked(database.with_name(database.name + ".lock")):
+        return _open(uri, experiment, database.parent / ARTIFACTS)
+
+
+def _open(uri: str, experiment: str, artifacts: Path | None) -> tuple[MlflowClient, str]:
+    mlflow.set_tracking_uri(uri)
+    client = MlflowClient(uri)
+    found = client.get_experiment_by_name(experiment)
+    if found is None:
+        location = None if artifacts is None else artifacts.as_uri()
+        try:
+            return client, client.create_experiment(experiment, artifact_location=location)
+        except MlflowException:  # another process was quicker
+            found = client.get_experiment_by_name(experiment)
+            if found is None:
+                raise
+    if found.lifecycle_stage == "deleted":
+        raise TrackingError(
+            f"the MLflow experiment {experiment!r} is deleted: restore it (mlflow experiments restore "
+            f"--experiment-id {found.experiment_id}) or set mlflow_experiment in the profile"
+        )
+    return client, found.experiment_id
+
+
+def connect(tracking_uri: str) -> MlflowClient:
+    """Return a client of a store that was opened before and may have gone since.
+
+    Raises
+    ------
+    TrackingError
+        The store is gone, or can't be written.
+    mlflow.exceptions.MlflowException, sqlalchemy.exc.SQLAlchemyError, OSError
+    """
+    uri = driver_uri(tracking_uri)
+    mlflow.set_tracking_uri(uri)
+    client = MlflowClient(uri)
+    if uri.startswith(SQLITE):
+        database = Path(uri.removeprefix(SQLITE))
+        if not database.exists():  # opening it would make an empty one
+            raise TrackingError(f"MLflow's store {uri} is gone")
+        _check_writable(database)
+    else:
+        with _quick_failure():
+            _check_database(uri)
+            client.search_experiments(max_results=1)
+    return client
+
+
+def _check_database(uri: str) -> None:
+    if urlsplit(uri).scheme.partition("+")[0] in ("postgresql", "mysql", "mssql"):
+        sqlalchemy.create_engine(uri).connect().close()
+
+
+def driver_uri(tracking_uri: str) -> str:
+    """Return the URI with dbt-postgres' own driver: SQLAlchemy takes `postgresql:` for psycopg 3."""
+    return re.sub(r"^postgres(ql)?://", "postgresql+psycopg2://", tracking_uri)
+
+
+def _check_writable(database: Path) -> None:
+    """Fail before MLflow does: it would retry for an hour."""
+    try:
+        database.parent.mkdir(parents=True, exist_ok=True)
+        with database.open("ab"):
+            pass
+        (database.parent / ARTIFACTS).mkdir(exist_ok=True)
+        if not os.access(database.parent / ARTIFACTS, os.W_OK):
+            raise PermissionError(13, "no permission to write", str(database.parent / ARTIFACTS))
+    except OSError as error:
+        raise TrackingError(
+            f"MLflow's store {SQLITE}{database} can't be written: {error.strerror} ({error.filename}). "
+            "Set mlflow_tracking_uri in the profile."
+        ) from error
+
+
+@contextlib.contextmanager
+def _quick_failure() -> Iterator[None]:
+    """MLflow reads these variables at each request; a user's own values win."""
+    added = {name: value for name, value in OPENING.items() if name not in os.environ}
+    os.environ.update(added)
+    try:
+        yield
+    finally:
+        for name in added:
+            del os.environ[name]
