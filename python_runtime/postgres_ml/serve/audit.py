@@ -29,6 +29,11 @@ OWN_MODULES = tuple(
         *("components.transformers", "track.pyfunc"),
     )
 )
+#: their names in release 0.1.0, which its pickles use
+FORMER_MODULES = tuple(
+    f"postgres_ml.{name}"
+    for name in ("estimators", "data.frame_reader", "networks", "serving.registered_pyfunc", "transformers")
+)
 SKOPS = ".skops"
 DAMAGED = (
     *(pickle.UnpicklingError, zipfile.BadZipFile, EOFError),
@@ -67,7 +72,7 @@ def refusal(module: str, name: str) -> str | None:
     """Return why a pickle may not name this, or None; imports the module only if it is of a known library."""
     if f"{module}:{name}" in BUILDING_BLOCKS:
         return None
-    if module.partition(".")[0] not in LIBRARIES and module not in OWN_MODULES:
+    if module.partition(".")[0] not in LIBRARIES and module not in (*OWN_MODULES, *FORMER_MODULES):
         return "not of a library that is known to hold nothing but data"
     try:
         found: Any = importlib.import_module(module)
