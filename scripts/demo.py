@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Sequence
+import textwrap
 from pathlib import Path
 from typing import Any
 
 import psycopg2
+from dbt.adapters.postgres_ml.operations.reports import aligned
 from postgres_ml import embedded
 
 CARD = """
@@ -26,22 +27,13 @@ limit 10
 """
 
 
-def table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    """Return the rows as an aligned text table."""
-    cells = [[str(value) for value in row] for row in rows]
-    widths = [max(map(len, column)) for column in zip(columns, *cells, strict=True)]
-    lines = [columns, ["-" * width for width in widths], *cells]
-    return "\n".join(
-        "  " + "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True))
-        for line in lines
-    )
-
-
 def show(cursor: Any, title: str, query: str) -> None:
     """Print a query's rows under a title."""
     cursor.execute(query)
     print(f"\n{title}\n")  # noqa: T201  # this script's output is its purpose
-    print(table([column.name for column in cursor.description], cursor.fetchall()))  # noqa: T201
+    names = [column.name for column in cursor.description]
+    text = aligned([names, ["-" * len(name) for name in names], *cursor.fetchall()])
+    print(textwrap.indent(text, "  "))  # noqa: T201
 
 
 def main(project: Path) -> int:

@@ -48,7 +48,7 @@ def build_estimator(candidate: Candidate, problem: Problem, seed: int, n_threads
     """
     parameters = {**candidate.parameters, **more}
     if candidate.is_linear:
-        estimator = _linear(problem, parameters)
+        estimator = linear_model(problem, parameters)
     elif candidate.model_type == "mlp":
         network = NetworkRegressor if problem.is_regression else NetworkClassifier
         estimator = network(**{"random_state": seed, **parameters})
@@ -58,7 +58,8 @@ def build_estimator(candidate: Candidate, problem: Problem, seed: int, n_threads
     return LogTargetRegressor(estimator) if candidate.log_target else estimator
 
 
-def _linear(problem: Problem, parameters: dict[str, Any]) -> Any:
+def linear_model(problem: Problem, parameters: dict[str, Any]) -> Any:
+    """Return the unfitted linear model of the problem type."""
     if problem.is_regression:
         return Ridge(**parameters)
     return LogisticRegression(**{"max_iter": 1000, **parameters})

@@ -1,23 +1,19 @@
-"""Sixth step without auto: the one estimator that is configured, on the preprocessing that is configured.
+"""A fit without auto: the one estimator and the preprocessing that the config names.
 
 Input: the task and rows. Output: a fitted scikit-learn Pipeline, from the query's columns to the prediction.
 """
 
 from __future__ import annotations
 
-import contextlib
 import warnings
-from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import xgboost
 from sklearn.cluster import KMeans
 from sklearn.compose import TransformedTargetRegressor
-from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.neural_network import MLPClassifier, MLPRegressor
-from sklearn.neural_network._multilayer_perceptron import BaseMultilayerPerceptron
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -28,16 +24,15 @@ from postgres_ml.features.configured import incomplete
 from postgres_ml.features.preprocess import FeatureColumns, given_columns, linear_columns, tree_columns
 from postgres_ml.features.problem import Problem
 from postgres_ml.fit import hyperparameters
-from postgres_ml.fit.candidates import Candidate
+from postgres_ml.fit.candidates import Candidate, linear_model
+from postgres_ml.fit.stop import StopAtDeadline, stoppable_network
+from postgres_ml.fit.task import Deadline, Task
 from postgres_ml.snapshot.rows import TrainingRows
-
-if TYPE_CHECKING:
-    from postgres_ml.fit.task import Task
 
 TAKES_MISSING = ("xgboost",)
 
 
-def configured(spec: TrainingSpec, problem: Problem) -> Candidate:
+def configured_candidate(spec: TrainingSpec, problem: Problem) -> Candidate:
     """Return the one candidate: the library's defaults except `hyperparameters`.
 
     Raises
@@ -51,7 +46,7 @@ def configured(spec: TrainingSpec, problem: Problem) -> Candidate:
     if model_type == "xgboost" and ":" in problem.objective:
         parameters["objective"] = _library_objective(problem)
     if model_type == "linear_learner":
-        known = _linear(problem, {}).get_params()
+        known = linear_model(problem, {}).get_params()
         wrong = [name for name in parameters if name not in known]
         if wrong:
             names = (item.library_name for item in hyperparameters.LINEAR.values())
@@ -73,15 +68,13 @@ def fit(
     task: Task,
     candidate: Candidate,
     rows: TrainingRows,
-    callbacks: list[Any],
-    is_late: Callable[[], bool] = lambda: False,
+    deadline: Deadline | None = None,
 ) -> Pipeline:
     """Return a new pipeline fitted on the rows.
 
     Parameters
     ----------
-    callbacks : of xgboost
-    is_late : asked in each step of a network, which ends when it is true
+    deadline : boosting and networks end there, with what they have learned; None lets them finish
 
     Raises
     ------
@@ -91,13 +84,14 @@ def fit(
         Missing values for a step that takes none, or more clusters than different rows.
     """
     _check_missing(task, candidate.model_type, rows)
-    columns, estimator = columns_of(task, candidate.model_type), _estimator(task, candidate, callbacks)
+    columns, estimator = columns_of(task, candidate.model_type), _estimator(task, candidate, deadline)
     pipeline = Pipeline([("columns", columns), ("estimator", estimator)])
     if task.problem.is_clustering:
         _check_k(candidate.parameters["n_clusters"], rows)
     target = rows.target.astype(float) if task.problem.is_regression else rows.target
     try:
-        with networks_end(is_late):
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Training interrupted by user")  # how a network ends in time
             pipeline.fit(rows.frame, target)
     except (xgboost.core.XGBoostError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
@@ -105,35 +99,6 @@ def fit(
     if task.problem.is_clustering:
         _check_clusters(pipeline)
     return pipeline
-
-
-@contextlib.contextmanager
-def networks_end(is_late: Callable[[], bool]) -> Iterator[None]:
-    """Have scikit-learn's networks end when it gets late, with the weights they have; it has no callbacks.
-
-    sgd and adam end after any batch as after Ctrl-C, which scikit-learn takes for an end of the training;
-    with `early_stopping` after an epoch at the earliest, since it goes back to the best one.
-    lbfgs ends where the slope is zero, so it is told that it is.
-    """
-    original = BaseMultilayerPerceptron._backprop
-
-    def in_time(self: Any, *given: Any, **named: Any) -> tuple[float, list[Any], list[Any]]:
-        late = is_late()
-        if late and self.solver != "lbfgs" and (self.n_iter_ or not self.early_stopping):
-            raise KeyboardInterrupt
-        loss, weights, intercepts = original(self, *given, **named)
-        if late and self.solver == "lbfgs":
-            for slope in (*weights, *intercepts):
-                slope[:] = 0
-        return loss, weights, intercepts
-
-    BaseMultilayerPerceptron._backprop = in_time
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Training interrupted by user")
-            yield
-    finally:
-        BaseMultilayerPerceptron._backprop = original
 
 
 def columns_of(task: Task, model_type: str) -> Any:
@@ -147,7 +112,7 @@ def columns_of(task: Task, model_type: str) -> Any:
 
 
 def kmeans_sets(columns: FeatureColumns) -> tuple[ColumnSet, ...]:
-    """Return kmeans' own preprocessing (SPEC 8.6): the mean for missing numbers, and one scale for all."""
+    """Return kmeans' own preprocessing: the mean for missing numbers, and one scale for all."""
     dates = tuple(name for name in columns.numbers if columns.kinds.get(name) not in ("number", "boolean"))
     numbers = tuple(name for name in columns.numbers if name not in dates)
     sets = (
@@ -158,27 +123,23 @@ def kmeans_sets(columns: FeatureColumns) -> tuple[ColumnSet, ...]:
     return tuple(item for item in sets if item.columns)
 
 
-def _estimator(task: Task, candidate: Candidate, callbacks: list[Any]) -> Any:
+def _estimator(task: Task, candidate: Candidate, deadline: Deadline | None) -> Any:
     problem, parameters = task.problem, candidate.parameters
     seeded = {"random_state": task.spec.settings.seed, **parameters}
     if candidate.model_type == "kmeans":
         return KMeans(**seeded)
     if candidate.model_type == "linear_learner":
-        estimator = _linear(problem, parameters)
+        estimator = linear_model(problem, parameters)
     elif candidate.model_type == "mlp":
-        estimator = (MLPRegressor if problem.is_regression else MLPClassifier)(**seeded)
+        network = MLPRegressor if problem.is_regression else MLPClassifier
+        estimator = (network if deadline is None else stoppable_network(network, deadline))(**seeded)
         if problem.is_regression:  # its steps are sized for targets around 1
             return TransformedTargetRegressor(regressor=estimator, transformer=StandardScaler())
     else:
         library = xgboost.XGBRegressor if problem.is_regression else xgboost.XGBClassifier
-        estimator = library(n_jobs=task.n_threads, verbosity=1, callbacks=callbacks or None, **seeded)
+        callbacks = None if deadline is None else [StopAtDeadline(deadline)]
+        estimator = library(n_jobs=task.n_threads, verbosity=1, callbacks=callbacks, **seeded)
     return estimator if problem.is_regression else LabelEncodedClassifier(estimator)
-
-
-def _linear(problem: Problem, parameters: dict[str, Any]) -> Any:
-    if problem.is_regression:
-        return Ridge(**parameters)
-    return LogisticRegression(**{"max_iter": 1000, **parameters})
 
 
 def _check_missing(task: Task, model_type: str, rows: TrainingRows) -> None:

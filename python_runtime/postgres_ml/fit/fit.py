@@ -1,4 +1,4 @@
-"""Sixth step: a candidate fitted as a whole pipeline, from the query's columns to the labels.
+"""A candidate fitted as a whole pipeline, from the query's columns to the labels.
 
 Input: what `search` chose, and rows. Output: a scikit-learn Pipeline.
 """
@@ -9,35 +9,22 @@ import functools
 import warnings
 from typing import Any
 
-import xgboost
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.pipeline import Pipeline
 
 from postgres_ml.components.estimators import BlendedClassifier, BlendedRegressor, LabelEncodedClassifier
-from postgres_ml.components.neural_network import NetworkClassifier, NetworkRegressor
 from postgres_ml.features.preprocess import (
     feature_types,
     linear_columns,
     tree_columns,
     view_columns,
 )
-from postgres_ml.fit import configured as explicit
+from postgres_ml.fit import configured
 from postgres_ml.fit.candidates import build_estimator
 from postgres_ml.fit.choice import Choice, Member
+from postgres_ml.fit.stop import StopAtDeadline, forget_clock
 from postgres_ml.fit.task import Deadline, Task
 from postgres_ml.snapshot.rows import TrainingRows
-
-
-class StopAtDeadline(xgboost.callback.TrainingCallback):  # type: ignore[misc]
-    """Ends boosting when the deadline has passed; the trees so far are an estimator."""
-
-    def __init__(self, deadline: Deadline) -> None:
-        super().__init__()
-        self.deadline = deadline
-
-    def after_iteration(self, model: Any, epoch: int, evals_log: Any) -> bool:
-        """Return whether to stop."""
-        return self.deadline.passed
 
 
 def fit_pipeline(task: Task, choice: Choice, rows: TrainingRows, deadline: Deadline | None) -> Pipeline:
@@ -52,16 +39,13 @@ def fit_pipeline(task: Task, choice: Choice, rows: TrainingRows, deadline: Deadl
     Raises
     ------
     SpecError, TrainingDataError
-        As `explicit.fit` says.
+        As `configured.fit` says.
     """
     if choice.code is not None:
         return choice.code.fit(task.spec.target, task.problem.is_regression, rows)
     if not task.spec.auto:
-        if deadline is None:
-            return explicit.fit(task, choice.candidate, rows, [])
-        is_late = functools.partial(getattr, deadline, "passed")
-        pipeline = explicit.fit(task, choice.candidate, rows, [StopAtDeadline(deadline)], is_late)
-        _forget_clock(pipeline)
+        pipeline = configured.fit(task, choice.candidate, rows, deadline)
+        forget_clock(pipeline)
         return pipeline
     if choice.members:
         pipeline = Pipeline([("estimator", _labelled(task, choice, _blend(task, choice, deadline)))])
@@ -72,7 +56,7 @@ def fit_pipeline(task: Task, choice: Choice, rows: TrainingRows, deadline: Deadl
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # iterations were limited on purpose
         pipeline.fit(rows.frame, rows.target)
-    _forget_clock(pipeline)
+    forget_clock(pipeline)
     return pipeline
 
 
@@ -114,20 +98,3 @@ def _labelled(task: Task, choice: Choice, estimator: Any) -> Any:
     if task.problem.is_regression:
         return estimator
     return LabelEncodedClassifier(estimator, choice.threshold, choice.factors or None)
-
-
-def _forget_clock(estimator: Any) -> None:
-    """Take this process's clock out of all estimators inside: it must not be pickled with them."""
-    if isinstance(estimator, xgboost.XGBModel):
-        estimator.set_params(callbacks=None)
-    elif isinstance(estimator, NetworkClassifier | NetworkRegressor):
-        estimator.is_late = None
-    elif isinstance(estimator, Pipeline):
-        _forget_clock(estimator[-1])
-    for name in ("estimator", "estimator_"):
-        if hasattr(estimator, name):
-            _forget_clock(getattr(estimator, name))
-    if isinstance(estimator, BlendedClassifier | BlendedRegressor):
-        fitted = getattr(estimator, "estimators_", ())  # none where it is the parameter of another
-        for part in (*(inner for _, inner in estimator.estimators), *fitted):
-            _forget_clock(part)

@@ -1,4 +1,4 @@
-"""Sixth step, for a dbt model in Python: the estimator that the model's own code fits.
+"""A dbt model in Python: the estimator that the model's own code fits.
 
 Input: dbt's compiled code of `def model(dbt, session)`, and rows. Output: a fitted Pipeline. The code runs in
 the training process, once on the rows to train on and once on all rows, as every training does.

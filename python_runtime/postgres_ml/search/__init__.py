@@ -11,7 +11,7 @@ import dataclasses
 from collections.abc import Sequence
 
 from postgres_ml.contract.exceptions import PostgresMLError
-from postgres_ml.fit import configured as explicit
+from postgres_ml.fit import configured
 from postgres_ml.fit.candidates import Candidate
 from postgres_ml.fit.choice import Choice
 from postgres_ml.fit.task import Task
@@ -46,7 +46,7 @@ def search(task: Task, rows: TrainingRows, on_progress: OnProgress) -> Choice:
         No candidate can be fitted on these rows.
     """
     if not task.spec.auto:
-        return Choice(explicit.configured(task.spec, task.problem))
+        return Choice(configured.configured_candidate(task.spec, task.problem))
     views = Views(task, rows)
     budget = Budget(task, len(views.folds.splits), len(rows) / len(views.folds.splits[0].train))
     candidates = portfolio(task, views.codes)

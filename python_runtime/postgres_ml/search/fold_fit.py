@@ -12,7 +12,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from postgres_ml.features.preprocess import feature_types
 from postgres_ml.fit.candidates import Candidate, build_estimator
-from postgres_ml.fit.fit import StopAtDeadline
+from postgres_ml.fit.stop import StopAtDeadline
 from postgres_ml.fit.task import Deadline, Task
 from postgres_ml.search.encoded_rows import Views
 from postgres_ml.search.folds import Split

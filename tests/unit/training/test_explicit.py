@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
+import pickle
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from postgres_ml.evaluate.clusters import distances_to, evaluate_clusters, predi
 from postgres_ml.features.preprocess import choose_columns
 from postgres_ml.features.problem import Problem, resolve, return_type
 from postgres_ml.features.transformer_rules import TRANSFORMERS, check_chain, check_columns
-from postgres_ml.fit import configured as explicit
+from postgres_ml.fit import configured
 from postgres_ml.fit.choice import Choice
 from postgres_ml.fit.fit import fit_pipeline
 from postgres_ml.fit.task import Deadline, Task
@@ -25,7 +26,7 @@ from postgres_ml.lower import parse_pipeline
 from postgres_ml.program.interpret import predict
 from postgres_ml.program.program import Input
 from postgres_ml.snapshot.rows import TrainingRows
-from sklearn.neural_network import MLPRegressor
+from sklearn.neural_network import MLPClassifier, MLPRegressor
 from training_support import column, make_spec
 
 COLUMNS = (column("x"), column("n", "integer"), column("word", "text"), column("flag", "boolean"))
@@ -57,7 +58,7 @@ def task_for(
 
 def fit(rows: TrainingRows, sets: tuple[ColumnSet, ...] | None, **changes: Any) -> Any:
     task = task_for(rows, sets, **changes)
-    return explicit.fit(task, explicit.configured(task.spec, task.problem), rows, [])
+    return configured.fit(task, configured.configured_candidate(task.spec, task.problem), rows)
 
 
 def check_program(pipeline: Any, rows: TrainingRows, problem: str = "double precision") -> None:
@@ -116,7 +117,7 @@ def test_dates_timestamps_and_times_of_day_have_parts_of_their_own() -> None:
     sets = (ColumnSet(("*",), ("DateTimeVectorizer", "Imputer")),)
     assert not check_columns(sets, features)
     task = task_for(rows, sets, features, model_types=("xgboost",), problem_type="regression")
-    pipeline = explicit.fit(task, explicit.configured(task.spec, task.problem), rows, [])
+    pipeline = configured.fit(task, configured.configured_candidate(task.spec, task.problem), rows)
     hour = int(hours[0].astype(int)) % 24
     assert pipeline[:-1].transform(frame[:1])[0, -2:].tolist() == [hour, 3600 * hour]
     assert pipeline.score(frame, target) > 0.98, "the hour is there"
@@ -136,7 +137,7 @@ def test_none_hands_the_numbers_on_as_they_are() -> None:
     rows = make_rows()
     features = tuple(c for c in COLUMNS if c.kind != "text")
     task = task_for(rows, (), features, model_types=("xgboost",), problem_type="regression")
-    pipeline = explicit.fit(task, explicit.configured(task.spec, task.problem), rows, [])
+    pipeline = configured.fit(task, configured.configured_candidate(task.spec, task.problem), rows)
     encoded = pipeline[:-1].transform(rows.frame)
     assert np.array_equal(encoded, rows.frame[["x", "n", "flag"]].to_numpy(), equal_nan=True)
     assert "column \"word\" is of type text and preprocessors are 'none'" in check_columns((), COLUMNS)[0]
@@ -216,10 +217,15 @@ def test_a_network_ends_at_the_deadline_with_what_it_has(solver: str, problem_ty
     task = task_for(rows, None, model_types=("mlp",), problem_type=problem_type, hyperparameters=given)
     # a second passes whenever somebody looks at the clock
     task = dataclasses.replace(task, deadline=Deadline(5.5, itertools.count().__next__))
-    choice = Choice(explicit.configured(task.spec, task.problem))
+    choice = Choice(configured.configured_candidate(task.spec, task.problem))
     pipeline = fit_pipeline(task, choice, rows, task.deadline)
     inside = pipeline[-1].regressor_ if problem_type == "regression" else pipeline[-1].estimator_
     assert inside.n_iter_ <= 5
+    assert type(inside) in (MLPClassifier, MLPRegressor), "the library's own class is what is pickled"
+    assert (
+        pickle.loads(pickle.dumps(pipeline)).predict(rows.frame).tolist()
+        == pipeline.predict(rows.frame).tolist()
+    )
     assert len(pipeline.predict(rows.frame)) == N
     again = MLPRegressor(max_iter=6, tol=0.0).fit(np.eye(30), np.arange(30.0))
     assert again.n_iter_ == 6, "scikit-learn is as it was"

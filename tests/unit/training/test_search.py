@@ -15,7 +15,7 @@ from postgres_ml.features.preprocess import FeatureColumns, choose_columns
 from postgres_ml.features.problem import Problem, resolve
 from postgres_ml.fit.candidates import Candidate, build_estimator
 from postgres_ml.fit.choice import Choice, Member
-from postgres_ml.fit.configured import configured
+from postgres_ml.fit.configured import configured_candidate
 from postgres_ml.fit.fit import fit_pipeline
 from postgres_ml.fit.task import Deadline, Task
 from postgres_ml.pipeline import SCORES_SHARE, refit, some_of
@@ -280,7 +280,7 @@ def test_softmax_is_trained_as_softprob_which_grows_the_same_trees() -> None:
     x, y = random.normal(size=(300, 3)), random.integers(0, 3, 300)
     problem = Problem("multiclass_classification", "accuracy", "multi:softmax", np.arange(3))
     spec = make_spec(auto=False, model_types=("xgboost",), objective="multi:softmax")
-    candidate = configured(spec, problem)
+    candidate = configured_candidate(spec, problem)
     assert candidate.parameters == {"objective": "multi:softprob"}
     softprob = build_estimator(candidate, problem, 0, 1, n_estimators=5).fit(x, y)
     softmax = build_estimator(candidate, problem, 0, 1, n_estimators=5, objective="multi:softmax").fit(x, y)

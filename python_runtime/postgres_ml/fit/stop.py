@@ -1,0 +1,66 @@
+"""How a fit ends at the deadline with what it has learned, and leaves no clock behind in what is pickled."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import xgboost
+from sklearn.neural_network._multilayer_perceptron import BaseMultilayerPerceptron
+from sklearn.pipeline import Pipeline
+
+from postgres_ml.components.estimators import BlendedClassifier, BlendedRegressor
+from postgres_ml.components.neural_network import NetworkClassifier, NetworkRegressor
+from postgres_ml.fit.task import Deadline
+
+
+class StopAtDeadline(xgboost.callback.TrainingCallback):  # type: ignore[misc]
+    """Ends boosting when the deadline has passed; the trees so far are an estimator."""
+
+    def __init__(self, deadline: Deadline) -> None:
+        super().__init__()
+        self.deadline = deadline
+
+    def after_iteration(self, model: Any, epoch: int, evals_log: Any) -> bool:
+        """Return whether to stop."""
+        return self.deadline.passed
+
+
+def stoppable_network(library: type[BaseMultilayerPerceptron], deadline: Deadline) -> type:
+    """Return a subclass of scikit-learn's MLPClassifier or MLPRegressor that ends at the deadline.
+
+    These networks take no callbacks, so the subclass stops where each batch is computed. sgd and adam end
+    there as after Ctrl-C, which scikit-learn takes for the end of a training; with `early_stopping` after an
+    epoch at the earliest, because it goes back to the best one. lbfgs ends where the slope is zero, so that
+    is what it is told.
+    """
+
+    def in_time(self: Any, *given: Any, **named: Any) -> tuple[float, list[Any], list[Any]]:
+        late = deadline.passed
+        if late and self.solver != "lbfgs" and (self.n_iter_ or not self.early_stopping):
+            raise KeyboardInterrupt
+        loss, weights, intercepts = library._backprop(self, *given, **named)
+        if late and self.solver == "lbfgs":
+            for slope in (*weights, *intercepts):
+                slope[:] = 0
+        return loss, weights, intercepts
+
+    return type(library.__name__, (library,), {"_backprop": in_time})
+
+
+def forget_clock(estimator: Any) -> None:
+    """Take this process's clock out of all estimators inside: it must not be pickled with them."""
+    if isinstance(estimator, xgboost.XGBModel):
+        estimator.set_params(callbacks=None)
+    elif isinstance(estimator, NetworkClassifier | NetworkRegressor):
+        estimator.is_late = None
+    elif isinstance(estimator, BaseMultilayerPerceptron) and "_backprop" in vars(type(estimator)):
+        estimator.__class__ = type(estimator).__base__  # the library's own class again
+    elif isinstance(estimator, Pipeline):
+        forget_clock(estimator[-1])
+    for name in ("estimator", "estimator_", "regressor", "regressor_"):
+        if hasattr(estimator, name):
+            forget_clock(getattr(estimator, name))
+    if isinstance(estimator, BlendedClassifier | BlendedRegressor):
+        fitted = getattr(estimator, "estimators_", ())  # none where it is the parameter of another
+        for part in (*(inner for _, inner in estimator.estimators), *fitted):
+            forget_clock(part)
