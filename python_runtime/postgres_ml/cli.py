@@ -40,7 +40,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(required=True, metavar="command")
 
-    server = commands.add_parser("server", help="the embedded Postgres of a directory")
+    server = commands.add_parser("server", help="the embedded Postgres in a directory")
     actions = server.add_subparsers(required=True, metavar="action")
     for name, run, text in (
         (
@@ -48,9 +48,9 @@ def _parser() -> argparse.ArgumentParser:
             _url,
             "print a URL for any client; starts the server, which then stays up until `stop`",
         ),
-        ("start", _start, "start the server; it stays up until `stop`, also without clients"),
-        ("stop", _stop, "stop the server at once, ending the sessions of whoever uses it"),
-        ("status", _status, "say whether the server runs (exit code 0) or not (3)"),
+        ("start", _start, "start the server; it stays up until `stop`, even without clients"),
+        ("stop", _stop, "stop the server at once and end all sessions"),
+        ("status", _status, "say whether the server runs (exit code 0) or not (exit code 3)"),
     ):
         action = actions.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
         _add_directory(action)
@@ -59,11 +59,11 @@ def _parser() -> argparse.ArgumentParser:
         action.set_defaults(run=run)
 
     psql = commands.add_parser(
-        "psql", help="psql on the embedded Postgres of a directory, which is started if need be"
+        "psql", help="psql on the embedded Postgres in a directory, which is started if need be"
     )
     _add_bindir(psql)
     _add_directory(psql)
-    psql.add_argument("arguments", nargs=argparse.REMAINDER, metavar="...", help="passed to psql as they are")
+    psql.add_argument("arguments", nargs=argparse.REMAINDER, metavar="...", help="arguments for psql")
     psql.set_defaults(run=_psql)
 
     train = commands.add_parser("train", help="train what a job file describes; the adapter calls this")
@@ -82,12 +82,12 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_directory(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("directory", type=_absolute, help="what the profile calls `embedded`")
+    parser.add_argument("directory", type=_absolute, help="the directory, as `embedded` in the profile")
 
 
 def _add_bindir(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--bindir", type=_absolute, help="directory of PostgreSQL's programs; by default found"
+        "--bindir", type=_absolute, help="directory of PostgreSQL's programs; found automatically by default"
     )
 
 

@@ -62,7 +62,7 @@ def _check_rows(job: TrainingJob, n_rows: int, notes: list[str]) -> None:
         summary = json_file.read(SnapshotSummary, path)
         n_null = summary.n_null_target
         if n_null and job.target:
-            notes.append(f'{n_null:,} rows without a target ("{job.target.name}" is NULL) are left out')
+            notes.append(f'{n_null:,} rows are left out: their target "{job.target.name}" is NULL')
         if summary.sampled:
             notes.append(f"{summary.n_rows:,} of {summary.n_rows_query - n_null:,} rows are used (max_cells)")
     minimum = job.spec.settings.min_rows

@@ -212,7 +212,7 @@ class TestRefused(Brought):
             "hostile.joblib could run code when it is loaded, because it names posix.system",
             "set trust: true in this model's config",
             "damaged.joblib can't be loaded as a pickle, joblib or skops file",
-            "the arguments of the function are unknown, because pipeline.joblib has no MLflow signature",
+            "the arguments of the function are unknown because pipeline.joblib has no MLflow signature",
             "'spend float8, calls float8, region float8'",
             "was fitted on other ones: spend, calls",
             "was fitted on them in another order: spend, calls",

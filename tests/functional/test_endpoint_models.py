@@ -140,7 +140,7 @@ class TestEndpoint(OnDebian):
 
     @pytest.mark.parametrize(
         ("mode", "text", "code"),
-        [("500", "answered HTTP 500", "38000"), ("count", "answered 2 predictions for 1 rows", "38000")],
+        [("500", "answered HTTP 500", "38000"), ("count", "returned 2 predictions for 1 rows", "38000")],
     )
     def test_an_error_ends_the_statement_and_not_the_session(self, built, select, mode, text, code):
         Service.mode = mode

@@ -84,7 +84,7 @@ class TestRetraining:
         # each column keeps its values
         select("update events set y = case id when 1 then 5.0 else 3.0 end where id in (1, 2)")
         assert build().adapter_response["version"] == 2
-        assert catalog(select, "changes", "version = 2") == [("data (as many rows, other values)",)]
+        assert catalog(select, "changes", "version = 2") == [("data (same number of rows, other values)",)]
 
     def test_rows_and_hyperparameters(self, build, select):
         select("insert into events select * from events where id <= 12")
@@ -322,6 +322,6 @@ class TestOlderCatalog(EmbeddedProfile):
         query = "select changes from postgres_ml.model_version order by version"
         assert run(query, fetch="all") == [
             (None,),
-            ("nothing is recorded of what the newest version was trained on",),
+            ("the catalog does not say what the newest version was trained on",),
         ]
         assert run_dbt(["build"])[0].message == "unchanged, kept v2"

@@ -110,7 +110,7 @@ def model(dbt, session):
 
 
 class TestSeveralRelations:
-    """The first that has the target is split into rows to train on and a hold-out, the others come whole."""
+    """The first that has the target is split into training rows and a hold-out, the others come whole."""
 
     @pytest.fixture(scope="class")
     def models(self):
@@ -164,6 +164,6 @@ class TestRefusedCode:
     def test_each_says_what_is_wrong(self, project):
         _results, output = run_dbt_and_capture(["build"], expect_pass=False)
         output = " ".join(output.split())
-        assert "the metric profit is nan, which is no finite number" in output
+        assert "the metric profit is nan, which is not a finite number" in output
         assert 'a model in Python trains on the rows of a relation with the target "churned"' in output
         assert "gate not met: own_n_rows is" in output

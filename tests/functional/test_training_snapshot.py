@@ -63,7 +63,7 @@ def test_all_columns_that_can_not_be_used_are_told_at_once_with_cures(connection
     text = str(caught.value)
     assert '2 columns are named "a": rename' in text
     assert 'column "at_time" is of type interval: use extract(epoch from "at_time")' in text
-    assert """column "j" is of type jsonb: take its values out: ("j"->>'key')""" in text
+    assert """column "j" is of type jsonb: extract its values: ("j"->>'key')""" in text
     assert 'column "l" is of type integer[]: cast it' in text
     assert "column 6 has no name" in text and 'column "c" is of type "char"' in text
 

@@ -219,11 +219,11 @@ def test_answers_become_the_functions_type(server: Server, returns: str, answer:
         (302, b"", "answered HTTP 302"),
         (200, b"<html>", 'answered something other than JSON with a list "predictions": <html>'),
         (200, b'{"predictions": 3}', "answered something other than JSON"),
-        (200, b'{"predictions": [1, 2]}', "answered 2 predictions for 1 rows"),
+        (200, b'{"predictions": [1, 2]}', "returned 2 predictions for 1 rows"),
         (
             200,
             b'{"predictions": ["gold"]}',
-            "answered 'gold', which is no double precision, the type that ml.predict_it",
+            "answered 'gold', which is not of type double precision, which ml.predict_it",
         ),
     ],
 )

@@ -123,7 +123,7 @@ class TestRefusals:
     def test_damaged(self, tmp_path: Path) -> None:
         path = tmp_path / "bad.onnx"
         path.write_bytes(b"no graph")
-        assert "bad.onnx is no model that onnxruntime can run" in self.refused(path)
+        assert "bad.onnx is not a model that onnxruntime can run" in self.refused(path)
 
     def test_an_operator_that_nobody_knows(self, tmp_path: Path) -> None:
         x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, [None, 1]) for name in "xy")

@@ -90,7 +90,7 @@ class LabelEncodedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator)
         labels = np.asarray(y)
         positions = np.minimum(np.searchsorted(self.classes_, labels), len(self.classes_) - 1)
         if np.any(self.classes_[positions] != labels):
-            raise ValueError("eval_set has labels that the training rows have not")
+            raise ValueError("eval_set has labels that the training rows do not have")
         return positions
 
 

@@ -37,7 +37,7 @@ class FrameReader(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         self.moments = moments
 
     def fit(self, X: pd.DataFrame, y: Any = None) -> FrameReader:
-        """Return itself: there is nothing to learn."""
+        """Return itself, so there is nothing to learn."""
         return self
 
     def __sklearn_is_fitted__(self) -> bool:

@@ -27,7 +27,7 @@ class Gate:
 
 @dataclass(frozen=True)
 class Settings:
-    """SPEC 2, `settings`.
+    """The key `settings`.
 
     Parameters
     ----------
@@ -64,12 +64,12 @@ class Settings:
 
 @dataclass(frozen=True)
 class ColumnSet:
-    """SPEC 2, one entry of `preprocessors`: columns, and what becomes of them, in order.
+    """One entry of `preprocessors`: columns, and the transformers that are applied to them, in order.
 
     Parameters
     ----------
     columns : of the query; ('*',) is every feature that no other set names
-    transformers : names of `transformer_chains.TRANSFORMERS`
+    transformers : names of `transformer_rules.TRANSFORMERS`
     """
 
     columns: tuple[str, ...]
@@ -78,7 +78,7 @@ class ColumnSet:
 
 @dataclass(frozen=True)
 class Endpoint:
-    """SPEC 2, `endpoint`: a service that predicts.
+    """The key `endpoint`: a service that predicts.
 
     Parameters
     ----------

@@ -112,8 +112,8 @@ def _setuid(root: Path, account: Account, binaries: Binaries) -> tuple[Account, 
     os.chown(root, account.uid, account.gid)
     if not account.can_run(["/bin/sh", "-c", 'cd -- "$1"', "sh", root]):
         raise EmbeddedServerError(
-            f"the server must run as uid {account.uid}, who can't reach {root}: a directory above is closed "
-            "to others; name a directory elsewhere, or run this as an ordinary user"
+            f"the server must run as uid {account.uid}, who can't reach {root}: a parent directory is closed "
+            "to other users; use a directory elsewhere, or run this as an ordinary user"
         )
     if not account.can_run([binaries.bindir / "postgres", "--version"]):
         binaries = _reachable_copy(binaries)

@@ -129,16 +129,14 @@ def prepare(layout: Layout) -> None:
             f"{root} belongs to another user (uid {status.st_uid}); use a directory of your own"
         )
     if (root / "PG_VERSION").exists():
-        raise EmbeddedServerError(
-            f"{root} is the data directory of another server; name a directory of its own"
-        )
+        raise EmbeddedServerError(f"{root} is the data directory of another server; use a separate directory")
     names = {entry.name for entry in root.iterdir() if not entry.name.startswith(".")} - {"lost+found"}
     if names and not names & {"data", "clients.lock", "start.lock"}:
-        raise EmbeddedServerError(f"{root} has other files in it; name a new or an empty directory")
+        raise EmbeddedServerError(f"{root} has other files in it; use a new or empty directory")
     if kind := _network_file_system(root):
         raise EmbeddedServerError(
-            f"{root} is on a network file system ({kind}), where nothing keeps a second machine from "
-            "starting a server on the same data; name a directory on a local disk"
+            f"{root} is on a network file system ({kind}), where a second machine could start "
+            "a server on the same data; use a directory on a local disk"
         )
     if stat.S_IMODE(status.st_mode) != 0o700:
         root.chmod(0o700)

@@ -96,5 +96,5 @@ def _no_locks_explained(path: Path) -> Iterator[None]:
             raise
         raise EmbeddedServerError(
             f"the file system of {path.parent} has no working locks ({error.strerror}); "
-            "name a directory on a local disk"
+            "use a directory on a local disk"
         ) from error

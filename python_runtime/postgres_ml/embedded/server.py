@@ -51,7 +51,7 @@ def ensure(
     ----------
     directory : absolute path; made when missing
     linger : seconds that the server stays up after its last client; the latest caller's wish counts
-    bindir : directory of PostgreSQL's programs; by default found
+    bindir : directory of PostgreSQL's programs; found automatically by default
     durability : 'off' for throw-away data: a crash of the machine may lose or spoil it
 
     Raises
@@ -88,7 +88,8 @@ def _join(
             here = _address(layout)
             if here is None or not same_file(descriptor, layout.clients_lock):
                 raise EmbeddedServerError(
-                    f"the server in {layout.root} ended, or its files went, while it was joined"
+                    f"the server in {layout.root} ended, or its files were removed, while this process "
+                    "connected"
                 )
     except BaseException:
         if is_new:
@@ -173,7 +174,7 @@ def stop(directory: str | os.PathLike[str]) -> bool:
         deadline = time.monotonic() + supervisor.FAST_SHUTDOWN_S
         while supervisor.postmaster_pid(str(layout.data)) or is_held(layout.supervisor_lock):
             if time.monotonic() > deadline:
-                raise EmbeddedServerError(f"the server in {layout.root} does not stop: see {layout.log}")
+                raise EmbeddedServerError(f"the server in {layout.root} did not stop: see {layout.log}")
             time.sleep(0.01)
         return pid is not None
 

@@ -87,7 +87,7 @@ class Client:
         content_type, body = self.messages.request([rows[i] for i in sent])
         values = self.messages.values(self._post(content_type, body))
         if len(values) != len(sent):
-            raise EndpointError(f"{self._who} answered {len(values)} predictions for {len(sent)} rows")
+            raise EndpointError(f"{self._who} returned {len(values)} predictions for {len(sent)} rows")
         for i, value in zip(sent, values):  # noqa: B905  # as above
             answers[i] = self.messages.typed(value)
         return answers
@@ -101,7 +101,7 @@ class Client:
             except ssl.SSLCertVerificationError as error:
                 raise EndpointError(
                     f"{self._who} has no valid certificate: {error.verify_message}",
-                    "A certificate authority of your own goes into postgres_ml.endpoint: ca_file in secret.",
+                    "To trust your own certificate authority, add ca_file to the secret in postgres_ml.endpoint.",
                     "08006",
                 ) from error
             except ssl.SSLError as error:
@@ -134,7 +134,7 @@ class Client:
         if status in (401, 403):
             hint = "Check this endpoint's secret in postgres_ml.endpoint."
         elif 300 <= status < 400:
-            hint = "Redirections are not followed: set endpoint: url to where it leads."
+            hint = "Redirects are not followed: set endpoint: url to the final address."
         return EndpointError(f"{self._who} answered HTTP {status}: {text}", hint)
 
     def _send(self, content_type: str, body: bytes) -> tuple[int, bytes]:

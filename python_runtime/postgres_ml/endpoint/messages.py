@@ -125,7 +125,7 @@ class Messages:
                 raise ValueError
         except (ValueError, TypeError, KeyError):
             raise EndpointError(
-                f"{self.who} answered {str(value)[:SHOWN]!r}, which is no {returns}, the type that "
+                f"{self.who} answered {str(value)[:SHOWN]!r}, which is not of type {returns}, which "
                 f"{self.about['function']} returns"
             ) from None
         if isinstance(value, float) and value.is_integer():

@@ -1,4 +1,4 @@
-"""Sixth step, where the config says `promote: if_better`: the serving version's score on the same hold-out.
+"""The serving version's score on the same hold-out, for `promote: if_better`.
 
 Input: the scoring program of the serving version's pipeline that never saw its hold-out; the new hold-out. A
 row stays on its side of the split across trainings, so that pipeline has seen no row of the new hold-out
@@ -49,7 +49,7 @@ def score_champion(job: TrainingJob, task: Task, holdout: TrainingRows) -> Compa
         The file can't be read.
     """
     if not job.champion_file:
-        return Comparison(note="no version serves that could be compared")
+        return Comparison(note="there is no serving version to compare with")
     champion = json.loads(Path(job.champion_file).read_text(encoding="utf-8"))
     obstacle = _obstacle(champion, job, task)
     if obstacle:
@@ -58,18 +58,20 @@ def score_champion(job: TrainingJob, task: Task, holdout: TrainingRows) -> Compa
     columns = {item.name: holdout.frame[item.name].tolist() for item in program.inputs}
     metrics = _metrics(program, columns, task, holdout)
     if metrics is None or task.problem.metric not in metrics:
-        return Comparison(note=f"not compared with v{champion['version']}: it refuses rows of the hold-out")
+        return Comparison(
+            note=f"not compared with v{champion['version']}: it predicts NULL for rows of the hold-out"
+        )
     return Comparison(score=metrics[task.problem.metric])
 
 
 def _obstacle(champion: dict[str, Any], job: TrainingJob, task: Task) -> str:
     if task.problem.is_clustering:
-        return "clusterings have no hold-out"
+        return "a clustering has no hold-out"
     if not champion["program"]:
         return "it has no scoring program (runtime python, or an earlier release)"
     settings = champion["settings"]
     if any(settings.get(name) != getattr(job.spec.settings, name) for name in SPLIT_SETTINGS):
-        return "its hold-out was chosen by other settings, so it may have seen these rows"
+        return "its hold-out was chosen by other settings, so it may have learned from these rows"
     if champion["labels"] != list(task.problem.labels):
         return "it predicts other labels"
     kinds = {column.name: column.kind for column in job.features}

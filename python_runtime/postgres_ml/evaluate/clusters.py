@@ -1,4 +1,4 @@
-"""Sixth step for a clustering: how good the clusters are, what is in them, how far rows are.
+"""Evaluation of a clustering: how well the clusters are separated, their means, and the distances of rows.
 
 Input: a fitted pipeline that ends in KMeans, and rows. Output: metrics by name, means, distances.
 """

@@ -1,4 +1,4 @@
-"""Sixth step: how good predictions are.
+"""Metrics: how good predictions are.
 
 Input: true values, labels predicted, probabilities. Output: metrics by name, and comparisons of candidates.
 """

@@ -1,4 +1,4 @@
-"""First step of a brought model: from what the config names to an object that predicts.
+"""Loads an external model: from what the config names to an object that predicts.
 
 Input: a file, or an MLflow URI. Output: `Loaded`. What could run code is loaded with `trust: true` only.
 """
@@ -62,7 +62,7 @@ def load(source: str, *, trust: bool, tracking_uri: str, directory: Path) -> Loa
         return _of_registry(mlflow_registry.fetch(source, tracking_uri, directory), trust)
     path = Path(source)
     if not path.is_file():
-        raise ArtifactError(f"source {source}: there is no such file (paths begin at the dbt project)")
+        raise ArtifactError(f"source {source}: there is no such file (paths are relative to the dbt project)")
     model = plain(read_file(path, trust))
     return Loaded(model, path.name, onnx_file.arguments_of(model))
 
@@ -90,7 +90,7 @@ def read_file(path: Path, trust: bool) -> Any:
 
 def _unreadable(path: Path, library: str, error: Exception) -> ArtifactError:
     reason = str(error).strip().splitlines()[0]
-    return ArtifactError(f"source {path.name} is no model that {library} can read: {reason}")
+    return ArtifactError(f"source {path.name} is not a model that {library} can read: {reason}")
 
 
 def _lightgbm(path: Path) -> Any:
@@ -98,7 +98,7 @@ def _lightgbm(path: Path) -> Any:
         import lightgbm  # no requirement of this package
     except ImportError as error:
         raise ArtifactError(
-            f"source {path.name} needs the package lightgbm, which isn't installed beside dbt: "
+            f"source {path.name} needs the package lightgbm, which isn't installed in dbt's environment: "
             "pip install lightgbm"
         ) from error
     try:

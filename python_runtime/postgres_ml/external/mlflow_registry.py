@@ -89,7 +89,7 @@ def fetch(source: str, tracking_uri: str, directory: Path) -> Fetched:
         target.mkdir(parents=True, exist_ok=True)
         folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=str(target)))
     if not (folder / "MLmodel").is_file():
-        raise ArtifactError(f"source {source} is no MLflow model: it has no file MLmodel")
+        raise ArtifactError(f"source {source} is not an MLflow model: it has no file MLmodel")
     described = Model.load(str(folder))
     files = {}
     for flavor, key in FILES.items():
@@ -126,7 +126,7 @@ def _signature(source: str, described: Any) -> tuple[tuple[Column, ...], str | N
             columns.append(Column(item.name, name, KINDS[name]))
     if problems:
         raise ArtifactError(
-            f"source {source}: its signature has inputs that no SQL function takes: {'; '.join(problems)}; "
+            f"source {source}: its signature has inputs that no SQL type fits: {'; '.join(problems)}; "
             "give 'arguments' with other types"
         )
     outputs = described.signature.outputs

@@ -45,7 +45,7 @@ def read_onnx(path: Path) -> OnnxModel:
         from postgres_ml.serve.onnx_model import OnnxModel
     except ImportError as error:
         raise ArtifactError(
-            f"source {path.name} needs the package {error.name}, which isn't installed beside dbt: "
+            f"source {path.name} needs the package {error.name}, which isn't installed in dbt's environment: "
             "pip install 'dbt-postgres-ml[onnx]' (the server needs onnxruntime in the same version)"
         ) from error
     unreadable = (
@@ -57,7 +57,9 @@ def read_onnx(path: Path) -> OnnxModel:
         model = OnnxModel(graph.SerializeToString())
     except (*unreadable, DecodeError, OSError, ValueError, onnx.checker.ValidationError) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise ArtifactError(f"source {path.name} is no model that onnxruntime can run: {reason}") from error
+        raise ArtifactError(
+            f"source {path.name} is not a model that onnxruntime can run: {reason}"
+        ) from error
     return with_outputs(path.name, graph, model)
 
 
@@ -81,7 +83,7 @@ def with_outputs(name: str, graph: Any, model: OnnxModel) -> OnnxModel:
         if not rest or not classes:
             lacks = "no probabilities" if classes else "no list of them"
             raise ArtifactError(
-                f"source {name} predicts labels, and has {lacks} (outputs: {described(outputs)}): export the "
+                f"source {name} predicts labels but has {lacks} (outputs: {described(outputs)}): export the "
                 "classifier with both, as skl2onnx does"
             )
         width = outputs[rest[0]].shape[-1:]

@@ -167,8 +167,8 @@ def _evaluate(job: TrainingJob, signature: Signature, model: Any, rows: Training
     codes, unknown = _codes(rows.target, labels)
     if unknown:
         raise TrainingDataError(
-            f'target "{job.target.name}" has labels that the model has not: {", ".join(unknown[:5])}; it has '
-            f"{', '.join(map(str, labels[:5]))}"
+            f'target "{job.target.name}" has labels that the model does not know: {", ".join(unknown[:5])}; '
+            f"it knows {', '.join(map(str, labels[:5]))}"
         )
     guesses, _ = _codes(predicted, labels)
     if signature.has_probabilities:

@@ -1,4 +1,4 @@
-"""Second step of a brought model: its arguments, its labels and what it returns.
+"""The signature of an external model: its arguments, its labels and what it returns.
 
 Input: the model, the config, MLflow's signature. Output: `Signature`, or an error that says what doesn't fit.
 """
@@ -54,7 +54,7 @@ def describe(
     if not columns:
         typed = ", ".join(f"{name} float8" for name in names or ("spend", "calls"))
         raise SpecError(
-            f"the arguments of the function are unknown, because {loaded.origin} has no MLflow signature: "
+            f"the arguments of the function are unknown because {loaded.origin} has no MLflow signature: "
             f"set 'arguments' to names and types, such as '{typed}'"
         )
     check_columns(loaded, columns, names)
@@ -103,7 +103,7 @@ def check_columns(loaded: Loaded, columns: Sequence[Column], names: Sequence[str
     if names and not invented and list(names) != given:
         detail = "them in another order" if sorted(names) == sorted(given) else "other ones"
         raise SpecError(
-            f"the function's arguments are {', '.join(given)}, and {loaded.origin} was fitted on {detail}: "
+            f"the function's arguments are {', '.join(given)}, but {loaded.origin} was fitted on {detail}: "
             f"{', '.join(names)}"
         )
     n = (

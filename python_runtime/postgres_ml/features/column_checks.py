@@ -1,4 +1,4 @@
-"""Fourth step, beside the choice of columns: what in them the user should know before trusting a score.
+"""What the user should know of the columns before trusting a score: target leakage, numbers kept as text.
 
 Input: features and labelled rows. Output: sentences that begin with 'column', for the log and the card.
 """
@@ -37,9 +37,9 @@ def leaks(problem: Problem, frame: pd.DataFrame, target: Array) -> list[str]:
         left = _error_left(problem, _numbers(frame[name].iloc[rows], codes, learn), codes, learn)
         if left <= LEAK_SHARE:
             found.append(
-                f'column "{name}" alone tells the target: it leaves {left:.2%} of the errors of a guess. '
-                "If it is known only afterwards, or made from the target, the scores mean nothing: leave it "
-                "out of the query"
+                f'column "{name}" looks like target leakage: used alone, it leaves {left:.2%} of the errors '
+                "of a guess. If it is known only after the target, or computed from it, the scores mean "
+                "nothing: leave it out of the query"
             )
     return found
 
@@ -94,10 +94,10 @@ def misread(frame: pd.DataFrame) -> list[str]:
             continue
         distinct = {text.lower() for text in texts.unique()[:3]} if texts.nunique() <= 2 else set()
         if distinct in BOOLEAN_TEXTS:
-            found.append(f'column "{name}" is text that holds true and false: read as two categories')
+            found.append(f'column "{name}" holds true and false as text; it is read as two categories')
         elif texts.nunique() > 2 and bool(pd.to_numeric(texts, errors="coerce").notna().all()):
             found.append(
-                f'column "{name}" is text that holds numbers, and is read as categories: cast it in the '
-                f"query ({readable_identifier(str(name))}::numeric) to have their order count"
+                f'column "{name}" holds numbers as text and is read as categories; to keep their '
+                f"order, cast it in the query ({readable_identifier(str(name))}::numeric)"
             )
     return found

@@ -1,7 +1,7 @@
-"""Fourth step, where the config names them: `preprocessors` as scikit-learn's transformers.
+"""The transformers that the config names in `preprocessors`, as scikit-learn's.
 
 Input: column sets and the kinds of their columns. Output: entries of a ColumnTransformer. What may
-follow what is checked before, by `transformer_chains`.
+follow what is checked before, by `transformer_rules`.
 """
 
 from __future__ import annotations

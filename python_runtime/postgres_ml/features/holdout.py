@@ -1,4 +1,4 @@
-"""Fourth step: which rows are held out: a fraction, what a column marks, or what comes after a point in time.
+"""Which rows are held out: a fraction, those that a column marks, or those after a point in time.
 
 Input: the rows and the settings. Output: a mask. Whether the sides can be learned and judged from is checked
 by `problem.check_split`.
@@ -30,16 +30,16 @@ def holdout_of(rows: TrainingRows, settings: Settings, messages: list[str]) -> A
     n_held, n_train = int(mask.sum()), int((~mask).sum())
     rule = _rule(settings)
     if not n_held:
-        raise TrainingDataError(f"no row is held out: none has {rule}")
+        raise TrainingDataError(f"no row is held out, because none has {rule}")
     if not n_train:
-        cure = "choose a later point in time" if settings.holdout_time else "mark some of them with 0"
-        raise TrainingDataError(f"no row is left to train on: all {n_held:,} have {rule}; {cure}")
+        cure = "choose a later time in `after`" if settings.holdout_time else "mark some of them with 0"
+        raise TrainingDataError(f"no row is left to train on, because all {n_held:,} have {rule}; {cure}")
     messages.append(f"rows with {rule} are held out: {n_held:,} of {len(rows):,}")
     if n_held > n_train:
         turned = "after" if settings.holdout_time else "column"
         messages.append(
             f'column "{settings.split_column}" holds out more rows ({n_held:,}) than it leaves to train on '
-            f"({n_train:,}): is '{turned}' of settings: holdout turned round?"
+            f"({n_train:,}): is '{turned}' in settings: holdout the wrong way round?"
         )
     return mask
 

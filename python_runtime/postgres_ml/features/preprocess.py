@@ -1,4 +1,4 @@
-"""Fourth step: which columns a pipeline uses, and how each becomes numbers.
+"""Which columns a pipeline uses, and how each becomes numbers.
 
 Input: the features and the rows. Output: an unfitted ColumnTransformer for each family of estimators.
 Columns are chosen by name, so that the function keeps every column of the query as an argument.
@@ -86,13 +86,13 @@ def choose_columns(
             (texts if column.kind == "text" else numbers).append(column.name)
         if not reason and _looks_like_id(column, rows.frame[column.name]):
             messages.append(
-                f'column "{column.name}" is a different whole number in every row: if it is an identifier, '
+                f'column "{column.name}" has a different whole number in every row; if it is an identifier, '
                 "leave it out of the query"
             )
     if not numbers and not texts:
-        raise TrainingDataError(f"no column tells anything about the target: {', '.join(useless)}")
+        raise TrainingDataError(f"no column can be used to predict the target: {', '.join(useless)}")
     if useless:
-        messages.append(f"columns without effect on the prediction: {', '.join(useless)}")
+        messages.append(f"columns that the model does not use: {', '.join(useless)}")
     kinds = {column.name: column.kind for column in features if column.name in {*numbers, *texts}}
     crowded = [name for name in texts if sets is None and rows.frame[name].nunique() > MAX_CATEGORIES]
     return FeatureColumns(tuple(numbers), tuple(texts), sets, kinds, tuple(crowded))

@@ -1,4 +1,4 @@
-"""Third step: what kind of problem the target makes, and whether its values can be learned.
+"""The problem type that the target makes, and whether its values can be learned.
 
 Input: the job's config and the labelled rows. Output: `Problem`, and what the user should know.
 """
@@ -100,7 +100,7 @@ def label_values(target: Array, sql_type: str) -> Array:
 
 
 def return_type(problem: Problem, column: Column | None) -> str:
-    """Return the SQL type of the prediction (SPEC 8.2): labels have the target's own."""
+    """Return the SQL type of the prediction: labels have the target's own."""
     if problem.is_regression:
         return "double precision"
     return "integer" if column is None else column.sql_type
@@ -174,19 +174,20 @@ def _check_values(spec: TrainingSpec, column: Column, problem_type: str, distinc
     if problem_type == "regression":
         if column.kind != "number" and (column.kind, spec.objective) != ("boolean", "reg:logistic"):
             raise TrainingDataError(
-                f"{name} is no number, problem_type is regression: cast the target or change it"
+                f"{name} is not a number, but problem_type is regression: cast the target, "
+                "or change problem_type"
             )
         if len(distinct) == 1:
-            raise TrainingDataError(f"{name} has one value only, {shown}: there is nothing to learn")
+            raise TrainingDataError(f"{name} has only one value, {shown}, so there is nothing to learn")
         return
     if len(distinct) == 1:
         raise TrainingDataError(
-            f"{name} has one class only, {shown}: two are needed; does a where clause drop the other?"
+            f"{name} has only one class, {shown}; two are needed. Does a where clause drop the other?"
         )
     if problem_type == "binary_classification" and len(distinct) > 2:
         raise TrainingDataError(
-            f"{name} has {len(distinct):,} classes ({shown}, …), problem_type is binary_classification: "
-            "use multiclass_classification, or make two of them"
+            f"{name} has {len(distinct):,} classes ({shown}, …), but problem_type is binary_classification: "
+            "use multiclass_classification, or reduce them to two"
         )
     num_class = spec.hyperparameters.get("num_class")
     if num_class is not None and int(num_class) < len(distinct):
@@ -248,7 +249,7 @@ def check_split(problem: Problem, codes: Array, holdout: Array, column: Column |
         sides = int(np.count_nonzero(~holdout)), int(np.count_nonzero(holdout))
         if min(sides) < 2:
             raise TrainingDataError(
-                f"{sides[0]} rows to train on and {sides[1]} hold-out rows: two are needed in each"
+                f"{sides[0]} training rows and {sides[1]} hold-out rows: two are needed in each"
             )
         return
     n = len(problem.classes)
@@ -260,9 +261,9 @@ def check_split(problem: Problem, codes: Array, holdout: Array, column: Column |
     ]
     if small:
         raise TrainingDataError(
-            f'each class of "{column.name}" needs two rows on both sides of the split; too few of '
+            f'each class of "{column.name}" needs two rows on each side of the split; there are too few of '
             + _shorten(small)
-            + ": add rows, join small classes, or leave them out of the query"
+            + ": add rows, merge small classes, or leave them out of the query"
         )
 
 

@@ -35,14 +35,14 @@ JOINT = ("Normalizer", "PCA")  # they take a row as a whole, and no missing valu
 def check_chain(transformers: Sequence[str]) -> list[str]:
     """Return what is wrong with applying these transformers, in this order; empty if nothing is."""
     problems = [
-        f"{name} is there {transformers.count(name)} times"
+        f"{name} appears {transformers.count(name)} times"
         for name in dict.fromkeys(transformers)
         if transformers.count(name) > 1 and name not in SCALERS
     ]
     for family in (ENCODERS, IMPUTERS):
         found = [name for name in dict.fromkeys(transformers) if name in family]
         if len(found) > 1:
-            problems.append(f"{' and '.join(found)} exclude each other")
+            problems.append(f"{' and '.join(found)} cannot be combined")
     for first, second in _scaled_twice(transformers):
         problems.append(f"{second} undoes {first}: choose one, or put a PCA or Normalizer between them")
     for position, name in enumerate(transformers):
@@ -51,15 +51,18 @@ def check_chain(transformers: Sequence[str]) -> list[str]:
             wrong = [other for other in before if other not in (*IMPUTERS, *ENCODERS)]
             if wrong or "ImputerWithIndicator" in before:
                 problems.append(
-                    f"{name} takes the query's own values: it comes before {' and '.join(wrong or before)}"
+                    f"{name} reads the query's own values, so it must come before "
+                    f"{' and '.join(wrong or before)}"
                 )
         elif name == "DateTimeVectorizer" and any(other not in ENCODERS for other in before):
-            problems.append(f"DateTimeVectorizer takes the query's own dates: it comes before {before[0]}")
+            problems.append(
+                f"DateTimeVectorizer reads the query's own dates, so it must come before {before[0]}"
+            )
         elif name in IMPUTERS:
             wrong = [other for other in before if other in (*JOINT, "OneHotEncoder")]
             if wrong:
                 reason = "leaves no missing value" if wrong[0] == "OneHotEncoder" else "takes none"
-                problems.append(f"{name} comes before {wrong[0]}, which {reason}")
+                problems.append(f"{name} must come before {wrong[0]}, which {reason}")
     return problems
 
 
@@ -134,7 +137,8 @@ def _type_problem(column: Column, transformers: Sequence[str]) -> str | None:
         wrong = "DateTimeVectorizer" if "DateTimeVectorizer" in transformers else None
         if wrong:
             return (
-                f'preprocessors: column "{column.name}" is of type {column.sql_type}, no date for a {wrong}'
+                f'preprocessors: column "{column.name}" is of type {column.sql_type}, and a {wrong} needs '
+                "a date, time or timestamp"
             )
     elif "DateTimeVectorizer" not in transformers:
         wrong = transformers[0]

@@ -95,7 +95,7 @@ def fit(
             pipeline.fit(rows.frame, target)
     except (xgboost.core.XGBoostError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
-        raise SpecError(f"{candidate.model_type} refuses these hyperparameters: {reason}") from error
+        raise SpecError(f"{candidate.model_type} rejects these hyperparameters: {reason}") from error
     if task.problem.is_clustering:
         _check_clusters(pipeline)
     return pipeline

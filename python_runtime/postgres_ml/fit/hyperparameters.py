@@ -164,13 +164,13 @@ KNOWN = {"xgboost": XGBOOST, "linear_learner": LINEAR, "mlp": MLP, "kmeans": KME
 SPELLINGS = {"kmeans++": "k-means++", "k-means-parallel": "k-means++"}
 # of xgboost's interface, what would change the training behind its back
 REFUSED = {
-    "objective": "it is a config key of its own",
-    "callbacks": "they can't be written in a config",
+    "objective": "use the config key of that name",
+    "callbacks": "callbacks can't be written in a config",
     "missing": "NULL is what is missing",
     "enable_categorical": "text is encoded before",
-    "early_stopping_rounds": "it needs auto: true, which finds the number of trees by itself",
-    "nthread": "dbt's threads share the cores",
-    "n_jobs": "dbt's threads share the cores",
+    "early_stopping_rounds": "use auto: true, which finds the number of trees by early stopping",
+    "nthread": "dbt's threads share the cores, so it is set for you",
+    "n_jobs": "dbt's threads share the cores, so it is set for you",
 }
 
 
@@ -207,7 +207,7 @@ def check(model_type: str, hyperparameters: Mapping[str, Any]) -> Checked:
         if known is None:
             continue
         if not known.library_name:
-            warnings.append(f"hyperparameter {key!r} is Amazon SageMaker's and means nothing here")
+            warnings.append(f"hyperparameter {key!r} belongs to Amazon SageMaker and has no effect here")
             continue
         if known.library_name in values:
             problems.append(f"hyperparameter {key!r} is given twice, under two names")

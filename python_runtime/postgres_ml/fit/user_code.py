@@ -1,7 +1,7 @@
 """A dbt model in Python: the estimator that the model's own code fits.
 
 Input: dbt's compiled code of `def model(dbt, session)`, and rows. Output: a fitted Pipeline. The code runs in
-the training process, once on the rows to train on and once on all rows, as every training does.
+the training process, once on the training rows and once on all rows, as every training does.
 """
 
 from __future__ import annotations
@@ -98,13 +98,13 @@ def _checked_metrics(found: Any) -> dict[str, float]:
     """Return the code's own metrics, named so that they can't be taken for those of the hold-out."""
     form = "`model` may return [estimator, {name: number, …}]"
     if not isinstance(found, Mapping):
-        raise SpecError(f"{form}; the second of what it returned is a {type(found).__name__}")
+        raise SpecError(f"{form}; the second value it returned is a {type(found).__name__}")
     metrics: dict[str, float] = {}
     for name, value in found.items():
         if not isinstance(name, str) or not re.fullmatch(r"[a-z]\w{0,49}", name):
-            raise SpecError(f"{form}: a metric's name is of letters, digits and _, found {name!r}")
+            raise SpecError(f"{form}: a metric's name consists of letters, digits and _, found {name!r}")
         if isinstance(value, bool) or not isinstance(value, numbers.Real) or not math.isfinite(value):
-            raise SpecError(f"{form}: the metric {name} is {value!r}, which is no finite number")
+            raise SpecError(f"{form}: the metric {name} is {value!r}, which is not a finite number")
         metrics[f"own_{name}"] = float(value)
     return metrics
 
@@ -117,13 +117,13 @@ def _checked(estimator: Any, frame: pd.DataFrame, is_regression: bool) -> Pipeli
         )
     if is_classifier(estimator) == is_regression:
         wanted = "a regressor" if is_regression else "a classifier"
-        raise SpecError(f"`model` returned {name}, and the target needs {wanted}: see problem_type")
+        raise SpecError(f"`model` returned {name}, but the target needs {wanted} (see problem_type)")
     if not is_regression and not hasattr(estimator, "predict_proba"):
-        raise SpecError(f"{name} has no predict_proba: put it into a CalibratedClassifierCV")
+        raise SpecError(f"{name} has no predict_proba: wrap it in a CalibratedClassifierCV")
     names = list(getattr(estimator, "feature_names_in_", frame.columns))
     if names != list(frame.columns):
         raise SpecError(
-            f"the estimator was fitted on {', '.join(map(str, names))}, and the function's arguments are "
+            f"the estimator was fitted on {', '.join(map(str, names))}, but the function's arguments are "
             f"{', '.join(frame.columns)}: select these columns in `model`, or set 'arguments'"
         )
     return estimator if isinstance(estimator, Pipeline) else Pipeline([("estimator", estimator)])

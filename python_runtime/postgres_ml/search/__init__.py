@@ -1,8 +1,8 @@
-"""Fifth step: the search for the best candidate, on the training rows (never the hold-out).
+"""The search for the best candidate, on the training rows (never the hold-out).
 
-Input: the task and the training rows. Output: `Choice`. In the order of the flow: `folds` and `views` prepare
-the rows, `proposals` (the `portfolio`, then `sampling`) says what to try, `rounds` tries it, `budget` says
-for how long, `ensemble` and `choice` decide.
+Input: the task and the training rows. Output: `Choice`. In the order of the flow: `folds` and
+`encoded_rows` prepare the rows, `proposals` (the `portfolio`, then `optuna_sampler`) says what to try,
+`runner` tries it, `budget` says for how long, `ensemble` and `choice` decide.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def _try(task: Task, rounds: Rounds, proposals: Proposals, progress: Progress) -
             break
         batch = proposals.next(size, rounds.trials, rounds.budget)
         if not batch:
-            return f"max_runtime ended the search after {_count(rounds.trials)}"
+            return f"the search reached max_runtime after {_count(rounds.trials)}"
         trials = rounds.run(batch)
         proposals.learn(trials)
         if rounds.done:
@@ -79,7 +79,7 @@ def _try(task: Task, rounds: Rounds, proposals: Proposals, progress: Progress) -
             rounds.budget.note_best(blend_loss(task, members), len(trials), members)
             progress.show(rounds.trials, members)
         if rounds.budget.has_converged:
-            return f"the search has converged after {_count(rounds.trials)}"
+            return f"the search converged after {_count(rounds.trials)}"
     return f"the search ended after {_count(rounds.trials)}"
 
 
@@ -87,7 +87,7 @@ def _count(trials: Sequence[Trial]) -> str:
     states = [trial.state for trial in trials]
     text = f"{len(states)} candidate" + "s" * (len(states) != 1)
     if "pruned" in states:
-        text += f", {states.count('pruned')} of them dropped after a first look"
+        text += f", {states.count('pruned')} of them dropped after the first fold"
     return text
 
 
@@ -97,8 +97,8 @@ def _simplest(candidates: Sequence[Candidate], trials: Sequence[Trial], on_progr
     if failed or not candidates:
         why = "; ".join(dict.fromkeys(failed)) or "no model type is left"
         raise PostgresMLError(f"no candidate can be fitted on these rows: {why}")
-    reason = "max_runtime is too short to try any candidate: the simplest is fitted as it is"
-    on_progress(reason + "; raise max_runtime for a better one", {"level": "warning"})
+    reason = "max_runtime is too short to compare candidates, so the simplest one is fitted"
+    on_progress(reason + "; raise max_runtime to get a better model", {"level": "warning"})
     return Choice(candidates[0], n_trees=20 if candidates[0].model_type == "xgboost" else None, reason=reason)
 
 

@@ -50,7 +50,7 @@ def decide(
                 f"the best candidate alone {single.loss:.5g}"
             )
             return _chosen(task, blend, reason, trials, members)
-        reason += "; a blend gains no more than noise"
+        reason += "; a blend is not better beyond noise"
     return _chosen(task, single, reason, trials, [(single, 1.0)])
 
 
@@ -109,12 +109,12 @@ def choose(task: Task, trials: Sequence[Trial]) -> tuple[Trial, str]:
     chosen = min(small, key=_cost)
     if chosen is not surest and task.is_sql:
         return chosen, (
-            f"as good as {surest.candidate.name} within the noise ({loss_name(task)} {chosen.loss:.5g}, not "
-            f"{surest.loss:.5g}), and {_size(chosen)} instead of {_size(surest)}: SQL computes each of them"
+            f"as good as {surest.candidate.name} within noise ({loss_name(task)} {chosen.loss:.5g}, not "
+            f"{surest.loss:.5g}), and {_size(chosen)} instead of {_size(surest)}, each of which SQL computes"
         )
     if chosen is best:
         return chosen, f"best {metric} of {len(trials)} candidates"
-    return chosen, f"as good as {best.candidate.name} within the noise, and surer or smaller"
+    return chosen, f"as good as {best.candidate.name} within noise, and more certain or smaller"
 
 
 def _size(trial: Trial) -> str:

@@ -153,7 +153,7 @@ def load(path: Path, *, trust: bool) -> Any:
         raise ArtifactError(f"{path}: there is no such file") from None
     except ModuleNotFoundError as error:
         raise ArtifactError(
-            f"{path.name} needs the package {error.name}, which is not installed beside dbt: "
+            f"{path.name} needs the package {error.name}, which isn't installed in dbt's environment: "
             "install it there, in the version that the model was saved with"
         ) from error
     except DAMAGED as error:

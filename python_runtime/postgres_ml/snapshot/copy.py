@@ -1,6 +1,6 @@
-"""First step: what the training query's columns are, and one consistent copy of its rows in a file.
+"""The training query's columns, and one consistent copy of its rows in a file.
 
-Input: a psycopg2 cursor, the compiled query. Output: typed columns, and `snapshot.bin` for `training_data`.
+Input: a psycopg2 cursor, the compiled query. Output: typed columns, and `snapshot.bin`, which `rows` reads.
 Runs in dbt's process, inside dbt's own session, so that the query sees the same transaction, role, row
 security and temporary tables as every other node; imports nothing but the standard library.
 """
@@ -62,10 +62,10 @@ KINDS: dict[str, Kind] = {
 }
 CURES = {
     "interval": "use extract(epoch from {0})",
-    "json": "take its values out: ({0}->>'key')::numeric",
-    "jsonb": "take its values out: ({0}->>'key')::numeric",
+    "json": "extract its values: ({0}->>'key')::numeric",
+    "jsonb": "extract its values: ({0}->>'key')::numeric",
     "money": "cast it: {0}::numeric",
-    "uuid": "an identifier: leave it out",
+    "uuid": "it looks like an identifier: leave it out",
 }
 TIMES = ("date", "timestamp without time zone", "timestamp with time zone")
 GENERAL_CURE = "cast it to text or to a number, or leave it out"
@@ -219,7 +219,7 @@ def split_target(
     if not features:
         besides = " and ".join(f'"{name}"' for name in (target, split) if name is not None)
         raise TrainingDataError(
-            f"the query has no column besides the target {besides}: nothing to predict from"
+            f"the query has no column besides the target {besides}, so there is nothing to predict from"
         )
     if len(features) > MAX_FEATURES:
         raise TrainingDataError(

@@ -117,7 +117,7 @@ def changes(old: Mapping[str, Any] | None, new: Digest) -> tuple[str, ...]:
     old : a Digest as the catalog's JSON has it; None where a version has none
     """
     if old is None:
-        return ("nothing is recorded of what the newest version was trained on",)
+        return ("the catalog does not say what the newest version was trained on",)
     found = []
     if old["columns"] != new.columns:
         found.append(f"columns ({_names(old['columns'], new.columns)})")
@@ -136,7 +136,7 @@ def changes(old: Mapping[str, Any] | None, new: Digest) -> tuple[str, ...]:
 
 def _rows(more: int) -> str:
     if more == 0:
-        return "as many rows, other values"
+        return "same number of rows, other values"
     rows = "row" if abs(more) == 1 else "rows"
     return f"{abs(more):,} {'new' if more > 0 else 'fewer'} {rows}"
 

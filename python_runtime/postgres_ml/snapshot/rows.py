@@ -1,4 +1,4 @@
-"""Second step: the snapshot file as a frame, ordered by nothing but the rows' content; the split.
+"""The snapshot file as a frame, in an order that depends on nothing but the rows' content; the split.
 
 Input: `snapshot.bin`. Output: `TrainingRows`, and which of them are the hold-out.
 """

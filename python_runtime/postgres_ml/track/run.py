@@ -1,4 +1,4 @@
-"""Tenth step: the training as an MLflow run; `champion`, `registration`, `tracking_store` import mlflow too.
+"""The training as an MLflow run; `champion`, `registered_model` and `store` import mlflow as well.
 
 Input: the job, then the files of `run_record`. Output: one run: parameters, metrics, trials, dataset, tags,
 artifacts, the pipeline as a logged model; after the publication a registered version, its alias `champion`.

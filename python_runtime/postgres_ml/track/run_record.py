@@ -1,4 +1,4 @@
-"""Ninth step: what MLflow is told of a training, as files: it can be told later, by another process.
+"""What MLflow is told of a training, as files, so that another process can tell it later.
 
 Input: `Fitted`. Output in the job's folder, beside `artifacts/`: `record.json`, and the model for MLflow with
 some rows as its example. Nothing here asks MLflow, which may be out of reach: the training is done.

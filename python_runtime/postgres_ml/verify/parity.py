@@ -1,6 +1,6 @@
-"""Eleventh step: the check of the new function inside the database, before the publication is committed.
+"""The check of the new function inside the database, before the publication is committed.
 
-Input: a cursor in the publishing transaction, and the file that `parity_rows` wrote. Output: `ParitySummary`,
+Input: a cursor in the publishing transaction, and the file that `rows` wrote. Output: `ParitySummary`,
 or an error that refuses the publication. Runs in dbt's process: nothing but the standard library.
 """
 

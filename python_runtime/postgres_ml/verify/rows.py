@@ -1,4 +1,4 @@
-r"""Ninth step: rows for the check inside the database, each with what the pipeline itself predicts.
+r"""Rows for the check inside the database, each with what the pipeline itself predicts.
 
 Input: the fitted pipeline, its program and hold-out rows. Output: a file that `parity.check_parity` copies
 into Postgres, in COPY's text format: a column for each feature, as text that casts back exactly to the

@@ -29,7 +29,9 @@ TEXTS = pd.Series(np.array(["stays", "left us"])[CODES], dtype=object)
 def test_a_feature_that_is_the_label_is_named(column: pd.Series) -> None:
     frame = pd.DataFrame({"noise": NOISE, "cancelled_on": column})
     (warning,) = leaks(BINARY, frame, LABELS[CODES])
-    assert warning.startswith('column "cancelled_on" alone tells the target: ') and "leave it out" in warning
+    assert (
+        warning.startswith('column "cancelled_on" looks like target leakage: ') and "leave it out" in warning
+    )
 
 
 def test_a_feature_that_is_the_number_is_named() -> None:
@@ -53,8 +55,8 @@ def test_good_features_are_no_leaks() -> None:
 @pytest.mark.parametrize(
     ("values", "hint"),
     [
-        ([str(i / 2) for i in range(100)], "text that holds numbers"),
-        ([" 7 ", None, "8", "9"] * 10, "text that holds numbers"),
+        ([str(i / 2) for i in range(100)], "holds numbers as text"),
+        ([" 7 ", None, "8", "9"] * 10, "holds numbers as text"),
         (["t", "f", None] * 20, "true and false"),
         (["Yes", "no"] * 20, "true and false"),
         (["a", "1", "2"] * 20, None),
@@ -66,5 +68,5 @@ def test_texts_that_hold_something_else_are_named(values: list, hint: str | None
     found = misread(pd.DataFrame({"Weird x": pd.Series(values, dtype=object)}))
     assert len(found) == (hint is not None)
     assert hint is None or (
-        hint in found[0] and (hint != "text that holds numbers" or '"Weird x"::numeric' in found[0])
+        hint in found[0] and (hint != "holds numbers as text" or '"Weird x"::numeric' in found[0])
     )

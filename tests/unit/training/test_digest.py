@@ -21,7 +21,7 @@ OLD = Digest(
     ("changed", "said"),
     [
         ({}, ()),
-        ({"data": 2}, ("data (as many rows, other values)",)),
+        ({"data": 2}, ("data (same number of rows, other values)",)),
         ({"data": 2, "n_rows": 101}, ("data (1 new row)",)),
         ({"data": 2, "n_rows": 1112}, ("data (1,012 new rows)",)),
         ({"data": 2, "n_rows": 88}, ("data (12 fewer rows)",)),
@@ -44,7 +44,7 @@ def test_changes_are_named(changed, said):
 
 
 def test_a_version_without_a_digest_is_trained_again():
-    assert changes(None, OLD) == ("nothing is recorded of what the newest version was trained on",)
+    assert changes(None, OLD) == ("the catalog does not say what the newest version was trained on",)
 
 
 def test_only_what_matters_to_the_training_is_config():

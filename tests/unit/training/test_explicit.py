@@ -262,6 +262,6 @@ def test_values_that_the_library_refuses_are_config_errors() -> None:
             problem_type="regression",
             hyperparameters=given,
         )
-    with pytest.raises(SpecError, match=r"linear_learner refuses these hyperparameters: .*solver"):
+    with pytest.raises(SpecError, match=r"linear_learner rejects these hyperparameters: .*solver"):
         options = {"problem_type": "regression", "hyperparameters": {"solver": "quick"}}
         fit(make_rows(), None, model_types=("linear_learner",), **options)

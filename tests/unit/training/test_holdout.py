@@ -47,8 +47,12 @@ def test_more_rows_held_out_than_left_are_noticed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("split", "settings", "cause"),
     [
-        (lambda row: 0, BY_TIME, 'no row is held out: none has "day" >= 2020-01-01'),
-        (lambda row: 1, BY_TIME, "no row is left to train on: all 200 have .*choose a later point in time"),
+        (lambda row: 0, BY_TIME, 'no row is held out, because none has "day" >= 2020-01-01'),
+        (
+            lambda row: 1,
+            BY_TIME,
+            "no row is left to train on, because all 200 have .*choose a later time in `after`",
+        ),
         (lambda row: 1, BY_COLUMN, "mark some of them with 0"),
         (
             lambda row: 7,

@@ -90,7 +90,7 @@ def test_redshifts_narrower_ranges_are_told_and_not_enforced() -> None:
 
 def test_sagemakers_own_keys_of_kmeans_are_named_as_meaningless() -> None:
     checked = check("kmeans", {"k": 3, "mini_batch_size": "5000"})
-    assert checked.values == {"n_clusters": 3} and "means nothing here" in checked.warnings[0]
+    assert checked.values == {"n_clusters": 3} and "has no effect here" in checked.warnings[0]
     with pytest.raises(SpecError, match="needs the hyperparameter 'k'"):
         check("kmeans", {})
 

@@ -47,7 +47,7 @@ def told(directory: Path, names: list[str], target: Any = TARGET, **changes: Any
 @pytest.mark.parametrize(
     ("name", "cause"),
     [
-        ("cancelled", "alone tells the target"),
+        ("cancelled", "looks like target leakage"),
         ("amount", "cast it in the query"),
         ("agreed", "true and false"),
         ("customer_id", "leave it out of the query"),
@@ -69,10 +69,10 @@ def test_a_column_without_effect_is_named_and_why_the_problem_is_what_it_is(tmp_
     [
         (TARGET, {"settings": Settings()}, r"returns 400 rows with a target, fewer than 500.*min_rows: 400"),
         (TARGET, {"objective": "mse"}, "objective 'mse' doesn't fit problem_type binary_classification"),
-        (TARGET, {"problem_type": "regression"}, "no number, problem_type is regression"),
+        (TARGET, {"problem_type": "regression"}, "not a number, but problem_type is regression"),
         (np.arange(N) % 4, {"hyperparameters": {"num_class": 3}}, "num_class is 3, but .* has 4 classes"),
         (np.where(np.arange(N) == 7, "once", TARGET), {}, r"too few of 'once' \(1 rows"),
-        (np.full(N, "yes", dtype=object), {}, "one class only"),
+        (np.full(N, "yes", dtype=object), {}, "only one class"),
     ],
 )
 def test_what_cannot_be_learned_is_refused(tmp_path: Path, target: Any, changes: Any, cause: str) -> None:

@@ -49,7 +49,7 @@ def choose(sql_type: str, values: list) -> tuple[FeatureColumns, list[str]]:
 def test_columns_that_teach_nothing_are_left_out_and_named(sql_type: str, values: list, reason: str) -> None:
     columns, messages = choose(sql_type, values)
     assert columns == FeatureColumns(("useful",), ())
-    assert messages == [f'columns without effect on the prediction: "x" ({reason})']
+    assert messages == [f'columns that the model does not use: "x" ({reason})']
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_columns_that_may_tell_something_stay(sql_type: str, values: list) -> No
 def test_a_whole_number_that_differs_in_every_row_is_used_with_a_warning() -> None:
     columns, messages = choose("integer", [float(i) for i in range(60)])
     assert "x" in columns.numbers
-    assert 'column "x" is a different whole number in every row' in messages[0]
+    assert 'column "x" has a different whole number in every row' in messages[0]
 
 
 def test_infinite_values_are_refused_with_column_and_count() -> None:
@@ -78,7 +78,9 @@ def test_infinite_values_are_refused_with_column_and_count() -> None:
 
 def test_nothing_left_to_predict_from_is_an_error() -> None:
     frame = pd.DataFrame({"x": [1.0] * 5})
-    with pytest.raises(TrainingDataError, match=r'no column tells anything.*"x" \(1.0 in every row\)'):
+    with pytest.raises(
+        TrainingDataError, match=r'no column can be used to predict the target.*"x" \(1.0 in every row\)'
+    ):
         choose_columns((column("x"),), rows_of(frame), [])
 
 

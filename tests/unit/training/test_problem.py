@@ -47,9 +47,9 @@ def test_default_metrics_and_classes() -> None:
 @pytest.mark.parametrize(
     ("sql_type", "values", "changes", "cause"),
     [
-        ("text", ["a", "a"], {}, "one class only, 'a'"),
-        ("double precision", [1.5, 1.5], {"problem_type": "regression"}, "one value only"),
-        ("text", ["a", "b"], {"problem_type": "regression"}, "no number"),
+        ("text", ["a", "a"], {}, "only one class, 'a'"),
+        ("double precision", [1.5, 1.5], {"problem_type": "regression"}, "only one value"),
+        ("text", ["a", "b"], {"problem_type": "regression"}, "not a number"),
         ("text", ["a", "b", "c"], {"problem_type": "binary_classification"}, "3 classes"),
         ("double precision", [1.5, np.nan, np.inf], {}, "in 2 of 3 rows"),
         ("text", ["a", "b", "c"], {"hyperparameters": {"num_class": 2}}, "num_class is 2"),
@@ -112,5 +112,5 @@ def test_a_split_with_two_rows_of_each_class_passes() -> None:
 
 def test_a_regression_needs_two_rows_on_each_side() -> None:
     problem = solve("real", [0.5, 1.5])
-    with pytest.raises(TrainingDataError, match="7 rows to train on and 1 hold-out"):
+    with pytest.raises(TrainingDataError, match="7 training rows and 1 hold-out"):
         check_split(problem, np.zeros(8), np.arange(8) < 1, column("target", "real"))

@@ -26,16 +26,16 @@ MAX_LABELS = 20
 LINE = 84  # characters of SQL that a card shows without scrolling
 CALLED_WITH_ROW = 100  # more features come as one argument of a composite type
 CAPTIONS = {
-    "predicted_vs_actual": "Each point is a row; on the line the prediction is exact.",
+    "predicted_vs_actual": "Each point is a row; on the line, the prediction is exact.",
     "residuals": "Errors should scatter evenly around 0, whatever is predicted.",
-    "confusion_matrix": "Rows are true labels, columns predicted ones; the diagonal is right.",
-    "roc": "The farther towards the upper left corner, the better labels are told apart.",
-    "precision_recall": "How often the label is right (precision) if more of its rows are found (recall).",
-    "calibration": "Near the dashed line, a probability of 0.7 comes true in 7 of 10 rows.",
+    "confusion_matrix": "Rows are true labels, columns are predicted ones; the diagonal is correct.",
+    "roc": "The closer the curve is to the upper left corner, the better the labels are separated.",
+    "precision_recall": "How often the label is right (precision) as more of its rows are found (recall).",
+    "calibration": "On the dashed line, a predicted probability of 0.7 is right in 7 of 10 rows.",
     "feature_importance": "How much each column moves the prediction, on average over rows.",
-    "search_history": "Each point is a candidate; the line is the best so far. A cross was dropped after a "
-    "look at part of the rows: its loss can't be compared with the others.",
-    "clusters": "Rows along the two directions in which they differ most.",
+    "search_history": "Each point is a candidate; the line is the best so far. A cross was dropped after "
+    "the first fold, so its loss can't be compared with the others.",
+    "clusters": "Rows along the two directions in which they vary most (principal components).",
 }
 
 
@@ -79,8 +79,8 @@ def sections(fitted: Fitted, report: Report, images: Sequence[Path], run_id: str
     parts.append(Section("Columns", rows=_columns(fitted), is_folded=is_long))
     history = [pictures[name] for name in ("search_history",) if name in pictures]
     parts.append(Section("How it was chosen", texts=[_chosen(fitted)], rows=_trials(fitted), images=history))
-    parts.append(Section("Noticed and refused", items=report.messages or ["nothing to remark"]))
-    parts.append(Section("What it is", rows=[("", ""), *_identity(fitted)]))
+    parts.append(Section("Notes and warnings", items=report.messages or ["none"]))
+    parts.append(Section("Model", rows=[("", ""), *_identity(fitted)]))
     parts.append(Section("Where it comes from", rows=[("", ""), *_origin(fitted, report, run_id)]))
     query = [("sql", fitted.job.query.strip())]
     parts.append(Section("Training query", codes=query, is_folded=True))
@@ -98,10 +98,11 @@ def _scores(fitted: Fitted) -> list[tuple[str, ...]]:
 
 def _call_texts(fitted: Fitted) -> list[str]:
     features = len(fitted.job.features)
-    texts = [f"Returns {fitted.return_type}. A missing value may be NULL; no value makes the function fail."]
+    texts = [f"Returns {fitted.return_type}. Any argument may be NULL; no value makes the function fail."]
     if features > CALLED_WITH_ROW:
         texts.append(
-            f"It has {features:,} features, more than a function may take: predict() makes a row of them."
+            f"It has {features:,} features, more than a Postgres function may take, so "
+            "predict() passes them as one row."
         )
     return texts
 
@@ -163,11 +164,11 @@ def _explained(fitted: Fitted) -> list[str]:
     unused = [name for name, value in explanation.importance.items() if value == 0]
     texts = [
         f"A SHAP value is what a column adds to one row's prediction, here in {explanation.unit}. Shown is "
-        f"its mean size over {explanation.values.shape[1]:,} rows: {how}. It tells what the model uses, not "
-        "what causes what."
+        f"its mean size over {explanation.values.shape[1]:,} rows: {how}. It shows what the model uses, not "
+        "what causes the target."
     ]
     if unused:
-        texts.append(f"Without effect: {', '.join(unused[:MAX_LABELS])}.")
+        texts.append(f"Not used by the model: {', '.join(unused[:MAX_LABELS])}.")
     return texts
 
 
@@ -195,7 +196,7 @@ def _data(fitted: Fitted) -> list[tuple[str, ...]]:
         rows.append(("labels", ", ".join(labels) + more))
     elif problem.is_regression:
         low, middle, high = np.quantile(fitted.rows.target.astype(np.float64), [0, 0.5, 1])
-        rows.append(("target's range", f"{number(low)} to {number(high)}, median {number(middle)}"))
+        rows.append(("range of the target", f"{number(low)} to {number(high)}, median {number(middle)}"))
     rows.append(("digest of the rows", fitted.rows.digest))
     return rows
 
@@ -208,7 +209,7 @@ def _columns(fitted: Fitted) -> list[tuple[str, ...]]:
         missing = float(values.isna().mean())
         yes = "yes" if column.name in used else "no"
         rows.append((column.name, column.sql_type, yes, f"{missing:.1%}", f"{values.nunique():,}"))
-    return [("column", "type", "used", "missing", "different values"), *rows]
+    return [("column", "type", "used", "missing", "distinct values"), *rows]
 
 
 def _chosen(fitted: Fitted) -> str:

@@ -13,19 +13,19 @@ from postgres_ml.snapshot.rows import Array
 
 OVERFIT = {"accuracy": 0.05, "f1": 0.08, "f1_macro": 0.08, "auc": 0.05, "r2": 0.05}
 MEANINGS = {
-    "accuracy": "share of rows whose label is right",
+    "accuracy": "share of rows whose label is predicted correctly",
     "f1": "balance of precision and recall, from 0 to 1",
-    "f1_macro": "mean of the classes' f1, each class counting the same",
-    "auc": "how often a row of the class ranks before one of another; 0.5 is guessing",
+    "f1_macro": "mean of the f1 of each class, all classes weighted equally",
+    "auc": "how often a row of the class ranks above a row of another; 0.5 is guessing",
     "log_loss": "how wrong the probabilities are; 0 is perfect",
-    "precision": "of the rows said to be of the class, the share that are",
-    "recall": "of the rows of the class, the share that are found",
+    "precision": "of the rows predicted to be in the class, the share that are",
+    "recall": "of the rows in the class, the share that are found",
     "mse": "mean of the squared errors",
-    "rmse": "typical error in the target's unit, great errors counting more",
+    "rmse": "typical error in the target's unit; large errors count more",
     "mae": "mean error in the target's unit",
     "r2": "share of the target's variance that is explained; 0 is guessing the mean",
     "inertia": "sum of the squared distances to the clusters' centres",
-    "silhouette": "how apart the clusters are: 1 well, 0 not at all",
+    "silhouette": "how well the clusters are separated: 1 is best, 0 is not at all",
 }
 
 
@@ -43,7 +43,7 @@ def _digits(value: float, digits: int) -> str:
 def meaning(metric: str) -> str:
     """Return what the metric measures, and which direction is better."""
     if metric.startswith("own_"):
-        return "returned by the dbt model's own code, whatever rows it took"
+        return "returned by the Python model's own code; not measured on the hold-out"
     direction = "lower is better" if metric in {*LOWER_IS_BETTER, "inertia"} else "higher is better"
     return f"{MEANINGS[metric]} ({direction})"
 
@@ -74,8 +74,8 @@ def _of_regression(fitted: Fitted, truth: Array, predicted: Array) -> list[str]:
     )
     mean, median, tenth, guess = (_digits(float(size), 3) for size in sizes)
     return [
-        f"On {len(truth):,} rows that it never saw, predictions are off by {mean} on average; half by "
-        f"less than {median}, one in ten by more than {tenth}.",
+        f"On {len(truth):,} rows that the model never saw, predictions are off by {mean} on average: half "
+        f"by less than {median}, one in ten by more than {tenth}.",
         f"Predicting the mean for every row would be off by {guess} on average. The model explains "
         f"{fitted.metrics['r2']:.1%} of the target's variance.",
     ]
@@ -85,7 +85,7 @@ def _of_two_classes(fitted: Fitted, codes: Array, predicted: Array) -> list[str]
     first, second = (f"'{label}'" for label in fitted.task.problem.labels)
     said, real = int(np.count_nonzero(predicted == 1)), int(np.count_nonzero(codes == 1))
     hits = int(np.count_nonzero((predicted == 1) & (codes == 1)))
-    found = f"It says {second} for {said:,} of them and is right for {hits:,}"
+    found = f"It predicts {second} for {said:,} of them and is right for {hits:,}"
     share = f" ({hits / said:.0%})" if said else ""
     return [
         _accuracy(fitted, codes, predicted),
@@ -100,7 +100,7 @@ def _of_classes(fitted: Fitted, codes: Array, predicted: Array) -> list[str]:
     recalls = {labels[k]: float(np.mean(predicted[codes == k] == k)) for k in present}
     best, worst = max(recalls, key=lambda name: recalls[name]), min(recalls, key=lambda name: recalls[name])
     found = (
-        f"It finds '{best}' most surely ({recalls[best]:.0%} of its rows) and '{worst}' least "
+        f"It recognizes '{best}' best ({recalls[best]:.0%} of its rows) and '{worst}' least well "
         f"({recalls[worst]:.0%})."
     )
     if recalls[best] == recalls[worst]:
@@ -114,7 +114,7 @@ def _accuracy(fitted: Fitted, codes: Array, predicted: Array) -> str:
     margin = 2 * np.sqrt(max(share * (1 - share), 1 / n) / n)  # of n rows all right, one in n may be wrong
     unsure = f" (give or take {margin * 100:.0f} points, with so few rows)" if margin > 0.02 else ""
     return (
-        f"On {n:,} rows that it never saw, the model is right for {share:.1%}{unsure}. "
+        f"On {n:,} rows that it never saw, the model predicts the right label for {share:.1%}{unsure}. "
         f"{_baseline(fitted, codes)}"
     )
 
@@ -136,7 +136,7 @@ def _of_clusters(fitted: Fitted) -> list[str]:
     if 0.25 < silhouette <= 0.5:
         apart = "apart with some overlap"
     return [
-        f"{k} clusters, {apart}: the silhouette is {silhouette:.2f} on rows that they were not made from."
+        f"{k} clusters, {apart}: the silhouette is {silhouette:.2f} on rows that were not used to form them."
     ]
 
 
@@ -146,8 +146,8 @@ def _gap(fitted: Fitted) -> list[str]:
         here, there = fitted.metrics.get(metric), fitted.train_metrics.get(metric)
         if here is not None and there is not None and there - here > allowed:
             return [
-                f"On the rows that it learned from its {metric} is {_digits(there, 3)}, on new rows "
-                f"{_digits(here, 3)}: the figures on the hold-out are those to expect. More rows usually "
+                f"On the training rows its {metric} is {_digits(there, 3)}, on new rows "
+                f"{_digits(here, 3)}: expect the figures of the hold-out. More rows usually "
                 "narrow the gap."
             ]
     return []
