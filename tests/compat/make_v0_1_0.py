@@ -33,6 +33,11 @@ regressor = Pipeline([("pieces", PiecewiseLinear()), ("ridge", LogTargetRegresso
 )
 small = Pipeline([("network", NetworkRegressor(n_epochs=1, random_state=0))]).fit(frame, amount)
 
+grades = np.array(["high", "low", "middle"], dtype=object)[np.digitize(amount, [1.0, 1.5])]
+weighted = LabelEncodedClassifier(LogisticRegression(), factors=(1.0, 0.5, 2.0))
+multiclass = Pipeline([("clip", RobustSmoothClip()), ("estimator", weighted)]).fit(frame, grades)
+
+joblib.dump(multiclass, folder / "multiclass.joblib", compress=3)
 joblib.dump(classifier, folder / "classifier.joblib", compress=3)
 joblib.dump(regressor, folder / "regressor.joblib", compress=3)
 joblib.dump(small, folder / "network.joblib", compress=3)
@@ -44,4 +49,5 @@ frame.assign(
     yes=classifier.predict_proba(frame)[:, 1],
     amount=regressor.predict(frame),
     network=small.predict(frame),
+    grade=multiclass.predict(frame),
 ).to_csv(folder / "predictions.csv", index=False, float_format="%.17g")

@@ -35,6 +35,14 @@ def test_a_classifier_of_our_own_parts_predicts_the_same(rows: pd.DataFrame) -> 
     np.testing.assert_allclose(model.predict_proba(rows[["x", "z"]])[:, 1], rows["yes"], atol=1e-6)
 
 
+def test_class_multipliers_that_had_another_name_decide_as_before(rows: pd.DataFrame) -> None:
+    model = load("multiclass.joblib")
+    assert model.predict(rows[["x", "z"]]).tolist() == rows["grade"].tolist()
+    assert model[-1].class_multipliers == (1.0, 0.5, 2.0) and "factors" not in vars(model[-1])
+    model[-1].class_multipliers = None
+    assert model.predict(rows[["x", "z"]]).tolist() != rows["grade"].tolist(), "they matter on these rows"
+
+
 @pytest.mark.parametrize(("name", "column"), [("regressor.joblib", "amount"), ("network.joblib", "network")])
 def test_regressions_predict_the_same(rows: pd.DataFrame, name: str, column: str) -> None:
     np.testing.assert_allclose(load(name).predict(rows[["x", "z"]]), rows[column], rtol=1e-6)

@@ -270,7 +270,7 @@ FACTORS = ([1.0, 0.4, 2.5], [0.05, 1.0, 0.3], [1.0, 1.0, 7.0])
 
 
 def xgb_with_factors(draw: Draw) -> Any:
-    return LabelEncodedClassifier(XGBClassifier(**_xgb(draw)), factors=draw.choice(FACTORS))
+    return LabelEncodedClassifier(XGBClassifier(**_xgb(draw)), class_multipliers=draw.choice(FACTORS))
 
 
 def _blended(draw: Draw) -> Any:
@@ -328,12 +328,14 @@ BINARY_CLASSIFIERS: dict[str, Maker] = {
     ),
 }
 MULTICLASS_CLASSIFIERS: dict[str, Maker] = {
-    "labels-factors": lambda draw: LabelEncodedClassifier(LogisticRegression(), factors=draw.choice(FACTORS)),
+    "labels-factors": lambda draw: LabelEncodedClassifier(
+        LogisticRegression(), class_multipliers=draw.choice(FACTORS)
+    ),
     "blended-factors": lambda draw: LabelEncodedClassifier(
         BlendedClassifier(
             [("linear", LogisticRegression()), ("trees", XGBClassifier(n_estimators=4, n_jobs=1))], [1, 2]
         ),
-        factors=draw.choice(FACTORS),
+        class_multipliers=draw.choice(FACTORS),
     ),
 }
 OTHER_REGRESSORS: dict[str, Maker] = {

@@ -245,9 +245,9 @@ def test_rare_classes_are_weighed_for_f1_macro_and_the_function_weighs_them_too(
     trained = training.train()
     summary = training.publish(trained)
     training.process.published(1, {})
-    factors = trained.hyperparameters["factors"]
+    factors = trained.hyperparameters["class_multipliers"]
     card = (tmp_path / "job" / "artifacts" / "model_card.md").read_text()
-    assert f"greatest product of probability and factor: most {factors['most']}" in card
+    assert f"greatest product of probability and multiplier: most {factors['most']}" in card
     assert list(factors) == ["most", "rare", "some"] and factors["rare"] > factors["most"]
     assert summary.max_difference <= 1e-6
     labels = f"""select {schema}.predict_churn(x, y), p -> 'labels' ->> 0, p from {schema}.rare,

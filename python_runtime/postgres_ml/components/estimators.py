@@ -24,9 +24,9 @@ class LabelEncodedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator)
     threshold : float or None
         Two classes only: predict the second label where its probability, in double precision, is >= this
         number between 0 and 1. None leaves the decision to the estimator's own `predict`.
-    factors : sequence of float or None
+    class_multipliers : sequence of float or None
         More than two classes only: predict the label of the greatest product of probability, in double
-        precision, and its factor; among equals the first. None as for `threshold`.
+        precision, and its multiplier; among equals the first. None as for `threshold`.
 
     Attributes
     ----------
@@ -36,10 +36,19 @@ class LabelEncodedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator)
         Fitted on positions in `classes_`.
     """
 
-    def __init__(self, estimator: Any = None, threshold: float | None = None, factors: Any = None) -> None:
+    def __init__(
+        self, estimator: Any = None, threshold: float | None = None, class_multipliers: Any = None
+    ) -> None:
         self.estimator = estimator
         self.threshold = threshold
-        self.factors = factors
+        self.class_multipliers = class_multipliers
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Restore a pickle; release 0.1.0 called the multipliers `factors`."""
+        if "factors" in state:
+            state = {**state, "class_multipliers": state["factors"]}
+            del state["factors"]
+        super().__setstate__(state)
 
     def fit(self, X: Any, y: Any, **fit_params: Any) -> LabelEncodedClassifier:
         """Fit a clone of the estimator.
@@ -51,16 +60,21 @@ class LabelEncodedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator)
         ------
         ValueError
             A label is missing, an evaluation label is unknown, the threshold is given with other than
-            two classes or is not between 0 and 1, or there is not one positive factor for each class.
+            two classes or is not between 0 and 1, or there is not one positive multiplier for each class.
         """
         labels = np.asarray(y)
         self.classes_, encoded = np.unique(labels, return_inverse=True)
         if self.threshold is not None and (len(self.classes_) != 2 or not 0 < self.threshold < 1):
             raise ValueError(f"threshold={self.threshold!r} needs two classes and a value between 0 and 1")
-        if self.factors is not None and (
-            len(self.factors) != len(self.classes_) or len(self.classes_) < 3 or min(self.factors) <= 0
+        if self.class_multipliers is not None and (
+            len(self.class_multipliers) != len(self.classes_)
+            or len(self.classes_) < 3
+            or min(self.class_multipliers) <= 0
         ):
-            raise ValueError(f"factors={self.factors!r} needs one above 0 for each of three classes or more")
+            raise ValueError(
+                f"class_multipliers={self.class_multipliers!r} needs one above 0 for each of three "
+                "classes or more"
+            )
         if fit_params.get("eval_set"):
             pairs = [(features, self._encode(target)) for features, target in fit_params["eval_set"]]
             fit_params = {**fit_params, "eval_set": pairs}
@@ -74,8 +88,10 @@ class LabelEncodedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator)
         check_is_fitted(self)
         if self.threshold is not None:
             codes = self.estimator_.predict_proba(X)[:, 1].astype(np.float64) >= self.threshold
-        elif self.factors is not None:
-            weighted = self.estimator_.predict_proba(X).astype(np.float64) * np.asarray(self.factors)
+        elif self.class_multipliers is not None:
+            weighted = self.estimator_.predict_proba(X).astype(np.float64) * np.asarray(
+                self.class_multipliers
+            )
             codes = np.argmax(weighted, axis=1)
         else:
             codes = np.asarray(self.estimator_.predict(X))

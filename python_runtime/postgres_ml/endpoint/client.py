@@ -101,7 +101,7 @@ class Client:
             except ssl.SSLCertVerificationError as error:
                 raise EndpointError(
                     f"{self._who} has no valid certificate: {error.verify_message}",
-                    "To trust your own certificate authority, add ca_file to the secret in postgres_ml.endpoint.",
+                    "To trust your own certificate authority, set ca_file in postgres_ml.endpoint's secret.",
                     "08006",
                 ) from error
             except ssl.SSLError as error:

@@ -1,6 +1,6 @@
 """Dates, times and timestamps among the columns that are encoded as numbers: their calendar parts.
 
-Used by `preprocess` for every view of the columns where nothing is configured.
+Used by `preprocess` for every encoding of the columns where nothing is configured.
 """
 
 from __future__ import annotations

@@ -182,35 +182,35 @@ def _linear_entries(numbers: Sequence[str], texts: Sequence[str], kinds: Mapping
     return [*numeric_entries("numbers", _scaled, numbers, kinds), ("texts", _one_hot(), texts)]
 
 
-def view_columns(view: str, columns: FeatureColumns, problem: Problem, *, means: bool = True) -> Any:
+def encoded_columns(encoding: str, columns: FeatureColumns, problem: Problem, *, means: bool = True) -> Any:
     """Return one of the transformers that auto chooses from; what is configured goes before it.
 
     Parameters
     ----------
-    view : 'codes' for trees: numbers as they are, text as codes that xgboost splits into sets; or, with text
-        one-hot, numbers imputed and 'scaled', 'smooth' (outliers bent, for networks), 'quantile' (normal
+    encoding : 'codes' for trees: numbers as they are, text as codes that xgboost splits into sets; or, with
+        text one-hot, numbers imputed and 'scaled', 'smooth' (outliers bent, for networks), 'quantile' (normal
         scores) or 'ladder' (piecewise linear)
     means : whether crowded texts also become the target's mean by category, in front
     """
     if columns.sets is not None:
-        return tree_columns(columns) if view == "codes" else linear_columns(columns)
-    crowded = ("means", category_means(view, problem), columns.crowded if means else ())
-    if view == "codes":
+        return tree_columns(columns) if encoding == "codes" else linear_columns(columns)
+    crowded = ("means", category_means(encoding, problem), columns.crowded if means else ())
+    if encoding == "codes":
         steps = numeric_entries("numbers", None, columns.numbers, columns.kinds)
         steps.append(("texts", _codes(), columns.texts))
     else:
-        numbers = {"scaled": _scaled, "smooth": _smooth, "quantile": _quantile, "ladder": _ladder}[view]
+        numbers = {"scaled": _scaled, "smooth": _smooth, "quantile": _quantile, "ladder": _ladder}[encoding]
         texts = _one_hot(min(MAX_CATEGORIES, max(2, MAX_ONE_HOT // max(len(columns.texts), 1))))
         steps = numeric_entries("numbers", numbers, columns.numbers, columns.kinds)
         steps.append(("texts", texts, columns.texts))
-        if view == "ladder":  # its imputed values can't be told from small ones
+        if encoding == "ladder":  # its imputed values can't be told from small ones
             steps[1:1] = numeric_entries(
                 "missing", _missing, columns.numbers, columns.kinds, parts=("epoch",)
             )
     return _transformer([crowded, *steps])
 
 
-def category_means(view: str, problem: Problem) -> Any:
+def category_means(encoding: str, problem: Problem) -> Any:
     """Return the encoder of crowded texts: the target's mean by category, cross-fitted.
 
     Each training row's mean comes from other rows, so that no row is told its own label.
@@ -221,11 +221,11 @@ def category_means(view: str, problem: Problem) -> Any:
         encoder = TargetEncoder(target_type=kind, cv=folds(MEAN_FOLDS, shuffle=True, random_state=0))
     else:
         encoder = TargetEncoder(target_type=kind, cv=MEAN_FOLDS, random_state=0)
-    return encoder if view == "codes" else Pipeline([("means", encoder), ("scale", StandardScaler())])
+    return encoder if encoding == "codes" else Pipeline([("means", encoder), ("scale", StandardScaler())])
 
 
 def feature_types(columns: FeatureColumns, problem: Problem) -> list[str] | None:
-    """Return xgboost's types of the columns of the view 'codes': 'q' a number, 'c' a category's code.
+    """Return xgboost's types of the columns of the encoding 'codes': 'q' a number, 'c' a category's code.
 
     None, for numbers only, where the preprocessing is configured.
     """

@@ -23,14 +23,15 @@ class Candidate:
     model_type : 'xgboost', 'linear_learner', 'mlp'; 'ensemble' for a blend of several
     parameters : of XGBClassifier, XGBRegressor, LogisticRegression, Ridge, NetworkClassifier or
         NetworkRegressor
-    view : how columns become numbers (see `preprocess.view_columns`); '' is the model type's least encoding
+    encoding : how columns become numbers (see `preprocess.encoded_columns`); '' is the least
+        encoding that the model type needs
     log_target : whether the logarithm of the target is learnt
     """
 
     name: str
     model_type: str
     parameters: dict[str, Any] = field(default_factory=dict)
-    view: str = ""
+    encoding: str = ""
     log_target: bool = False
 
     @property

@@ -37,7 +37,8 @@ class Choice:
     reason : why it was chosen
     members : of a blend; empty for one estimator
     code : of a dbt model in Python, which fits an estimator of its own; None otherwise
-    factors : of the classes' probabilities, the greatest product is the label; empty for the most likely one
+    class_multipliers : of the classes' probabilities: the greatest product is the label; empty for the most
+        likely class
     """
 
     candidate: Candidate
@@ -47,4 +48,4 @@ class Choice:
     reason: str = "as configured"
     members: tuple[Member, ...] = ()
     code: OwnCode | None = None
-    factors: tuple[float, ...] = ()
+    class_multipliers: tuple[float, ...] = ()

@@ -14,10 +14,10 @@ from sklearn.pipeline import Pipeline
 
 from postgres_ml.components.estimators import BlendedClassifier, BlendedRegressor, LabelEncodedClassifier
 from postgres_ml.features.preprocess import (
+    encoded_columns,
     feature_types,
     linear_columns,
     tree_columns,
-    view_columns,
 )
 from postgres_ml.fit import configured
 from postgres_ml.fit.candidates import build_estimator
@@ -72,12 +72,12 @@ def member_pipeline(task: Task, member: Member, n_threads: int, deadline: Deadli
         more = {} if member.n_rounds is None else {"n_estimators": member.n_rounds}
         if deadline is not None:
             more["callbacks"] = [StopAtDeadline(deadline)]
-        if candidate.view == "codes":
+        if candidate.encoding == "codes":
             types = feature_types(task.columns, task.problem)
             more |= {"enable_categorical": True, "feature_types": types}
     estimator = build_estimator(candidate, task.problem, task.spec.settings.seed, n_threads, **more)
-    if candidate.view:
-        columns = view_columns(candidate.view, task.columns, task.problem)
+    if candidate.encoding:
+        columns = encoded_columns(candidate.encoding, task.columns, task.problem)
     else:
         columns = linear_columns(task.columns) if candidate.is_linear else tree_columns(task.columns)
     return Pipeline([("columns", columns), ("estimator", estimator)])
@@ -97,4 +97,4 @@ def _blend(task: Task, choice: Choice, deadline: Deadline | None) -> BlendedClas
 def _labelled(task: Task, choice: Choice, estimator: Any) -> Any:
     if task.problem.is_regression:
         return estimator
-    return LabelEncodedClassifier(estimator, choice.threshold, choice.factors or None)
+    return LabelEncodedClassifier(estimator, choice.threshold, choice.class_multipliers or None)

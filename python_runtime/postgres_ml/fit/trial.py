@@ -59,7 +59,7 @@ class Trial:
             "finished_s": round(self.finished_s, 3),
             "chosen": chosen,
             "parameters": self.candidate.parameters,
-            "view": self.candidate.view,
+            "encoding": self.candidate.encoding,
             "log_target": self.candidate.log_target,
             "note": self.note,
         }

@@ -22,23 +22,28 @@ from postgres_ml.program.program import BinaryLabel, MulticlassLabel, Value
 
 
 def parse_label_encoded_classifier(estimator: Any, matrix: Matrix, builder: Builder) -> Scores:
-    """Return the inner estimator's scores with the original labels, and the tuned threshold or factors."""
+    """Return the inner estimator's scores with the original labels, and the tuned decision rule."""
     scores = inner_scores(estimator, estimator.estimator_, matrix, builder)
     if estimator.threshold is not None:
         scores = dataclasses.replace(scores, output=threshold_rule(estimator, scores, estimator.threshold))
-    if estimator.factors is not None:
+    if estimator.class_multipliers is not None:
         scores = dataclasses.replace(scores, output=_weighted_rule(estimator, scores, builder))
     return relabelled(scores, estimator.classes_.tolist())
 
 
 def _weighted_rule(estimator: Any, scores: Scores, builder: Builder) -> MulticlassLabel:
-    """Return the label rule `greatest P(label) * factor`."""
+    """Return the label rule `greatest P(label) * multiplier`."""
     output = scores.output
-    if not isinstance(output, MulticlassLabel) or len(output.probabilities) != len(estimator.factors):
-        raise unsupported(estimator, f"factors={estimator.factors!r} without a probability for each class")
+    if not isinstance(output, MulticlassLabel) or len(output.probabilities) != len(
+        estimator.class_multipliers
+    ):
+        raise unsupported(
+            estimator,
+            f"class_multipliers={estimator.class_multipliers!r} without a probability for each class",
+        )
     products = tuple(
-        add_arithmetic(builder, slot, "*", factor)
-        for slot, factor in zip(output.probabilities, estimator.factors, strict=True)
+        add_arithmetic(builder, slot, "*", multiplier)
+        for slot, multiplier in zip(output.probabilities, estimator.class_multipliers, strict=True)
     )
     return dataclasses.replace(output, scores=products)
 

@@ -67,7 +67,8 @@ class Fitted:
         }  # fmt: skip
         found = found or {**choice.candidate.parameters, "n_trees": choice.n_trees}
         found["threshold"] = choice.threshold
-        found["factors"] = dict(zip(self.task.problem.labels, choice.factors, strict=False)) or None
+        multipliers = dict(zip(self.task.problem.labels, choice.class_multipliers, strict=False))
+        found["class_multipliers"] = multipliers or None
         return {name: value for name, value in found.items() if value is not None}
 
     @property

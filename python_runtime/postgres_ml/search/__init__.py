@@ -18,7 +18,7 @@ from postgres_ml.fit.task import Task
 from postgres_ml.fit.trial import Trial
 from postgres_ml.search.budget import Budget
 from postgres_ml.search.choice import decide
-from postgres_ml.search.encoded_rows import Views
+from postgres_ml.search.encoded_rows import EncodedRows
 from postgres_ml.search.ensemble import blend_loss, greedy
 from postgres_ml.search.portfolio import portfolio
 from postgres_ml.search.progress import OnProgress, Progress
@@ -47,10 +47,10 @@ def search(task: Task, rows: TrainingRows, on_progress: OnProgress) -> Choice:
     """
     if not task.spec.auto:
         return Choice(configured.configured_candidate(task.spec, task.problem))
-    views = Views(task, rows)
-    budget = Budget(task, len(views.folds.splits), len(rows) / len(views.folds.splits[0].train))
-    candidates = portfolio(task, views.codes)
-    with Rounds(task, views, budget) as rounds:
+    encoded = EncodedRows(task, rows)
+    budget = Budget(task, len(encoded.folds.splits), len(rows) / len(encoded.folds.splits[0].train))
+    candidates = portfolio(task, encoded.codes)
+    with Rounds(task, encoded, budget) as rounds:
         end = _try(task, rounds, Proposals(task, candidates), Progress(task, on_progress))
     if not rounds.done:
         return _simplest(candidates, rounds.trials, on_progress)

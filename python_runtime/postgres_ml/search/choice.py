@@ -10,7 +10,7 @@ from postgres_ml.fit.candidates import Candidate
 from postgres_ml.fit.choice import Choice
 from postgres_ml.fit.task import Task
 from postgres_ml.fit.trial import Trial
-from postgres_ml.search.decision_rule import choose_factors, has_factors
+from postgres_ml.search.decision_rule import choose_class_multipliers, tunes_class_multipliers
 from postgres_ml.search.ensemble import average, final_members, greedy
 from postgres_ml.search.losses import loss_name
 from postgres_ml.search.runner import scored
@@ -76,8 +76,8 @@ def _chosen(
     choice = Choice(trial.candidate, n_trees, None, tuple(trials), reason, parts if len(parts) > 1 else ())
     if trial.threshold != 0.5:
         return dataclasses.replace(choice, threshold=trial.threshold)
-    if has_factors(task.problem):
-        return dataclasses.replace(choice, factors=choose_factors(trial.truth, trial.raw))
+    if tunes_class_multipliers(task.problem):
+        return dataclasses.replace(choice, class_multipliers=choose_class_multipliers(trial.truth, trial.raw))
     return choice
 
 

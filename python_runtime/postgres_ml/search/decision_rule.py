@@ -1,6 +1,6 @@
 """How probabilities become labels, tuned for the metric on rows not learned from.
 
-A threshold for two classes, factors for more. Both are kept only where they gain more than noise, and are
+A threshold for two classes, multipliers for more. Both are kept only where they gain more than noise, and are
 part of the pipeline, so that the function and the MLflow model have them too.
 """
 
@@ -68,16 +68,16 @@ def _best_threshold(codes: Array, probability: Array, metric: str) -> float:
     return float((ordered[best] + following) / 2)
 
 
-def has_factors(problem: Problem) -> bool:
-    """Return whether classes get factors for the metric."""
+def tunes_class_multipliers(problem: Problem) -> bool:
+    """Return whether the metric makes it worthwhile to weigh classes."""
     return problem.metric == "f1_macro" and 2 < len(problem.classes) <= MAX_WEIGHED
 
 
-def choose_factors(codes: Array, probabilities: Array) -> tuple[float, ...]:
-    """Return factors of the classes' probabilities, so that f1_macro is best on rows not trained on.
+def choose_class_multipliers(codes: Array, probabilities: Array) -> tuple[float, ...]:
+    """Return multipliers of the classes' probabilities, so that f1_macro is best on rows not trained on.
 
     The greatest product is the label. Empty, for the most likely class, unless labels of rows that the
-    factors weren't tuned on gain more than twice the gain's standard error.
+    multipliers weren't tuned on gain more than twice the gain's standard error.
 
     Parameters
     ----------
@@ -102,7 +102,7 @@ def choose_factors(codes: Array, probabilities: Array) -> tuple[float, ...]:
 
 
 def _best_logs(codes: Array, probabilities: Array) -> Array:
-    """Return the factors' logarithms with the best f1_macro on these rows, one class changed at a time."""
+    """Return the multipliers' logarithms of the best f1_macro on these rows; one class changes at a time."""
     n_rows, n_classes = probabilities.shape
     with np.errstate(divide="ignore"):
         plain = np.log(probabilities)

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from postgres_ml.features.preprocess import category_means, view_columns
+from postgres_ml.features.preprocess import category_means, encoded_columns
 from postgres_ml.fit.task import Task
 from postgres_ml.search.folds import Folds, Split
 from postgres_ml.snapshot.rows import Array, TrainingRows
@@ -20,8 +20,8 @@ from postgres_ml.snapshot.rows import Array, TrainingRows
 T = TypeVar("T")
 
 
-class Views:
-    """Matrices by view, float32, and their splits.
+class EncodedRows:
+    """Matrices by encoding, float32, and their splits.
 
     Attributes
     ----------
@@ -35,26 +35,26 @@ class Views:
         self._lock = threading.Lock()
         self._made: dict[Any, Any] = {}
 
-    def matrix(self, view: str) -> Array:
-        """Return all training rows as the view has them, of shape (n_rows, n_columns), float32."""
+    def matrix(self, encoding: str) -> Array:
+        """Return all training rows as the encoding has them, of shape (n_rows, n_columns), float32."""
 
         def encode() -> Array:
-            encoder = view_columns(view, self.task.columns, self.task.problem, means=False)
+            encoder = encoded_columns(encoding, self.task.columns, self.task.problem, means=False)
             return np.ascontiguousarray(encoder.fit_transform(self.rows.frame), np.float32)
 
-        return self._once(view, encode)
+        return self._once(encoding, encode)
 
-    def pair(self, view: str, split: Split) -> tuple[Array, Array]:
+    def pair(self, encoding: str, split: Split) -> tuple[Array, Array]:
         """Return the rows to learn from and the rows to predict."""
-        matrix = self.matrix(view)
+        matrix = self.matrix(encoding)
         parts = matrix[split.train], matrix[split.valid]
         if not self.task.columns.crowded:
             return parts
-        means = self._once(("means", view == "codes", split.name), lambda: self._means(view, split))
+        means = self._once(("means", encoding == "codes", split.name), lambda: self._means(encoding, split))
         return np.hstack([means[0], parts[0]]), np.hstack([means[1], parts[1]])
 
-    def _means(self, view: str, split: Split) -> tuple[Array, Array]:
-        encoder = category_means(view, self.task.problem)
+    def _means(self, encoding: str, split: Split) -> tuple[Array, Array]:
+        encoder = category_means(encoding, self.task.problem)
         frame = self.rows.frame[list(self.task.columns.crowded)]
         train = encoder.fit_transform(frame.iloc[split.train], self.rows.target[split.train])
         return train.astype(np.float32), encoder.transform(frame.iloc[split.valid]).astype(np.float32)

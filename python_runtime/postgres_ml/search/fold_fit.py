@@ -14,7 +14,7 @@ from postgres_ml.features.preprocess import feature_types
 from postgres_ml.fit.candidates import Candidate, build_estimator
 from postgres_ml.fit.stop import StopAtDeadline
 from postgres_ml.fit.task import Deadline, Task
-from postgres_ml.search.encoded_rows import Views
+from postgres_ml.search.encoded_rows import EncodedRows
 from postgres_ml.search.folds import Split
 from postgres_ml.snapshot.rows import Array
 
@@ -45,7 +45,9 @@ class FoldFit:
     best_s: float
 
 
-def fit_split(task: Task, candidate: Candidate, views: Views, split: Split, until: Deadline) -> FoldFit:
+def fit_split(
+    task: Task, candidate: Candidate, encoded: EncodedRows, split: Split, until: Deadline
+) -> FoldFit:
     """Return what the candidate predicts of the split's held-out rows.
 
     Parameters
@@ -58,8 +60,8 @@ def fit_split(task: Task, candidate: Candidate, views: Views, split: Split, unti
         The candidate can't be fitted on these rows (xgboost's XGBoostError is one).
     """
     started = until.clock()
-    train, valid = views.pair(candidate.view, split)
-    codes, held = views.codes[split.train], views.codes[split.valid]
+    train, valid = encoded.pair(candidate.encoding, split)
+    codes, held = encoded.codes[split.train], encoded.codes[split.valid]
     more: dict[str, Any] = {}
     fit_options: dict[str, Any] = {}
     if candidate.model_type == "xgboost":

@@ -34,11 +34,11 @@ SPACES: dict[str, dict[str, BaseDistribution]] = {
         "learning_rate": FloatDistribution(0.003, 0.15, log=True),
         "dropout": FloatDistribution(0.0, 0.5),
         "weight_decay": FloatDistribution(1e-3, 1.0, log=True),
-        "view": CategoricalDistribution(("quantile", "ladder", "smooth")),
+        "encoding": CategoricalDistribution(("quantile", "ladder", "smooth")),
     },
     "linear_learner": {
         "strength": FloatDistribution(1e-4, 100.0, log=True),
-        "view": CategoricalDistribution(("scaled", "ladder", "quantile")),
+        "encoding": CategoricalDistribution(("scaled", "ladder", "quantile")),
     },
 }
 DEFAULTS = {"min_child_weight": 1.0, "reg_lambda": 1.0, "subsample": 1.0, "max_cat_to_onehot": 100}
@@ -59,8 +59,8 @@ class Sampler:
             kind for kind in SPACES if kind in present and (is_wanted(kind, task) or len(present) == 1)
         )
         self.space = SPACES[self.model_type]
-        if not task.columns.numbers and "view" in self.space:
-            self.space = {**self.space, "view": CategoricalDistribution(("scaled",))}
+        if not task.columns.numbers and "encoding" in self.space:
+            self.space = {**self.space, "encoding": CategoricalDistribution(("scaled",))}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             sampler = optuna.samplers.TPESampler(
@@ -100,7 +100,7 @@ class Sampler:
         )
 
     def _values(self, candidate: Candidate) -> dict[str, Any] | None:
-        given = {**DEFAULTS, **candidate.parameters, "view": candidate.view}
+        given = {**DEFAULTS, **candidate.parameters, "encoding": candidate.encoding}
         if candidate.log_target or given.get("grow_policy") == "lossguide":
             return None
         share = 1.0
@@ -121,13 +121,15 @@ class Sampler:
     def _candidate(self, values: dict[str, Any]) -> Candidate:
         self._n += 1
         values = {key: value if isinstance(value, str) else _short(value) for key, value in values.items()}
-        view = values.pop("view", self._base.view)
+        encoding = values.pop("encoding", self._base.encoding)
         if self.model_type == "linear_learner":
             strength = values.pop("strength")
             values = {"alpha": _short(1 / strength)} if "alpha" in self._base.parameters else {"C": strength}
         elif self.model_type == "mlp":
             values = {**self._base.parameters, **values}
-        return Candidate(f"{self._base.name.split()[0]} search {self._n}", self.model_type, values, view=view)
+        return Candidate(
+            f"{self._base.name.split()[0]} search {self._n}", self.model_type, values, encoding=encoding
+        )
 
 
 def _short(value: float) -> float:

@@ -54,11 +54,11 @@ ORDER = (
     "linear scaled 0.03", "xgboost r33", "linear ladder 0.01", "xgboost stumps2", "mlp ladder wide",
     "xgboost default",
 )  # fmt: skip
-"""Model type, then a configuration of it: for linear and mlp the view, for linear also 1 / penalty."""
+"""Model type, then a configuration of it: for linear and mlp the encoding, for linear also 1 / penalty."""
 LOG_TWINS = ("linear scaled 1", "xgboost reg6", "mlp quantile", "linear ladder 0.1", "xgboost shallow",
              "mlp ladder")  # fmt: skip
 WITHOUT_VIEWS = ("linear scaled 1", "mlp quantile", "linear scaled 0.03")
-"""Where the preprocessing is configured all views are the same: one of each is enough."""
+"""Where the preprocessing is configured all encodings are the same: one of each is enough."""
 MODEL_TYPES = {"linear": "linear_learner", "xgboost": "xgboost", "mlp": "mlp"}
 MAX_LADDER_COLUMNS = 100  # a dozen columns for each number: beyond this the matrix is too wide to pay
 MLP_STEPS = 2_000  # of Adam: more of them gained nothing measurable below 20,000 rows
@@ -103,18 +103,18 @@ def _candidate(name: str, task: Task, n_rows: int, scale: float) -> Candidate | 
         if task.problem.is_regression and "reg_alpha" in parameters:
             # it was tuned on a standardised target, and counts in the target's unit
             parameters = {**parameters, "reg_alpha": parameters["reg_alpha"] * scale}
-        return Candidate(name, "xgboost", {"max_cat_to_onehot": 100, **parameters}, view="codes")
-    view, _, rest = variant.partition(" ")
+        return Candidate(name, "xgboost", {"max_cat_to_onehot": 100, **parameters}, encoding="codes")
+    encoding, _, rest = variant.partition(" ")
     if task.columns.sets is not None and name not in WITHOUT_VIEWS:
         return None
-    if view == "ladder" and not 0 < len(task.columns.numbers) <= MAX_LADDER_COLUMNS:
+    if encoding == "ladder" and not 0 < len(task.columns.numbers) <= MAX_LADDER_COLUMNS:
         return None
     if family == "linear":
         strength = float(rest)
         penalty = {"alpha": 1 / strength} if task.problem.is_regression else {"C": strength}
-        return Candidate(name, "linear_learner", penalty, view=view)
+        return Candidate(name, "linear_learner", penalty, encoding=encoding)
     seed = ORDER.index(name)
-    return Candidate(name, "mlp", network(task, n_rows, rest == "wide", seed), view=view)
+    return Candidate(name, "mlp", network(task, n_rows, rest == "wide", seed), encoding=encoding)
 
 
 def is_wanted(model_type: str, task: Task) -> bool:

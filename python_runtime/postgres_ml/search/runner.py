@@ -20,7 +20,7 @@ from postgres_ml.fit.task import Deadline, Task
 from postgres_ml.fit.trial import State, Trial
 from postgres_ml.search.budget import Budget
 from postgres_ml.search.decision_rule import choose_threshold, has_threshold
-from postgres_ml.search.encoded_rows import Views
+from postgres_ml.search.encoded_rows import EncodedRows
 from postgres_ml.search.fold_fit import FoldFit, fit_split
 from postgres_ml.search.folds import Split
 from postgres_ml.search.losses import row_losses
@@ -48,8 +48,8 @@ class Rounds:
     trials : all so far, in the order of the candidates
     """
 
-    def __init__(self, task: Task, views: Views, budget: Budget) -> None:
-        self.task, self.views, self.budget = task, views, budget
+    def __init__(self, task: Task, encoded: EncodedRows, budget: Budget) -> None:
+        self.task, self.encoded, self.budget = task, encoded, budget
         self.trials: list[Trial] = []
         self._looks: dict[str, Array] = {}
         self._pool = ThreadPoolExecutor(max(1, task.n_threads))
@@ -69,7 +69,7 @@ class Rounds:
 
     def run(self, candidates: Sequence[Candidate]) -> list[Trial]:
         """Return the candidates' trials."""
-        folds, cut = self.views.folds, self.budget.cut()
+        folds, cut = self.encoded.folds, self.budget.cut()
         looks = self._fit([(candidate, folds.look) for candidate in candidates], cut)
         worth = self._judge(candidates, looks)
         rest = folds.splits[1:] if folds.looks_at_fold else folds.splits
@@ -92,7 +92,7 @@ class Rounds:
             if cut.passed:
                 return "late"
             try:
-                return fit_split(self.task, candidate, self.views, split, self.budget.fit_deadline(cut))
+                return fit_split(self.task, candidate, self.encoded, split, self.budget.fit_deadline(cut))
             except ValueError as error:  # scikit-learn's, NumPy's and xgboost's XGBoostError
                 return str(error).strip().splitlines()[0]
 
@@ -109,9 +109,9 @@ class Rounds:
 
     def _judge(self, candidates: Sequence[Candidate], looks: Sequence[Found]) -> list[Candidate]:
         """Return the candidates that go on, after comparing them with the best look of each model type."""
-        split = self.views.folds.look
+        split = self.encoded.folds.look
         losses = {
-            candidate.name: row_losses(self.task, self.views.codes[split.valid], look.raw)
+            candidate.name: row_losses(self.task, self.encoded.codes[split.valid], look.raw)
             for candidate, look in zip(candidates, looks, strict=True)
             if isinstance(look, FoldFit)
         }
@@ -142,7 +142,7 @@ class Rounds:
         nothing = np.empty(0, np.float32)
         loss = math.nan
         if state == "pruned":
-            truth = self.views.codes[self.views.folds.look.valid]
+            truth = self.encoded.codes[self.encoded.folds.look.valid]
             loss = float(np.mean(row_losses(self.task, truth, fits[0].raw)))
         trial = Trial(
             candidate, math.nan, loss, 0, 0, 0.5, seconds, nothing, nothing, 0.0,
@@ -150,10 +150,10 @@ class Rounds:
         )  # fmt: skip
         if state != "done":
             return trial
-        splits = self.views.folds.splits
+        splits = self.encoded.folds.splits
         predicted = np.concatenate([split.valid for split in splits])
         order = np.argsort(predicted)
-        truth = self.views.codes[predicted[order]]
+        truth = self.encoded.codes[predicted[order]]
         fits = fits[-len(splits) :]
         raw = np.concatenate([item.raw for item in fits])[order]
         n_trees = math.ceil(ROUNDS_PER_FOLD_ROUND * float(np.mean([item.n_rounds for item in fits])))

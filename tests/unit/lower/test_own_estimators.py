@@ -67,7 +67,7 @@ def test_threshold_needs_two_classes() -> None:
 def test_factors_weigh_the_probabilities_of_several_classes() -> None:
     y = np.array(["a", "b", "c"])[np.digitize(X[:, 0], [-1.5, 1.0])]
     plain = LabelEncodedClassifier(LogisticRegression()).fit(X, y)
-    weighted = LabelEncodedClassifier(LogisticRegression(), factors=(5.0, 1.0, 0.1)).fit(X, y)
+    weighted = LabelEncodedClassifier(LogisticRegression(), class_multipliers=(5.0, 1.0, 0.1)).fit(X, y)
     products = plain.predict_proba(X) * (5.0, 1.0, 0.1)
     assert np.array_equal(weighted.predict(X), plain.classes_[products.argmax(axis=1)])
     assert np.array_equal(weighted.predict_proba(X), plain.predict_proba(X))
@@ -79,7 +79,7 @@ def test_factors_weigh_the_probabilities_of_several_classes() -> None:
 )
 def test_factors_need_one_above_zero_for_each_class(y: Any, factors: Any) -> None:
     with pytest.raises(ValueError, match="three classes or more"):
-        LabelEncodedClassifier(LogisticRegression(), factors=factors).fit(X, y)
+        LabelEncodedClassifier(LogisticRegression(), class_multipliers=factors).fit(X, y)
 
 
 def test_evaluation_labels_are_encoded_too() -> None:

@@ -14,7 +14,11 @@ from postgres_ml.fit.fit import fit_pipeline
 from postgres_ml.fit.task import Deadline, Task
 from postgres_ml.fit.trial import Trial
 from postgres_ml.search.choice import choose, decide
-from postgres_ml.search.decision_rule import choose_factors, choose_threshold, has_factors
+from postgres_ml.search.decision_rule import (
+    choose_class_multipliers,
+    choose_threshold,
+    tunes_class_multipliers,
+)
 from postgres_ml.search.ensemble import average, greedy
 from postgres_ml.snapshot.rows import TrainingRows
 from sklearn.metrics import f1_score
@@ -153,7 +157,7 @@ def rare_classes(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def test_factors_that_pay_are_chosen_and_hold_on_new_rows() -> None:
-    factors = choose_factors(*rare_classes(4000, 0))
+    factors = choose_class_multipliers(*rare_classes(4000, 0))
     assert len(factors) == 3 and max(factors) == 1.0 and factors[0] == min(factors)
     codes, fresh = rare_classes(4000, 1)
     likely, weighted = fresh.argmax(axis=1), (fresh * factors).argmax(axis=1)
@@ -164,19 +168,22 @@ def test_factors_that_pay_are_chosen_and_hold_on_new_rows() -> None:
 def test_factors_within_the_noise_are_not_chosen() -> None:
     codes = np.arange(300) % 3
     raw = np.random.default_rng(0).dirichlet(np.ones(3), 300) + 0.3 * np.eye(3)[codes]
-    assert choose_factors(codes, raw / raw.sum(axis=1, keepdims=True)) == ()
+    assert choose_class_multipliers(codes, raw / raw.sum(axis=1, keepdims=True)) == ()
 
 
 def test_factors_of_classes_that_are_never_possible_are_finite() -> None:
     codes, raw = rare_classes(2000, 0)
     raw[:, 2] = 0.0
-    assert all(np.isfinite(choose_factors(codes, raw)))
+    assert all(np.isfinite(choose_class_multipliers(codes, raw)))
 
 
 def test_factors_are_for_f1_macro_of_a_number_of_classes() -> None:
     for metric, n, expected in (("f1_macro", 3, True), ("f1_macro", 64, True), ("f1_macro", 65, False),
                                 ("f1_macro", 2, False), ("accuracy", 3, False)):  # fmt: skip
-        assert has_factors(Problem("multiclass_classification", metric, metric, np.arange(n))) == expected
+        assert (
+            tunes_class_multipliers(Problem("multiclass_classification", metric, metric, np.arange(n)))
+            == expected
+        )
 
 
 def test_f1_macro_of_three_classes_is_tuned_by_factors() -> None:
@@ -185,9 +192,9 @@ def test_f1_macro_of_three_classes_is_tuned_by_factors() -> None:
     several = Task(make_spec(), problem, FeatureColumns(("x",), ()), 1, Deadline(10))
     only = Trial(Candidate("one", "xgboost"), 0.5, 0.5, 10, 10, 0.5, 1.0, codes, raw)
     choice = decide(several, [only], always)
-    assert choice.factors == choose_factors(codes, raw) != () and choice.threshold is None
+    assert choice.class_multipliers == choose_class_multipliers(codes, raw) != () and choice.threshold is None
     frame = pd.DataFrame({"x": codes + raw[:, 0]})
     rows = TrainingRows(frame, np.array(["a", "b", "c"])[codes], np.arange(2000, dtype=np.uint64), "")
     pipeline = fit_pipeline(several, choice, rows, None)
-    products = pipeline.predict_proba(frame) * choice.factors
+    products = pipeline.predict_proba(frame) * choice.class_multipliers
     assert np.array_equal(pipeline.predict(frame), problem.classes[products.argmax(axis=1)])

@@ -7,10 +7,10 @@ from postgres_ml.contract.exceptions import TrainingDataError
 from postgres_ml.features.preprocess import (
     FeatureColumns,
     choose_columns,
+    encoded_columns,
     feature_types,
     linear_columns,
     tree_columns,
-    view_columns,
 )
 from postgres_ml.features.problem import Problem
 from postgres_ml.lower import parse_pipeline
@@ -107,8 +107,8 @@ def test_linear_estimators_get_imputed_scaled_numbers_and_an_indicator() -> None
     assert np.allclose(matrix.mean(axis=0), 0) and matrix[3, 2] > 0 > matrix[0, 2]
 
 
-@pytest.mark.parametrize("view", ["codes", "scaled", "smooth", "quantile", "ladder"])
-def test_every_view_takes_dates_and_times(view: str) -> None:
+@pytest.mark.parametrize("encoding", ["codes", "scaled", "smooth", "quantile", "ladder"])
+def test_every_encoding_takes_dates_and_times(encoding: str) -> None:
     """And what it makes of them can be compiled to a function."""
     kinds = {"x": "number", "day": "date", "at": "timestamptz", "opens": "time"}
     columns = FeatureColumns(tuple(kinds), (), kinds=kinds)
@@ -124,10 +124,10 @@ def test_every_view_takes_dates_and_times(view: str) -> None:
     )
     frame.loc[5, ["x", "day", "at", "opens"]] = None
     problem = Problem("regression", "mse", "mse", np.array([]))
-    transformer = view_columns(view, columns, problem)
+    transformer = encoded_columns(encoding, columns, problem)
     target = frame["day"].dt.dayofweek.fillna(0) + frame["opens"].dt.hour.fillna(0)
     pipeline = Pipeline([("columns", transformer), ("estimator", DecisionTreeRegressor(max_depth=3))])
-    if view == "ladder":  # a tree takes missing values, its own columns have none
+    if encoding == "ladder":  # a tree takes missing values, its own columns have none
         assert not np.isnan(transformer.fit_transform(frame)).any()
     pipeline.fit(frame, target)
     types = {
@@ -140,5 +140,5 @@ def test_every_view_takes_dates_and_times(view: str) -> None:
     program = parse_pipeline(pipeline, inputs, "double precision")
     values = {name: list(frame[name].to_numpy()) for name in kinds}
     assert predict(program, values) == pytest.approx(pipeline.predict(frame).tolist())
-    if view == "codes":
+    if encoding == "codes":
         assert len(feature_types(columns, problem)) == transformer.transform(frame).shape[1]

@@ -21,7 +21,7 @@ from postgres_ml.fit.task import Deadline, Task
 from postgres_ml.pipeline import SCORES_SHARE, refit, some_of
 from postgres_ml.process.report import Report
 from postgres_ml.search import search
-from postgres_ml.search.encoded_rows import Views
+from postgres_ml.search.encoded_rows import EncodedRows
 from postgres_ml.search.ensemble import final_members
 from postgres_ml.search.fold_fit import fit_split
 from postgres_ml.search.folds import Folds
@@ -192,8 +192,8 @@ def test_a_network_is_chosen_and_fitted_where_it_is_all_there_is(rows: TrainingR
 
 
 def test_a_blend_takes_the_columns_themselves(rows: TrainingRows) -> None:
-    trees = Candidate("trees", "xgboost", {"learning_rate": 0.3, "max_depth": 2}, view="codes")
-    linear = Candidate("linear", "linear_learner", {"C": 1.0}, view="ladder")
+    trees = Candidate("trees", "xgboost", {"learning_rate": 0.3, "max_depth": 2}, encoding="codes")
+    linear = Candidate("linear", "linear_learner", {"C": 1.0}, encoding="ladder")
     members = (Member(trees, 5, 0.75), Member(linear, None, 0.25))
     choice = Choice(Candidate("both", "ensemble"), threshold=0.3, members=members)
     task = task_for(rows)
@@ -237,11 +237,11 @@ def test_a_fit_on_all_rows_that_the_deadline_cuts_short_is_not_published(rows: T
 @pytest.mark.parametrize("name", ["linear scaled 1", "xgboost r89", "mlp quantile"])
 def test_a_trial_whose_time_is_over_at_once_is_one_of_a_single_round(rows: TrainingRows, name: str) -> None:
     task = dataclasses.replace(task_for(rows), is_sql=False)
-    views = Views(task, rows)
-    (candidate,) = (found for found in portfolio(task, views.codes) if found.name == name)
-    fitted = fit_split(task, candidate, views, views.folds.splits[0], Deadline(-1))
+    encoded = EncodedRows(task, rows)
+    (candidate,) = (found for found in portfolio(task, encoded.codes) if found.name == name)
+    fitted = fit_split(task, candidate, encoded, encoded.folds.splits[0], Deadline(-1))
     assert fitted.n_rounds == (0 if name.startswith("linear") else 1)
-    assert fitted.raw.shape == (len(views.folds.splits[0].valid), 2) and fitted.best_s == fitted.seconds
+    assert fitted.raw.shape == (len(encoded.folds.splits[0].valid), 2) and fitted.best_s == fitted.seconds
 
 
 def test_at_most_a_hundred_thousand_training_rows_are_scored(rows: TrainingRows) -> None:

@@ -231,7 +231,7 @@ def _trials(fitted: Fitted) -> list[tuple[str, ...]]:
 
 def _identity(fitted: Fitted) -> list[tuple[str, str]]:
     spec, problem, choice = fitted.job.spec, fitted.task.problem, fitted.choice
-    own_rows = ("threshold", "factors")
+    own_rows = ("threshold", "class_multipliers")
     settings = _listed({k: v for k, v in fitted.hyperparameters.items() if k not in own_rows})
     nodes = f", {fitted.generated.n_nodes:,} tree nodes" if fitted.generated.n_nodes else ""
     rows = [
@@ -244,9 +244,9 @@ def _identity(fitted: Fitted) -> list[tuple[str, str]]:
     ]
     if choice.threshold is not None:
         rows.insert(3, ("threshold", f"{problem.labels[1]} from a probability of {choice.threshold:.4f}"))
-    if choice.factors:
-        factors = _listed(fitted.hyperparameters["factors"])
-        rows.insert(3, ("label", f"greatest product of probability and factor: {factors}"))
+    if choice.class_multipliers:
+        multipliers = _listed(fitted.hyperparameters["class_multipliers"])
+        rows.insert(3, ("label", f"greatest product of probability and multiplier: {multipliers}"))
     return rows
 
 
