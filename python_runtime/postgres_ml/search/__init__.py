@@ -23,7 +23,7 @@ from postgres_ml.search.ensemble import blend_loss, greedy
 from postgres_ml.search.portfolio import portfolio
 from postgres_ml.search.progress import OnProgress, Progress
 from postgres_ml.search.proposals import Proposals
-from postgres_ml.search.runner import Rounds
+from postgres_ml.search.runner import Runner
 from postgres_ml.snapshot.rows import TrainingRows
 
 ROUND = 4  # candidates in a round: fixed, so that the number of cores changes nothing
@@ -50,37 +50,37 @@ def search(task: Task, rows: TrainingRows, on_progress: OnProgress) -> Choice:
     encoded = EncodedRows(task, rows)
     budget = Budget(task, len(encoded.folds.splits), len(rows) / len(encoded.folds.splits[0].train))
     candidates = portfolio(task, encoded.codes)
-    with Rounds(task, encoded, budget) as rounds:
-        end = _try(task, rounds, Proposals(task, candidates), Progress(task, on_progress))
-    if not rounds.done:
-        return _simplest(candidates, rounds.trials, on_progress)
+    with Runner(task, encoded, budget) as runner:
+        end = _try(task, runner, Proposals(task, candidates), Progress(task, on_progress))
+    if not runner.done:
+        return _simplest(candidates, runner.trials, on_progress)
     on_progress(end, None)
-    choice = decide(task, rounds.done, budget.affords)
+    choice = decide(task, runner.done, budget.affords)
     # predictions were needed to compare and to blend; the table of trials does without
-    trials = tuple(dataclasses.replace(trial, raw=trial.raw[:0]) for trial in rounds.trials)
+    trials = tuple(dataclasses.replace(trial, raw=trial.raw[:0]) for trial in runner.trials)
     return dataclasses.replace(choice, trials=trials)
 
 
-def _try(task: Task, rounds: Rounds, proposals: Proposals, progress: Progress) -> str:
-    """Run rounds of trials until something ends them; return what."""
+def _try(task: Task, runner: Runner, proposals: Proposals, progress: Progress) -> str:
+    """Run runner of trials until something ends them; return what."""
     limit = task.spec.settings.max_trials or MAX_TRIALS
     sizes = iter(FIRST_ROUNDS)
-    while len(rounds.trials) < limit:
-        size = min(next(sizes, ROUND), limit - len(rounds.trials))
-        if proposals.is_exhausted and not rounds.done:
+    while len(runner.trials) < limit:
+        size = min(next(sizes, ROUND), limit - len(runner.trials))
+        if proposals.is_exhausted and not runner.done:
             break
-        batch = proposals.next(size, rounds.trials, rounds.budget)
+        batch = proposals.next(size, runner.trials, runner.budget)
         if not batch:
-            return f"the search reached max_runtime after {_count(rounds.trials)}"
-        trials = rounds.run(batch)
+            return f"the search reached max_runtime after {_count(runner.trials)}"
+        trials = runner.run(batch)
         proposals.learn(trials)
-        if rounds.done:
-            members = greedy(task, rounds.done)
-            rounds.budget.note_best(blend_loss(task, members), len(trials), members)
-            progress.show(rounds.trials, members)
-        if rounds.budget.has_converged:
-            return f"the search converged after {_count(rounds.trials)}"
-    return f"the search ended after {_count(rounds.trials)}"
+        if runner.done:
+            members = greedy(task, runner.done)
+            runner.budget.note_best(blend_loss(task, members), len(trials), members)
+            progress.show(runner.trials, members)
+        if runner.budget.has_converged:
+            return f"the search converged after {_count(runner.trials)}"
+    return f"the search ended after {_count(runner.trials)}"
 
 
 def _count(trials: Sequence[Trial]) -> str:

@@ -40,7 +40,7 @@ Found = FoldFit | str
 """A fit, or why there is none."""
 
 
-class Rounds:
+class Runner:
     """Runs trials and keeps them.
 
     Attributes
@@ -56,7 +56,7 @@ class Rounds:
         self._clock = task.deadline.clock
         self._started = self._clock()
 
-    def __enter__(self) -> Rounds:
+    def __enter__(self) -> Runner:
         return self
 
     def __exit__(self, *_: object) -> None:
