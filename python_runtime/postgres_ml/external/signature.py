@@ -49,6 +49,25 @@ def describe(
     SpecError
         The arguments are unknown, or don't fit the model.
     """
+    columns = arguments(spec, loaded, of_query)
+    classes = getattr(loaded.model, "classes_", None)
+    labels = tuple(np.asarray(classes).tolist()) if classes is not None and loaded.pyfunc is None else ()
+    problem, returns = _prediction(loaded, labels, target)
+    returns = spec.returns or returns
+    if problem == "regression" and returns in ("text", "character varying", "boolean"):
+        problem = "multiclass_classification"  # of a pyfunc, whose labels nobody knows before it predicts
+    has_probabilities = bool(labels) and hasattr(loaded.model, "predict_proba")
+    return Signature(columns, returns, problem, labels, has_probabilities)
+
+
+def arguments(spec: TrainingSpec, loaded: Loaded, of_query: Sequence[Column]) -> tuple[Column, ...]:
+    """Return the function's arguments: those of the config, of the query, or of MLflow's signature.
+
+    Raises
+    ------
+    SpecError
+        They are unknown, or don't fit the model or the query.
+    """
     columns = tuple(spec.arguments or of_query or loaded.columns)
     names = feature_names(loaded.model)
     if not columns:
@@ -59,25 +78,23 @@ def describe(
         )
     check_columns(loaded, columns, names)
     onnx_file.check_types(loaded.origin, loaded.model, columns)
-    if spec.arguments and of_query:
-        missing = [c.name for c in spec.arguments if c.name not in {q.name for q in of_query}]
-        if missing:
-            raise SpecError(f"the query has no column for {', '.join(missing)} of 'arguments'")
-    classes = getattr(loaded.model, "classes_", None)
-    labels = tuple(np.asarray(classes).tolist()) if classes is not None and loaded.pyfunc is None else ()
+    selected = {column.name for column in of_query}
+    missing = [column.name for column in spec.arguments if column.name not in selected]
+    if of_query and missing:
+        raise SpecError(f"the query has no column for {', '.join(missing)} of 'arguments'")
+    return columns
+
+
+def _prediction(loaded: Loaded, labels: Sequence[Any], target: Column | None) -> tuple[ProblemType, str]:
+    """Return what kind of prediction the model makes, and its SQL type where the config names none."""
     if labels:
         problem: ProblemType = "binary_classification" if len(labels) == 2 else "multiclass_classification"
-        returns = spec.returns or (target.sql_type if target else None) or label_type(labels)
-    elif isinstance(loaded.model, ClusterMixin):
-        problem, returns = "clustering", spec.returns or "integer"
-    else:
-        problem, returns = "regression", spec.returns or "double precision"
-        if loaded.pyfunc is not None or not isinstance(loaded.model, RegressorMixin):
-            returns = spec.returns or loaded.returns or returns
-    has_probabilities = bool(labels) and hasattr(loaded.model, "predict_proba")
-    if problem == "regression" and returns in ("text", "character varying", "boolean"):
-        problem = "multiclass_classification"  # of a pyfunc, whose labels nobody knows before it predicts
-    return Signature(columns, returns, problem, labels, has_probabilities)
+        return problem, target.sql_type if target else label_type(labels)
+    if isinstance(loaded.model, ClusterMixin):
+        return "clustering", "integer"
+    if loaded.pyfunc is None and isinstance(loaded.model, RegressorMixin):
+        return "regression", "double precision"
+    return "regression", loaded.returns or "double precision"
 
 
 def feature_names(model: Any) -> tuple[str, ...]:

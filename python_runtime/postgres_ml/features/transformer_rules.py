@@ -1,6 +1,6 @@
 """Redshift's ten transformers, and which of them may follow which: the rules of `preprocessors`.
 
-Stdlib only: the adapter checks configs with it while dbt parses. `column_sets` makes scikit-learn's of them.
+Stdlib only: the adapter checks configs with it while dbt parses. `configured` makes scikit-learn's of them.
 """
 
 from __future__ import annotations
@@ -46,24 +46,27 @@ def check_chain(transformers: Sequence[str]) -> list[str]:
     for first, second in _scaled_twice(transformers):
         problems.append(f"{second} undoes {first}: choose one, or put a PCA or Normalizer between them")
     for position, name in enumerate(transformers):
-        before = transformers[:position]
-        if name in CATEGORY_ENCODERS:
-            wrong = [other for other in before if other not in (*IMPUTERS, *ENCODERS)]
-            if wrong or "ImputerWithIndicator" in before:
-                problems.append(
-                    f"{name} reads the query's own values, so it must come before "
-                    f"{' and '.join(wrong or before)}"
-                )
-        elif name == "DateTimeVectorizer" and any(other not in ENCODERS for other in before):
-            problems.append(
-                f"DateTimeVectorizer reads the query's own dates, so it must come before {before[0]}"
-            )
-        elif name in IMPUTERS:
-            wrong = [other for other in before if other in (*JOINT, "OneHotEncoder")]
-            if wrong:
-                reason = "leaves no missing value" if wrong[0] == "OneHotEncoder" else "takes none"
-                problems.append(f"{name} must come before {wrong[0]}, which {reason}")
+        problem = _too_late(name, transformers[:position])
+        if problem:
+            problems.append(problem)
     return problems
+
+
+def _too_late(name: str, before: Sequence[str]) -> str:
+    """Return which of the transformers before this one it must precede, and why; empty if none."""
+    if name in CATEGORY_ENCODERS:
+        wrong = [other for other in before if other not in (*IMPUTERS, *ENCODERS)]
+        if wrong or "ImputerWithIndicator" in before:
+            names = " and ".join(wrong or before)
+            return f"{name} reads the query's own values, so it must come before {names}"
+    elif name == "DateTimeVectorizer" and any(other not in ENCODERS for other in before):
+        return f"DateTimeVectorizer reads the query's own dates, so it must come before {before[0]}"
+    elif name in IMPUTERS:
+        wrong = [other for other in before if other in (*JOINT, "OneHotEncoder")]
+        if wrong:
+            reason = "leaves no missing value" if wrong[0] == "OneHotEncoder" else "takes none"
+            return f"{name} must come before {wrong[0]}, which {reason}"
+    return ""
 
 
 def spelled(name: str) -> str | None:

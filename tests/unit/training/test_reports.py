@@ -159,7 +159,7 @@ def test_the_search_is_drawn_with_what_was_dropped_and_chosen(tmp_path: Path) ->
     figure = plots.search_history(trials, [candidates[3]], "log_loss")
     (axes,) = figure.axes
     labels = [text.get_text() for text in axes.get_legend().get_texts()]
-    assert labels == ["linear_learner", "xgboost", "dropped after a first look", "best so far", "chosen"]
+    assert labels == ["linear_learner", "xgboost", "dropped after the first fold", "best so far", "chosen"]
     draw([figure], tmp_path)
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from postgres_ml.fit.trial import Trial
@@ -26,19 +28,15 @@ def search_history(trials: Sequence[Trial], chosen: Sequence[object], loss: str)
     families = sorted({trial.candidate.model_type for trial in done})
     for color, family in zip(PALETTE, families, strict=False):
         mine = [trial for trial in done if trial.candidate.model_type == family]
-        axes.scatter(
-            [t.finished_s for t in mine], [t.loss for t in mine], s=34, color=color, label=family, zorder=3
-        )
+        _points(axes, mine, s=34, color=color, label=family, zorder=3)
     dropped = [trial for trial in ended if trial.state == "pruned"]
     if dropped:
-        x, y = [t.finished_s for t in dropped], [t.loss for t in dropped]
-        axes.scatter(x, y, s=26, marker="x", color=GREY, label="dropped after a first look", zorder=2)
+        _points(axes, dropped, s=26, marker="x", color=GREY, label="dropped after the first fold", zorder=2)
     x, best = [t.finished_s for t in done], np.minimum.accumulate([t.loss for t in done])
     axes.step([*x, ended[-1].finished_s], [*best, best[-1]], where="post", color=DARK, linewidth=1.2,
               label="best so far")  # fmt: skip
     taken = [trial for trial in done if trial.candidate in chosen]
-    axes.scatter([t.finished_s for t in taken], [t.loss for t in taken], s=130, facecolors="none",
-                 edgecolors=DARK, linewidths=1.5, label="chosen", zorder=4)  # fmt: skip
+    _points(axes, taken, s=130, facecolors="none", edgecolors=DARK, linewidths=1.5, label="chosen", zorder=4)
     low, high = limits(np.array([trial.loss for trial in ended]))
     axes.set_ylim(low, high)
     n_beyond = sum(trial.loss > high for trial in ended)
@@ -46,3 +44,7 @@ def search_history(trials: Sequence[Trial], chosen: Sequence[object], loss: str)
         note(axes, f"{n_beyond} of {len(ended)} candidates lie above the picture")
     legend(axes, loc="upper right")
     return figure
+
+
+def _points(axes: Axes, trials: Sequence[Trial], **style: Any) -> None:
+    axes.scatter([t.finished_s for t in trials], [t.loss for t in trials], **style)
