@@ -5,7 +5,7 @@ BIN = $(VENV)/bin
 EXAMPLES = models_examples
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo docs mlflow psql test test-exhaustive test-faults test-unit test-functional lint native bench-parse bench-unchanged bench-catalog bench-sql bench-native bench-auto dist clean bench-python serve-example bench-extract
+.PHONY: help install demo docs mlflow psql test test-exhaustive test-faults test-unit test-training test-functional lint native bench-parse bench-unchanged bench-catalog bench-sql bench-native bench-auto dist clean bench-python serve-example bench-extract
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,8 +55,13 @@ test-exhaustive: $(VENV)/installed-test ## run what takes long: dbt's own tests 
 test-faults: $(VENV)/installed-test ## kill, cut and fill everything at every step of a build (long)
 	$(BIN)/python -m pytest tests/faults -n 0
 
-test-unit: $(VENV)/installed-test ## run the tests that need no database
-	$(BIN)/python -m pytest tests/unit -n 2
+# One process and one thread: importing the libraries twice, and threads that wait for each other, cost more than
+# the tests.
+test-unit: $(VENV)/installed-test ## run the tests of single modules, in seconds: no database, no training
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/unit -n 0
+
+test-training: $(VENV)/installed-test ## run the tests that fit models, without a database
+	$(BIN)/python -m pytest tests/training -n 2
 
 test-functional: $(VENV)/installed-test ## run the tests on a database
 	$(BIN)/python -m pytest tests/functional -n 2 --dist loadgroup

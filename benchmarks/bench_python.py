@@ -35,7 +35,7 @@ from sklearn.svm import SVC
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
-import debian_support  # noqa: E402
+from support import debian_server  # noqa: E402
 
 N_ROWS = 200_000
 N_SINGLE = 2_000
@@ -99,7 +99,7 @@ def measure(connection: Any, name: str, estimator: Any, names: list[str], frame:
         )
         generated = generate_python(
             columns, "text", "public", "predict_it", sha256=artifact.sha256,
-            python_path=debian_support.SITE_PACKAGES, details=None, est_rows_per_s=1,
+            python_path=debian_server.SITE_PACKAGES, details=None, est_rows_per_s=1,
         )  # fmt: skip
         cursor.execute("drop function if exists predict_it__batch")
         cursor.execute(
@@ -160,7 +160,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--write", action="store_true", help="write the table into RESULTS.md")
     write = parser.parse_args().write
-    address, directory = debian_support.start()
+    address, directory = debian_server.start()
     frame = drawn(N_ROWS)
     try:
         rows = []
@@ -174,7 +174,7 @@ def main() -> None:
             rows.append(measure(connection, name, estimator, names, frame))
             connection.close()
     finally:
-        debian_support.stop(directory)
+        debian_server.stop(directory)
     head = [
         "pipeline",
         "rows/s, one a call",

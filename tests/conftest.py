@@ -12,16 +12,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import faults_summary
 import psycopg2
 import psycopg2.extensions
 import pytest
-from embedded_support import scratch
 from postgres_ml import embedded
 from postgres_ml.embedded import ServerAddress, binaries, cluster
 from postgres_ml.embedded.account import choose
 from postgres_ml.embedded.layout import locate
 from psycopg2 import sql
+from support import faults_summary
+from support.embedded_servers import scratch
 
 DIRECTORY = pytest.StashKey[Path]()
 

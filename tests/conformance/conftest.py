@@ -15,7 +15,7 @@ TEST_USERS = ("dbt_test_user_1", "dbt_test_user_2", "dbt_test_user_3")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.pluginmanager.import_plugin("dbt_projects")
+    config.pluginmanager.import_plugin("support.dbt_projects")
 
 
 @pytest.fixture(scope="class")

@@ -13,12 +13,12 @@ from equivalence.cases import CASES, Case
 from equivalence.draw import SeededDraw
 from equivalence.oracle import check_predictions, expected_of
 from equivalence.postgres import SqlRuntime
-from native_support import native, plmodel, server
 from postgres_ml.generate.native import generate_native
 from postgres_ml.lower import parse_pipeline
 from postgres_ml.program.adversarial import adversarial_rows
 from postgres_ml.program.program import Program, Value
 from postgres_ml.program.scorers import TreeEnsemble
+from support.native_server import native, plmodel, server
 
 __all__ = ["native", "plmodel", "server"]  # fixtures
 

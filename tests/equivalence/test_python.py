@@ -12,7 +12,6 @@ from typing import Any
 
 import psycopg2
 import pytest
-from debian_support import SITE_PACKAGES, debian
 from equivalence.cases import CASES, Case
 from equivalence.draw import SeededDraw
 from equivalence.oracle import check_predictions, expected_of
@@ -24,6 +23,7 @@ from postgres_ml.lower import parse_pipeline
 from postgres_ml.program.adversarial import adversarial_rows
 from postgres_ml.program.program import Program
 from postgres_ml.serve.artifact import has_centers, pack
+from support.debian_server import SITE_PACKAGES, debian
 
 __all__ = ["debian"]  # a fixture
 pytestmark = pytest.mark.xdist_group("debian")

@@ -15,12 +15,12 @@ from equivalence.cases import CASES, Case
 from equivalence.draw import SeededDraw
 from equivalence.oracle import check_predictions, expected_of
 from equivalence.postgres import SqlRuntime
-from native_support import native, plmodel
 from postgres_ml import embedded
 from postgres_ml.embedded import ServerAddress
 from postgres_ml.generate import generate_native, generate_sql
 from postgres_ml.lower import parse_pipeline
 from postgres_ml.program.adversarial import adversarial_rows
+from support.native_server import native, plmodel
 
 __all__ = ["native", "plmodel"]  # fixtures
 

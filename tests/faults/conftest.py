@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from embedded_support import scratch
 from faults_project import CATALOG_GATES, GATES, Project, Server
 from postgres_ml import embedded
+from support.embedded_servers import scratch
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

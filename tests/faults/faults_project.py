@@ -21,9 +21,9 @@ from typing import Any
 
 import psycopg2
 import psycopg2.errors
-from embedded_support import wait_until
 from faults_build import Build, processes
 from postgres_ml import embedded
+from support.embedded_servers import wait_until
 
 SCHEMA = "ml"
 N_ROWS = 600

@@ -1,10 +1,10 @@
-"""Tests on a database: embedded servers, and dbt projects by the plugin `dbt_projects`."""
+"""Tests on a database: embedded servers, and dbt projects by the plugin `support.dbt_projects`."""
 
 import pytest
-from debian_support import debian, debian_connection, debian_schema
+from support.debian_server import debian, debian_connection, debian_schema
 
 __all__ = ["debian", "debian_connection", "debian_schema"]
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.pluginmanager.import_plugin("dbt_projects")
+    config.pluginmanager.import_plugin("support.dbt_projects")

@@ -18,8 +18,8 @@ from typing import Any
 import psycopg2
 import pytest
 import yaml
-from doc_pages import blocks, read_page, run_shell
 from postgres_ml import embedded
+from support.doc_pages import blocks, read_page, run_shell
 
 ROOT = Path(__file__).parents[2]
 PAGE = read_page("ci.md")

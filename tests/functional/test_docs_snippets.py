@@ -9,12 +9,12 @@ import mlflow
 import pytest
 from dbt.adapters.postgres_ml.config.external import read_brought
 from dbt.tests.util import run_dbt
-from doc_pages import blocks, read_page
 from mlflow.models import infer_signature
 from sklearn.compose import ColumnTransformer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder
+from support.doc_pages import blocks, read_page
 
 PAGE = read_page("bring-your-own-model.md")
 LABELLED = """

@@ -11,9 +11,9 @@ from pathlib import Path
 import psycopg2
 import pytest
 import sqlalchemy
-from embedded_support import PATIENCE_S, RUNTIME, scratch, wait_until, wait_until_gone
 from postgres_ml import embedded
 from postgres_ml.embedded import ServerAddress
+from support.embedded_servers import PATIENCE_S, RUNTIME, scratch, wait_until, wait_until_gone
 
 DIRECTORY = "shop.pgdata"
 

@@ -10,7 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from embedded_support import (
+from postgres_ml import embedded
+from postgres_ml.contract.exceptions import EmbeddedServerError
+from postgres_ml.embedded import account, binaries, server
+from postgres_ml.embedded.locks import exclusive
+from support.embedded_servers import (
     PATIENCE_S,
     RUNTIME,
     Client,
@@ -20,10 +24,6 @@ from embedded_support import (
     scratch,
     wait_until_gone,
 )
-from postgres_ml import embedded
-from postgres_ml.contract.exceptions import EmbeddedServerError
-from postgres_ml.embedded import account, binaries, server
-from postgres_ml.embedded.locks import exclusive
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 

@@ -3,8 +3,8 @@
 import psycopg2
 import pytest
 from dbt.tests.util import run_dbt
-from dbt_projects import EmbeddedProfile
 from postgres_ml import embedded
+from support.dbt_projects import EmbeddedProfile
 
 
 class TestEmbeddedProfile(EmbeddedProfile):

@@ -12,7 +12,11 @@ from pathlib import Path
 
 import psycopg2
 import pytest
-from embedded_support import (
+from postgres_ml import embedded
+from postgres_ml.contract.exceptions import EmbeddedServerError
+from postgres_ml.embedded import server
+from postgres_ml.embedded.locks import exclusive
+from support.embedded_servers import (
     Client,
     ask,
     fake_programs,
@@ -22,10 +26,6 @@ from embedded_support import (
     wait_until,
     wait_until_gone,
 )
-from postgres_ml import embedded
-from postgres_ml.contract.exceptions import EmbeddedServerError
-from postgres_ml.embedded import server
-from postgres_ml.embedded.locks import exclusive
 
 
 def ensure(directory, linger=0.0, durability="off"):

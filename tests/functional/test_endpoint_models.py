@@ -12,9 +12,9 @@ from pathlib import Path
 import psycopg2
 import pytest
 from dbt.tests.util import run_dbt, run_dbt_and_capture
+from support.tls import self_signed, with_tls
 
 from tests.functional.test_python_models import OnDebian
-from tests.tls_support import self_signed, with_tls
 
 pytestmark = pytest.mark.xdist_group("debian")
 CUSTOMERS = """

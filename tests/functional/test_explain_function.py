@@ -26,7 +26,7 @@ from sklearn.ensemble import ExtraTreesClassifier, HistGradientBoostingRegressor
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OrdinalEncoder
-from training_support import Training
+from support.training import Training
 
 N = 300
 NAN = math.nan

@@ -8,7 +8,7 @@ import mlflow
 import psycopg2
 import pytest
 from dbt.tests.util import run_dbt, run_dbt_and_capture, write_file
-from dbt_projects import EmbeddedProfile
+from support.dbt_projects import EmbeddedProfile
 
 ROWS = """create table events as
 select i as id, i % 17 as x, i % 5 as z, (i % 17) * 2.0 + (i % 5) as y from generate_series(1, 600) as i"""

@@ -14,9 +14,9 @@ from urllib.parse import quote
 import psycopg2
 import pytest
 from dbt.tests.util import run_dbt
-from debian_support import install
-from doc_pages import blocks, read_page, run_shell
 from postgres_ml import embedded
+from support.debian_server import install
+from support.doc_pages import blocks, read_page, run_shell
 
 MODEL = """{{ config(materialized='create_model', target='y', auto=false, model_type='linear_learner',
     problem_type='binary_classification', runtime='sql') }}

@@ -11,13 +11,13 @@ import pytest
 import skl2onnx
 import xgboost
 from dbt.tests.util import run_dbt, run_dbt_and_capture
-from debian_support import SITE_PACKAGES
 from skl2onnx.common.data_types import FloatTensorType, StringTensorType
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LinearRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from support.debian_server import SITE_PACKAGES
 
 pytestmark = pytest.mark.xdist_group("debian")
 

@@ -18,7 +18,6 @@ import psycopg2
 import psycopg2.extensions
 import pytest
 import sklearn
-from debian_support import SITE_PACKAGES
 from postgres_ml.components.estimators import LabelEncodedClassifier
 from postgres_ml.contract.column import Column
 from postgres_ml.contract.exceptions import ArtifactError
@@ -31,6 +30,7 @@ from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsRegressor
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder
+from support.debian_server import SITE_PACKAGES
 
 pytestmark = pytest.mark.xdist_group("debian")
 # names that PL/Python and Python use themselves, and one that is no identifier

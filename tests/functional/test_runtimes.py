@@ -9,10 +9,10 @@ from pathlib import Path
 import psycopg2
 import pytest
 from dbt.tests.util import run_dbt, run_dbt_and_capture, write_file
-from dbt_projects import EmbeddedProfile
-from native_support import load_builder
 from postgres_ml import embedded
 from postgres_ml.publish import native_extension
+from support.dbt_projects import EmbeddedProfile
+from support.native_server import load_builder
 
 CHURN = """
 {{{{ config(materialized='create_model', target='churned', runtime='{runtime}', auto=false, model_type='xgboost',

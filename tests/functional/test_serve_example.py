@@ -7,9 +7,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-import debian_support
 import pytest
 from postgres_ml import embedded
+from support import debian_server
 
 pytestmark = [pytest.mark.xdist_group("debian"), pytest.mark.exhaustive]
 ROOT = Path(__file__).parents[2]
@@ -28,7 +28,7 @@ def examples():
 
 
 def test_every_function_answers_and_the_service_as_the_database(examples):
-    environment = {**os.environ, "POSTGRES_BINDIR": str(debian_support.install())}
+    environment = {**os.environ, "POSTGRES_BINDIR": str(debian_server.install())}
     done = subprocess.run(
         [sys.executable, ROOT / "scripts" / "serve_example.py", examples],
         env=environment, capture_output=True, text=True, check=False,

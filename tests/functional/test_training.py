@@ -18,7 +18,7 @@ from postgres_ml.contract.model import TrainedModel
 from postgres_ml.process.parent import TrainingProcess
 from postgres_ml.program.serialize import program_from_json
 from postgres_ml.verify.parity import check_parity
-from training_support import Training, churn_rows, fill_table
+from support.training import Training, churn_rows, fill_table
 
 BLEND = """
 from postgres_ml.components.estimators import BlendedClassifier, LabelEncodedClassifier

@@ -32,7 +32,7 @@ from postgres_ml.contract.job import TrainingJob
 from postgres_ml.contract.model import TrainedModel
 from postgres_ml.process.parent import TrainingProcess
 from postgres_ml.track import run_record
-from training_support import (
+from support.training import (
     CHURN_COLUMNS,
     CHURN_TARGET,
     Recorder,

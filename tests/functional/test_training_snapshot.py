@@ -14,7 +14,7 @@ from postgres_ml.contract.config import ProblemType, Settings
 from postgres_ml.contract.exceptions import StorageError, TrainingDataError
 from postgres_ml.snapshot.copy import SnapshotSummary, copy_snapshot, describe_query, split_target
 from postgres_ml.snapshot.rows import TrainingRows, holdout_mask, load
-from training_support import Recorder
+from support.training import Recorder
 
 
 def take(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from dbt.tests.util import run_dbt, run_dbt_and_capture
-from native_support import plmodel, server
+from support.native_server import plmodel, server
 
 __all__ = ["plmodel", "server"]
 

@@ -1,5 +1,5 @@
 """The language plmodel on the tests' server."""
 
-from native_support import native, plmodel, server
+from support.native_server import native, plmodel, server
 
 __all__ = ["native", "plmodel", "server"]

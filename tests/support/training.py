@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from mlflow.tracking import MlflowClient
 from postgres_ml.contract.column import Column
 from postgres_ml.contract.config import Settings, TrainingSpec
 from postgres_ml.contract.job import TrainingJob
@@ -122,7 +121,9 @@ def fill_table(cursor: Any, table: str, rows: list[tuple[Any, ...]], types: str)
 
 @functools.cache
 def _empty_store() -> tempfile.TemporaryDirectory[str]:
-    """A store with tables and nothing in them, made once: MLflow takes seconds for that."""
+    """A store with tables and nothing in them, made once: MLflow takes seconds for that, and to be imported."""
+    from mlflow.tracking import MlflowClient
+
     directory = tempfile.TemporaryDirectory(prefix="mlflow-store-")
     atexit.register(directory.cleanup)
     MlflowClient(f"sqlite:///{directory.name}/mlflow.db").search_experiments()

@@ -12,7 +12,7 @@ from postgres_ml.contract.exceptions import TrainingDataError
 from postgres_ml.features.holdout import holdout_of
 from postgres_ml.snapshot.query import snapshot_query
 from postgres_ml.snapshot.rows import TrainingRows, holdout_mask, load
-from training_support import CHURN_COLUMNS, CHURN_TARGET, churn_rows, column, write_snapshot
+from support.training import CHURN_COLUMNS, CHURN_TARGET, churn_rows, column, write_snapshot
 
 BY_COLUMN = Settings(holdout_column="is_test")
 BY_TIME = Settings(holdout_time="day", holdout_after="2020-01-01")

@@ -21,10 +21,11 @@ from typing import NoReturn
 import psycopg2
 import psycopg2.extensions
 import pytest
-from embedded_support import scratch
 from postgres_ml import embedded
 from postgres_ml.contract.file_lock import FileLock
 from postgres_ml.embedded import ServerAddress
+
+from support.embedded_servers import scratch
 
 PACKAGES = ("postgresql-15", "postgresql-plpython3-15")
 BINDIR = Path("/usr/lib/postgresql/15/bin")

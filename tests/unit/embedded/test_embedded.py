@@ -9,10 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from embedded_support import RUNTIME, fake_programs
 from postgres_ml import cli, embedded
 from postgres_ml.contract.exceptions import EmbeddedServerError
 from postgres_ml.embedded import binaries, cluster, layout, server, supervisor
+from support.embedded_servers import RUNTIME, fake_programs
 
 MOUNTS = """\
 22 1 254:1 / / rw,relatime - ext4 /dev/vda1 rw

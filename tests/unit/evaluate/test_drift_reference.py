@@ -11,7 +11,7 @@ from postgres_ml.evaluate.drift_reference import (
     of_numbers,
     training_statistics,
 )
-from training_support import column
+from support.training import column
 
 
 def test_shares_are_those_of_width_bucket():

@@ -8,7 +8,7 @@ import pytest
 from postgres_ml.snapshot.file import BLOCK_BYTES
 from postgres_ml.snapshot.reader import SnapshotFormatError
 from postgres_ml.snapshot.rows import FEW_DISTINCT_ROWS, TrainingRows, fold_numbers, holdout_mask, load
-from training_support import CHURN_COLUMNS, CHURN_TARGET, churn_rows, column, write_snapshot
+from support.training import CHURN_COLUMNS, CHURN_TARGET, churn_rows, column, write_snapshot
 
 TEXT_COLUMNS = (column("number"), column("flag", "boolean"), column("word", "text"))
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from postgres_ml.contract.exceptions import SpecError, TrainingDataError
 from postgres_ml.features.problem import Problem, check_split, label_text, label_values, resolve
-from training_support import column, make_spec
+from support.training import column, make_spec
 
 
 def solve(sql_type: str, values: list, **changes: Any) -> Problem:

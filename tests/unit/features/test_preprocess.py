@@ -19,7 +19,7 @@ from postgres_ml.program.program import Input
 from postgres_ml.snapshot.rows import TrainingRows
 from sklearn.pipeline import Pipeline
 from sklearn.tree import DecisionTreeRegressor
-from training_support import column
+from support.training import column
 
 
 def rows_of(frame: pd.DataFrame) -> TrainingRows:

@@ -5,7 +5,7 @@ from dataclasses import asdict, replace
 import pytest
 from postgres_ml.contract.config import Gate, Settings
 from postgres_ml.snapshot.digest import Digest, changes, query_digest, training_config, versions
-from training_support import make_spec
+from support.training import make_spec
 
 OLD = Digest(
     data=1,

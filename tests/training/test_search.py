@@ -28,7 +28,7 @@ from postgres_ml.search.folds import Folds
 from postgres_ml.search.portfolio import portfolio
 from postgres_ml.search.runner import is_hopeless
 from postgres_ml.snapshot.rows import TrainingRows, load
-from training_support import CHURN_COLUMNS, CHURN_TARGET, churn_rows, column, make_spec, write_snapshot
+from support.training import CHURN_COLUMNS, CHURN_TARGET, churn_rows, column, make_spec, write_snapshot
 
 CHURN = FeatureColumns(("calls", "minutes"), ("plan",))
 

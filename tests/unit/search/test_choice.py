@@ -22,7 +22,7 @@ from postgres_ml.search.decision_rule import (
 from postgres_ml.search.ensemble import average, greedy
 from postgres_ml.snapshot.rows import TrainingRows
 from sklearn.metrics import f1_score
-from training_support import make_spec
+from support.training import make_spec
 
 TRUTH = np.arange(1000) % 2
 

@@ -10,7 +10,6 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
-import debian_support
 import psycopg2
 import psycopg2.errors
 import psycopg2.extensions
@@ -18,7 +17,9 @@ import pytest
 from postgres_ml.embedded import ServerAddress
 from postgres_ml.publish import native_extension
 
-ROOT = Path(__file__).parents[1]
+from support import debian_server
+
+ROOT = Path(__file__).parents[2]
 
 
 def load_builder() -> ModuleType:
@@ -55,8 +56,8 @@ def headers_of(builder: ModuleType, major: int) -> Path:
         headers: dict[int, Path] = builder.server_headers()
         return headers.get(major)
 
-    if found() is None and debian_support.may_install():
-        debian_support.install_packages([f"postgresql-server-dev-{major}"], lambda: found() is not None)
+    if found() is None and debian_server.may_install():
+        debian_server.install_packages([f"postgresql-server-dev-{major}"], lambda: found() is not None)
     headers = found()
     if headers is None:
         pytest.skip(f"no headers of PostgreSQL {major}: install postgresql-server-dev-{major}")

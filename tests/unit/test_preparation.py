@@ -14,7 +14,7 @@ from postgres_ml.fit.task import Deadline
 from postgres_ml.preparation import prepare
 from postgres_ml.process.report import Report
 from postgres_ml.snapshot.rows import TrainingRows
-from training_support import column, make_job, make_spec
+from support.training import column, make_job, make_spec
 
 N = 400
 RANDOM = np.random.default_rng(0)

@@ -19,7 +19,7 @@ from postgres_ml.contract.redact import without_secrets
 from postgres_ml.process.parent import TrainingProcess, _error, absolute_uri, death_text, environment
 from postgres_ml.track import run as track
 from postgres_ml.track import store as tracking_store
-from training_support import CHURN_COLUMNS, CHURN_TARGET, Recorder, make_job
+from support.training import CHURN_COLUMNS, CHURN_TARGET, Recorder, make_job
 
 
 def test_a_kill_is_told_as_what_it_mostly_is() -> None:

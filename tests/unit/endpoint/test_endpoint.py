@@ -16,7 +16,7 @@ import pytest
 from postgres_ml.endpoint.client import Client
 from postgres_ml.endpoint.messages import EndpointError
 from postgres_ml.endpoint.sigv4 import signed_headers
-from tls_support import self_signed, with_tls
+from support.tls import self_signed, with_tls
 
 COLUMNS = [["spend", "double precision"], ["n", "integer"], ["vip", "boolean"], ["state", "text"]]
 ROW = [1.5, 3, True, "it's"]
@@ -65,7 +65,8 @@ class Server:
             with_tls(self.http, certificate)
         scheme = "http" if certificate is None else "https"
         self.url = f"{scheme}://127.0.0.1:{self.http.server_port}"
-        threading.Thread(target=self.http.serve_forever, daemon=True).start()
+        # the interval is what shutdown waits for
+        threading.Thread(target=self.http.serve_forever, args=(0.01,), daemon=True).start()
 
 
 @pytest.fixture

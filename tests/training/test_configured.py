@@ -27,7 +27,7 @@ from postgres_ml.program.interpret import predict
 from postgres_ml.program.program import Input
 from postgres_ml.snapshot.rows import TrainingRows
 from sklearn.neural_network import MLPClassifier, MLPRegressor
-from training_support import column, make_spec
+from support.training import column, make_spec
 
 COLUMNS = (column("x"), column("n", "integer"), column("word", "text"), column("flag", "boolean"))
 N = 300
