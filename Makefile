@@ -5,7 +5,7 @@ BIN = $(VENV)/bin
 EXAMPLES = models_examples
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo docs mlflow psql test test-exhaustive test-faults test-unit test-training test-functional lint native bench-parse bench-unchanged bench-catalog bench-sql bench-native bench-auto dist clean bench-python serve-example bench-extract
+.PHONY: help install demo docs mlflow psql test test-exhaustive test-faults test-unit test-training test-functional lint docs-tables native bench-parse bench-unchanged bench-catalog bench-sql bench-native bench-auto dist clean bench-python serve-example bench-extract
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -70,6 +70,11 @@ lint: $(VENV)/installed-test ## format and check the code
 	$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+docs-tables: $(VENV)/installed ## rewrite the documentation's generated tables and the config's JSON schema
+	$(BIN)/python -m dbt.adapters.postgres_ml.config.document docs/configuration.md docs/bring-your-own-model.md
+	$(BIN)/python -m dbt.adapters.postgres_ml.config.json_schema adapter/dbt/adapters/postgres_ml/config/create_model.schema.json
+	$(BIN)/python -m postgres_ml.lower.support_table docs/support.md
 
 native: $(VENV)/installed ## build the native runtime for the embedded server (needs a C compiler)
 	$(BIN)/python extension/build_library.py python_runtime/postgres_ml/_native

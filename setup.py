@@ -80,6 +80,7 @@ setup(
         *(f"postgres_ml.{name}" for name in find_packages("python_runtime/postgres_ml")),
     ],
     package_data={
+        "dbt.adapters.postgres_ml.config": ["create_model.schema.json"],
         "dbt.include.postgres_ml": ["dbt_project.yml", "profile_template.yml"],
         "postgres_ml": ["py.typed"],
     },
@@ -90,6 +91,7 @@ setup(
         "dbt-core>=1.10,<1.12",
         "dbt-adapters>=1.16,<2",
         "dbt-postgres>=1.9,<2",
+        "typing-extensions>=4.4",
         "scikit-learn>=1.6",
         # the same library as xgboost without 470 MB of GPU libraries; the two share one import package, so an
         # installed xgboost (a GPU for training) takes its place by `pip install --force-reinstall xgboost`

@@ -7,7 +7,6 @@ import warnings
 
 import mlflow
 import pytest
-from dbt.adapters.postgres_ml.config.external import read_brought
 from dbt.tests.util import run_dbt
 from mlflow.models import infer_signature
 from sklearn.compose import ColumnTransformer
@@ -15,6 +14,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder
 from support.doc_pages import blocks, read_page
+
+from tests.config_support import ConfigReader, node
 
 PAGE = read_page("bring-your-own-model.md")
 LABELLED = """
@@ -78,9 +79,11 @@ def test_the_service_is_configured_as_documented():
     text = snippet("sql", "endpoint={'url'")
     call = re.search(r"config\((.*)\)\s*}}", text, re.DOTALL)
     assert call is not None
-    config, problems = eval(f"dict({call[1]})"), list[str]()
-    read = read_brought(config, False, problems)
-    assert problems == []
-    assert (read["endpoint"].timeout, read["endpoint"].max_batch_rows, read["returns"]) == (5, 500, "text")
+    config = eval(f"dict({call[1]})")
+    del config["materialized"]
+    reader = ConfigReader(node(**config))
+    spec = reader.read()
+    assert reader.problems == []
+    assert (spec.endpoint.timeout, spec.endpoint.max_batch_rows, spec.returns) == (5, 500, "text")
     for key in ("url", "protocol", "timeout", "retries", "max_batch_rows", "model", "secret", "region"):
         assert f"`{key}`" in PAGE

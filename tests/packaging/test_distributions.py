@@ -48,7 +48,7 @@ def test_wheel_holds_the_sources_and_nothing_else(distributions):
     sources = distributions.sources
     include = sources / "adapter" / INCLUDE
     expected = {
-        **tree(sources / "adapter" / "dbt" / "adapters", "dbt/adapters", "*.py"),
+        **tree(sources / "adapter" / "dbt" / "adapters", "dbt/adapters", "*.py", "*.schema.json"),
         **tree(include, INCLUDE, "__init__.py", "dbt_project.yml", "profile_template.yml"),
         **tree(sources / "macros", f"{INCLUDE}/macros", "*.sql", "*.yml"),
         **tree(sources / "python_runtime" / "postgres_ml", "postgres_ml", "*.py", "py.typed"),

@@ -1,11 +1,10 @@
 """The keys of models made elsewhere: what is accepted, and what is said about the rest."""
 
 import pytest
-from dbt.adapters.postgres_ml.config.model import ConfigReader
 from postgres_ml.contract.column import Column
 from postgres_ml.contract.config import Endpoint
 
-from tests.unit.adapter.test_model_config import node, problems
+from tests.config_support import ConfigReader, node, problems
 
 ENDPOINT = {"url": "https://models.example/invocations"}
 
@@ -44,20 +43,26 @@ def test_endpoint_defaults():
         ({"source": "models:/churn"}, "must name a version or an alias"),
         ({"source": "runs:/abc"}, "must be 'runs:/<run id>/<artifact path>'"),
         ({"source": "model.bin"}, "is neither 'models:/…' nor 'runs:/…' nor a file ending in .joblib"),
-        ({"source": 3}, "source must be a text"),
-        ({"source": "a.onnx", "objective": "f1"}, "objective: only a training has them"),
+        ({"source": 3}, "source must be a string such as"),
+        (
+            {"source": "a.onnx", "objective": "f1"},
+            "objective: not allowed beside 'source', which trains nothing",
+        ),
         ({"source": "a.onnx", "endpoint": ENDPOINT}, "exclude each other"),
         ({"source": "a.onnx", "arguments": {"a": "jsonb"}}, "arguments: a: type 'jsonb' is not one of"),
-        ({"source": "a.onnx", "arguments": 3}, "arguments must be a text such as"),
-        ({"source": "a.onnx", "arguments": {"a": "int", "b": "int"}}, "which a dict has not"),
-        ({"source": "a.onnx", "arguments": "a int, a int"}, "a name stands there twice"),
+        ({"source": "a.onnx", "arguments": 3}, "arguments must be a string such as"),
+        (
+            {"source": "a.onnx", "arguments": {"a": "int", "b": "int"}},
+            "must keep their order, and dbt sorts the keys of a dict",
+        ),
+        ({"source": "a.onnx", "arguments": "a int, a int"}, "each name may be given only once, found a, a"),
         ({"source": "a.onnx", "trust": "perhaps"}, "trust must be true or false"),
-        ({"target": "y", "trust": True}, "'trust' belongs to a 'source'"),
+        ({"target": "y", "trust": True}, "'trust' needs a 'source'"),
         ({"endpoint": ENDPOINT, "returns": "text"}, "an 'endpoint' needs 'arguments'"),
         ({"endpoint": ENDPOINT, "arguments": "a int"}, "an 'endpoint' needs 'returns'"),
         ({"endpoint": {"url": "ftp://x"}}, "url must be an http or https address"),
         ({"endpoint": "http://models.example/x"}, "url must be https, or http on this machine"),
-        ({"endpoint": "https://u:p@models.example/x"}, "a password has no place in the url"),
+        ({"endpoint": "https://u:p@models.example/x"}, "url must not contain a user name or password"),
         ({"endpoint": {**ENDPOINT, "timeuot": 3}}, "unknown key 'timeuot', did you mean 'timeout'?"),
         ({"endpoint": {**ENDPOINT, "timeout": "soon"}}, "timeout must be a number from 0.1 to 3600"),
         ({"endpoint": {**ENDPOINT, "protocol": "grpc"}}, "protocol 'grpc' is not one of mlflow, kserve"),

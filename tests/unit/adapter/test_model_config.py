@@ -3,40 +3,10 @@
 from types import SimpleNamespace
 
 import pytest
-from dbt.adapters.postgres_ml.config.model import ConfigReader, check_manifest
+from dbt.adapters.postgres_ml.config.model import check_manifest
 from postgres_ml.contract.config import ColumnSet, Gate, Settings
 
-
-class Config:
-    """Stands in for dbt's NodeConfig: attributes for core's keys, `extra` for all others."""
-
-    materialized = "create_model"
-    contract = SimpleNamespace(enforced=False)
-
-    def __init__(self, **extra):
-        self.extra = extra
-
-    def get(self, key, default=None):
-        return self.extra.get(key, getattr(self, key, default))
-
-
-def node(name="churn", schema="ml", **config):
-    return SimpleNamespace(
-        name=name,
-        alias=name,
-        unique_id=f"model.shop.{name}",
-        database="d",
-        schema=schema,
-        original_file_path=f"models/{name}.sql",
-        resource_type="model",
-        config=Config(**config),
-    )
-
-
-def problems(**config):
-    reader = ConfigReader(node(**config))
-    assert (reader.read() is None) == bool(reader.problems)
-    return reader.problems
+from tests.config_support import ConfigReader, node, problems
 
 
 def test_target_alone_is_enough():
@@ -105,7 +75,7 @@ def test_kmeans_has_neither_target_nor_auto():
     spec = ConfigReader(node(**config)).read()
     assert (spec.target, spec.auto, spec.problem_type) == (None, False, "clustering")
     assert "'target' (found 'y')" in problems(target="y", **config)[0]
-    assert problems(objective="mse", **config) == ["kmeans has no 'objective'"]
+    assert problems(objective="mse", **config) == ["kmeans takes no 'objective'"]
     assert problems(model_type="kmeans") == ["kmeans needs the hyperparameter 'k', the number of clusters"]
     assert problems(auto=True, **config)[0] == "model_type 'kmeans' needs 'auto: false'"
 
@@ -150,7 +120,7 @@ def preprocessors(*sets):
         ({"preprocessors": [{"columns": ["a"]}]}, "unknown key 'columns', did you mean 'column_set'?"),
         (preprocessors((["a"], ["StandardScaller"])), "did you mean 'StandardScaler'?"),
         (preprocessors((["a"], [])), "transformers must be a list of names"),
-        (preprocessors((["a", "*"], ["PCA"])), "it stands alone"),
+        (preprocessors((["a", "*"], ["PCA"])), "it must be the only name in its set"),
         (preprocessors((["a"], ["Imputer"]), (["b", "a"], ["PCA"])), "column 'a' is in 2 column sets"),
         (preprocessors((["a"], ["PCA", "PCA"])), "PCA appears 2 times"),
         (
@@ -196,7 +166,7 @@ def test_sensible_chains(chain):
     ("config", "expected"),
     [
         ({}, "config 'target' is required"),
-        ({"target": 5}, "target must be a text, found int 5"),
+        ({"target": 5}, "target must be a string, found int 5"),
         ({"target": "y", "settigns": {}}, "unknown config 'settigns', did you mean 'settings'?"),
         ({"target": "y", "team": "growth"}, "unknown config 'team' (keys of your own belong under 'meta')"),
         (
@@ -227,9 +197,12 @@ def test_sensible_chains(chain):
             {"target": "y", "settings": {"compute": "dask"}},
             "'compute: dask' is not supported yet (supported: local)",
         ),
-        ({"target": "y", "settings": {"compute": "spark"}}, "compute 'spark' is not one of local, dask"),
+        ({"target": "y", "settings": {"compute": "spark"}}, "compute 'spark' is not one of local"),
         ({"target": "y", "settings": {"seed": 1.5}}, "seed must be a whole number from 0 to 4294967295"),
-        ({"target": "y", "settings": {"max_cells": "many"}}, "max_cells must be a number, found str 'many'"),
+        (
+            {"target": "y", "settings": {"max_cells": "many"}},
+            "max_cells must be a whole number of at least 1, found str 'many'",
+        ),
         ({"target": "y", "settings": {"refit": "yes"}}, "refit must be true or false"),
         (
             {"target": "y", "settings": {"keep_versions": 0}},
@@ -241,7 +214,7 @@ def test_sensible_chains(chain):
         ),
         (
             {"target": "y", "settings": {"max_runtime": "nan"}},
-            "max_runtime must be a number, found str 'nan'",
+            "max_runtime must be a number of at least 1, found str 'nan'",
         ),
         ({"target": "y", "problem_type": "regresion"}, "did you mean 'regression'?"),
         ({"target": "y", "model_type": "xgbost"}, "did you mean 'xgboost'?"),
@@ -291,7 +264,7 @@ def test_sensible_chains(chain):
             "retrain must be one of on_change, always, never or {after",
         ),
         ({"target": "y", "retrain": {"after": "7 moons"}}, "a number of minutes, hours, days or weeks"),
-        ({"target": "y", "function": "churn"}, "has the name of the model's own card view"),
+        ({"target": "y", "function": "churn"}, "has the same name as the model's card view"),
         ({"target": "y", "function": "p" * 60}, "is too long"),
     ],
 )
@@ -329,8 +302,8 @@ def test_functions_and_relations_of_one_name():
         "d": node("d", schema="other", target="y", function="f"),
     }
     assert [text.split(": ", 1)[1] for text in check_manifest(SimpleNamespace(nodes=nodes))] == [
-        "function 'f' is already that of a",
-        "function 'orders' has the name of model orders",
+        "function 'f' is already the function of model a",
+        "function 'orders' has the same name as the relation of orders",
     ]
 
 

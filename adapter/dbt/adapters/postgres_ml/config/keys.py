@@ -1,75 +1,317 @@
-"""The vocabulary of a create_model config: keys, values, and what this version supports of them.
+"""The config of a create_model as one table.
 
-The tables follow SPEC section 2, which follows Amazon Redshift ML's CREATE MODEL clause by clause.
-Everything the vocabulary knows and this version can't do is refused by name, never skipped.
+It is what the config is checked by, what docs/configuration.md's tables are written from (`document`), and
+what the JSON schema for editors is made of (`json_schema`). A new key is one row here, one field of
+`postgres_ml.contract.config`, which holds its default, and one run of `make docs-tables`.
+
+The vocabulary follows Amazon Redshift ML's CREATE MODEL clause by clause.
 """
 
 from __future__ import annotations
 
-MODEL_TYPES = ("xgboost", "linear_learner", "mlp", "kmeans")
-#: what auto compares; without auto all of MODEL_TYPES can be named
-AUTO_MODEL_TYPES = ("xgboost", "linear_learner", "mlp")
-PROBLEM_TYPES = ("regression", "binary_classification", "multiclass_classification")
-RUNTIMES = ("auto", "sql", "native", "python")
-SUPPORTED_RUNTIMES = ("auto", "native", "sql", "python")
-PROMOTE = ("always", "if_better")
+from dbt.adapters.postgres_ml.config.external import Arguments, Source, SqlType, Url
+from dbt.adapters.postgres_ml.config.holdout import Holdout
+from dbt.adapters.postgres_ml.config.hyperparameters import Hyperparameters
+from dbt.adapters.postgres_ml.config.kinds import Boolean, Choice, Choices, Number, Text
+from dbt.adapters.postgres_ml.config.lifecycle import Gates, Retrain
+from dbt.adapters.postgres_ml.config.objectives import AUTO_OBJECTIVES, XGBOOST_OBJECTIVES
+from dbt.adapters.postgres_ml.config.preprocessors import Preprocessors
+from dbt.adapters.postgres_ml.config.section import Key, Section
 
-CLASSIFICATION_OBJECTIVES = ("accuracy", "f1", "f1_macro", "auc")
-AUTO_OBJECTIVES = ("mse", *CLASSIFICATION_OBJECTIVES)
-OBJECTIVE_SPELLINGS = {"f1macro": "f1_macro"}
-#: xgboost's, and the problem type that each makes: Redshift's first, then others that a function can express
-XGBOOST_OBJECTIVES = {
-    "reg:squarederror": "regression",
-    "reg:squaredlogerror": "regression",
-    "reg:logistic": "regression",
-    "reg:pseudohubererror": "regression",
-    "reg:tweedie": "regression",
-    "reg:absoluteerror": "regression",
-    "reg:gamma": "regression",
-    "count:poisson": "regression",
-    "binary:logistic": "binary_classification",
-    "binary:hinge": "binary_classification",
-    "multi:softmax": "multiclass_classification",
-    "multi:softprob": "multiclass_classification",
-}
+from postgres_ml.contract.config import Endpoint, Settings, TrainingSpec
 
-#: keys of the config that this version reads
-SUPPORTED_KEYS = (
-    "target",
-    "function",
-    "auto",
-    "model_type",
-    "problem_type",
-    "objective",
-    "preprocessors",
-    "hyperparameters",
-    "settings",
-    "runtime",
-    "explain",
-    "gates",
-    "promote",
-    "retrain",
-    "source",
-    "trust",
-    "endpoint",
-    "arguments",
-    "returns",
-)
-#: keys that the specification knows and this version refuses
-PLANNED_KEYS: tuple[str, ...] = ()
+#: what auto compares
+AUTO_MODEL_TYPES = TrainingSpec.model_types
+MODEL_TYPES = (*AUTO_MODEL_TYPES, "kmeans")
 
-SETTINGS = (
-    "max_cells",
-    "max_runtime",
-    "max_trials",
-    "seed",
-    "holdout",
-    "min_rows",
-    "refit",
-    "keep_versions",
-    "compute",
-)
-COMPUTE = ("local", "dask")
-SUPPORTED_COMPUTE = ("local",)
 #: Redshift's own; accepted, because configs are carried over, and named in one line when the model is built
 REDSHIFT_SETTINGS = ("s3_bucket", "kms_key_id", "s3_garbage_collect", "tags", "iam_role")
+
+SETTINGS = Section(
+    (
+        Key(
+            "max_cells",
+            Number(1, is_whole=True),
+            "the number of cells (rows x columns) to train on at most",
+            "If there are more, the database samples rows by a hash of their content and keeps every class.",
+            default=Settings.max_cells,
+            redshift="`MAX_CELLS`",
+        ),
+        Key(
+            "max_runtime",
+            Number(1),
+            "the time in seconds for search, refit and evaluation at most",
+            "The best model found by then is kept.",
+            default=Settings.max_runtime,
+            redshift="`MAX_RUNTIME`",
+        ),
+        Key(
+            "max_trials",
+            Number(1, is_whole=True),
+            "the number of candidates that the search compares at most",
+            default=Settings.max_trials,
+            default_words="no limit besides `max_runtime`",
+        ),
+        Key(
+            "holdout",
+            Holdout(),
+            "the rows that are held out to evaluate the model on",
+            "A column that says so is not a feature.",
+            default=Settings.holdout,
+            see="#hold-out",
+        ),
+        Key(
+            "refit",
+            Boolean(),
+            "whether the chosen pipeline is fitted again on all rows before it is published",
+            "The scores stay those of the hold-out.",
+            default=Settings.refit,
+        ),
+        Key(
+            "min_rows",
+            Number(10, is_whole=True),
+            "the number of rows to train on at least",
+            "Fewer rows stop the build.",
+            default=Settings.min_rows,
+        ),
+        Key(
+            "keep_versions",
+            Number(1, is_whole=True),
+            "the number of versions kept for a rollback",
+            default=Settings.keep_versions,
+        ),
+        Key(
+            "seed",
+            Number(0, 2**32 - 1, is_whole=True),
+            "the seed of all random numbers",
+            default=Settings.seed,
+        ),
+        Key(
+            "compute",
+            Choice(("local",), planned=("dask",)),
+            "where the training runs",
+            "`local` is a process beside dbt.",
+            default="local",
+        ),
+    ),
+    "{max_runtime: 300}",
+    ignored=REDSHIFT_SETTINGS,
+)
+
+ENDPOINT = Section(
+    (
+        Key(
+            "url",
+            Url(),
+            "the address of the service",
+            "For `mlflow` with `/invocations` or without.",
+            is_required=True,
+        ),
+        Key(
+            "protocol",
+            Choice(("mlflow", "kserve", "sagemaker")),
+            "the protocol of the service",
+            "`mlflow` is MLflow's scoring server (`/invocations`), `kserve` the Open Inference Protocol v2, "
+            "`sagemaker` SageMaker's runtime (CSV in and out, signed requests).",
+            default=Endpoint.protocol,
+        ),
+        Key(
+            "timeout",
+            Number(0.1, 3600),
+            "the time in seconds that one request may take",
+            default=Endpoint.timeout,
+        ),
+        Key(
+            "max_batch_rows",
+            Number(1, 1_000_000, is_whole=True),
+            "the number of rows in one request of `predict_table` at most",
+            "`predict` sends one row a request.",
+            default=Endpoint.max_batch_rows,
+        ),
+        Key(
+            "retries",
+            Number(0, 10, is_whole=True),
+            "the number of attempts after the first, for errors that may pass",
+            "Each waits twice as long as the one before.",
+            default=Endpoint.retries,
+        ),
+        Key(
+            "model",
+            Text(),
+            "the name of the model on the server (`kserve`), or the target model of a multi-model endpoint "
+            "(`sagemaker`)",
+            default_words="required for `kserve`",
+        ),
+        Key(
+            "secret",
+            Text(),
+            "the name of the row of `postgres_ml.endpoint` that holds the service's credentials",
+            default_words="found by the url",
+        ),
+        Key("region", Text(), "the AWS region", default_words="found in the url"),
+    ),
+    "{url: 'https://host/invocations'}",
+    shorthand="url",
+)
+
+MODEL = Section(
+    (
+        Key(
+            "target",
+            Text(),
+            "the column of the query to predict",
+            values="a column of type text, boolean or number; none for `kmeans`",
+            default_words="required; optional with `source`, `endpoint` or a model in Python",
+            redshift="`TARGET`",
+        ),
+        Key(
+            "function",
+            Text(),
+            "the name of the prediction function",
+            values="a SQL identifier",
+            default_words="`predict_<model>`",
+            redshift="`FUNCTION`",
+        ),
+        Key(
+            "auto",
+            Boolean(),
+            "whether a search chooses everything that is not given",
+            "With `false` the model is `model_type` with `hyperparameters`, and nothing is searched.",
+            values="`true`, `false` (or `on`, `off`)",
+            default=TrainingSpec.auto,
+            default_words="`true`; `false` for `kmeans`",
+            redshift="`AUTO ON`, `AUTO OFF`",
+        ),
+        Key(
+            "model_type",
+            Choices(MODEL_TYPES),
+            "the model type, or with `auto: true` a list of the types that the search compares",
+            "`kmeans` is never compared with others.",
+            default_words=", ".join(f"`{name}`" for name in AUTO_MODEL_TYPES),
+            redshift="`MODEL_TYPE`",
+        ),
+        Key(
+            "problem_type",
+            Choice(("regression", "binary_classification", "multiclass_classification")),
+            "what is predicted: a number, one of two classes, or one of several classes",
+            default_words="from the objective, else from the target's type and values",
+            redshift="`PROBLEM_TYPE`",
+        ),
+        Key(
+            "objective",
+            Choice((*AUTO_OBJECTIVES, *XGBOOST_OBJECTIVES), spellings=(("f1macro", "f1_macro"),)),
+            "the metric that models are compared and judged by; for xgboost without `auto` also its training "
+            "objective",
+            values=", ".join(f"`{name}`" for name in AUTO_OBJECTIVES)
+            + " (or `F1Macro`); for xgboost without `auto` one of [its own](#objectives-of-xgboost)",
+            default_words="`mse`, `f1` or `accuracy`, by problem type",
+            redshift="`OBJECTIVE`",
+        ),
+        Key(
+            "preprocessors",
+            Preprocessors(),
+            "how each set of columns is transformed before it goes into the model",
+            default_words="chosen by the search; without `auto` the least that the model needs",
+            redshift="`PREPROCESSORS`",
+            see="#preprocessors",
+        ),
+        Key(
+            "hyperparameters",
+            Hyperparameters(),
+            "the hyperparameters of the model",
+            "Only with `auto: false`; a search chooses its own.",
+            default_words="the library's",
+            redshift="`HYPERPARAMETERS`",
+            see="#hyperparameters",
+        ),
+        Key(
+            "settings",
+            SETTINGS,
+            "limits of the training, and which rows are held out",
+            redshift="`SETTINGS`",
+            see="#settings",
+        ),
+        Key(
+            "runtime",
+            Choice(("auto", "sql", "native", "python")),
+            "how the function computes predictions",
+            "`auto` takes the first of native, sql and python that the server has and that can express the "
+            "model.",
+            default=TrainingSpec.runtime,
+            see="runtimes.md",
+        ),
+        Key(
+            "explain",
+            Boolean(),
+            "whether `<function>_explain` is published too, which returns the SHAP values of one row",
+            default=TrainingSpec.explain,
+            see="show-model.md",
+        ),
+        Key(
+            "gates",
+            Gates(),
+            "the conditions on the hold-out's metrics that a new version has to meet to be published",
+            default_words="none",
+            see="#gates",
+        ),
+        Key(
+            "promote",
+            Choice(("always", "if_better")),
+            "whether a new version is always published, or only if it scores better than the serving version "
+            "on the same rows",
+            default=TrainingSpec.promote,
+            see="lifecycle.md",
+        ),
+        Key(
+            "retrain",
+            Retrain(),
+            "when `dbt build` trains the model again",
+            default=TrainingSpec.retrain,
+            see="#retraining",
+        ),
+        Key(
+            "source",
+            Source(),
+            "where a model that was trained elsewhere is",
+            "It is published without training.",
+            default_words="train one",
+            redshift="`FROM 'job'` or an S3 path",
+            see="bring-your-own-model.md",
+        ),
+        Key(
+            "trust",
+            Boolean(),
+            "whether a `source` may be loaded even if that can run code",
+            "A pickle that names foreign types can, and so can every MLflow pyfunc.",
+            default=TrainingSpec.trust,
+            see="bring-your-own-model.md",
+        ),
+        Key(
+            "endpoint",
+            ENDPOINT,
+            "the service that predicts",
+            "The function calls it.",
+            values="a [dict](#endpoint), or the url alone",
+            default_words="none",
+            redshift="`SAGEMAKER 'endpoint'`",
+            see="bring-your-own-model.md#a-service",
+        ),
+        Key(
+            "arguments",
+            Arguments(),
+            "the names and types of the function's arguments",
+            "Only for a model made elsewhere or in Python.",
+            default_words="the query's columns, or MLflow's signature",
+            redshift="`FUNCTION f (types)`",
+        ),
+        Key(
+            "returns",
+            SqlType(),
+            "the SQL type of the prediction",
+            "Only for a model made elsewhere.",
+            default_words="the target's type, or MLflow's signature; required with `endpoint`",
+            redshift="`RETURNS type`",
+        ),
+    ),
+    "{target: churn}",
+)

@@ -2,240 +2,197 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from dbt.adapters.postgres_ml.config import keys
-from dbt.adapters.postgres_ml.config.external import read_brought
-from dbt.adapters.postgres_ml.config.lifecycle import read_gates, read_retrain
-from dbt.adapters.postgres_ml.config.preprocessors import read_preprocessors
-from dbt.adapters.postgres_ml.config.settings import read_settings
-from dbt.adapters.postgres_ml.config.values import boolean_of, hint, wrong_type
+from dbt.adapters.postgres_ml.config.external import external_problems
+from dbt.adapters.postgres_ml.config.holdout import settings_of
+from dbt.adapters.postgres_ml.config.objectives import AUTO_OBJECTIVES, XGBOOST_OBJECTIVES
+from dbt.adapters.postgres_ml.config.values import hint
 
-from postgres_ml.contract.config import ProblemType, TrainingSpec
+from postgres_ml.contract.config import Endpoint, Settings, TrainingSpec
 from postgres_ml.contract.exceptions import SpecError
 from postgres_ml.contract.sql_names import IDENTIFIER_BYTES
 from postgres_ml.fit import hyperparameters
-from postgres_ml.fit.hyperparameters import read_clause
+
+KMEANS = ("kmeans",)
 
 
 @dataclass
 class ConfigReader:
     """Reads one node's config and collects what is wrong with it.
 
+    Each value is read by its row of the table `keys.MODEL`; the methods are the rules between keys.
+
     Attributes
     ----------
     problems : one sentence each, with the value found, the values allowed and the likely key
     notices : keys that are accepted and have no effect
     warnings : sentences to say when the model is built
+    given : the config's keys as they are found; None is a key left out
+    values : those of them whose values are allowed, as the training takes them
     """
 
     node: Any
     problems: list[str] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    given: dict[str, Any] = field(default_factory=dict)
+    values: dict[str, Any] = field(default_factory=dict)
 
     def read(self) -> TrainingSpec | None:
         """Return the specification, or None where there are problems."""
-        node, config = self.node, self.node.config
-        self._check_keys()
+        config = self.node.config
+        self._check_names()
+        found = {name: config.get(name) for name in keys.MODEL.names}
+        self.given = {name: value for name, value in found.items() if value is not None}
+        self.values = keys.MODEL.read_values("", self.given, self.problems)
         model_types, auto = self._model_types()
-        target = self._target(model_types)
-        problem_type = self._choice("problem_type", keys.PROBLEM_TYPES)
-        objective = self._objective(auto, problem_type, model_types)
-        if objective in keys.XGBOOST_OBJECTIVES:
-            problem_type = problem_type or keys.XGBOOST_OBJECTIVES[objective]
-        if model_types == ("kmeans",):
-            problem_type = "clustering"
-        spec = {
-            "name": node.name,
-            "unique_id": node.unique_id,
-            "database": node.database,
-            "schema": node.schema,
-            "function": self._function(),
-            "target": target,
-            "auto": auto,
-            "model_types": model_types,
-            "problem_type": problem_type,
-            "objective": objective,
-            "preprocessors": read_preprocessors(config.get("preprocessors"), self.problems),
-            "hyperparameters": self._hyperparameters(auto, model_types),
-            "settings": read_settings(config.get("settings") or {}, self.problems, self.notices),
-            "runtime": self._runtime(),
-            "explain": self._boolean("explain", False),
-            **read_brought(config, bool(target), self.problems),
-            "promote": self._choice("promote", keys.PROMOTE) or "always",
-        }
-        self._check_split_column(spec)
-        spec["gates"], problems = read_gates(config.get("gates"))
-        spec["retrain"], more = read_retrain(config.get("retrain"))
-        self.problems += problems + more
-        return None if self.problems else TrainingSpec(**spec)
+        settings = settings_of(self.values.get("settings", {}))
+        if model_types == KMEANS:
+            self._check_kmeans()
+        else:
+            self._check_target()
+        self._check_objective(model_types, auto)
+        self._check_hyperparameters(model_types, auto)
+        function = self._function()
+        self._check_split_column(settings)
+        self.problems += external_problems(self.given, self.values, keys.MODEL["returns"].meaning)
+        return None if self.problems else self._spec(function, model_types, auto, settings)
 
-    def _target(self, model_types: tuple[str, ...]) -> str | None:
-        target = self._text("target")
-        if model_types == ("kmeans",):
-            if target is not None:
-                self.problems.append(
-                    f"kmeans has no 'target' (found '{target}'): clusters are found, not predicted; "
-                    "leave the column out of the query too"
-                )
-            for key in ("problem_type", "objective"):
-                if self.node.config.get(key) is not None:
-                    self.problems.append(f"kmeans has no '{key}'")
-            return None
-        is_brought = any(self.node.config.get(key) is not None for key in ("source", "endpoint"))
-        is_python = getattr(self.node, "language", "sql") == "python"
-        if target is None and not self.node.config.get("target") and not is_brought and not is_python:
-            self.problems.append("config 'target' is required: the column of the query to predict")
-        return target
+    def _spec(
+        self, function: str, model_types: tuple[str, ...], auto: bool, settings: Settings
+    ) -> TrainingSpec:
+        node, endpoint = self.node, self.values.get("endpoint")
+        computed = ("model_type", "problem_type", "settings", "endpoint", "function", "auto", "target")
+        return TrainingSpec(
+            name=node.name,
+            unique_id=node.unique_id,
+            database=node.database,
+            schema=node.schema,
+            function=function,
+            target=self.values.get("target"),
+            auto=auto,
+            model_types=model_types,
+            problem_type=self._problem_type(model_types),
+            settings=settings,
+            endpoint=None if endpoint is None else Endpoint(**endpoint),
+            **{name: value for name, value in self.values.items() if name not in computed},
+        )
 
-    def _check_split_column(self, spec: dict[str, Any]) -> None:
-        split = spec["settings"].split_column
-        if split is None:
-            return
-        if split == spec["target"]:
-            self.problems.append(f"settings: holdout: '{split}' is the target")
-        for item in spec["preprocessors"] or ():
-            if split in item.columns:
+    def _check_names(self) -> None:
+        for name in self.node.config.extra:
+            if str(name).lower() in keys.REDSHIFT_SETTINGS:
+                self.notices.append(str(name).lower())
+            elif name not in keys.MODEL.names:
+                likely = hint(str(name), keys.MODEL.names)
                 self.problems.append(
-                    f"preprocessors: '{split}' says which rows are held out and is no feature"
+                    f"unknown config '{name}'{likely} (keys of your own belong under 'meta')"
                 )
-
-    def _check_keys(self) -> None:
-        known = (*keys.SUPPORTED_KEYS, *keys.PLANNED_KEYS)
-        for key in self.node.config.extra:
-            if str(key).lower() in keys.REDSHIFT_SETTINGS:
-                self.notices.append(str(key).lower())
-            elif key in keys.PLANNED_KEYS:
-                self._unsupported(f"config '{key}'")
-            elif key not in known:
-                self.problems.append(
-                    f"unknown config '{key}'{hint(key, known)} (keys of your own belong under 'meta')"
-                )
-
-    def _function(self) -> str:
-        name = self._text("function") or f"predict_{self.node.name}"
-        if len(name.encode()) + len("_probabilities") > IDENTIFIER_BYTES:
-            self.problems.append(
-                f"function '{name}' is too long: with '_probabilities' behind it Postgres allows "
-                f"{IDENTIFIER_BYTES} bytes; set 'function' to a shorter name"
-            )
-        if name == (self.node.alias or self.node.name):
-            self.problems.append(
-                f"function '{name}' has the name of the model's own card view; leave 'function' out "
-                f"for 'predict_{self.node.name}'"
-            )
-        for what, text in (("function", name), ("schema", self.node.schema), ("alias", self.node.alias)):
-            # dbt writes '"' ~ name ~ '"', and looks for relations with `ilike '<schema>'`
-            if text and ('"' in text or not text.isprintable() or (what == "schema" and "'" in text)):
-                self.problems.append(
-                    f"{what} {text!r} holds a quote or a control character, which dbt puts into SQL as it "
-                    "is; choose another name"
-                )
-        return name
+        settings = self.node.config.get("settings")
+        names = [str(name).lower() for name in settings] if isinstance(settings, dict) else []
+        self.notices += [name for name in names if name in keys.REDSHIFT_SETTINGS]
 
     def _model_types(self) -> tuple[tuple[str, ...], bool]:
         """Return the model types, and auto: kmeans, which auto never compares, turns its default to false."""
-        found = self.node.config.get("model_type")
-        listed = found if isinstance(found, list | tuple) else [] if found is None else [found]
-        names = tuple(str(item).lower() for item in listed)
-        auto = self._boolean("auto", names != ("kmeans",))
-        n_known = sum(self._is_model_type(name, auto) for name in names)  # each says what is wrong with it
-        if auto:
-            return names or keys.AUTO_MODEL_TYPES, auto
-        if found is None:
-            self.problems.append(f"'auto: false' needs a 'model_type' ({', '.join(keys.MODEL_TYPES)})")
-        elif n_known == len(names) != 1:
-            self.problems.append(f"'auto: false' needs one 'model_type', found {found!r}")
-        return names, auto
-
-    def _is_model_type(self, name: str, auto: bool) -> bool:
-        if name not in keys.MODEL_TYPES:
-            self._not_allowed("model_type", name, keys.MODEL_TYPES)
-        elif auto and name == "kmeans":
+        names: tuple[str, ...] = self.values.get("model_type", ())
+        auto: bool = self.values.get("auto", names != KMEANS)
+        if auto and "kmeans" in names:
             self.problems.append("model_type 'kmeans' needs 'auto: false'")
-        elif auto and name not in keys.AUTO_MODEL_TYPES:
-            self._unsupported(f"model_type '{name}' with 'auto: true'", keys.AUTO_MODEL_TYPES)
-        return name in keys.MODEL_TYPES
+        elif not auto and "model_type" not in self.given:
+            self.problems.append(f"'auto: false' needs a 'model_type' ({', '.join(keys.MODEL_TYPES)})")
+        elif not auto and "model_type" in self.values and len(names) != 1:
+            self.problems.append(f"'auto: false' needs one 'model_type', found {self.given['model_type']!r}")
+        return (names or keys.AUTO_MODEL_TYPES) if auto else names, auto
 
-    def _objective(self, auto: bool, problem_type: str | None, model_types: tuple[str, ...]) -> str | None:
-        found = self._text("objective")
-        if found is None:
-            return None
-        name = keys.OBJECTIVE_SPELLINGS.get(found.lower(), found.lower())
-        takes_xgboost = not auto and model_types == ("xgboost",)
-        allowed = (*keys.AUTO_OBJECTIVES, *(keys.XGBOOST_OBJECTIVES if takes_xgboost else ()))
-        if name not in allowed:
-            reason = ""
-            if name in keys.XGBOOST_OBJECTIVES:
-                reason = "; an xgboost objective needs 'auto: false' and 'model_type: xgboost'"
-            self._not_allowed("objective", found, allowed, reason)
+    def _check_kmeans(self) -> None:
+        if "target" in self.values:
+            self.problems.append(
+                f"kmeans takes no 'target' (found '{self.values['target']}'): it groups rows without one; "
+                "leave that column out of the query too"
+            )
+        self.problems += [
+            f"kmeans takes no '{key}'" for key in ("problem_type", "objective") if key in self.given
+        ]
+
+    def _check_target(self) -> None:
+        is_made_elsewhere = "source" in self.given or "endpoint" in self.given
+        is_python = getattr(self.node, "language", "sql") == "python"
+        if "target" not in self.given and not is_made_elsewhere and not is_python:
+            self.problems.append(f"config 'target' is required: {keys.MODEL['target'].meaning}")
+
+    def _problem_type(self, model_types: tuple[str, ...]) -> Any:
+        """Return the problem type, given or by the objective; None infers it from the target."""
+        if model_types == KMEANS:
+            return "clustering"
+        of_objective = XGBOOST_OBJECTIVES.get(self.values.get("objective", ""))
+        return self.values.get("problem_type") or (of_objective and of_objective.problem_type)
+
+    def _check_objective(self, model_types: tuple[str, ...], auto: bool) -> None:
+        name, problem_type = self.values.get("objective"), self.values.get("problem_type")
+        if name is None:
+            return
+        found, of_xgboost = self.given["objective"], XGBOOST_OBJECTIVES.get(name)
+        if of_xgboost and (auto or model_types != ("xgboost",)):
+            self.problems.append(
+                f"objective '{found}' needs 'auto: false' and 'model_type: xgboost'; "
+                f"without them the objectives are {', '.join(AUTO_OBJECTIVES)}"
+            )
         elif problem_type is not None:
-            fits = keys.XGBOOST_OBJECTIVES.get(name) or ("regression" if name == "mse" else "classification")
+            of_metric = "regression" if name == "mse" else "classification"
+            fits = of_xgboost.problem_type if of_xgboost else of_metric
             if fits not in problem_type or (name == "f1" and problem_type != "binary_classification"):
                 self.problems.append(f"objective '{found}' does not fit problem_type '{problem_type}'")
-        return name
 
-    def _hyperparameters(self, auto: bool, model_types: tuple[str, ...]) -> dict[str, Any]:
-        found = self.node.config.get("hyperparameters") or {}
-        if isinstance(found, str):
-            found = read_clause(found)
-        if not isinstance(found, dict):
-            self.problems.append(wrong_type("hyperparameters", found, "a dict such as {max_depth: 6}"))
-            return {}
-        if found and auto:
+    def _check_hyperparameters(self, model_types: tuple[str, ...], auto: bool) -> None:
+        chosen = self.values.get("hyperparameters", {})
+        if chosen and auto:
             self.problems.append(
-                "'hyperparameters' need 'auto: false'; with 'auto: true' they are chosen for you"
+                "'hyperparameters' need 'auto: false'; with 'auto: true' the search chooses them"
             )
-        chosen = {str(key): value for key, value in found.items()}
-        if not auto and len(model_types) == 1 and model_types[0] in keys.MODEL_TYPES:
+        if not auto and len(model_types) == 1:
             try:
                 self.warnings += hyperparameters.check(model_types[0], chosen).warnings
             except SpecError as error:
                 self.problems.append(str(error))
-        return chosen
 
-    def _runtime(self) -> str:
-        name = self._choice("runtime", keys.RUNTIMES) or "auto"
-        if name not in keys.SUPPORTED_RUNTIMES:
-            self._unsupported(f"runtime '{name}'", keys.SUPPORTED_RUNTIMES)
+    def _function(self) -> str:
+        node = self.node
+        name: str = self.values.get("function", f"predict_{node.name}")
+        if len(name.encode()) + len("_probabilities") > IDENTIFIER_BYTES:
+            self.problems.append(
+                f"function '{name}' is too long: with '_probabilities' appended it exceeds Postgres's limit "
+                f"of {IDENTIFIER_BYTES} bytes; set 'function' to a shorter name"
+            )
+        if name == (node.alias or node.name):
+            self.problems.append(
+                f"function '{name}' has the same name as the model's card view; choose another, or leave "
+                f"'function' out to get 'predict_{node.name}'"
+            )
+        for what, text in (("function", name), ("schema", node.schema), ("alias", node.alias)):
+            # dbt writes '"' ~ name ~ '"', and looks for relations with `ilike '<schema>'`
+            if text and ('"' in text or not text.isprintable() or (what == "schema" and "'" in text)):
+                self.problems.append(
+                    f"{what} {text!r} contains a quote or a control character, which dbt writes into SQL "
+                    "unescaped; choose another name"
+                )
         return name
 
-    def _choice(self, key: str, allowed: tuple[str, ...]) -> Any | ProblemType:
-        found = self._text(key)
-        if found is None:
-            return None
-        if found.lower() not in allowed:
-            self._not_allowed(key, found, allowed)
-            return None
-        return found.lower()
-
-    def _text(self, key: str) -> str | None:
-        found = self.node.config.get(key)
-        if found is not None and (not isinstance(found, str) or not found.strip()):
-            self.problems.append(wrong_type(key, found, "a text"))
-            return None
-        return found
-
-    def _boolean(self, key: str, default: bool) -> bool:
-        found = self.node.config.get(key)
-        if found is None:
-            return default
-        value = boolean_of(found)
-        if value is None:
-            self.problems.append(wrong_type(key, found, "true or false"))
-            return default
-        return value
-
-    def _not_allowed(self, key: str, found: str, allowed: tuple[str, ...], reason: str = "") -> None:
-        self.problems.append(
-            f"{key} '{found}' is not one of {', '.join(allowed)}{hint(found.lower(), allowed)}{reason}"
-        )
-
-    def _unsupported(self, what: str, supported: tuple[str, ...] = ()) -> None:
-        instead = f" (supported: {', '.join(supported)})" if supported else ""
-        self.problems.append(f"{what} is not supported yet{instead}")
+    def _check_split_column(self, settings: Settings) -> None:
+        split = settings.split_column
+        if split is None:
+            return
+        if split == self.values.get("target"):
+            self.problems.append(
+                f"settings: holdout: '{split}' is the target; use a column of its own for the split"
+            )
+        self.problems += [
+            f"preprocessors: '{split}' says which rows are held out, so it is not a feature"
+            for item in self.values.get("preprocessors", ())
+            if split in item.columns
+        ]
 
 
 def is_create_model(node: Any) -> bool:
@@ -260,21 +217,28 @@ def check_manifest(manifest: Any) -> list[str]:
         if getattr(node, "resource_type", None) in ("model", "seed", "snapshot")
     }
     functions: dict[tuple[str, str], str] = {}
-    problems = []
-    for node in filter(is_create_model, nodes):
-        where = f"{node.name} ({node.original_file_path})"
-        reader = ConfigReader(node)
-        spec = reader.read()
-        problems += [f"{where}: {problem}" for problem in reader.problems]
-        if spec is None:
-            continue
-        place = (spec.schema, spec.function)
-        if place in functions:
-            problems.append(f"{where}: function '{spec.function}' is already that of {functions[place]}")
-        if place in relations and relations[place] != node.name:
-            problems.append(f"{where}: function '{spec.function}' has the name of model {relations[place]}")
-        functions[place] = node.name
-    return problems
+    return [
+        f"{node.name} ({node.original_file_path}): {problem}"
+        for node in filter(is_create_model, nodes)
+        for problem in _node_problems(node, functions, relations)
+    ]
+
+
+def _node_problems(
+    node: Any, functions: dict[tuple[str, str], str], relations: dict[tuple[str, str], str]
+) -> Iterator[str]:
+    """Yield what is wrong with a node; add its function to those seen, by schema and name."""
+    reader = ConfigReader(node)
+    spec = reader.read()
+    yield from reader.problems
+    if spec is None:
+        return
+    place = (spec.schema, spec.function)
+    if place in functions:
+        yield f"function '{spec.function}' is already the function of model {functions[place]}"
+    if place in relations and relations[place] != node.name:
+        yield f"function '{spec.function}' has the same name as the relation of {relations[place]}"
+    functions[place] = node.name
 
 
 def execute_grantees(node: Any) -> list[str] | None:

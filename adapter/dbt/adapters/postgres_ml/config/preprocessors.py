@@ -1,91 +1,181 @@
-"""The `preprocessors` of a create_model: 'none', or column sets, as dicts or in Redshift's JSON."""
+"""The key `preprocessors`: 'none', or column sets with their transformers, as dicts or in Redshift's JSON."""
 
 from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
-from dbt.adapters.postgres_ml.config.values import hint, wrong_type
+from dbt.adapters.postgres_ml.config.kinds import Kind, Names, Schema, one_of_any_case
+from dbt.adapters.postgres_ml.config.section import Key, Section
+from dbt.adapters.postgres_ml.config.values import not_one_of, wrong_type
+from typing_extensions import override
 
 from postgres_ml.contract.config import ColumnSet
-from postgres_ml.features.transformer_rules import TRANSFORMERS, check_chain, spelled
-
-FORM = "'none' or a list such as [{column_set: ['*'], transformers: ['Imputer', 'StandardScaler']}]"
-KEYS = {"columnset": "column_set", "column_set": "column_set", "transformers": "transformers"}
+from postgres_ml.features.transformer_rules import SPELLINGS, check_chain, spelled
 
 
-def read_preprocessors(found: Any, problems: list[str]) -> tuple[ColumnSet, ...] | None:
-    """Return the column sets, () for 'none' and None where nothing is said; append what is wrong."""
-    if found is None:
-        return None
-    if isinstance(found, str):
-        if found.strip().lower() == "none":
-            return ()
-        try:
-            found = json.loads(found)
-        except ValueError:
-            found = str(found)
-    if not isinstance(found, list | tuple) or not found:
-        problems.append(wrong_type("preprocessors", found, FORM))
-        return None
-    before = len(problems)
-    sets = [_read_set(f"preprocessors[{n}]", item, problems) for n, item in enumerate(found)]
-    if len(problems) > before:
-        return None
-    read = tuple(item for item in sets if item is not None)
-    problems += _named_twice(read)
-    return read
+@dataclass(frozen=True)
+class Transformer:
+    """What a transformer does, for the page: the columns it takes, what it makes of them, what may follow."""
+
+    takes: str
+    gives: str
+    followed_by: str
+
+
+_CATEGORIES = "text, numbers, booleans"
+_COMPLETE = "numbers without missing values"
+TRANSFORMER_TABLE = {
+    "OneHotEncoder": Transformer(
+        _CATEGORIES,
+        "one column for each category (beyond 256 categories the rarest share one); "
+        "NULL is a category if the training rows have any",
+        "anything but imputers",
+    ),
+    "OrdinalEncoder": Transformer(
+        _CATEGORIES,
+        "the number of the category; -1 for an unseen category, -2 for a missing number",
+        "anything",
+    ),
+    "DateTimeVectorizer": Transformer(
+        "dates, timestamps, times of day",
+        "year, month, day, weekday and seconds since 1970; for a timestamp the hour as well; "
+        "for a time of day the hour and the seconds since midnight",
+        "anything",
+    ),
+    "Imputer": Transformer(
+        "anything",
+        "the column's mean for missing numbers, its most frequent value for missing categories",
+        "anything",
+    ),
+    "ImputerWithIndicator": Transformer(
+        "numbers", "the same, and a column that marks the missing values", "anything but encoders"
+    ),
+    "StandardScaler": Transformer(
+        "numbers; missing values stay missing", "mean 0 and variance 1", "anything but `MinMax`"
+    ),
+    "MinMax": Transformer(
+        "numbers; missing values stay missing", "values from 0 to 1", "anything but `StandardScaler`"
+    ),
+    "Normalizer": Transformer(_COMPLETE, "the row divided by its Euclidean length", "scalers, `PCA`"),
+    "PCA": Transformer(
+        _COMPLETE,
+        "as many components as explain 95 % of the variance",
+        "scalers, `Normalizer`",
+    ),
+    "NumericPassthrough": Transformer("numbers", "the same numbers", "anything"),
+}
+TRANSFORMERS = tuple(TRANSFORMER_TABLE)
+
+
+@dataclass(frozen=True)
+class Transformers(Kind):
+    """A chain of transformers, in the order in which they apply."""
+
+    @override
+    def read(self, where: str, found: Any, problems: list[str]) -> tuple[str, ...] | None:
+        names: tuple[str, ...] | None = Names().read(where, found, problems)
+        if names is None:
+            return None
+        known = tuple(name for name in map(spelled, names) if name is not None)
+        wrong = [not_one_of(where, name, TRANSFORMERS) for name in names if spelled(name) is None]
+        wrong += [f"{where}: {problem}" for problem in check_chain(known)]
+        problems += wrong
+        return None if wrong else known
+
+    @property
+    @override
+    def words(self) -> str:
+        return "a list of [transformers](#preprocessors)"
+
+    @override
+    def schema(self) -> Schema:
+        documented = (
+            {"const": name, "description": f"Takes {row.takes}; gives {row.gives}."}
+            for name, row in TRANSFORMER_TABLE.items()
+        )
+        one = one_of_any_case(tuple(documented), SPELLINGS)
+        return {"anyOf": [*one["anyOf"], {"type": "array", "items": one, "minItems": 1}]}
+
+
+COLUMN_SET = Section(
+    (
+        Key(
+            "column_set",
+            Names(),
+            "the columns of the query that the transformers apply to",
+            "`'*'` stands for every feature that no other set names.",
+            spellings=("columnset",),
+            is_required=True,
+        ),
+        Key(
+            "transformers",
+            Transformers(),
+            "the transformers of these columns, in the order in which they apply",
+            is_required=True,
+        ),
+    ),
+    "{column_set: [...], transformers: [...]}",
+)
+
+
+@dataclass(frozen=True)
+class Preprocessors(Kind):
+    """Read as a tuple of column sets; () for 'none'."""
+
+    @override
+    def read(self, where: str, found: Any, problems: list[str]) -> tuple[ColumnSet, ...] | None:
+        if isinstance(found, str):
+            if found.strip().lower() == "none":
+                return ()
+            try:
+                found = json.loads(found)
+            except ValueError:
+                found = str(found)
+        if not isinstance(found, list | tuple) or not found:
+            example = "[{column_set: ['*'], transformers: ['Imputer', 'StandardScaler']}]"
+            problems.append(wrong_type(where, found, f"'none' or a list such as {example}"))
+            return None
+        before = len(problems)
+        sets = [_read_set(f"{where}[{n}]", item, problems) for n, item in enumerate(found)]
+        if len(problems) > before:
+            return None
+        read = tuple(item for item in sets if item is not None)
+        problems += _named_twice(where, read)
+        return read
+
+    @property
+    @override
+    def words(self) -> str:
+        return "`'none'` or a list of column sets with their transformers"
+
+    @override
+    def schema(self) -> Schema:
+        none = {"const": "none", "description": "Numbers go into the model as they are, text is refused."}
+        json_text = {"type": "string", "pattern": r"^\s*\["}
+        sets = {"type": "array", "items": COLUMN_SET.schema(), "minItems": 1}
+        return {"anyOf": [*one_of_any_case((none,), ("none",))["anyOf"], sets, json_text]}
 
 
 def _read_set(where: str, found: Any, problems: list[str]) -> ColumnSet | None:
-    if not isinstance(found, dict):
-        problems.append(wrong_type(where, found, "a dict {column_set: [...], transformers: [...]}"))
+    values = COLUMN_SET.read(where, found, problems)
+    if values is None or len(values) < len(COLUMN_SET.keys):
         return None
-    given: dict[str, Any] = {}
-    for key, value in found.items():
-        name = KEYS.get(str(key).lower())
-        if name is None:
-            problems.append(f"{where}: unknown key '{key}'{hint(str(key), ('column_set', 'transformers'))}")
-        else:
-            given[name] = value
-    texts = {name: _texts(f"{where}: {name}", given.get(name), problems) for name in set(KEYS.values())}
-    transformers = tuple(_transformers(where, texts["transformers"], problems))
-    problems += [f"{where}: {problem}" for problem in check_chain(transformers)]
-    if "*" in texts["column_set"] and len(texts["column_set"]) > 1:
-        problems.append(f"{where}: '*' stands for all columns that no other set names: it stands alone")
-    return ColumnSet(texts["column_set"], transformers)
+    columns = values["column_set"]
+    if "*" in columns and len(columns) > 1:
+        problems.append(
+            f"{where}: '*' means every column that no other set names, so it must be the only name in its set"
+        )
+    return ColumnSet(columns, values["transformers"])
 
 
-def _texts(where: str, found: Any, problems: list[str]) -> tuple[str, ...]:
-    listed = [found] if isinstance(found, str) else found
-    if not isinstance(listed, list | tuple) or not listed or not all(isinstance(t, str) for t in listed):
-        problems.append(wrong_type(where, found, "a list of names"))
-        return ()
-    return tuple(listed)
-
-
-def _transformers(where: str, names: tuple[str, ...], problems: list[str]) -> Iterator[str]:
-    for name in names:
-        known = spelled(name)
-        if known is None:
-            likely = {transformer.lower(): transformer for transformer in TRANSFORMERS}
-            likely_name = hint(name, tuple(likely))
-            for lower, proper in likely.items():
-                likely_name = likely_name.replace(f"'{lower}'", f"'{proper}'")
-            problems.append(
-                f"{where}: transformer '{name}' is not one of {', '.join(TRANSFORMERS)}{likely_name}"
-            )
-        else:
-            yield known
-
-
-def _named_twice(sets: tuple[ColumnSet, ...]) -> list[str]:
+def _named_twice(where: str, sets: tuple[ColumnSet, ...]) -> list[str]:
     counts = Counter(column for item in sets for column in dict.fromkeys(item.columns))
     return [
-        f"preprocessors: column '{column}' is in {count} column sets: "
-        "put all of its transformers into one, in their order"
+        f"{where}: column '{column}' is in {count} column sets: "
+        "put all of its transformers into one set, in their order"
         for column, count in counts.items()
         if count > 1
     ]
