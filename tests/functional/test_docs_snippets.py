@@ -15,7 +15,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder
 from support.doc_pages import blocks, read_page
 
-from tests.config_support import ConfigReader, node
+from tests.support.model_config import ConfigReader, node
 
 PAGE = read_page("bring-your-own-model.md")
 LABELLED = """

@@ -12,11 +12,11 @@ ProblemType = Literal["regression", "binary_classification", "multiclass_classif
 
 @dataclass(frozen=True)
 class Gate:
-    """A condition on a metric of the hold-out: no publication without it.
+    """A condition on a metric of the hold-out that a new version has to meet to be published.
 
     Parameters
     ----------
-    severity : what becomes of the node when the condition isn't met; the serving version stays either way
+    severity : whether the node fails or warns if the condition isn't met; the serving version stays
     """
 
     metric: str
@@ -27,13 +27,13 @@ class Gate:
 
 @dataclass(frozen=True)
 class Settings:
-    """The key `settings`.
+    """Limits of the training, and which rows are held out: the config's `settings`.
 
     Parameters
     ----------
     max_cells : rows x columns that may be trained on; above it rows are sampled
     max_runtime : seconds of wall clock for search, refit and evaluation
-    max_trials : candidates that auto compares at most; None leaves it to max_runtime
+    max_trials : candidates that the search compares at most; None leaves it to max_runtime
     seed : seeds everything random
     holdout : fraction of the rows that scores are measured on, unless one of the following says which rows
     holdout_column : boolean or 0/1 column that is true in the rows to hold out
@@ -64,12 +64,12 @@ class Settings:
 
 @dataclass(frozen=True)
 class ColumnSet:
-    """One entry of `preprocessors`: columns, and the transformers that are applied to them, in order.
+    """One entry of the config's `preprocessors`: columns, and the transformers that they go through.
 
     Parameters
     ----------
     columns : of the query; ('*',) is every feature that no other set names
-    transformers : names of `transformer_rules.TRANSFORMERS`
+    transformers : names of `features.transformer_rules.TRANSFORMERS`, in the order in which they apply
     """
 
     columns: tuple[str, ...]
@@ -78,7 +78,7 @@ class ColumnSet:
 
 @dataclass(frozen=True)
 class Endpoint:
-    """The key `endpoint`: a service that predicts.
+    """A service that predicts: the config's `endpoint`.
 
     Parameters
     ----------
@@ -88,7 +88,7 @@ class Endpoint:
     max_batch_rows : rows in one request of predict_table
     retries : after the first attempt, for errors that may pass
     model : the model's name on the server (kserve), or the target model of a multi-model endpoint (sagemaker)
-    secret : row of postgres_ml.endpoint with what the server wants to be shown; None takes the host's row
+    secret : name of the row of postgres_ml.endpoint with the service's credentials; None finds it by the url
     region : of AWS; None finds it in the url
     """
 
@@ -116,7 +116,7 @@ class TrainingSpec:
     problem_type : None infers it from the target
     objective : None is the problem type's default; lower case
     preprocessors : None leaves them to the training; () is none at all
-    hyperparameters : as `hyperparameters.check` takes them; only without auto
+    hyperparameters : as `fit.hyperparameters.check` takes them; only without auto
     runtime : 'auto', 'native', 'sql' or 'python'
     explain : whether `<function>_explain` is published too
     source : where a model made elsewhere is: an MLflow URI or a file; None trains one
@@ -124,7 +124,7 @@ class TrainingSpec:
     endpoint : the service that predicts; None has predictions computed in the database
     arguments : of the function; () takes the query's columns, or the model's signature
     returns : SQL type of the prediction; None takes the target's, or the model's signature
-    gates : what a new version has to reach to be published
+    gates : conditions on the hold-out's metrics that a new version has to meet to be published
     promote : 'always', or 'if_better' than the serving version
     retrain : 'on_change', 'always', 'never', or the age in seconds from which a version is replaced
     """

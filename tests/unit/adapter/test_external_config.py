@@ -4,7 +4,7 @@ import pytest
 from postgres_ml.contract.column import Column
 from postgres_ml.contract.config import Endpoint
 
-from tests.config_support import ConfigReader, node, problems
+from tests.support.model_config import ConfigReader, node, problems
 
 ENDPOINT = {"url": "https://models.example/invocations"}
 

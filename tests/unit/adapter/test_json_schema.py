@@ -1,11 +1,11 @@
 """The JSON schema for editors: current, valid, as lenient as dbt's own reading, and strict with misspellings.
 
-That it takes every config that the reader takes is held by `config_support.ConfigReader`, in all tests of it.
+That it takes every config that the reader takes is held by `model_config.ConfigReader`, in all tests of it.
 """
 
 from __future__ import annotations
 
-import subprocess
+import runpy
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,7 +16,7 @@ import pytest
 import yaml
 from dbt.adapters.postgres_ml.config import json_schema, keys
 
-from tests.config_support import VALIDATOR, schema_errors
+from tests.support.model_config import VALIDATOR, schema_errors
 
 ROOT = Path(__file__).parents[3]
 EXAMPLES = sorted(
@@ -66,12 +66,21 @@ def test_the_schema_is_valid():
     jsonschema.Draft7Validator.check_schema(json_schema.schema())
 
 
-def test_the_command_prints_the_path_and_writes_the_file(tmp_path):
-    command = [sys.executable, "-m", "dbt.adapters.postgres_ml.config.json_schema"]
-    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    assert Path(printed.strip()).samefile(json_schema.SHIPPED)
+def run_command(monkeypatch, *arguments):
+    name = json_schema.__name__
+    monkeypatch.delitem(sys.modules, name)  # it runs as __main__, which warns where it is loaded already
+    monkeypatch.setattr(sys, "argv", [name, *arguments])
+    runpy.run_module(name, run_name="__main__")
+
+
+def test_the_command_prints_the_path(monkeypatch, capsys):
+    run_command(monkeypatch)
+    assert Path(capsys.readouterr().out.strip()).samefile(json_schema.SHIPPED)
+
+
+def test_the_command_writes_the_file(monkeypatch, tmp_path):
     written = tmp_path / ".vscode" / "create_model.schema.json"
-    subprocess.run([*command, str(written)], check=True)
+    run_command(monkeypatch, str(written))
     assert written.read_text(encoding="utf-8") == json_schema.text()
 
 

@@ -6,7 +6,7 @@ import pytest
 from dbt.adapters.postgres_ml.config.model import check_manifest
 from postgres_ml.contract.config import ColumnSet, Gate, Settings
 
-from tests.config_support import ConfigReader, node, problems
+from tests.support.model_config import ConfigReader, node, problems
 
 
 def test_target_alone_is_enough():

@@ -1,4 +1,4 @@
-"""An enforced contract on a create_model: the training query's columns are those of the YAML (SPEC 8.16).
+"""An enforced contract on a create_model: the training query's columns are those of the YAML.
 
 The function's signature follows from them, so that a contract on the query is one on the function.
 """

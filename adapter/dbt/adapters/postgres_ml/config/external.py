@@ -5,7 +5,6 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
@@ -46,7 +45,6 @@ ARGUMENT_FORM = (
 TRAINING_KEYS = ("auto", "model_type", "objective", "preprocessors", "hyperparameters")
 
 
-@dataclass(frozen=True)
 class Source(Kind):
     """Where a trained model is: an MLflow URI, or a path that begins at the dbt project."""
 
@@ -82,7 +80,6 @@ class Source(Kind):
         return {"type": "string", "pattern": f"^({uris}|.*({suffixes}))$", "examples": list(SOURCE_FORMS)}
 
 
-@dataclass(frozen=True)
 class SqlType(Kind):
     """A type that arguments and predictions can have: read as Postgres names it, without length."""
 
@@ -108,7 +105,6 @@ class SqlType(Kind):
         return {"anyOf": [{"enum": names}, with_length]}
 
 
-@dataclass(frozen=True)
 class Arguments(Kind):
     """The function's arguments, names and types: read as a tuple of columns."""
 
@@ -164,7 +160,6 @@ class Arguments(Kind):
         }
 
 
-@dataclass(frozen=True)
 class Url(Kind):
     """The address of a service: https, or http on this machine, and without a password."""
 
@@ -176,8 +171,8 @@ class Url(Kind):
         elif parts.username or parts.password:
             problems.append(
                 f"{where} must not contain a user name or password, because everyone who sees the project or "
-                "the function can read them: put them into the table postgres_ml.endpoint and name the row in "
-                "'secret'"
+                "the function can read them: put them into the table postgres_ml.endpoint and name the row "
+                "in 'secret'"
             )
         elif parts.scheme == "http" and not is_loopback(parts.hostname):
             problems.append(f"{where} must be https, or http on this machine: found {found!r}")

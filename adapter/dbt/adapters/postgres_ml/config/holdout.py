@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from dbt.adapters.postgres_ml.config.kinds import CAPITALS, Kind, Number, Schema
@@ -22,7 +21,6 @@ FORM = "a fraction, {column: is_test}, or {time: sold_at, after: '2024-01-01'}"
 SPLIT_KEYS = ("column", "time", "after")
 
 
-@dataclass(frozen=True)
 class Holdout(Kind):
     """Read as a fraction, or as a dict of the `Settings` that name the column."""
 

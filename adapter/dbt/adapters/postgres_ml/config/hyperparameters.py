@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Any
 
 from dbt.adapters.postgres_ml.config.kinds import (
@@ -33,7 +32,6 @@ KIND_WORDS = {
 }
 
 
-@dataclass(frozen=True)
 class Hyperparameters(Kind):
     """Read as a dict: which names and values are allowed depends on the model type, and is checked there."""
 

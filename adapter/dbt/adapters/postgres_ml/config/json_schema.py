@@ -81,7 +81,7 @@ def schema() -> dict[str, Any]:
     }
     return {
         "$schema": "http://json-schema.org/draft-07/schema#",
-        "title": "dbt-postgres-ml: models with `materialized: create_model`",
+        "$comment": "dbt-postgres-ml: models with `materialized: create_model`",
         "type": "object",
         "properties": {"models": {"items": {"$ref": "#/$defs/model"}, **folders}},
         "$defs": {

@@ -51,7 +51,6 @@ class Kind(ABC):
         """Return the JSON schema of the values allowed."""
 
 
-@dataclass(frozen=True)
 class Text(Kind):
     """Any string that is not blank."""
 
@@ -97,7 +96,6 @@ class Anything(Kind):
         return {}
 
 
-@dataclass(frozen=True)
 class Boolean(Kind):
     """A boolean, or Redshift's ON and OFF."""
 
@@ -227,7 +225,6 @@ class Number(Kind):
         return {"anyOf": [number, {"type": "string", "pattern": NUMBER_PATTERN}]}
 
 
-@dataclass(frozen=True)
 class Names(Kind):
     """One or several strings: read as a tuple."""
 

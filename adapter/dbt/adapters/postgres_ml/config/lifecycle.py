@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Any
 
 from dbt.adapters.postgres_ml.config.kinds import (
@@ -50,7 +49,6 @@ UNIT_SECONDS = {"minute": 60, "hour": 3600, "day": 86_400, "week": 604_800}
 AGE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(minute|hour|day|week)s?\s*")
 
 
-@dataclass(frozen=True)
 class Gates(Kind):
     """Conditions on metrics, and the severity of all of them: read as a tuple of `Gate`."""
 
@@ -120,7 +118,6 @@ def _severity_problems(what: str, found: Any) -> list[str]:
     )
 
 
-@dataclass(frozen=True)
 class Retrain(Kind):
     """A policy's name, or an age: read as the name or as seconds."""
 

@@ -1,4 +1,4 @@
-"""A create_model node's config as the training needs it, with what there is to say about it."""
+"""A create_model node's config as a build needs it: the specification, and what the log says about it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ logger = AdapterLogger("PostgresML")
 
 
 def read_spec(node: Any, credentials: Any) -> TrainingSpec:
-    """Return the node's specification, and log what is accepted but odd in its config.
+    """Return the node's specification; log what its config holds without effect or with a warning.
 
     Raises
     ------
@@ -27,8 +27,8 @@ def read_spec(node: Any, credentials: Any) -> TrainingSpec:
         raise DbtValidationError(f"{node.name}: " + "; ".join(reader.problems))
     if credentials.autocommit:
         raise DbtValidationError(
-            f"{spec.name}: a model is published in one transaction, and the profile says "
-            "`autocommit: true`; remove that, or use a target without it for models that train"
+            f"{spec.name}: a model is published in one transaction, which `autocommit: true` in the profile "
+            "prevents: remove it, or build models that train in a target without it"
         )
     if reader.notices:
         logger.info(

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 #: metrics, which every supervised model type can be chosen and judged by
 AUTO_OBJECTIVES = ("mse", "accuracy", "f1", "f1_macro", "auc")
 
 
-@dataclass(frozen=True)
-class Objective:
+class Objective(NamedTuple):
     """One of xgboost's objectives.
 
     Parameters

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from dbt.adapters.postgres_ml.config.kinds import Kind, Names, Schema, one_of_any_case
 from dbt.adapters.postgres_ml.config.section import Key, Section
@@ -16,8 +15,7 @@ from postgres_ml.contract.config import ColumnSet
 from postgres_ml.features.transformer_rules import SPELLINGS, check_chain, spelled
 
 
-@dataclass(frozen=True)
-class Transformer:
+class Transformer(NamedTuple):
     """What a transformer does, for the page: the columns it takes, what it makes of them, what may follow."""
 
     takes: str
@@ -70,7 +68,6 @@ TRANSFORMER_TABLE = {
 TRANSFORMERS = tuple(TRANSFORMER_TABLE)
 
 
-@dataclass(frozen=True)
 class Transformers(Kind):
     """A chain of transformers, in the order in which they apply."""
 
@@ -92,11 +89,9 @@ class Transformers(Kind):
 
     @override
     def schema(self) -> Schema:
-        documented = (
-            {"const": name, "description": f"Takes {row.takes}; gives {row.gives}."}
-            for name, row in TRANSFORMER_TABLE.items()
-        )
-        one = one_of_any_case(tuple(documented), SPELLINGS)
+        lines = (f"{name} takes {row.takes}; gives {row.gives}." for name, row in TRANSFORMER_TABLE.items())
+        names: Schema = {"enum": list(TRANSFORMERS), "description": "\n\n".join(lines)}
+        one = one_of_any_case((names,), SPELLINGS)
         return {"anyOf": [*one["anyOf"], {"type": "array", "items": one, "minItems": 1}]}
 
 
@@ -121,7 +116,6 @@ COLUMN_SET = Section(
 )
 
 
-@dataclass(frozen=True)
 class Preprocessors(Kind):
     """Read as a tuple of column sets; () for 'none'."""
 
