@@ -46,7 +46,9 @@ class Holdout(Kind):
         by_column = {"column": {**name, "description": f"Hold out {column}."}}
         by_time = {
             "time": {**name, "description": f"Hold out {time}."},
-            "after": {"description": "The first moment held out, in ISO 8601."},
+            "after": {
+                "description": "The first value that is held out; Postgres casts it to the column's type."
+            },
         }
         splits = [
             {
