@@ -3,9 +3,10 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 EXAMPLES = models_examples
+EXTENSION_VERSION = $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" extension/plmodel.control)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo docs mlflow psql test test-exhaustive test-faults test-unit test-training test-functional lint docs-tables native bench-parse bench-unchanged bench-catalog bench-sql bench-native bench-auto dist clean bench-python serve-example bench-extract
+.PHONY: help install demo docs mlflow psql test test-exhaustive test-faults test-unit test-training test-functional coverage check lint docs-tables native bench-parse bench-unchanged bench-catalog bench-sql bench-native bench-auto dist dist-extension clean bench-python serve-example bench-extract
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,10 +44,7 @@ mlflow: $(VENV)/installed ## browse the examples' training runs in MLflow (after
 psql: $(VENV)/installed ## open psql on the examples' database
 	$(BIN)/postgres-ml psql $(EXAMPLES)/postgres.pgdata
 
-test: $(VENV)/installed-test ## set everything up and run the tests
-	$(BIN)/ruff check . && $(BIN)/ruff format --check .
-	$(BIN)/mypy
-	$(BIN)/lint-imports
+test: check ## set everything up and run the tests
 	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not exhaustive and not faults"
 
 test-exhaustive: $(VENV)/installed-test ## run what takes long: dbt's own tests of what the adapter leaves alone, and more
@@ -61,15 +59,26 @@ test-unit: $(VENV)/installed-test ## run the tests of single modules, in seconds
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/unit -n 0
 
 test-training: $(VENV)/installed-test ## run the tests that fit models, without a database
-	$(BIN)/python -m pytest tests/training -n 2
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/training -n 2
+
+coverage: $(VENV)/installed-test ## measure what the tests without a running dbt reach, and fail below the gate
+	$(BIN)/coverage erase
+	OMP_NUM_THREADS=1 $(BIN)/coverage run -m pytest tests/unit tests/training tests/golden tests/compat -n 0
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
 
 test-functional: $(VENV)/installed-test ## run the tests on a database
 	$(BIN)/python -m pytest tests/functional -n 2 --dist loadgroup
 
-lint: $(VENV)/installed-test ## format and check the code
-	$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
+check: $(VENV)/installed-test ## check style, types and import contracts, and change nothing
+	$(BIN)/ruff check . && $(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+lint: $(VENV)/installed-test ## format, and check as `make check` does
+	-$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(MAKE) --no-print-directory check
 
 docs-tables: $(VENV)/installed ## rewrite the documentation's generated tables and the config's JSON schema
 	$(BIN)/python -m dbt.adapters.postgres_ml.config.document docs/configuration.md docs/bring-your-own-model.md
@@ -108,6 +117,11 @@ serve-example: $(VENV)/installed ## bring models, serve one with `mlflow models 
 
 dist: $(VENV)/installed-test ## build wheel and source archive into dist/
 	$(BIN)/python -m build --outdir dist .
+
+dist-extension: ## build the extension's source archive into dist/, of what is committed
+	mkdir -p dist
+	git archive --prefix=plmodel-$(EXTENSION_VERSION)/ --add-file=LICENSE --add-file=docs/plmodel-format.md \
+		--output=dist/plmodel-$(EXTENSION_VERSION).tar.gz HEAD:extension
 
 clean: ## remove what the commands above made
 	rm -rf $(VENV) build dist *.egg-info $(EXAMPLES)/target $(EXAMPLES)/logs $(EXAMPLES)/mlflow.db $(EXAMPLES)/mlartifacts

@@ -118,12 +118,12 @@ setup(
             "treelite>=4.3",
         ],
         "test": [
+            "coverage>=7.10",
             "dbt-tests-adapter>=1.11,<1.20",
             "hypothesis>=6.100",
             "import-linter>=2.0",
             "lightgbm>=4",
             "mypy>=1.11",
-            "numpydoc>=1.7",
             "onnxruntime>=1.17",
             "skl2onnx>=1.17",
             # 9.2 identifies tests by an object that pytest-xdist 3.8 cannot rename: --dist loadgroup is then
