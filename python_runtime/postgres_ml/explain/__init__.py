@@ -231,7 +231,7 @@ def _sampled(
 
 
 def _inputs_read(program: Program) -> set[int]:
-    return {step.input for step in program.steps if hasattr(step, "input")}
+    return {step.reads_input for step in program.steps if step.reads_input is not None}
 
 
 def _spread(rows: Any, n: int) -> Any:

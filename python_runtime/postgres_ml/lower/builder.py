@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from postgres_ml.contract.exceptions import UnsupportedModelError
-from postgres_ml.lower.dead_steps import prune
 from postgres_ml.program.encoders import Category, Impute, Number, OneHot, Scalar
 from postgres_ml.program.program import BinaryLabel, Input, Output, Program, Refusal, Step
 from postgres_ml.program.scorers import Linear
@@ -249,7 +248,8 @@ class Builder:
 
     def build(self, output: Output, return_type: str) -> Program:
         """Return the finished program without the steps that nothing needs."""
-        return prune(Program(self.inputs, tuple(self.steps), tuple(self.refusals), output, return_type))
+        program = Program(self.inputs, tuple(self.steps), tuple(self.refusals), output, return_type)
+        return program.without_dead_steps()
 
 
 def type_name(estimator: Any) -> str:

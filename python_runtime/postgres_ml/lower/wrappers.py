@@ -57,7 +57,7 @@ def parse_threshold_classifier(estimator: Any, matrix: Matrix, builder: Builder)
     if positive not in (None, estimator.classes_[1]):
         raise unsupported(estimator, f"pos_label={positive!r}", "make the positive class the second in order")
     scores = inner_scores(estimator, estimator.estimator_, matrix, builder)
-    by_probability = bool(getattr(scores.output, "probabilities", ()))
+    by_probability = bool(scores.output.probabilities)
     if estimator.response_method != "auto":
         by_probability = estimator.response_method == "predict_proba"
     if threshold == "auto":

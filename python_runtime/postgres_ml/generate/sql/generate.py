@@ -61,8 +61,7 @@ def generate_sql(program: Program, schema: str, function: str) -> GeneratedFunct
     context = make_context(program, schema, function)
     predict, style, plan = _predict(context)
     functions = [predict]
-    probabilities = getattr(program.output, "probabilities", ())
-    if probabilities:
+    if program.output.probabilities:
         functions.append(_probabilities(context))
     if isinstance(program.output, ClusterLabel):
         functions.append(_distances(context, program.output.distances))
@@ -108,7 +107,7 @@ def _predict(context: Context) -> tuple[FunctionBody, Style, Plan]:
     def result(read: Callable[[int], Value]) -> str:
         return outputs.prediction(context.program, read)
 
-    plan = context.plan(outputs.predicted_slots(context.program.output))
+    plan = context.plan(context.program.output.prediction_reads)
     if forest is None or plan.n_nodes <= 2 * INLINE_NODES:  # a small one may be part of the query
         language, body, style = _written(context, plan, result)
     else:

@@ -121,7 +121,7 @@ def fold(program: Program) -> list[Slot]:
     """Return what each slot of the program is."""
     slots: list[Slot] = []
     for number, step in enumerate(program.steps):
-        folded = _fold(step, slots, program.inputs)
+        folded = fold_step(step, slots, program.inputs)
         if folded is None:
             offset = len(slots)
             folded = [Computed(offset + position, number, position) for position in range(step.width)]
@@ -130,12 +130,12 @@ def fold(program: Program) -> list[Slot]:
 
 
 @functools.singledispatch
-def _fold(step: Any, slots: list[Slot], inputs: tuple[Input, ...]) -> list[Slot] | None:
+def fold_step(step: Any, slots: list[Slot], inputs: tuple[Input, ...]) -> list[Slot] | None:
     """Return the step's slots, or None when SQL has to compute them."""
     return None
 
 
-@_fold.register
+@fold_step.register
 def _number(step: encoders.Number, slots: list[Slot], inputs: tuple[Input, ...]) -> list[Slot]:
     kind = inputs[step.input].kind
     if kind == "boolean":
@@ -143,12 +143,12 @@ def _number(step: encoders.Number, slots: list[Slot], inputs: tuple[Input, ...])
     return [Monotone(Source(step.input, None if kind == "number" else "epoch"))]
 
 
-@_fold.register
+@fold_step.register
 def _date_part(step: encoders.DatePart, slots: list[Slot], inputs: tuple[Input, ...]) -> list[Slot]:
     return [Monotone(Source(step.input, step.part))]
 
 
-@_fold.register
+@fold_step.register
 def _category(step: encoders.Category, slots: list[Slot], inputs: tuple[Input, ...]) -> list[Slot]:
     is_padded = inputs[step.input].sql_type == "character"
     outputs: dict[encoders.Scalar, float] = {}
@@ -161,7 +161,7 @@ def _category(step: encoders.Category, slots: list[Slot], inputs: tuple[Input, .
     return [Finite(step.input, tuple(outputs), tuple(outputs.values()), step.missing, step.unseen)]
 
 
-@_fold.register
+@fold_step.register
 def _one_hot(step: encoders.OneHot, slots: list[Slot], inputs: tuple[Input, ...]) -> list[Slot] | None:
     slot = slots[step.slot]
     if isinstance(slot, Monotone) and slot.source == Source(slot.source.input) and not slot.operations:
@@ -174,7 +174,7 @@ def _indicator(code: float, value: float) -> float:
     return float(value == code)
 
 
-@_fold.register
+@fold_step.register
 def _impute(step: encoders.Impute, slots: list[Slot], inputs: tuple[Input, ...]) -> list[Slot] | None:
     slot = slots[step.slot]
     if isinstance(slot, Monotone):
@@ -182,7 +182,7 @@ def _impute(step: encoders.Impute, slots: list[Slot], inputs: tuple[Input, ...])
     return _map_each(slot, [lambda value: step.value if math.isnan(value) else value])
 
 
-@_fold.register
+@fold_step.register
 def _null_if(step: encoders.NullIf, slots: list[Slot], inputs: tuple[Input, ...]) -> list[Slot] | None:
     slot = slots[step.slot]
     if isinstance(slot, Monotone) and slot.source == slot.source.base and not slot.operations:
@@ -192,7 +192,7 @@ def _null_if(step: encoders.NullIf, slots: list[Slot], inputs: tuple[Input, ...]
     return _map_each(slot, [lambda value: NAN if value == step.value else value])
 
 
-@_fold.register
+@fold_step.register
 def _is_missing(step: encoders.IsMissing, slots: list[Slot], inputs: tuple[Input, ...]) -> list[Slot] | None:
     slot = slots[step.slot]
     if isinstance(slot, Monotone):
@@ -204,10 +204,10 @@ def _is_missing(step: encoders.IsMissing, slots: list[Slot], inputs: tuple[Input
     return _map_each(slot, [lambda value: float(math.isnan(value))])
 
 
-@_fold.register(encoders.Arithmetic)
-@_fold.register(encoders.Clip)
-@_fold.register(encoders.Bucket)
-@_fold.register(encoders.Unary)
+@fold_step.register(encoders.Arithmetic)
+@fold_step.register(encoders.Clip)
+@fold_step.register(encoders.Bucket)
+@fold_step.register(encoders.Unary)
 def _operation(
     step: monotone_threshold.Operation, slots: list[Slot], inputs: tuple[Input, ...]
 ) -> list[Slot] | None:
@@ -252,7 +252,7 @@ def _restrict(slot: Monotone, lowest: float) -> Source | None:
     )
 
 
-@_fold.register
+@fold_step.register
 def _piecewise(
     step: encoders.PiecewiseLinear, slots: list[Slot], inputs: tuple[Input, ...]
 ) -> list[Slot] | None:
