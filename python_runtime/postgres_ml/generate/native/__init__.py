@@ -12,7 +12,7 @@ import base64
 from postgres_ml.contract import sql_names
 from postgres_ml.contract.exceptions import UnsupportedModelError
 from postgres_ml.contract.model import FunctionBody
-from postgres_ml.generate.base import GeneratedFunctions
+from postgres_ml.generate.functions import GeneratedFunctions
 from postgres_ml.generate.native.body import write_body
 from postgres_ml.generate.native.cost import estimate_rows_per_s
 from postgres_ml.generate.native.role import Role

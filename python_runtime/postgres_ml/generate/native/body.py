@@ -8,10 +8,10 @@ import typing
 import zlib
 
 from postgres_ml.contract.exceptions import UnsupportedModelError
+from postgres_ml.generate.literals import is_text
 from postgres_ml.generate.native.buffer import Buffer
 from postgres_ml.generate.native.role import ROLES, Role, program_for
 from postgres_ml.generate.native.steps import OPCODES, write_step
-from postgres_ml.generate.sql.arithmetic.literals import is_text
 from postgres_ml.program.program import (
     BinaryLabel,
     ClusterLabel,

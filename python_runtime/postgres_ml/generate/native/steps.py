@@ -7,9 +7,9 @@ import typing
 from typing import Any
 
 from postgres_ml.contract.exceptions import UnsupportedModelError
+from postgres_ml.generate.literals import is_text
 from postgres_ml.generate.native.buffer import Buffer
 from postgres_ml.generate.native.trees import write_ensemble
-from postgres_ml.generate.sql.arithmetic.literals import is_text
 from postgres_ml.program import encoders, scorers
 from postgres_ml.program.program import Input, Step
 

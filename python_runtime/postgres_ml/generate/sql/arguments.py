@@ -16,9 +16,9 @@ import numpy as np
 
 from postgres_ml.contract import sql_names
 from postgres_ml.contract.exceptions import UnsupportedModelError
-from postgres_ml.generate.sql.arithmetic import literals
+from postgres_ml.generate import literals
+from postgres_ml.generate.literals import DOUBLE
 from postgres_ml.generate.sql.arithmetic.interval import NotInlinableError
-from postgres_ml.generate.sql.arithmetic.literals import DOUBLE
 from postgres_ml.generate.sql.fold.slots import FiniteKey, Source
 from postgres_ml.program.encoders import Scalar
 from postgres_ml.program.program import Input, Program

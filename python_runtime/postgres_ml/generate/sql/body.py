@@ -9,11 +9,10 @@ from dataclasses import dataclass, field
 
 from postgres_ml.contract import sql_names
 from postgres_ml.contract.model import FunctionBody
-from postgres_ml.generate.base import GENERATOR_VERSION
+from postgres_ml.generate.literals import DOUBLE
 from postgres_ml.generate.sql.arguments import Scope
 from postgres_ml.generate.sql.arithmetic import ieee754
 from postgres_ml.generate.sql.arithmetic.interval import Calculator, NotInlinableError, Value
-from postgres_ml.generate.sql.arithmetic.literals import DOUBLE
 from postgres_ml.generate.sql.emitter import Emitter
 from postgres_ml.generate.sql.fold import null_rows
 from postgres_ml.generate.sql.fold.null_rows import Refusals
@@ -23,6 +22,7 @@ from postgres_ml.generate.sql.trees import ensemble as ensembles
 from postgres_ml.generate.sql.trees.part_arguments import PartScope
 from postgres_ml.generate.sql.trees.simplify import Facts
 from postgres_ml.generate.sql.trees.write import TreeWriter
+from postgres_ml.generate.version import GENERATOR_VERSION
 from postgres_ml.program.program import Program
 from postgres_ml.program.version import IR_VERSION
 

@@ -13,9 +13,11 @@ from dataclasses import replace
 
 import numpy as np
 
+from postgres_ml.generate import literals
+from postgres_ml.generate.literals import DOUBLE
 from postgres_ml.generate.sql import steps
 from postgres_ml.generate.sql.arguments import LIMIT, SIMPLE_CASE, Operand, Scope
-from postgres_ml.generate.sql.arithmetic import elementary, links, literals
+from postgres_ml.generate.sql.arithmetic import elementary, links
 from postgres_ml.generate.sql.arithmetic.interval import (
     LARGEST,
     SAFE_TINY,
@@ -26,7 +28,6 @@ from postgres_ml.generate.sql.arithmetic.interval import (
     constant,
     typed,
 )
-from postgres_ml.generate.sql.arithmetic.literals import DOUBLE
 from postgres_ml.generate.sql.fold import monotone_threshold
 from postgres_ml.generate.sql.fold.slots import Computed, Constant, Finite, Monotone
 from postgres_ml.generate.sql.plan import Plan

@@ -13,9 +13,9 @@ from typing import Literal
 from postgres_ml.contract import sql_names
 from postgres_ml.contract.exceptions import UnsupportedModelError
 from postgres_ml.contract.model import FunctionBody
-from postgres_ml.generate.base import GeneratedFunctions, Style
+from postgres_ml.generate import literals
+from postgres_ml.generate.functions import GeneratedFunctions, Style
 from postgres_ml.generate.sql import outputs
-from postgres_ml.generate.sql.arithmetic import literals
 from postgres_ml.generate.sql.arithmetic.interval import NotInlinableError, Value
 from postgres_ml.generate.sql.body import PART_NODES, Context, header, inline_body, plpgsql_body
 from postgres_ml.generate.sql.cost import microseconds

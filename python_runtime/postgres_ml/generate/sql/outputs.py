@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from postgres_ml.contract import sql_names
-from postgres_ml.generate.sql.arithmetic import literals
+from postgres_ml.generate import literals
+from postgres_ml.generate.literals import DOUBLE
 from postgres_ml.generate.sql.arithmetic.interval import Value
-from postgres_ml.generate.sql.arithmetic.literals import DOUBLE
 from postgres_ml.program.program import BinaryLabel, ClusterLabel, Label, MulticlassLabel, Program
 from postgres_ml.program.program import Value as ValueOutput
 

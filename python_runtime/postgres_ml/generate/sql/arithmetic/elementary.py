@@ -8,9 +8,9 @@ from dataclasses import replace
 import numpy as np
 
 from postgres_ml.contract.exceptions import UnsupportedModelError
-from postgres_ml.generate.sql.arithmetic import literals
+from postgres_ml.generate import literals
+from postgres_ml.generate.literals import DOUBLE
 from postgres_ml.generate.sql.arithmetic.interval import SMALLEST, Calculator, Value, constant
-from postgres_ml.generate.sql.arithmetic.literals import DOUBLE
 from postgres_ml.generate.sql.fold import monotone_threshold
 from postgres_ml.program import encoders
 

@@ -16,8 +16,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from postgres_ml.generate.sql.arithmetic import literals
-from postgres_ml.generate.sql.arithmetic.literals import DOUBLE
+from postgres_ml.generate import literals
+from postgres_ml.generate.literals import DOUBLE
 from postgres_ml.generate.sql.fold import monotone_threshold
 
 LARGEST = 1.7976931348623157e308

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
+from postgres_ml.generate import literals
+from postgres_ml.generate.literals import DOUBLE
 from postgres_ml.generate.sql.arguments import INTEGERS, LIMIT, Scope
-from postgres_ml.generate.sql.arithmetic import literals
-from postgres_ml.generate.sql.arithmetic.literals import DOUBLE
 from postgres_ml.generate.sql.fold import monotone_threshold
 from postgres_ml.generate.sql.fold.slots import Computed, Constant, Finite, FiniteKey, Monotone, Slot, Source
 from postgres_ml.generate.sql.plan import Plan

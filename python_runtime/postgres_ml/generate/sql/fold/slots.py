@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from postgres_ml.generate.sql.arithmetic import literals
+from postgres_ml.generate import literals
 from postgres_ml.generate.sql.fold import monotone_threshold
 from postgres_ml.program import encoders
 from postgres_ml.program.program import Input, Program

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from postgres_ml.contract.exceptions import UnsupportedModelError
 from postgres_ml.contract.sql_names import MAX_ARGUMENTS
+from postgres_ml.generate import literals
 from postgres_ml.generate.sql.arguments import Operand, Scope
-from postgres_ml.generate.sql.arithmetic import literals
 from postgres_ml.generate.sql.fold.slots import FiniteKey, Source
 from postgres_ml.generate.sql.trees.ensemble import Chunk
 

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from postgres_ml.generate import literals
+from postgres_ml.generate.literals import DOUBLE
 from postgres_ml.generate.sql.arguments import INTEGERS, Operand, Scope
-from postgres_ml.generate.sql.arithmetic import literals
-from postgres_ml.generate.sql.arithmetic.literals import DOUBLE
 from postgres_ml.generate.sql.fold import monotone_threshold
 from postgres_ml.generate.sql.fold.slots import FiniteKey
 from postgres_ml.generate.sql.trees.nodes import (
