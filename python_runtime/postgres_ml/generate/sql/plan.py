@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from postgres_ml.generate.sql.arguments import SIMPLE_CASE
-from postgres_ml.generate.sql.fold.slots import Computed, Finite, FiniteKey, Monotone, Slot
+from postgres_ml.generate.sql.fold.slots import Categorical, CategoryKey, Computed, Monotone, Slot
 from postgres_ml.generate.sql.trees.nodes import Member, Node, branches, count_branches, expected_visits
 from postgres_ml.generate.sql.trees.simplify import Facts, Simplifier
 from postgres_ml.program.program import Program, Step
@@ -69,10 +69,10 @@ class Plan:
     roots: tuple[int, ...]
     positions: dict[int, list[int]] = field(default_factory=dict)
     uses: Counter[int] = field(default_factory=Counter)
-    lookups: Counter[FiniteKey] = field(default_factory=Counter)
+    lookups: Counter[CategoryKey] = field(default_factory=Counter)
     groups: list[list[int]] = field(default_factory=list)
     ensembles: dict[int, EnsemblePlan] = field(default_factory=dict)
-    coded: frozenset[FiniteKey] = frozenset()
+    coded: frozenset[CategoryKey] = frozenset()
 
     @property
     def n_nodes(self) -> int:
@@ -87,11 +87,11 @@ def make_plan(program: Program, slots: list[Slot], facts: Facts, roots: Iterable
         _need(plan, root)
     for number in reversed(range(len(program.steps))):
         step = program.steps[number]
-        previous: FiniteKey | None = None
+        previous: CategoryKey | None = None
         for index in _reads(step, sorted(plan.positions.get(number, []))):
             _need(plan, index)
             slot = slots[index]
-            key = slot.key if isinstance(slot, Finite) and not isinstance(step, TreeEnsemble) else None
+            key = slot.key if isinstance(slot, Categorical) and not isinstance(step, TreeEnsemble) else None
             if key is not None and key != previous:  # one-hot slots side by side are read at once
                 plan.lookups[key] += 1
             previous = key
@@ -142,9 +142,9 @@ def _ensemble(plan: Plan, number: int) -> EnsemblePlan:
     return EnsemblePlan(number, ensemble, tuple(positions), tuple(trees))
 
 
-def _coded(plan: Plan) -> frozenset[FiniteKey]:
+def _coded(plan: Plan) -> frozenset[CategoryKey]:
     """Return the categories that are worth a variable: text that is compared again and again."""
-    reads: Counter[FiniteKey] = Counter()
+    reads: Counter[CategoryKey] = Counter()
     for ensemble in plan.ensembles.values():
         for _, root in ensemble.trees:
             for node in branches(root):

@@ -3,8 +3,8 @@
 Postgres's operators on doubles compute what IEEE 754 says, but raise an error where a result overflows to
 infinity, where a product or quotient underflows to zero, and on a division by zero. Each expression here
 carries bounds on its value. Where they prove that an operation can't raise, the plain operator is written;
-where only a tiny operand could, a CASE takes care of it; elsewhere a helper function (`ieee.BODY`) computes
-the operation as IEEE 754 does. NaN is NULL.
+where only a tiny operand could, a CASE takes care of it; elsewhere a helper function (`ieee754.BODY`)
+computes the operation as IEEE 754 does. NaN is NULL.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ class Calculator:
 
     Parameters
     ----------
-    helper, helper_dot : qualified names of the functions that `ieee` makes
+    helper, helper_dot : qualified names of the functions that `ieee754` makes
     has_variables : False in a SQL function, which is one expression
     prefix : of the variables' names
     """

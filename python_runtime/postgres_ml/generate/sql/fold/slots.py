@@ -3,10 +3,10 @@
 Most slots are a function of one argument, and much of the work can be done now instead of once a row:
 
 * `Constant`: the same for every row;
-* `Finite`: one number for each of an argument's categories (one-hot, ordinal and target encoding, scaled or
-  not, missing-value indicators, booleans);
+* `Categorical`: one number for each of an argument's categories (one-hot, ordinal and target encoding,
+  scaled or not, missing-value indicators, booleans);
 * `Monotone`: an increasing or decreasing function of a number (scaling, clipping, logarithms), which a tree's
-  split folds into its threshold (see `boundary`);
+  split folds into its threshold (see `monotone_threshold`);
 * `Computed`: anything else; SQL computes it.
 """
 
@@ -36,7 +36,7 @@ class Constant:
 
 
 @dataclass(frozen=True)
-class Finite:
+class Categorical:
     """One number for each category of an input; NaN is missing, None refuses the row."""
 
     input: int
@@ -46,23 +46,23 @@ class Finite:
     unseen: float | None
 
     @property
-    def atoms(self) -> tuple[float | None, ...]:
+    def all_outputs(self) -> tuple[float | None, ...]:
         """The outputs: of each value, then of a missing one, then of an unseen one."""
         return (*self.outputs, self.missing, self.unseen)
 
     @property
-    def key(self) -> FiniteKey:
+    def key(self) -> CategoryKey:
         """What slots share that tell apart the same categories of the same input."""
-        return FiniteKey(self.input, self.values)
+        return CategoryKey(self.input, self.values)
 
-    def map(self, function: Callable[[float], float]) -> Finite:
+    def map(self, function: Callable[[float], float]) -> Categorical:
         """Return the slot with the function applied to each number."""
-        mapped = [None if atom is None else function(atom) for atom in self.atoms]
+        mapped = [None if output is None else function(output) for output in self.all_outputs]
         return replace(self, outputs=tuple(mapped[:-2]), missing=mapped[-2], unseen=mapped[-1])
 
 
 @dataclass(frozen=True)
-class FiniteKey:
+class CategoryKey:
     """The categories of an input that a code stands for: `values`, missing, unseen, in this order."""
 
     input: int
@@ -114,7 +114,7 @@ class Computed:
     position: int
 
 
-Slot = Constant | Finite | Monotone | Computed
+Slot = Constant | Categorical | Monotone | Computed
 
 
 def fold(program: Program) -> list[Slot]:
@@ -139,7 +139,7 @@ def fold_step(step: Any, slots: list[Slot], inputs: tuple[Input, ...]) -> list[S
 def _number(step: encoders.Number, slots: list[Slot], inputs: tuple[Input, ...]) -> list[Slot]:
     kind = inputs[step.input].kind
     if kind == "boolean":
-        return [Finite(step.input, (False, True), (0.0, 1.0), NAN, NAN)]
+        return [Categorical(step.input, (False, True), (0.0, 1.0), NAN, NAN)]
     return [Monotone(Source(step.input, None if kind == "number" else "epoch"))]
 
 
@@ -158,7 +158,7 @@ def _category(step: encoders.Category, slots: list[Slot], inputs: tuple[Input, .
                 continue  # no value of the column can be equal to it
             value = value.rstrip(" ") if is_padded else value
         outputs.setdefault(value, output)
-    return [Finite(step.input, tuple(outputs), tuple(outputs.values()), step.missing, step.unseen)]
+    return [Categorical(step.input, tuple(outputs), tuple(outputs.values()), step.missing, step.unseen)]
 
 
 @fold_step.register
@@ -166,7 +166,7 @@ def _one_hot(step: encoders.OneHot, slots: list[Slot], inputs: tuple[Input, ...]
     slot = slots[step.slot]
     if isinstance(slot, Monotone) and slot.source == Source(slot.source.input) and not slot.operations:
         values = tuple(dict.fromkeys(step.codes))
-        slot = Finite(_input(slot.source), values, values, slot.missing, NAN)
+        slot = Categorical(_input(slot.source), values, values, slot.missing, NAN)
     return _map_each(slot, [functools.partial(_indicator, code) for code in step.codes])
 
 
@@ -199,7 +199,7 @@ def _is_missing(step: encoders.IsMissing, slots: list[Slot], inputs: tuple[Input
         if not math.isnan(slot.missing):
             return [Constant(0.0)]
         if slot.source == Source(slot.source.input):
-            return [Finite(_input(slot.source), (), (), 1.0, 0.0)]
+            return [Categorical(_input(slot.source), (), (), 1.0, 0.0)]
         return None
     return _map_each(slot, [lambda value: float(math.isnan(value))])
 
@@ -264,7 +264,7 @@ def _piecewise(
 def _map_each(slot: Slot, functions: list[Callable[[float], float]]) -> list[Slot] | None:
     if isinstance(slot, Constant):
         return [Constant(function(slot.value)) for function in functions]
-    if isinstance(slot, Finite):
+    if isinstance(slot, Categorical):
         return [slot.map(function) for function in functions]
     return None
 
