@@ -138,7 +138,13 @@ def inner_scores(owner: Any, estimator: Any, matrix: Matrix, builder: Builder) -
 
 
 def relabelled(scores: Scores, labels: list[Any]) -> Scores:
-    """Return the scores with labels that are positions replaced by what stands at these positions."""
+    """Return the scores with labels that are positions replaced by what stands at these positions.
+
+    Raises
+    ------
+    TypeError
+        The scores are a regression's or a clustering's, which have no labels to rename.
+    """
     output = scores.output
     if isinstance(output, BinaryLabel):
         first, second = (labels[int(code)] for code in output.labels)

@@ -77,7 +77,12 @@ def _refused(program: Program, rows: Rows) -> npt.NDArray[np.bool_]:
 
 @functools.singledispatch
 def predictions_of(output: Any, slots: Matrix) -> list[Label]:
-    """Return the label or value of each row, refused or not."""
+    """Return the label or value of each row, refused or not.
+
+    Parameters
+    ----------
+    slots : of shape (n_rows, n_slots)
+    """
     raise NotImplementedError(f"no interpretation of {type(output).__name__}")
 
 

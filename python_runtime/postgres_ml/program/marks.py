@@ -123,11 +123,13 @@ def _splits(step: scorers.TreeEnsemble) -> Marks:
 def read_for(step: Any, y: Floats) -> Floats:
     """Return what the step's slot must be, up to rounding, for its result to be y.
 
-    Nothing for steps that have no inverse: their marks are not traced back.
-
     Parameters
     ----------
     y : of shape (n_marks,)
+
+    Returns
+    -------
+    x : of shape (n_marks,), or empty for a step that has no inverse: its marks are not traced back
     """
     return np.empty(0)
 

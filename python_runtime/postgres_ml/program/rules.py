@@ -21,11 +21,17 @@ SCALAR_TYPE = {"text": str, "boolean": bool, "number": float}
 
 
 class InvalidProgramError(PostgresMLError, ValueError):
-    """A scoring program that breaks a rule of the intermediate representation."""
+    """A scoring program that breaks one of the rules that code generators rely on."""
 
 
 def require(condition: bool, message: str) -> None:
-    """Raise InvalidProgramError with the message unless the condition holds."""
+    """Do nothing if the condition holds.
+
+    Raises
+    ------
+    InvalidProgramError
+        Its text is the message.
+    """
     if not condition:
         raise InvalidProgramError(message)
 
@@ -42,7 +48,13 @@ def _increasing(values: Sequence[float], what: str) -> None:
 
 @functools.singledispatch
 def check_input_kind(step: Any, kind: str) -> None:
-    """Raise unless the step can read an input of this kind."""
+    """Do nothing if the step can read an input of this kind.
+
+    Raises
+    ------
+    InvalidProgramError
+        It can't, or what it can read is unknown.
+    """
     raise InvalidProgramError("it reads an input, and which kinds it reads is unknown")
 
 
@@ -67,7 +79,13 @@ def _check_kind_of_category(step: encoders.Category, kind: str) -> None:
 
 @functools.singledispatch
 def check_step(step: Any) -> None:
-    """Raise unless the step's own fields keep the rules; which slots it reads is checked before."""
+    """Do nothing if the step's own fields keep the rules; which slots it reads is checked before.
+
+    Raises
+    ------
+    InvalidProgramError
+        The text names the rule.
+    """
     raise InvalidProgramError("unknown kind of step")
 
 
@@ -234,7 +252,13 @@ def _check_weighted_sum(step: scorers.WeightedSum) -> None:
 
 @functools.singledispatch
 def check_output_form(output: Any) -> None:
-    """Raise unless the output's own fields keep the rules; which slots it reads is checked after."""
+    """Do nothing if the output's own fields keep the rules; which slots it reads is checked after.
+
+    Raises
+    ------
+    InvalidProgramError
+        The text names the rule.
+    """
     raise InvalidProgramError(f"unknown kind of output {type(output).__name__}")
 
 

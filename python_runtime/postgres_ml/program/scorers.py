@@ -135,12 +135,12 @@ LinkName = Literal["logistic", "softmax", "exp", "normalize"]
 
 @dataclass(frozen=True)
 class Link(ReadsSlots):
-    """Raw scores to predictions.
+    """Raw scores to predictions, by a function.
 
-    logistic : 1 / (exp(-x) + 1) of each slot
-    softmax : exp(x - max) / sum of them, over the slots
-    exp : exp(x) of each slot
-    normalize : x / sum(x) over the slots; 1 / n each where the sum is 0 (one-vs-rest)
+    * `logistic`: 1 / (exp(-x) + 1) of each slot
+    * `softmax`: exp(x - max) / sum of them, over the slots
+    * `exp`: exp(x) of each slot
+    * `normalize`: x / sum(x) over the slots; 1 / n each where the sum is 0 (one-vs-rest)
 
     With dtype 'float32' the result of every operation is rounded to single precision (exp is computed in
     double and rounded once), except that softmax sums in double precision, in slot order, and rounds the sum:

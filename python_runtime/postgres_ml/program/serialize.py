@@ -37,8 +37,7 @@ def program_from_json(text: str) -> Program:
     Raises
     ------
     InvalidProgramError
-        The text is no program of a version known here, or the program breaks a rule of the
-        intermediate representation.
+        The text is no program of a version known here, or the program breaks a rule (see `validate`).
     """
     try:
         content = json.loads(text)

@@ -77,7 +77,13 @@ def write_step(step: Step, inputs: Inputs) -> bytes:
 
 @functools.singledispatch
 def write_payload(step: Any, buffer: Buffer, inputs: Inputs) -> None:
-    """Append the step's payload to the buffer."""
+    """Append the step's payload to the buffer.
+
+    Raises
+    ------
+    UnsupportedModelError
+        The format has no such step.
+    """
     raise UnsupportedModelError(type(step).__name__, "this step", "use runtime: sql")
 
 

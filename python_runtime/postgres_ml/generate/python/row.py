@@ -80,7 +80,18 @@ def generate_encoder(encoded: Encoded) -> str:
 
 @functools.singledispatch
 def write_lines(step: Any, slot: int, inputs: Inputs, tables: list[str]) -> list[str]:
-    """Return the statements that assign the step's slots; constants go into `tables`."""
+    """Return the statements that assign the step's slots; constants go into `tables`.
+
+    Parameters
+    ----------
+    slot : the step's first slot
+    tables : statements of the module, which the function reads
+
+    Raises
+    ------
+    UnsupportedModelError
+        The step isn't computed one row at a time.
+    """
     raise UnsupportedModelError(type(step).__name__, "one row at a time", "the whole pipeline is asked")
 
 

@@ -45,6 +45,9 @@ class Emitter:
     plan, reader : what to compute, from which arguments
     calculator : collects the statements
     is_exact : whether arguments may be anything; on the ordinary path they are within `arguments.LIMIT`
+
+    Attributes
+    ----------
     values : slots computed so far
     """
 

@@ -1,7 +1,6 @@
 """A scoring program as functions: choice of the style, bodies, parts.
 
-Third step: parse -> ir -> codegen. Input: a checked program. Output: bodies for the publish macro, which
-writes `create function` around them.
+Input: a checked program. Output: bodies for the publish macro, which writes `create function` around them.
 """
 
 from __future__ import annotations

@@ -86,9 +86,15 @@ class Calculator:
 
     Parameters
     ----------
-    helper, helper_dot : qualified names of the functions that `ieee754` makes
+    helpers : qualified names of the two functions that `ieee754` makes: one operation, and a sum of products
     has_variables : False in a SQL function, which is one expression
     prefix : of the variables' names
+
+    Attributes
+    ----------
+    statements : what has to run before the values are read
+    declarations : SQL type of each variable
+    uses_helper, uses_dot : whether a helper function is called, and the one for sums of products
     """
 
     def __init__(self, helpers: tuple[str, str], has_variables: bool, prefix: str = "t") -> None:
