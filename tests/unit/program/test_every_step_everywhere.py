@@ -10,13 +10,14 @@ import re
 from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
 from native.programs import random_program
 from postgres_ml.explain.terms import Sums, expand_step, scores_of
 from postgres_ml.generate import generate_native, generate_sql
+from postgres_ml.generate.native import steps as native_steps
 from postgres_ml.generate.native.body import OUTPUT_KINDS
 from postgres_ml.generate.native.steps import OPCODES, write_payload
 from postgres_ml.generate.python.row import write_lines
@@ -220,6 +221,19 @@ def test_steps_that_read_an_input_say_of_which_kind_and_are_folded() -> None:
     of_input = {type(step) for step in EXAMPLES if step.reads_input is not None}
     assert set(rules.check_input_kind.registry) - {object} == of_input
     assert of_input <= set(fold.fold_step.registry)
+
+
+@pytest.mark.parametrize(
+    ("names", "numbered"),
+    [
+        (e.UnaryName, native_steps.UNARY_FUNCTIONS),
+        (e.DatePartName, native_steps.DATE_PARTS),
+        (s.ActivationName, native_steps.ACTIVATIONS),
+        (s.LinkName, native_steps.LINKS),
+    ],
+)
+def test_functions_of_a_step_have_numbers_in_the_native_format(names: Any, numbered: tuple[str, ...]) -> None:
+    assert sorted(get_args(names)) == sorted(numbered)
 
 
 def test_only_categories_refuse_rows() -> None:
