@@ -79,7 +79,7 @@ EXAMPLES: tuple[Step, ...] = (
     s.Distances((B, A), ((0.0, 1.0), (2.0, 3.0))),
     s.Link((B, A), "logistic"),
     s.Link((B, A), "softmax"),
-    s.WeightedSum(((A, B), (B, B)), (0.25, 0.75)),
+    s.WeightedSum(((A, A), (B, A)), (0.25, 0.75)),
 )  # fmt: skip
 OUTPUT_EXAMPLES: tuple[Output, ...] = (
     Value(A),
