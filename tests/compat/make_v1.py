@@ -1,4 +1,4 @@
-"""Freeze programs of version 1 of the intermediate representation with the library's own predictions.
+"""Freeze programs of version 1 of the scoring program's form with the library's own predictions.
 
 Run once, when the version was new: PYTHONPATH=tests python tests/compat/make_v1.py. The files are never made
 again: a later package must load them and predict the same.

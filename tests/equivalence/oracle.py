@@ -166,7 +166,7 @@ def check_predictions(
         compared &= ~_is_huge(columns, len(predictions))
     for i in np.flatnonzero(compared):
         ours, theirs = predictions[i], expected.predictions[i]
-        if isinstance(theirs, float) and not hasattr(program.output, "labels"):
+        if isinstance(theirs, float) and not program.output.labels:
             close = _is_close(ours, theirs, tolerance)
         else:
             close = ours == theirs or _is_tie(program, expected, i, ours, tolerance)

@@ -11,8 +11,7 @@ import psycopg2
 import psycopg2.extensions
 import pytest
 from postgres_ml.evaluate.clusters import predict_distances
-from postgres_ml.generate import GeneratedFunctions, generate_native, generate_sql
-from postgres_ml.generate.base import create_statement
+from postgres_ml.generate import GeneratedFunctions, create_statement, generate_native, generate_sql
 from postgres_ml.generate.native.body import write_body
 from postgres_ml.lower import parse_pipeline
 from postgres_ml.program.program import Input, Program

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import psycopg2.extensions
 import pytest
-from postgres_ml.generate.base import create_statement
+from postgres_ml.generate import create_statement
 from postgres_ml.generate.native import generate_native
 from postgres_ml.program import interpret
 from postgres_ml.program.encoders import Number

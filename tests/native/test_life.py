@@ -18,7 +18,7 @@ import psycopg2.extensions
 import pytest
 from native.test_kernels import SHAPES, ensemble_program
 from postgres_ml.embedded import ServerAddress
-from postgres_ml.generate.base import create_statement
+from postgres_ml.generate import create_statement
 from postgres_ml.generate.native import generate_native
 from postgres_ml.program import interpret
 from postgres_ml.program.encoders import Number

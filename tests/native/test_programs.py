@@ -11,7 +11,7 @@ import numpy as np
 import psycopg2.extensions
 import pytest
 from native.programs import INPUTS, random_program, random_rows
-from postgres_ml.generate.base import create_statement
+from postgres_ml.generate import create_statement
 from postgres_ml.generate.native import generate_native
 from postgres_ml.program import interpret
 from postgres_ml.program.program import Program, Value

@@ -186,7 +186,7 @@ class Training:
 
     def publish(self, trained: TrainedModel) -> ParitySummary:
         """Create the functions and compare them with the pipeline, as the materialization does."""
-        from postgres_ml.generate.base import create_statement
+        from postgres_ml.generate import create_statement
 
         self.connection.autocommit = False
         for body in trained.functions:

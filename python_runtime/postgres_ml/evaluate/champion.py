@@ -97,5 +97,5 @@ def _metrics(
         uniform = np.full((len(codes), len(positions)), 1 / len(positions))
         metrics = classification_metrics(truth, codes, uniform)
         return {name: value for name, value in metrics.items() if name not in ("auc", "log_loss")}
-    order = np.argsort([positions[label_text(label)] for label in program.output.labels])  # type: ignore[union-attr]  # with probabilities it has labels
+    order = np.argsort([positions[label_text(label)] for label in program.output.labels])
     return classification_metrics(truth, codes, found[:, order])

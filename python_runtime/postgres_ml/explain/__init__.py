@@ -24,7 +24,7 @@ from postgres_ml.program.program import Program
 from postgres_ml.program.scorers import TreeEnsemble
 
 Floats = npt.NDArray[np.float64]
-Method = Literal["tree_shap", "linear_shap", "kernel_shap"]
+Method = Literal["tree_shap", "linear_shap", "permutation_shap"]
 MAX_ROWS = 500
 MIN_ROWS = 30
 SAMPLED_ROWS = 200
@@ -39,7 +39,7 @@ class Explanation:
 
     Parameters
     ----------
-    method : kernel_shap is sampled, the others are exact
+    method : permutation_shap is sampled, the others are exact
     unit : of the values
     labels : what each set explains, as text; '' for a regression
     names : columns, in the query's order
@@ -69,7 +69,10 @@ class Explanation:
         return dict(sorted(zip(self.names, means, strict=True), key=lambda item: -item[1]))
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the JSON of Redshift's EXPLAIN_MODEL; its key is `kernel_shap` whatever the method."""
+        """Return the JSON of Redshift's EXPLAIN_MODEL.
+
+        Redshift's key is `kernel_shap`; it stays whatever the method is, so that queries written for it work.
+        """
         sets = {
             f"label{k}": {
                 "global_shap_values": dict(zip(self.names, means.tolist(), strict=True)),
@@ -227,11 +230,11 @@ def _sampled(
     values[:, :, list(read)] = found
     unit = PROBABILITY if labels else TARGET
     expected = score(background).mean(axis=0)
-    return Explanation("kernel_shap", unit, explained, tuple(columns), values, expected)
+    return Explanation("permutation_shap", unit, explained, tuple(columns), values, expected)
 
 
 def _inputs_read(program: Program) -> set[int]:
-    return {step.input for step in program.steps if hasattr(step, "input")}
+    return {step.reads_input for step in program.steps if step.reads_input is not None}
 
 
 def _spread(rows: Any, n: int) -> Any:

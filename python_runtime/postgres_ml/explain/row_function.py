@@ -20,7 +20,7 @@ from postgres_ml.contract.exceptions import UnsupportedModelError
 from postgres_ml.contract.model import FunctionBody
 from postgres_ml.explain import ExactScores, Explanation
 from postgres_ml.explain.trees import Explainer, Paths
-from postgres_ml.generate.sql.arithmetic import literals
+from postgres_ml.generate import literals
 from postgres_ml.generate.sql.arithmetic.interval import Value
 from postgres_ml.generate.sql.body import Context, header, plpgsql_body
 from postgres_ml.generate.sql.fold import monotone_threshold

@@ -7,11 +7,13 @@ behind a link, has not.
 
 from __future__ import annotations
 
+import functools
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from postgres_ml.program import encoders, scorers
-from postgres_ml.program.program import BinaryLabel, ClusterLabel, Program, Step, Value
+from postgres_ml.program.program import BinaryLabel, MulticlassLabel, Program, Step, Value
 
 LOG_ODDS, PROBABILITY, TARGET, LOG_TARGET, MARGIN = (
     "log-odds", "probability", "units of the target", "logarithm of the target", "decision value",
@@ -59,113 +61,171 @@ class Sums:
         self.program = program
         self.owners = [(k, i) for k, step in enumerate(program.steps) for i in range(step.width)]
         self.sources = _sources(program)
-        self.has_trees = self._trees_behind()
+        self.has_trees = _trees_behind(program)
 
     def scores(self) -> tuple[list[Score], str]:
         """Return the scores before the output's link, and their unit."""
-        output = self.program.output
-        assert not isinstance(output, ClusterLabel), "clusters have no score"
-        if isinstance(output, Value):
-            return self._of_value(output)
-        if isinstance(output, BinaryLabel):
-            return self._of_two_classes(output)
-        chosen = output.probabilities or output.scores
-        step, _ = self._step_of(chosen[0])
-        if isinstance(step, scorers.Link) and step.function == "softmax":
-            return [Score(label, {slot: 1.0}) for label, slot in enumerate(step.slots)], LOG_ODDS
-        unit = PROBABILITY if output.probabilities else MARGIN
-        return [Score(label, {slot: 1.0}) for label, slot in enumerate(chosen)], unit
+        return scores_of(self.program.output, self)
+
+    def step_of(self, slot: int) -> tuple[Step, int]:
+        """Return the step that appends the slot, and the slot's position in it."""
+        number, position = self.owners[slot]
+        return self.program.steps[number], position
 
     def expand(self, score: Score) -> Terms | None:
         """Return the score as a sum, or None where it is none.
 
         Trees have to read slots of one input each: the split on a principal component belongs to no column.
         """
-        pending = defaultdict(float, score.slots)
-        constant, leaves, trees = 0.0, dict[int, float](), defaultdict[tuple[int, int], float](float)
-        while pending:
-            slot = max(pending)  # a step reads earlier slots only: every use of this one has been seen
-            weight = pending.pop(slot)
-            step, position = self._step_of(slot)
-            if isinstance(step, scorers.TreeEnsemble):
-                if any(len(self.sources[s]) > 1 for s in step.slots):
-                    return None
-                trees[self.owners[slot]] += weight
-            elif isinstance(step, scorers.Linear):
-                for source, factor in zip(step.slots, step.weights[position], strict=True):
-                    pending[source] += weight * factor
-                constant += weight * step.intercepts[position]
-            elif isinstance(step, scorers.WeightedSum):
-                for group, factor in zip(step.groups, step.weights, strict=True):
-                    pending[group[position]] += weight * factor
-            elif len(self.sources[slot]) <= 1 and not self.has_trees[slot]:
-                leaves[slot] = weight
-            elif isinstance(step, encoders.Arithmetic):
-                factor, shift = _linear_form(step)
-                pending[step.slot] += weight * factor
-                constant += weight * shift
-            elif isinstance(step, encoders.Clip) and isinstance(self.program.output, Value):
-                pending[step.slot] += weight  # LogTargetRegressor's limits, which only wild guesses reach
-            else:
+        expansion = Expansion(self, defaultdict(float, score.slots))
+        while expansion.pending:
+            slot = max(expansion.pending)  # a step reads earlier slots only: every use of this one was seen
+            weight = expansion.pending.pop(slot)
+            step, _ = self.step_of(slot)
+            if self._encodes_one_input(step, slot):
+                expansion.slots[slot] = weight
+            elif not expand_step(step, slot, weight, expansion):
                 return None
-        return Terms(constant, leaves, dict(trees))
+        return Terms(expansion.constant, expansion.slots, dict(expansion.trees))
 
-    def _of_value(self, output: Value) -> tuple[list[Score], str]:
-        step, position = self._step_of(output.slot)
-        if isinstance(step, scorers.Link) and step.function == "exp":
-            return [Score(0, {step.slots[position]: 1.0})], LOG_TARGET
-        if isinstance(step, encoders.Unary) and step.function == "exp":
-            return [Score(0, {step.slot: 1.0})], LOG_TARGET
-        if isinstance(step, scorers.Link) and step.function == "logistic":  # xgboost's reg:logistic
-            return [Score(0, {step.slots[position]: 1.0})], LOG_ODDS
-        return [Score(0, {output.slot: 1.0})], TARGET
+    def _encodes_one_input(self, step: Step, slot: int) -> bool:
+        """Return whether the slot is a term by itself; sums are written out even if they read one input."""
+        is_sum = isinstance(step, scorers.Linear | scorers.WeightedSum)
+        return not is_sum and len(self.sources[slot]) <= 1 and not self.has_trees[slot]
 
-    def _of_two_classes(self, output: BinaryLabel) -> tuple[list[Score], str]:
-        if not output.probabilities:
-            return [Score(1, {output.score: 1.0})], MARGIN
-        slot = output.probabilities[1]
-        step, position = self._step_of(slot)
-        if isinstance(step, scorers.Link) and step.function == "logistic":
-            return [Score(1, {step.slots[position]: 1.0})], LOG_ODDS
-        if isinstance(step, scorers.Link) and step.function == "softmax":
-            first, second = step.slots
-            return [Score(1, {first: -1.0, second: 1.0})], LOG_ODDS
-        return [Score(1, {slot: 1.0})], PROBABILITY
 
-    def _step_of(self, slot: int) -> tuple[Step, int]:
-        number, position = self.owners[slot]
-        return self.program.steps[number], position
+@dataclass
+class Expansion:
+    """A score that is being written out.
 
-    def _trees_behind(self) -> list[bool]:
-        behind: list[bool] = []
-        for step in self.program.steps:
-            is_tree = isinstance(step, scorers.TreeEnsemble)
-            behind += [is_tree or any(behind[slot] for slot in read_slots(step))] * step.width
-        return behind
+    Parameters
+    ----------
+    pending : weights of slots that are still to be written out
+    constant, slots, trees : what is settled, as in `Terms`
+    """
+
+    sums: Sums
+    pending: defaultdict[int, float]
+    constant: float = 0.0
+    slots: dict[int, float] = field(default_factory=dict)
+    trees: defaultdict[tuple[int, int], float] = field(default_factory=lambda: defaultdict(float))
+
+
+@functools.singledispatch
+def expand_step(step: Any, slot: int, weight: float, expansion: Expansion) -> bool:
+    """Replace a weighted slot by what the step adds up; return False if the step adds nothing up.
+
+    Parameters
+    ----------
+    slot : one of the step's own
+    """
+    return False
+
+
+@expand_step.register
+def _tree_ensemble(step: scorers.TreeEnsemble, slot: int, weight: float, expansion: Expansion) -> bool:
+    if any(len(expansion.sums.sources[s]) > 1 for s in step.slots):
+        return False
+    expansion.trees[expansion.sums.owners[slot]] += weight
+    return True
+
+
+@expand_step.register
+def _linear(step: scorers.Linear, slot: int, weight: float, expansion: Expansion) -> bool:
+    _, position = expansion.sums.owners[slot]
+    for source, factor in zip(step.slots, step.weights[position], strict=True):
+        expansion.pending[source] += weight * factor
+    expansion.constant += weight * step.intercepts[position]
+    return True
+
+
+@expand_step.register
+def _weighted_sum(step: scorers.WeightedSum, slot: int, weight: float, expansion: Expansion) -> bool:
+    _, position = expansion.sums.owners[slot]
+    for group, factor in zip(step.groups, step.weights, strict=True):
+        expansion.pending[group[position]] += weight * factor
+    return True
+
+
+@expand_step.register
+def _arithmetic(step: encoders.Arithmetic, slot: int, weight: float, expansion: Expansion) -> bool:
+    factor, shift = _linear_form(step)
+    expansion.pending[step.slot] += weight * factor
+    expansion.constant += weight * shift
+    return True
+
+
+@expand_step.register
+def _clip(step: encoders.Clip, slot: int, weight: float, expansion: Expansion) -> bool:
+    if not isinstance(expansion.sums.program.output, Value):
+        return False
+    expansion.pending[step.slot] += weight  # LogTargetRegressor's limits, which only wild guesses reach
+    return True
+
+
+@functools.singledispatch
+def scores_of(output: Any, sums: Sums) -> tuple[list[Score], str]:
+    """Return the scores before the output's link, and their unit."""
+    raise TypeError(f"{type(output).__name__} has no score")
+
+
+@scores_of.register
+def _of_value(output: Value, sums: Sums) -> tuple[list[Score], str]:
+    step, position = sums.step_of(output.slot)
+    if isinstance(step, scorers.Link) and step.function == "exp":
+        return [Score(0, {step.slots[position]: 1.0})], LOG_TARGET
+    if isinstance(step, encoders.Unary) and step.function == "exp":
+        return [Score(0, {step.slot: 1.0})], LOG_TARGET
+    if isinstance(step, scorers.Link) and step.function == "logistic":  # xgboost's reg:logistic
+        return [Score(0, {step.slots[position]: 1.0})], LOG_ODDS
+    return [Score(0, {output.slot: 1.0})], TARGET
+
+
+@scores_of.register
+def _of_two_classes(output: BinaryLabel, sums: Sums) -> tuple[list[Score], str]:
+    if not output.probabilities:
+        return [Score(1, {output.score: 1.0})], MARGIN
+    slot = output.probabilities[1]
+    step, position = sums.step_of(slot)
+    if isinstance(step, scorers.Link) and step.function == "logistic":
+        return [Score(1, {step.slots[position]: 1.0})], LOG_ODDS
+    if isinstance(step, scorers.Link) and step.function == "softmax":
+        first, second = step.slots
+        return [Score(1, {first: -1.0, second: 1.0})], LOG_ODDS
+    return [Score(1, {slot: 1.0})], PROBABILITY
+
+
+@scores_of.register
+def _of_classes(output: MulticlassLabel, sums: Sums) -> tuple[list[Score], str]:
+    chosen = output.probabilities or output.scores
+    step, _ = sums.step_of(chosen[0])
+    if isinstance(step, scorers.Link) and step.function == "softmax":
+        return [Score(label, {slot: 1.0}) for label, slot in enumerate(step.slots)], LOG_ODDS
+    unit = PROBABILITY if output.probabilities else MARGIN
+    return [Score(label, {slot: 1.0}) for label, slot in enumerate(chosen)], unit
+
+
+def _trees_behind(program: Program) -> list[bool]:
+    """Return, of each slot, whether it depends on a tree ensemble."""
+    behind: list[bool] = []
+    for step in program.steps:
+        is_tree = isinstance(step, scorers.TreeEnsemble)
+        behind += [is_tree or any(behind[slot] for slot in step.reads)] * step.width
+    return behind
 
 
 def _sources(program: Program) -> list[frozenset[int]]:
     """Return the inputs that each slot depends on."""
     sources: list[frozenset[int]] = []
     for step in program.steps:
-        reads = [sources[slot] for slot in read_slots(step)]
-        if isinstance(step, scorers.Activation) or (
-            isinstance(step, scorers.Link) and step.function in ("logistic", "exp")
-        ):
-            sources += reads
-        else:
-            own = frozenset({step.input}) if hasattr(step, "input") else frozenset[int]()
-            sources += [own.union(*reads)] * step.width
+        own = frozenset(() if step.reads_input is None else (step.reads_input,))
+        known: dict[tuple[int, ...], frozenset[int]] = {}  # most outputs of a step read the same slots
+        for position in range(step.width):
+            reads = step.reads_for((position,))
+            if reads not in known:
+                known[reads] = own.union(*(sources[slot] for slot in reads))
+            sources.append(known[reads])
     return sources
-
-
-def read_slots(step: Step) -> tuple[int, ...]:
-    """Return the slots that a step reads."""
-    if isinstance(step, scorers.WeightedSum):
-        return tuple(slot for group in step.groups for slot in group)
-    if hasattr(step, "slot"):
-        return (step.slot,)
-    return tuple(getattr(step, "slots", ()))
 
 
 def _linear_form(step: encoders.Arithmetic) -> tuple[float, float]:

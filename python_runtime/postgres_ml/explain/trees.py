@@ -24,7 +24,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from postgres_ml.program.interpret import leaf_index
+from postgres_ml.program.compute import leaf_index
 from postgres_ml.program.scorers import Tree, TreeEnsemble
 
 Floats = npt.NDArray[np.float64]

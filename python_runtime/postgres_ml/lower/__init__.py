@@ -1,8 +1,11 @@
 """Lowering: a fitted pipeline to a scoring program. One module per family of estimators.
 
 Input: a fitted scikit-learn Pipeline, or an estimator or xgboost Booster alone, and the query's columns.
-Output: a `Program` that `codegen` turns into SQL or native code. Parsers read fitted attributes and never run
-the pipeline; whatever they don't know exactly raises UnsupportedModelError.
+Output: a `Program` that `generate` turns into SQL or native code.
+
+Every parser has the signature of `builder.Parser`. It reads fitted attributes and never runs the pipeline.
+It raises UnsupportedModelError for everything that it doesn't know exactly; its module's docstring, of which
+docs/support.md is made, says what that is under "Refused".
 """
 
 from __future__ import annotations

@@ -93,7 +93,7 @@ def _probabilities(
     owner: Any, member: Any, matrix: Matrix, builder: Builder, n_labels: int
 ) -> tuple[int, ...]:
     output = inner_scores(owner, member, matrix, builder).output
-    probabilities: tuple[int, ...] = getattr(output, "probabilities", ())
+    probabilities = output.probabilities
     if len(probabilities) != n_labels:
         raise unsupported(owner, f"{type(member).__name__} inside, which has no probabilities,")
     return probabilities

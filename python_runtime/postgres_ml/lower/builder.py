@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from postgres_ml.contract.exceptions import UnsupportedModelError
-from postgres_ml.lower.dead_steps import prune
 from postgres_ml.program.encoders import Category, Impute, Number, OneHot, Scalar
 from postgres_ml.program.program import BinaryLabel, Input, Output, Program, Refusal, Step
 from postgres_ml.program.scorers import Linear
@@ -249,7 +248,8 @@ class Builder:
 
     def build(self, output: Output, return_type: str) -> Program:
         """Return the finished program without the steps that nothing needs."""
-        return prune(Program(self.inputs, tuple(self.steps), tuple(self.refusals), output, return_type))
+        program = Program(self.inputs, tuple(self.steps), tuple(self.refusals), output, return_type)
+        return program.without_dead_steps()
 
 
 def type_name(estimator: Any) -> str:
@@ -268,7 +268,7 @@ def unsupported(estimator: Any, detail: str, hint: str = "use runtime: python") 
 
 
 def require(estimator: Any, attribute: str, *allowed: Any, hint: str = "use runtime: python") -> None:
-    """Raise unless the attribute has one of the allowed values.
+    """Do nothing if the estimator's attribute has one of the allowed values.
 
     Raises
     ------
@@ -281,10 +281,10 @@ def require(estimator: Any, attribute: str, *allowed: Any, hint: str = "use runt
 
 
 def floats(values: Any) -> tuple[float, ...]:
-    """Return an array's items as a tuple of Python floats."""
+    """Return the items of an array of any shape, row by row, as a tuple of Python floats."""
     return tuple(np.asarray(values, dtype=np.float64).ravel().tolist())
 
 
 def rows(values: Any) -> tuple[tuple[float, ...], ...]:
-    """Return a two-dimensional array as a tuple of tuples of Python floats."""
+    """Return an array of shape (n_rows, n_columns) as a tuple of tuples of Python floats."""
     return tuple(map(tuple, np.asarray(values, dtype=np.float64).tolist()))

@@ -1,7 +1,7 @@
 """Transformers of our own: calendar parts, robust smooth clipping, piecewise-linear and quantile-normal
 columns.
 
-Source: postgres_ml/transformers.py.
+Source: postgres_ml/components/transformers.py.
 Exactness: bit-exact but for sine and cosine (1 ulp of the runtime's libm).
 """
 

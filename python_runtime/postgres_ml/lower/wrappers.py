@@ -57,7 +57,7 @@ def parse_threshold_classifier(estimator: Any, matrix: Matrix, builder: Builder)
     if positive not in (None, estimator.classes_[1]):
         raise unsupported(estimator, f"pos_label={positive!r}", "make the positive class the second in order")
     scores = inner_scores(estimator, estimator.estimator_, matrix, builder)
-    by_probability = bool(getattr(scores.output, "probabilities", ()))
+    by_probability = bool(scores.output.probabilities)
     if estimator.response_method != "auto":
         by_probability = estimator.response_method == "predict_proba"
     if threshold == "auto":
@@ -138,7 +138,13 @@ def inner_scores(owner: Any, estimator: Any, matrix: Matrix, builder: Builder) -
 
 
 def relabelled(scores: Scores, labels: list[Any]) -> Scores:
-    """Return the scores with labels that are positions replaced by what stands at these positions."""
+    """Return the scores with labels that are positions replaced by what stands at these positions.
+
+    Raises
+    ------
+    TypeError
+        The scores are a regression's or a clustering's, which have no labels to rename.
+    """
     output = scores.output
     if isinstance(output, BinaryLabel):
         first, second = (labels[int(code)] for code in output.labels)

@@ -102,7 +102,16 @@ def margins_of(booster: Any, rows: Any, n_rounds: int | None, *, in_place: bool)
 
 
 def predictions_at(stub: Any, margins: npt.NDArray[np.float32], n_features: int) -> Margins:
-    """Return what the library's own objective makes of single-output margins."""
+    """Return what the library's own objective makes of margins of one output.
+
+    Parameters
+    ----------
+    margins : of shape (n_rows,)
+
+    Returns
+    -------
+    predictions : of shape (n_rows,)
+    """
     import xgboost
 
     data = xgboost.DMatrix(np.zeros((len(margins), n_features), dtype=np.float32), base_margin=margins)

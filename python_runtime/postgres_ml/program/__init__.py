@@ -1,1 +1,1 @@
-"""The scoring program (intermediate representation): frozen data, JSON form, reference interpreter."""
+"""The scoring program: what a fitted pipeline does to a row, as data; its JSON form and its interpreter."""

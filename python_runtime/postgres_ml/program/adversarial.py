@@ -12,15 +12,14 @@ from __future__ import annotations
 import datetime
 import math
 import random
-from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
 
 from postgres_ml.program import encoders
+from postgres_ml.program.marks import limits_by_input, marks_by_input
 from postgres_ml.program.program import Input, Program
-from postgres_ml.program.scorers import TreeEnsemble
 
 NUMBERS = (
     0.0, -0.0, 1.0, -1.0, 0.1, 0.5, 16777217.0, 1e-45, -1e-45, 1.1754943e-38, 5e-324, -5e-324, 1e-310,
@@ -57,7 +56,7 @@ def adversarial_rows(program: Program, seed: int, limit: int) -> dict[str, list[
     other cells are mostly ordinary, so that one refused value does not hide the rest.
     """
     source = random.Random(seed)
-    thresholds, limits = _thresholds(program, refusals=False), _thresholds(program, refusals=True)
+    thresholds, limits = marks_by_input(program), limits_by_input(program)
     pools = [
         _Pool(item, position, program, thresholds[position], limits[position], source)
         for position, item in enumerate(program.inputs)
@@ -194,76 +193,3 @@ def _categories(program: Program, position: int) -> list[Any]:
         if isinstance(step, encoders.Category) and step.input == position
         for value in step.values
     ]
-
-
-def _thresholds(program: Program, *, refusals: bool) -> dict[int, set[float]]:
-    """Return, by input, the numbers that decide something about it, traced back through arithmetic.
-
-    Parameters
-    ----------
-    refusals : the limits beyond which rows are refused, instead of everything else
-    """
-    marks: dict[int, set[float]] = defaultdict(set)
-    for refusal in program.refusals if refusals else ():
-        if refusal.above is not None:
-            marks[refusal.slot] |= {refusal.above, -refusal.above}
-    by_input: dict[int, set[float]] = defaultdict(set)
-    for step, offset in reversed(list(zip(program.steps, program.offsets, strict=True))):
-        if isinstance(step, encoders.Number):
-            by_input[step.input] |= marks[offset]
-        elif isinstance(step, TreeEnsemble) and not refusals:
-            _mark_splits(step, marks)
-        elif hasattr(step, "slot"):
-            own = set() if refusals else _own_marks(step)
-            marks[step.slot] |= own | _traced_back(step, marks[offset])
-        elif hasattr(step, "slots") and not refusals:
-            # what is projected or measured is mostly standardised
-            for slot in step.slots:
-                marks[slot] |= {-3.0, -1.0, 0.0, 1.0, 3.0}
-    return by_input
-
-
-def _mark_splits(step: TreeEnsemble, marks: dict[int, set[float]]) -> None:
-    for tree in step.trees:
-        for feature, threshold in zip(tree.split_index, tree.threshold, strict=True):
-            if feature >= 0 and math.isfinite(threshold):
-                marks[step.slots[feature]].add(threshold)
-
-
-def _own_marks(step: Any) -> set[float]:
-    if isinstance(step, encoders.OneHot):
-        return set(step.codes)
-    if isinstance(step, encoders.Impute | encoders.NullIf):
-        return {step.value}
-    if isinstance(step, encoders.Clip):
-        return {step.low, step.high}
-    if isinstance(step, encoders.PiecewiseLinear):
-        return set(step.x)
-    return set(step.edges) if isinstance(step, encoders.Bucket) else set()
-
-
-_INVERSES: dict[str, Any] = {
-    "cbrt": lambda y: y**3, "exp": np.log, "expm1": np.log1p, "log": np.exp, "log1p": np.expm1,
-    "log2": np.exp2, "log10": lambda y: 10.0**y, "negative": np.negative, "sqrt": np.square,
-    "square": np.sqrt, "tanh": np.arctanh,
-    "sin": np.arcsin, "cos": np.arccos, "abs": np.abs, "sign": np.abs,
-    "smooth_clip": lambda y: y / np.sqrt(1 - np.square(y / 3)),
-}  # fmt: skip
-
-
-def _traced_back(step: Any, marks: set[float]) -> set[float]:
-    """Return what the step's slot must be, up to rounding, for its result to be one of the marks."""
-    y = np.array(sorted(marks), dtype=np.float64)
-    with np.errstate(all="ignore"):
-        if isinstance(step, encoders.Arithmetic):
-            c = step.constant
-            x = {"+": y - c, "-": y + c, "*": y / c, "/": y * c}[step.operator]
-        elif isinstance(step, encoders.Unary):
-            x = _INVERSES[step.function](y)
-        elif isinstance(step, encoders.Impute | encoders.NullIf | encoders.Clip):
-            x = y
-        elif isinstance(step, encoders.PiecewiseLinear) and all(np.diff(step.y) > 0):
-            x = np.interp(y, step.y, step.x)
-        else:
-            return set()
-    return {float(value) for value in x if math.isfinite(value)}

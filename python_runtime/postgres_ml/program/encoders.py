@@ -11,31 +11,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from postgres_ml.program.reads import ReadsInput, ReadsSlot, ReadsSlots
+
 Scalar = str | float | bool
 
 
-class SingleSlot:
-    """A step of one slot."""
-
-    @property
-    def width(self) -> int:
-        """Number of slots."""
-        return 1
-
-
 @dataclass(frozen=True)
-class Number(SingleSlot):
+class Number(ReadsInput):
     """The input as a double: NULL and NaN become NaN, false and true become 0 and 1.
 
     Dates and timestamps are seconds since 1970-01-01 00:00 UTC in double precision, times are seconds
     since midnight. Infinite dates and timestamps are missing.
     """
 
-    input: int
-
 
 @dataclass(frozen=True)
-class Category(SingleSlot):
+class Category(ReadsInput):
     """The output that belongs to the input's value, for text, boolean and number inputs.
 
     One-hot, ordinal and target encoding all begin here: the outputs are codes or encodings.
@@ -49,11 +40,15 @@ class Category(SingleSlot):
     unseen : output for a value that is not listed; None refuses the row
     """
 
-    input: int
     values: tuple[Scalar, ...]
     outputs: tuple[float, ...]
     missing: float | None
     unseen: float | None
+
+    @property
+    def may_refuse(self) -> bool:
+        """Whether NULL or an unseen value refuses the row."""
+        return self.missing is None or self.unseen is None
 
 
 DatePartName = Literal[
@@ -62,7 +57,7 @@ DatePartName = Literal[
 
 
 @dataclass(frozen=True)
-class DatePart(SingleSlot):
+class DatePart(ReadsInput):
     """One calendar part of a date, time or timestamp input, in UTC; NaN for NULL and for infinite dates.
 
     Monday is weekday 0, 1 January is day_of_year 1. `second` is whole (0 to 59), `epoch` has the fraction:
@@ -70,15 +65,13 @@ class DatePart(SingleSlot):
     A date has every part (its time is midnight); a time has hour, minute, second and epoch only.
     """
 
-    input: int
     part: DatePartName
 
 
 @dataclass(frozen=True)
-class OneHot:
+class OneHot(ReadsSlot):
     """1.0 where the slot equals the code, else 0.0: one output slot for each code (NaN equals none)."""
 
-    slot: int
     codes: tuple[float, ...]
 
     @property
@@ -88,37 +81,32 @@ class OneHot:
 
 
 @dataclass(frozen=True)
-class Impute(SingleSlot):
+class Impute(ReadsSlot):
     """The slot, or `value` where the slot is NaN."""
 
-    slot: int
     value: float
 
 
 @dataclass(frozen=True)
-class NullIf(SingleSlot):
+class NullIf(ReadsSlot):
     """NaN where the slot equals `value` (-0.0 equals 0.0), else the slot: SQL's nullif().
 
     For markers of missing values (SimpleImputer(missing_values=-1), xgboost's `missing`), and for matrices
     that a library saw as sparse, where xgboost takes an absent entry, a zero, for missing.
     """
 
-    slot: int
     value: float
 
 
 @dataclass(frozen=True)
-class IsMissing(SingleSlot):
+class IsMissing(ReadsSlot):
     """1.0 where the slot is NaN, else 0.0."""
-
-    slot: int
 
 
 @dataclass(frozen=True)
-class Arithmetic(SingleSlot):
+class Arithmetic(ReadsSlot):
     """`slot <operator> constant` in double precision; NaN stays NaN, overflow gives an infinity."""
 
-    slot: int
     operator: Literal["+", "-", "*", "/"]
     constant: float
 
@@ -130,62 +118,55 @@ UnaryName = Literal[
 
 
 @dataclass(frozen=True)
-class Unary(SingleSlot):
+class Unary(ReadsSlot):
     """A function of one slot. Outside its domain: NaN or an infinity, as NumPy gives.
 
     `smooth_clip` is x / sqrt(1 + (x/3)^2) (Holzmüller et al. 2024, "Better by default", RealMLP).
     """
 
-    slot: int
     function: UnaryName
 
 
 @dataclass(frozen=True)
-class Clip(SingleSlot):
+class Clip(ReadsSlot):
     """The slot limited to [low, high]; NaN stays NaN."""
 
-    slot: int
     low: float
     high: float
 
 
 @dataclass(frozen=True)
-class PiecewiseLinear(SingleSlot):
+class PiecewiseLinear(ReadsSlot):
     """Linear interpolation through (x, y) as numpy.interp does it; constant outside; NaN stays NaN.
 
     `x` is strictly increasing and has at least two points. Where x[j] <= value < x[j + 1]:
     (y[j + 1] - y[j]) / (x[j + 1] - x[j]) * (value - x[j]) + y[j], the slope rounded first.
     """
 
-    slot: int
     x: tuple[float, ...]
     y: tuple[float, ...]
 
 
 @dataclass(frozen=True)
-class Bucket(SingleSlot):
+class Bucket(ReadsSlot):
     """How many of the increasing edges are <= the slot (numpy.searchsorted, side 'right'); NaN stays NaN."""
 
-    slot: int
     edges: tuple[float, ...]
 
 
 @dataclass(frozen=True)
-class Product(SingleSlot):
+class Product(ReadsSlots):
     """The slots' product, multiplied from left to right (a slot may appear more than once)."""
-
-    slots: tuple[int, ...]
 
 
 @dataclass(frozen=True)
-class Normalize:
+class Normalize(ReadsSlots):
     """The slots divided by their norm; unchanged where the norm is 0.
 
     l1 sums absolute values, l2 is the root of the sum of squares (both in slot order), max is the greatest
     absolute value.
     """
 
-    slots: tuple[int, ...]
     norm: Literal["l1", "l2", "max"]
 
     @property

@@ -9,44 +9,30 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from postgres_ml.program import encoders, scorers
-from postgres_ml.program.program import BinaryLabel, Input, Label, Program, Value
-from postgres_ml.program.raw_values import (
-    Floats,
-    calendar_part,
-    is_null,
-    read_instants,
-    read_numbers,
-    seconds_since_epoch,
+from postgres_ml.program.compute import Matrix, Rows, apply_step
+from postgres_ml.program.program import (
+    BinaryLabel,
+    ClusterLabel,
+    Label,
+    MulticlassLabel,
+    Program,
+    Value,
 )
 
 Columns = Mapping[str, Sequence[Any]]
-Matrix = npt.NDArray[np.float64]
 
 
 def predict(program: Program, columns: Columns) -> list[Label | None]:
     """Return each row's label, or value for regression; None for rows that the program refuses."""
     state = _run(program, columns)
     refused = _refused(program, state)
-    output = program.output
-    if isinstance(output, Value):
-        values = state.slots[:, output.slot].tolist()
-        return [None if no else value for no, value in zip(refused, values, strict=True)]
-    if isinstance(output, BinaryLabel):
-        score = state.slots[:, output.score]
-        positive = score > output.threshold if output.operator == ">" else score >= output.threshold
-        winners = positive.astype(int)
-    elif hasattr(output, "scores"):
-        winners = np.argmax(state.slots[:, output.scores], axis=1)
-    else:
-        winners = np.argmin(state.slots[:, output.distances], axis=1)
-    return [None if no else output.labels[w] for no, w in zip(refused, winners, strict=True)]
+    predictions = predictions_of(program.output, state.slots)
+    return [None if no else prediction for no, prediction in zip(refused, predictions, strict=True)]
 
 
 def predict_probabilities(program: Program, columns: Columns) -> Matrix | None:
@@ -54,11 +40,10 @@ def predict_probabilities(program: Program, columns: Columns) -> Matrix | None:
 
     Rows that the program refuses are NaN. None when the program has no probabilities.
     """
-    probabilities = getattr(program.output, "probabilities", ())
-    if not probabilities:
+    if not program.output.probabilities:
         return None
     state = _run(program, columns)
-    result = state.slots[:, probabilities]
+    result = state.slots[:, program.output.probabilities]
     result[_refused(program, state)] = np.nan
     return result
 
@@ -68,37 +53,18 @@ def slots(program: Program, columns: Columns) -> Matrix:
     return _run(program, columns).slots
 
 
-@dataclass
-class _Rows:
-    """The rows on their way through the program.
-
-    Parameters
-    ----------
-    slots : of shape (n_rows, n_slots); columns are filled in step by step
-    refused : rows that a Category refused
-    """
-
-    inputs: tuple[Input, ...]
-    columns: list[Sequence[Any]]
-    slots: Matrix
-    refused: npt.NDArray[np.bool_] = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.refused = np.zeros(len(self.slots), dtype=bool)
-
-
-def _run(program: Program, columns: Columns) -> _Rows:
+def _run(program: Program, columns: Columns) -> Rows:
     ordered = [columns[item.name] for item in program.inputs]
     n_rows = len(next(iter(columns.values()))) if columns else 0
-    rows = _Rows(program.inputs, ordered, np.full((n_rows, sum(s.width for s in program.steps)), np.nan))
+    rows = Rows(program.inputs, ordered, np.full((n_rows, sum(s.width for s in program.steps)), np.nan))
     with np.errstate(all="ignore"):
         for step, offset in zip(program.steps, program.offsets, strict=True):
-            values = np.asarray(_apply(step, rows), dtype=np.float64)
+            values = np.asarray(apply_step(step, rows), dtype=np.float64)
             rows.slots[:, offset : offset + step.width] = values.reshape(n_rows, step.width)
     return rows
 
 
-def _refused(program: Program, rows: _Rows) -> npt.NDArray[np.bool_]:
+def _refused(program: Program, rows: Rows) -> npt.NDArray[np.bool_]:
     refused = rows.refused.copy()
     for refusal in program.refusals:
         value = rows.slots[:, refusal.slot]
@@ -110,210 +76,34 @@ def _refused(program: Program, rows: _Rows) -> npt.NDArray[np.bool_]:
 
 
 @functools.singledispatch
-def _apply(step: Any, rows: _Rows) -> Any:
-    """Return the step's new slots, of shape (n_rows,) or (n_rows, width)."""
-    raise NotImplementedError(f"no interpretation of {type(step).__name__}")
-
-
-@_apply.register
-def _number(step: encoders.Number, rows: _Rows) -> Any:
-    kind, values = rows.inputs[step.input].kind, rows.columns[step.input]
-    if kind in ("number", "boolean"):
-        return read_numbers(values)
-    return seconds_since_epoch(read_instants(values, kind))
-
-
-@_apply.register
-def _category(step: encoders.Category, rows: _Rows) -> Any:
-    kind, values = rows.inputs[step.input].kind, rows.columns[step.input]
-    codes: dict[Any, float | None] = dict(zip(step.values, step.outputs, strict=True))
-    keys = [None if is_null(v) else v if kind == "text" else float(v) for v in values]
-    found = [step.missing if key is None else codes.get(key, step.unseen) for key in keys]
-    rows.refused |= np.array([output is None for output in found], dtype=bool)
-    return np.array([np.nan if output is None else output for output in found], dtype=np.float64)
-
-
-@_apply.register
-def _date_part(step: encoders.DatePart, rows: _Rows) -> Any:
-    return calendar_part(read_instants(rows.columns[step.input], rows.inputs[step.input].kind), step.part)
-
-
-@_apply.register
-def _one_hot(step: encoders.OneHot, rows: _Rows) -> Any:
-    return rows.slots[:, [step.slot]] == np.array(step.codes)
-
-
-@_apply.register
-def _impute(step: encoders.Impute, rows: _Rows) -> Any:
-    x = rows.slots[:, step.slot]
-    return np.where(np.isnan(x), step.value, x)
-
-
-@_apply.register
-def _null_if(step: encoders.NullIf, rows: _Rows) -> Any:
-    x = rows.slots[:, step.slot]
-    return np.where(x == step.value, np.nan, x)
-
-
-@_apply.register
-def _is_missing(step: encoders.IsMissing, rows: _Rows) -> Any:
-    return np.isnan(rows.slots[:, step.slot])
-
-
-_OPERATORS: dict[str, Any] = {"+": np.add, "-": np.subtract, "*": np.multiply, "/": np.divide}
-
-
-@_apply.register
-def _arithmetic(step: encoders.Arithmetic, rows: _Rows) -> Any:
-    return _OPERATORS[step.operator](rows.slots[:, step.slot], step.constant)
-
-
-@_apply.register
-def _unary(step: encoders.Unary, rows: _Rows) -> Any:
-    x = rows.slots[:, step.slot]
-    if step.function == "smooth_clip":
-        # beyond 1e154 the square overflows; the limit is reached long before
-        return np.where(np.abs(x) > 1e100, np.copysign(3.0, x), x / np.sqrt(1 + np.square(x / 3)))
-    return getattr(np, step.function)(x)
-
-
-@_apply.register
-def _clip(step: encoders.Clip, rows: _Rows) -> Any:
-    return np.clip(rows.slots[:, step.slot], step.low, step.high)
-
-
-@_apply.register
-def _piecewise_linear(step: encoders.PiecewiseLinear, rows: _Rows) -> Any:
-    x = rows.slots[:, step.slot]
-    return np.where(np.isnan(x), np.nan, np.interp(x, step.x, step.y))
-
-
-@_apply.register
-def _bucket(step: encoders.Bucket, rows: _Rows) -> Any:
-    x = rows.slots[:, step.slot]
-    return np.where(np.isnan(x), np.nan, np.searchsorted(step.edges, x, side="right"))
-
-
-@_apply.register
-def _product(step: encoders.Product, rows: _Rows) -> Any:
-    result = rows.slots[:, step.slots[0]].copy()
-    for slot in step.slots[1:]:
-        result *= rows.slots[:, slot]
-    return result
-
-
-@_apply.register
-def _normalize(step: encoders.Normalize, rows: _Rows) -> Any:
-    x = rows.slots[:, step.slots]
-    if step.norm == "max":
-        norm = np.max(np.abs(x), axis=1)
-    else:
-        terms = np.abs(x) if step.norm == "l1" else np.square(x)
-        norm = _sum_in_order(terms)
-        norm = norm if step.norm == "l1" else np.sqrt(norm)
-    return x / np.where(norm == 0, 1.0, norm)[:, None]
-
-
-def _sum_in_order(terms: Matrix) -> Floats:
-    """Return row sums added from left to right (numpy.sum adds pairwise)."""
-    total = np.zeros(len(terms))
-    for column in terms.T:
-        total = total + column
-    return total
-
-
-@_apply.register
-def _tree_ensemble(step: scorers.TreeEnsemble, rows: _Rows) -> Any:
-    x: Any = rows.slots[:, step.slots]
-    if step.split_dtype == "float32":
-        x = x.astype(np.float32)
-    scores = np.tile(np.array(step.base_scores, dtype=step.dtype), (len(x), 1))
-    for tree in step.trees:
-        leaves = leaf_index(step, tree, x)
-        values = np.array([v or (np.nan,) * len(tree.outputs) for v in tree.leaf_value], dtype=step.dtype)
-        for column, output in enumerate(tree.outputs):
-            scores[:, output] += values[leaves, column]
-    return scores if step.divisor == 1 else scores / np.dtype(step.dtype).type(step.divisor)
-
-
-def leaf_index(step: scorers.TreeEnsemble, tree: scorers.Tree, x: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
-    """Return the number of the leaf that each row reaches.
+def predictions_of(output: Any, slots: Matrix) -> list[Label]:
+    """Return the label or value of each row, refused or not.
 
     Parameters
     ----------
-    x : of shape (n_rows, len(step.slots)), in the ensemble's `split_dtype`
+    slots : of shape (n_rows, n_slots)
     """
-    split_index, threshold = np.array(tree.split_index), np.array(tree.threshold)
-    left, right = np.array(tree.left), np.array(tree.right)
-    default_left = np.array(tree.default_left)
-    compare = np.less if step.operator == "<" else np.less_equal
-    node = np.zeros(len(x), dtype=np.int64)
-    active = np.flatnonzero(split_index[node] >= 0)
-    while len(active):
-        at = node[active]
-        value = x[active, split_index[at]]
-        # float32 values compare as the doubles they are: thresholds of scikit-learn's trees are doubles
-        goes_left = compare(value.astype(np.float64), threshold[at])
-        for number in {n for n in at.tolist() if tree.categories and tree.categories[n] is not None}:
-            here = at == number
-            listed = np.isin(value[here], np.array(tree.categories[number], dtype=np.float64))
-            goes_left[here] = listed == step.category_goes_left
-        goes_left = np.where(np.isnan(value), default_left[at], goes_left)
-        node[active] = np.where(goes_left, left[at], right[at])
-        active = active[split_index[node[active]] >= 0]
-    return node
+    raise NotImplementedError(f"no interpretation of {type(output).__name__}")
 
 
-@_apply.register
-def _linear(step: scorers.Linear, rows: _Rows) -> Any:
-    weights = np.array(step.weights, dtype=np.float64).reshape(step.width, len(step.slots))
-    total = np.zeros((len(rows.slots), step.width))
-    for column, slot in enumerate(step.slots):
-        total = total + rows.slots[:, [slot]] * weights[:, column]
-    return total + np.array(step.intercepts)
+@predictions_of.register
+def _value(output: Value, slots: Matrix) -> list[Label]:
+    values: list[Label] = slots[:, output.slot].tolist()
+    return values
 
 
-@_apply.register
-def _activation(step: scorers.Activation, rows: _Rows) -> Any:
-    x = rows.slots[:, step.slots]
-    if step.function == "relu":
-        return np.maximum(x, 0.0)
-    if step.function == "tanh":
-        return np.tanh(x)
-    logistic = 1 / (np.exp(-x) + 1)
-    # x * 0 at minus infinity would be NaN; the limit is 0
-    return logistic if step.function == "logistic" else np.where(x == -np.inf, 0.0, x * logistic)
+@predictions_of.register
+def _binary_label(output: BinaryLabel, slots: Matrix) -> list[Label]:
+    score = slots[:, output.score]
+    is_second = score > output.threshold if output.operator == ">" else score >= output.threshold
+    return [output.labels[number] for number in is_second.astype(int)]
 
 
-@_apply.register
-def _distances(step: scorers.Distances, rows: _Rows) -> Any:
-    x = rows.slots[:, step.slots]
-    return np.column_stack([np.sqrt(_sum_in_order(np.square(x - np.array(c)))) for c in step.centers])
+@predictions_of.register
+def _multiclass_label(output: MulticlassLabel, slots: Matrix) -> list[Label]:
+    return [output.labels[number] for number in np.argmax(slots[:, output.scores], axis=1)]
 
 
-def _exp(x: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Return exp in the array's dtype: computed in double precision, then rounded."""
-    return np.exp(x.astype(np.float64)).astype(x.dtype)
-
-
-@_apply.register
-def _link(step: scorers.Link, rows: _Rows) -> Any:
-    x: Any = rows.slots[:, step.slots].astype(step.dtype)
-    if step.function == "logistic":
-        return 1 / (_exp(-x) + x.dtype.type(1))
-    if step.function == "exp":
-        return _exp(x)
-    if step.function == "softmax":
-        terms = _exp(x - np.max(x, axis=1, keepdims=True))
-        total = _sum_in_order(terms.astype(np.float64)).astype(x.dtype)
-        return terms / total[:, None]
-    total = _sum_in_order(x.astype(np.float64)).astype(x.dtype)[:, None]
-    return np.where(total == 0, x.dtype.type(1 / len(step.slots)), x / np.where(total == 0, 1, total))
-
-
-@_apply.register
-def _weighted_sum(step: scorers.WeightedSum, rows: _Rows) -> Any:
-    total = np.zeros((len(rows.slots), step.width))
-    for group, weight in zip(step.groups, step.weights, strict=True):
-        total = total + weight * rows.slots[:, group]
-    return total
+@predictions_of.register
+def _cluster_label(output: ClusterLabel, slots: Matrix) -> list[Label]:
+    return [output.labels[number] for number in np.argmin(slots[:, output.distances], axis=1)]

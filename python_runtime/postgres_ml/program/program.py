@@ -1,13 +1,14 @@
 """The scoring program: everything a fitted pipeline does to one row, as data.
 
-The middle of the house. `parse/` writes it from fitted estimators, `codegen/` turns it into SQL or native
-code, `interpret` runs it slowly as the reference. It imports nothing but the standard library.
+`lower` writes it from fitted estimators, `generate` turns it into SQL or native code, `interpret` runs it
+slowly as the reference. It imports nothing but the standard library.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Literal, get_args
 
 from postgres_ml.program.encoders import Encoder
 from postgres_ml.program.scorers import Scorer, TreeEnsemble
@@ -15,6 +16,8 @@ from postgres_ml.program.scorers import Scorer, TreeEnsemble
 InputKind = Literal["number", "boolean", "text", "date", "time", "timestamp", "timestamptz"]
 Label = str | int | float | bool
 Step = Encoder | Scorer
+STEPS: tuple[type, ...] = get_args(Step)
+"""Every kind of step."""
 
 
 @dataclass(frozen=True)
@@ -46,12 +49,40 @@ class Refusal:
     missing: bool
     above: float | None
 
+    def renumbered(self, numbers: Mapping[int, int]) -> Refusal:
+        """Return the refusal of the slot under its new number."""
+        return replace(self, slot=numbers[self.slot])
+
 
 @dataclass(frozen=True)
 class Value:
     """Regression: the prediction is the slot, in double precision."""
 
     slot: int
+
+    @property
+    def labels(self) -> tuple[Label, ...]:
+        """None: the prediction is a number."""
+        return ()
+
+    @property
+    def prediction_reads(self) -> tuple[int, ...]:
+        """The slot."""
+        return (self.slot,)
+
+    @property
+    def probabilities(self) -> tuple[int, ...]:
+        """None: a number has no probability."""
+        return ()
+
+    @property
+    def reads(self) -> tuple[int, ...]:
+        """The slot."""
+        return (self.slot,)
+
+    def renumbered(self, numbers: Mapping[int, int]) -> Value:
+        """Return the output that reads its slot under a new number."""
+        return replace(self, slot=numbers[self.slot])
 
 
 @dataclass(frozen=True)
@@ -70,6 +101,22 @@ class BinaryLabel:
     threshold: float
     probabilities: tuple[int, ...]
 
+    @property
+    def prediction_reads(self) -> tuple[int, ...]:
+        """The slot by which the label is chosen."""
+        return (self.score,)
+
+    @property
+    def reads(self) -> tuple[int, ...]:
+        """The score, then the probabilities."""
+        return (self.score, *self.probabilities)
+
+    def renumbered(self, numbers: Mapping[int, int]) -> BinaryLabel:
+        """Return the output that reads its slots under new numbers."""
+        return replace(
+            self, score=numbers[self.score], probabilities=_renumbered(self.probabilities, numbers)
+        )
+
 
 @dataclass(frozen=True)
 class MulticlassLabel:
@@ -82,6 +129,24 @@ class MulticlassLabel:
     scores: tuple[int, ...]
     probabilities: tuple[int, ...]
 
+    @property
+    def prediction_reads(self) -> tuple[int, ...]:
+        """The slots by which the label is chosen."""
+        return self.scores
+
+    @property
+    def reads(self) -> tuple[int, ...]:
+        """The scores, then the probabilities."""
+        return (*self.scores, *self.probabilities)
+
+    def renumbered(self, numbers: Mapping[int, int]) -> MulticlassLabel:
+        """Return the output that reads its slots under new numbers."""
+        return replace(
+            self,
+            scores=_renumbered(self.scores, numbers),
+            probabilities=_renumbered(self.probabilities, numbers),
+        )
+
 
 @dataclass(frozen=True)
 class ClusterLabel:
@@ -90,8 +155,33 @@ class ClusterLabel:
     labels: tuple[int, ...]
     distances: tuple[int, ...]
 
+    @property
+    def prediction_reads(self) -> tuple[int, ...]:
+        """The distances."""
+        return self.distances
+
+    @property
+    def probabilities(self) -> tuple[int, ...]:
+        """None: a cluster has a distance and no probability."""
+        return ()
+
+    @property
+    def reads(self) -> tuple[int, ...]:
+        """The distances."""
+        return self.distances
+
+    def renumbered(self, numbers: Mapping[int, int]) -> ClusterLabel:
+        """Return the output that reads its slots under new numbers."""
+        return replace(self, distances=_renumbered(self.distances, numbers))
+
+
+def _renumbered(slots: Iterable[int], numbers: Mapping[int, int]) -> tuple[int, ...]:
+    return tuple(numbers[slot] for slot in slots)
+
 
 Output = Value | BinaryLabel | MulticlassLabel | ClusterLabel
+OUTPUTS: tuple[type, ...] = get_args(Output)
+"""Every kind of output."""
 
 
 @dataclass(frozen=True)
@@ -129,3 +219,27 @@ class Program:
             offsets.append(total)
             total += step.width
         return tuple(offsets)
+
+    def without_dead_steps(self) -> Program:
+        """Return the program with the steps that its result depends on, their slots numbered anew.
+
+        That is every step whose slots the output, a refusal or a step that is kept reads, and every step that
+        may refuse a row by itself. The order stays.
+        """
+        needed = {*self.output.reads, *(refusal.slot for refusal in self.refusals)}
+        kept: list[tuple[Step, int]] = []
+        for step, offset in reversed(list(zip(self.steps, self.offsets, strict=True))):
+            if step.may_refuse or not needed.isdisjoint(range(offset, offset + step.width)):
+                needed.update(step.reads)
+                kept.append((step, offset))
+        kept.reverse()
+        numbers: dict[int, int] = {}
+        for step, offset in kept:
+            for slot in range(offset, offset + step.width):
+                numbers[slot] = len(numbers)
+        return replace(
+            self,
+            steps=tuple(step.renumbered(numbers) for step, _ in kept),
+            refusals=tuple(refusal.renumbered(numbers) for refusal in self.refusals),
+            output=self.output.renumbered(numbers),
+        )

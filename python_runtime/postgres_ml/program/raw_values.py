@@ -59,13 +59,19 @@ def _instant(value: Any, kind: str) -> np.datetime64:
 
 
 def seconds_since_epoch(instants: npt.NDArray[np.datetime64]) -> Floats:
-    """Return seconds since 1970-01-01 as doubles, rounded once; NaT becomes NaN."""
+    """Return seconds since 1970-01-01 as doubles of shape (n_rows,), rounded once; NaT becomes NaN."""
     microseconds = instants.astype("datetime64[us]").astype(np.int64)
     return np.where(np.isnat(instants), np.nan, microseconds / 1e6)
 
 
 def calendar_part(instants: npt.NDArray[np.datetime64], part: str) -> Floats:
-    """Return one calendar part (see `encoders.DatePart`) as doubles; NaT becomes NaN."""
+    """Return one calendar part as doubles of shape (n_rows,); NaT becomes NaN.
+
+    Parameters
+    ----------
+    instants : of shape (n_rows,), in UTC
+    part : see `encoders.DatePart`
+    """
     if part == "epoch":
         return seconds_since_epoch(instants)
     days, months, years = (instants.astype(f"datetime64[{unit}]") for unit in "DMY")

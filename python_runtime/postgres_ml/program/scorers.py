@@ -7,8 +7,11 @@ and its slots hold doubles that are exactly representable in single precision.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
+
+from postgres_ml.program.reads import ReadsSlots, StepBase
 
 Dtype = Literal["float32", "float64"]
 
@@ -46,7 +49,7 @@ class Tree:
 
 
 @dataclass(frozen=True)
-class TreeEnsemble:
+class TreeEnsemble(ReadsSlots):
     """`(base_scores + sum of leaves, in tree order) / divisor`, each addition rounded to `dtype`.
 
     Parameters
@@ -60,7 +63,6 @@ class TreeEnsemble:
     divisor : 1, or the number of trees of an averaging forest
     """
 
-    slots: tuple[int, ...]
     trees: tuple[Tree, ...]
     operator: Literal["<", "<="]
     split_dtype: Dtype
@@ -81,14 +83,13 @@ class TreeEnsemble:
 
 
 @dataclass(frozen=True)
-class Linear:
+class Linear(ReadsSlots):
     """`weights @ slots + intercepts` in double precision, added in slot order, the intercept last.
 
     `weights` has a row for each output. Also PCA (intercepts = -components @ mean), and a dense layer
     of a neural network before its activation.
     """
 
-    slots: tuple[int, ...]
     weights: tuple[tuple[float, ...], ...]
     intercepts: tuple[float, ...]
 
@@ -102,10 +103,9 @@ ActivationName = Literal["relu", "tanh", "logistic", "silu"]
 
 
 @dataclass(frozen=True)
-class Activation:
+class Activation(ReadsSlots):
     """An activation function applied to each slot; logistic and silu never overflow."""
 
-    slots: tuple[int, ...]
     function: ActivationName
 
     @property
@@ -113,12 +113,15 @@ class Activation:
         """Number of slots."""
         return len(self.slots)
 
+    def reads_for(self, positions: Sequence[int]) -> tuple[int, ...]:
+        """Return the slot of each position."""
+        return tuple(self.slots[position] for position in positions)
+
 
 @dataclass(frozen=True)
-class Distances:
+class Distances(ReadsSlots):
     """Euclidean distance from the slots to each centre: the root of the sum of squares, in slot order."""
 
-    slots: tuple[int, ...]
     centers: tuple[tuple[float, ...], ...]
 
     @property
@@ -131,13 +134,13 @@ LinkName = Literal["logistic", "softmax", "exp", "normalize"]
 
 
 @dataclass(frozen=True)
-class Link:
-    """Raw scores to predictions.
+class Link(ReadsSlots):
+    """Raw scores to predictions, by a function.
 
-    logistic : 1 / (exp(-x) + 1) of each slot
-    softmax : exp(x - max) / sum of them, over the slots
-    exp : exp(x) of each slot
-    normalize : x / sum(x) over the slots; 1 / n each where the sum is 0 (one-vs-rest)
+    * `logistic`: 1 / (exp(-x) + 1) of each slot
+    * `softmax`: exp(x - max) / sum of them, over the slots
+    * `exp`: exp(x) of each slot
+    * `normalize`: x / sum(x) over the slots; 1 / n each where the sum is 0 (one-vs-rest)
 
     With dtype 'float32' the result of every operation is rounded to single precision (exp is computed in
     double and rounded once), except that softmax sums in double precision, in slot order, and rounds the sum:
@@ -145,7 +148,6 @@ class Link:
     here too.
     """
 
-    slots: tuple[int, ...]
     function: LinkName
     dtype: Dtype = "float64"
 
@@ -154,9 +156,20 @@ class Link:
         """Number of slots."""
         return len(self.slots)
 
+    @property
+    def is_elementwise(self) -> bool:
+        """Whether each output depends on the slot of its own position alone."""
+        return self.function in ("logistic", "exp")
+
+    def reads_for(self, positions: Sequence[int]) -> tuple[int, ...]:
+        """Return the slot of each position; all slots for a function of them together."""
+        if self.is_elementwise:
+            return tuple(self.slots[position] for position in positions)
+        return super().reads_for(positions)
+
 
 @dataclass(frozen=True)
-class WeightedSum:
+class WeightedSum(StepBase):
     """`sum of weights[i] * groups[i]` per position, in double precision, in order: voting, blending, folds.
 
     All groups have the same length.
@@ -169,6 +182,24 @@ class WeightedSum:
     def width(self) -> int:
         """Number of slots."""
         return len(self.groups[0])
+
+    @property
+    def reads(self) -> tuple[int, ...]:
+        """The slots of the first group, then those of the next one."""
+        return tuple(slot for group in self.groups for slot in group)
+
+    def reads_for(self, positions: Sequence[int]) -> tuple[int, ...]:
+        """Return the slots at these positions of the first group, then those of the next one."""
+        return tuple(group[position] for group in self.groups for position in positions)
+
+    def renumbered(self, numbers: Mapping[int, int]) -> WeightedSum:
+        """Return the step that reads its slots under new numbers.
+
+        Parameters
+        ----------
+        numbers : new number of each slot that is read
+        """
+        return replace(self, groups=tuple(tuple(numbers[slot] for slot in group) for group in self.groups))
 
 
 Scorer = TreeEnsemble | Linear | Activation | Distances | Link | WeightedSum

@@ -17,8 +17,7 @@ import typing
 from collections.abc import Hashable
 from typing import Any
 
-from postgres_ml.program import encoders, program, scorers
-from postgres_ml.program.program import Program
+from postgres_ml.program.program import OUTPUTS, STEPS, Program
 from postgres_ml.program.validate import InvalidProgramError, check_program
 from postgres_ml.program.version import IR_VERSION
 
@@ -38,8 +37,7 @@ def program_from_json(text: str) -> Program:
     Raises
     ------
     InvalidProgramError
-        The text is no program of a version known here, or the program breaks a rule of the
-        intermediate representation.
+        The text is no program of a version known here, or the program breaks a rule (see `validate`).
     """
     try:
         content = json.loads(text)
@@ -62,11 +60,8 @@ def _kind(cls: type) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", cls.__name__).lower()
 
 
-_KINDS: dict[str, type] = {
-    _kind(cls): cls
-    for union in (encoders.Encoder, scorers.Scorer, program.Output)
-    for cls in typing.get_args(union)
-}
+KINDS: dict[str, type] = {_kind(cls): cls for cls in (*STEPS, *OUTPUTS)}
+"""The class of each `kind` of step and output."""
 
 
 @functools.cache
@@ -83,7 +78,7 @@ def _float_to_json(value: float) -> float | str:
 def _to_json(annotation: Any, value: Any) -> Any:
     if dataclasses.is_dataclass(value):
         kind = _kind(type(value))
-        return {"kind": kind, **_fields_to_json(value)} if kind in _KINDS else _fields_to_json(value)
+        return {"kind": kind, **_fields_to_json(value)} if kind in KINDS else _fields_to_json(value)
     if annotation == FLOATS:
         return [_float_to_json(item) for item in value]
     if annotation == INTS:
@@ -119,9 +114,7 @@ def _build(annotation: Any, value: Any) -> Any:
     if annotation is float:
         return float(value)
     if isinstance(value, dict):
-        cls: Any = (
-            _KINDS[value["kind"]] if "kind" in value and not _has_kind_field(annotation) else annotation
-        )
+        cls: Any = KINDS[value["kind"]] if "kind" in value and not _has_kind_field(annotation) else annotation
         hints = _hints(typing.cast(Hashable, cls))
         return cls(**{k: _build(hints[k], v) for k, v in value.items() if k in hints or k != "kind"})
     if isinstance(value, list):

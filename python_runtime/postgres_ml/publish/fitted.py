@@ -13,7 +13,7 @@ from postgres_ml.evaluate.champion import Comparison
 from postgres_ml.explain import Explanation
 from postgres_ml.fit.choice import Choice
 from postgres_ml.fit.task import Task
-from postgres_ml.generate.base import GeneratedFunctions
+from postgres_ml.generate import GeneratedFunctions
 from postgres_ml.program.program import Program
 from postgres_ml.publish.runtime import ChosenRuntime
 from postgres_ml.snapshot.rows import TrainingRows

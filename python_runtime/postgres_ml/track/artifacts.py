@@ -13,7 +13,7 @@ from typing import Any
 import joblib
 
 from postgres_ml.contract.exceptions import StorageError
-from postgres_ml.generate.base import create_statement
+from postgres_ml.generate import create_statement
 from postgres_ml.process.report import Report
 from postgres_ml.program.serialize import program_to_json
 from postgres_ml.publish.fitted import Fitted

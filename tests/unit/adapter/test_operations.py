@@ -96,6 +96,9 @@ def test_an_explanation_is_a_table_with_bars() -> None:
     assert lines[0] == "ml.churn: mean |SHAP value| of 100 rows, in log-odds (tree_shap, exact)"
     assert lines[2] == "label0: 'yes', expected value -1.25"
     assert lines[3] == "great    2  " + "█" * 30 and lines[5] == "none     0"
+    for method in ("permutation_shap", "kernel_shap"):  # the second is what 0.1.0 called the first
+        text = reports.explanation_text("ml.churn", json.dumps(document | {"method": method}))
+        assert f"({method}, sampled)" in text
     missing = json.dumps({"version": "1.0", "explanations": "not available for model type kmeans"})
     assert (
         reports.explanation_text("ml.k", missing) == "ml.k: explanation not available for model type kmeans"

@@ -143,7 +143,7 @@ def test_a_regression_of_logarithms_is_explained_in_logarithms(frame: pd.DataFra
 def test_a_pipeline_without_a_program_is_sampled(frame: pd.DataFrame, target: Any) -> None:
     pipeline = fitted(Ridge(), frame, target, linear=True)
     found = explain(None, (), frame, pipeline.predict)
-    assert (found.method, found.unit, found.labels) == ("kernel_shap", "units of the target", ("",))
+    assert (found.method, found.unit, found.labels) == ("permutation_shap", "units of the target", ("",))
     assert found.importance["x"] > 10 * found.importance["unused"] == 0
 
 
@@ -152,7 +152,7 @@ def test_anything_else_is_sampled(frame: pd.DataFrame, target: Any) -> None:
     network = MLPClassifier((8,), random_state=0, solver="lbfgs", alpha=0.1, max_iter=1000)
     pipeline = fitted(network, frame, np.array(labels)[(target > 0).astype(int)], linear=True)
     found = explained(pipeline, frame, labels)
-    assert (found.method, found.unit, found.labels) == ("kernel_shap", "probability", ("yes",))
+    assert (found.method, found.unit, found.labels) == ("permutation_shap", "probability", ("yes",))
     assert found.importance["x"] > found.importance["y"] and found.importance["unused"] == 0
     again = explained(pipeline, frame, labels)
     assert np.array_equal(found.values, again.values)

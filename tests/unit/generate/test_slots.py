@@ -4,7 +4,7 @@ import math
 from typing import Any
 
 import pytest
-from postgres_ml.generate.sql.fold.slots import Computed, Constant, Finite, Monotone, Slot, Source, fold
+from postgres_ml.generate.sql.fold.slots import Categorical, Computed, Constant, Monotone, Slot, Source, fold
 from postgres_ml.program import encoders
 from postgres_ml.program.program import Input, Program, Value
 
@@ -26,13 +26,15 @@ def test_one_hot_and_scaling_of_a_category_are_tables() -> None:
         encoders.Arithmetic(1, "-", 0.25),
         encoders.Arithmetic(3, "/", 0.5),
     )
-    assert slots[1] == Finite(1, ("red", "green"), (0.0, 1.0), 0.0, 0.0)
-    assert slots[4] == Finite(1, ("red", "green"), (-0.5, 1.5), -0.5, -0.5)
+    assert slots[1] == Categorical(1, ("red", "green"), (0.0, 1.0), 0.0, 0.0)
+    assert slots[4] == Categorical(1, ("red", "green"), (-0.5, 1.5), -0.5, -0.5)
 
 
 def test_refused_categories_stay_refused() -> None:
     refusing = encoders.Category(1, ("red",), (1.0,), None, 0.0)
-    assert _folded(refusing, encoders.Arithmetic(0, "+", 1.0))[1] == Finite(1, ("red",), (2.0,), None, 1.0)
+    assert _folded(refusing, encoders.Arithmetic(0, "+", 1.0))[1] == Categorical(
+        1, ("red",), (2.0,), None, 1.0
+    )
 
 
 def test_imputed_and_scaled_numbers_keep_one_value_for_missing() -> None:
@@ -43,7 +45,7 @@ def test_imputed_and_scaled_numbers_keep_one_value_for_missing() -> None:
 
 
 def test_missing_indicator_is_a_category() -> None:
-    assert _folded(encoders.Number(0), encoders.IsMissing(0))[1] == Finite(0, (), (), 1.0, 0.0)
+    assert _folded(encoders.Number(0), encoders.IsMissing(0))[1] == Categorical(0, (), (), 1.0, 0.0)
 
 
 def test_logarithm_makes_what_is_below_its_domain_missing() -> None:
@@ -76,11 +78,11 @@ def test_categories_that_no_text_equals_are_dropped() -> None:
         encoders.Category(2, ("b  ", "b"), (1.0, 1.0), 0.0, 0.0),  # char(n) is padded
     )
     first, second = _folded(*steps)
-    assert first == Finite(1, ("b",), (3.0,), 0.0, 0.0)
-    assert second == Finite(2, ("b",), (1.0,), 0.0, 0.0)
+    assert first == Categorical(1, ("b",), (3.0,), 0.0, 0.0)
+    assert second == Categorical(2, ("b",), (1.0,), 0.0, 0.0)
 
 
 def test_a_boolean_is_a_category() -> None:
     slot = _folded(encoders.Number(3))[0]
-    assert isinstance(slot, Finite)
+    assert isinstance(slot, Categorical)
     assert (slot.values, slot.outputs) == ((False, True), (0.0, 1.0))

@@ -5,14 +5,14 @@ import math
 import pytest
 from postgres_ml.contract.exceptions import UnsupportedModelError
 from postgres_ml.generate.sql.fold import monotone_threshold
-from postgres_ml.generate.sql.fold.slots import Constant, Finite, Monotone, Slot, Source
+from postgres_ml.generate.sql.fold.slots import Categorical, Constant, Monotone, Slot, Source
 from postgres_ml.generate.sql.trees.nodes import Below, Branch, IsNull, Leaf, Member, Node, count_branches
 from postgres_ml.generate.sql.trees.simplify import MAX_DEPTH, Facts, Simplifier
 from postgres_ml.program.scorers import Tree, TreeEnsemble
 
 NAN = math.nan
 X = Monotone(Source(0))
-COLOUR = Finite(1, ("red", "green", "blue"), (0.0, 1.0, 0.0), 0.0, 0.0)
+COLOUR = Categorical(1, ("red", "green", "blue"), (0.0, 1.0, 0.0), 0.0, 0.0)
 
 
 def _tree(*nodes: tuple[int, float, int, int, bool, tuple[float, ...]]) -> Tree:

@@ -12,10 +12,10 @@ import base64
 from postgres_ml.contract import sql_names
 from postgres_ml.contract.exceptions import UnsupportedModelError
 from postgres_ml.contract.model import FunctionBody
-from postgres_ml.generate.base import GeneratedFunctions
+from postgres_ml.generate.functions import GeneratedFunctions
 from postgres_ml.generate.native.body import write_body
 from postgres_ml.generate.native.cost import estimate_rows_per_s
-from postgres_ml.generate.native.dead_steps import Role
+from postgres_ml.generate.native.role import Role
 from postgres_ml.program.program import ClusterLabel, Program
 
 __all__ = ["generate_native"]
@@ -47,7 +47,7 @@ def generate_native(program: Program, schema: str, function: str) -> GeneratedFu
     columns = [(item.name, item.sql_type) for item in program.inputs]
     arguments, composite = sql_names.function_arguments(schema, function, columns)
     bodies = [("predict", function, program.return_type)]
-    if getattr(program.output, "probabilities", ()):
+    if program.output.probabilities:
         bodies.append(("probabilities", f"{function}_probabilities", "jsonb"))
     if isinstance(program.output, ClusterLabel):
         bodies.append(("distances", f"{function}_distances", "double precision[]"))

@@ -6,13 +6,12 @@ import math
 import struct
 import typing
 import zlib
-from collections.abc import Sequence
 
 from postgres_ml.contract.exceptions import UnsupportedModelError
+from postgres_ml.generate.literals import is_text
 from postgres_ml.generate.native.buffer import Buffer
-from postgres_ml.generate.native.dead_steps import ROLES, Role, prune, scores_of
+from postgres_ml.generate.native.role import ROLES, Role, program_for
 from postgres_ml.generate.native.steps import OPCODES, write_step
-from postgres_ml.generate.sql.arithmetic.literals import is_text
 from postgres_ml.program.program import (
     BinaryLabel,
     ClusterLabel,
@@ -39,7 +38,7 @@ def write_body(program: Program, role: Role) -> bytes:
     UnsupportedModelError
         A name or label that no Postgres text can hold, or a body over 4 GB.
     """
-    program = prune(program, role)
+    program = program_for(program, role)
     content = Buffer()
     content.u32(len(program.inputs))
     for item in program.inputs:
@@ -65,16 +64,15 @@ def write_body(program: Program, role: Role) -> bytes:
 
 
 def _write_output(content: Buffer, output: Output, role: Role) -> None:
-    probabilities = getattr(output, "probabilities", ()) if role == "probabilities" else ()
+    probabilities = output.probabilities if role == "probabilities" else ()
     content.u8(OUTPUT_KINDS.index(type(output)))
     content.u8(isinstance(output, BinaryLabel) and output.operator == ">=")
     content.f64(output.threshold if isinstance(output, BinaryLabel) else 0.0)
-    labels: Sequence[Label] = getattr(output, "labels", ())
-    content.u32(len(labels))
-    for label in labels:
+    content.u32(len(output.labels))
+    for label in output.labels:
         content.u8(LABEL_TYPES.index(float if type(label) is int else type(label)))
         content.string(_label_text(label))
-    content.slots(scores_of(output))
+    content.slots(output.prediction_reads)
     content.u8(bool(probabilities))
     content.u32s(probabilities)
 

@@ -49,7 +49,7 @@ class Buffer:
         self.array(np.asarray(values, dtype=np.float64))
 
     def array(self, values: npt.NDArray[Any]) -> None:
-        """Append an array in its own type, in little-endian order."""
+        """Append an array of any shape in its own type, little-endian, the last axis running fastest."""
         self._parts.append(values.astype(values.dtype.newbyteorder("<"), copy=False).tobytes())
 
     def slots(self, values: Sequence[int]) -> None:

@@ -7,9 +7,9 @@ import typing
 from typing import Any
 
 from postgres_ml.contract.exceptions import UnsupportedModelError
+from postgres_ml.generate.literals import is_text
 from postgres_ml.generate.native.buffer import Buffer
 from postgres_ml.generate.native.trees import write_ensemble
-from postgres_ml.generate.sql.arithmetic.literals import is_text
 from postgres_ml.program import encoders, scorers
 from postgres_ml.program.program import Input, Step
 
@@ -59,8 +59,10 @@ NORMS = ("l1", "l2", "max")
 ACTIVATIONS = ("relu", "tanh", "logistic", "silu")
 LINKS = ("logistic", "softmax", "exp", "normalize")
 
+Inputs = tuple[Input, ...]
 
-def write_step(step: Step, inputs: tuple[Input, ...]) -> bytes:
+
+def write_step(step: Step, inputs: Inputs) -> bytes:
     """Return the step's payload.
 
     Raises
@@ -69,19 +71,25 @@ def write_step(step: Step, inputs: tuple[Input, ...]) -> bytes:
         The format has no such step.
     """
     buffer = Buffer()
-    if isinstance(step, encoders.Category):
-        _write_category(buffer, step, inputs[step.input])
-    else:
-        _write(step, buffer)
+    write_payload(step, buffer, inputs)
     return bytes(buffer)
 
 
 @functools.singledispatch
-def _write(step: Any, buffer: Buffer) -> None:
+def write_payload(step: Any, buffer: Buffer, inputs: Inputs) -> None:
+    """Append the step's payload to the buffer.
+
+    Raises
+    ------
+    UnsupportedModelError
+        The format has no such step.
+    """
     raise UnsupportedModelError(type(step).__name__, "this step", "use runtime: sql")
 
 
-def _write_category(buffer: Buffer, step: encoders.Category, source: Input) -> None:
+@write_payload.register
+def _category(step: encoders.Category, buffer: Buffer, inputs: Inputs) -> None:
+    source = inputs[step.input]
     is_text_input = source.kind == "text"
     outputs: dict[encoders.Scalar, float] = {}
     for value, output in zip(step.values, step.outputs, strict=True):
@@ -105,116 +113,116 @@ def _write_category(buffer: Buffer, step: encoders.Category, source: Input) -> N
     buffer.f64s(list(outputs.values()))
 
 
-@_write.register
-def _number(step: encoders.Number, buffer: Buffer) -> None:
+@write_payload.register
+def _number(step: encoders.Number, buffer: Buffer, inputs: Inputs) -> None:
     buffer.u32(step.input)
 
 
-@_write.register
-def _date_part(step: encoders.DatePart, buffer: Buffer) -> None:
+@write_payload.register
+def _date_part(step: encoders.DatePart, buffer: Buffer, inputs: Inputs) -> None:
     buffer.u32(step.input)
     buffer.u8(DATE_PARTS.index(step.part))
 
 
-@_write.register
-def _one_hot(step: encoders.OneHot, buffer: Buffer) -> None:
+@write_payload.register
+def _one_hot(step: encoders.OneHot, buffer: Buffer, inputs: Inputs) -> None:
     buffer.u32(step.slot)
     buffer.u32(len(step.codes))
     buffer.f64s(step.codes)
 
 
-@_write.register(encoders.Impute)
-@_write.register(encoders.NullIf)
-def _with_value(step: encoders.Impute | encoders.NullIf, buffer: Buffer) -> None:
+@write_payload.register(encoders.Impute)
+@write_payload.register(encoders.NullIf)
+def _with_value(step: encoders.Impute | encoders.NullIf, buffer: Buffer, inputs: Inputs) -> None:
     buffer.u32(step.slot)
     buffer.f64(step.value)
 
 
-@_write.register
-def _is_missing(step: encoders.IsMissing, buffer: Buffer) -> None:
+@write_payload.register
+def _is_missing(step: encoders.IsMissing, buffer: Buffer, inputs: Inputs) -> None:
     buffer.u32(step.slot)
 
 
-@_write.register
-def _arithmetic(step: encoders.Arithmetic, buffer: Buffer) -> None:
+@write_payload.register
+def _arithmetic(step: encoders.Arithmetic, buffer: Buffer, inputs: Inputs) -> None:
     buffer.u8(OPERATORS.index(step.operator))
     buffer.u32(step.slot)
     buffer.f64(step.constant)
 
 
-@_write.register
-def _unary(step: encoders.Unary, buffer: Buffer) -> None:
+@write_payload.register
+def _unary(step: encoders.Unary, buffer: Buffer, inputs: Inputs) -> None:
     buffer.u8(UNARY_FUNCTIONS.index(step.function))
     buffer.u32(step.slot)
 
 
-@_write.register
-def _clip(step: encoders.Clip, buffer: Buffer) -> None:
+@write_payload.register
+def _clip(step: encoders.Clip, buffer: Buffer, inputs: Inputs) -> None:
     buffer.u32(step.slot)
     buffer.f64(step.low)
     buffer.f64(step.high)
 
 
-@_write.register
-def _piecewise_linear(step: encoders.PiecewiseLinear, buffer: Buffer) -> None:
+@write_payload.register
+def _piecewise_linear(step: encoders.PiecewiseLinear, buffer: Buffer, inputs: Inputs) -> None:
     buffer.u32(step.slot)
     buffer.u32(len(step.x))
     buffer.f64s(step.x)
     buffer.f64s(step.y)
 
 
-@_write.register
-def _bucket(step: encoders.Bucket, buffer: Buffer) -> None:
+@write_payload.register
+def _bucket(step: encoders.Bucket, buffer: Buffer, inputs: Inputs) -> None:
     buffer.u32(step.slot)
     buffer.u32(len(step.edges))
     buffer.f64s(step.edges)
 
 
-@_write.register
-def _product(step: encoders.Product, buffer: Buffer) -> None:
+@write_payload.register
+def _product(step: encoders.Product, buffer: Buffer, inputs: Inputs) -> None:
     buffer.slots(step.slots)
 
 
-@_write.register
-def _normalize(step: encoders.Normalize, buffer: Buffer) -> None:
+@write_payload.register
+def _normalize(step: encoders.Normalize, buffer: Buffer, inputs: Inputs) -> None:
     buffer.u8(NORMS.index(step.norm))
     buffer.slots(step.slots)
 
 
-@_write.register
-def _tree_ensemble(step: scorers.TreeEnsemble, buffer: Buffer) -> None:
+@write_payload.register
+def _tree_ensemble(step: scorers.TreeEnsemble, buffer: Buffer, inputs: Inputs) -> None:
     write_ensemble(step, buffer)
 
 
-@_write.register
-def _linear(step: scorers.Linear, buffer: Buffer) -> None:
+@write_payload.register
+def _linear(step: scorers.Linear, buffer: Buffer, inputs: Inputs) -> None:
     buffer.slots(step.slots)
     buffer.u32(len(step.intercepts))
     buffer.f64s(step.weights)
     buffer.f64s(step.intercepts)
 
 
-@_write.register
-def _activation(step: scorers.Activation, buffer: Buffer) -> None:
+@write_payload.register
+def _activation(step: scorers.Activation, buffer: Buffer, inputs: Inputs) -> None:
     buffer.u8(ACTIVATIONS.index(step.function))
     buffer.slots(step.slots)
 
 
-@_write.register
-def _distances(step: scorers.Distances, buffer: Buffer) -> None:
+@write_payload.register
+def _distances(step: scorers.Distances, buffer: Buffer, inputs: Inputs) -> None:
     buffer.slots(step.slots)
     buffer.u32(len(step.centers))
     buffer.f64s(step.centers)
 
 
-@_write.register
-def _link(step: scorers.Link, buffer: Buffer) -> None:
+@write_payload.register
+def _link(step: scorers.Link, buffer: Buffer, inputs: Inputs) -> None:
     buffer.u8(LINKS.index(step.function) + (len(LINKS) if step.dtype == "float32" else 0))
     buffer.slots(step.slots)
 
 
-@_write.register
-def _weighted_sum(step: scorers.WeightedSum, buffer: Buffer) -> None:
+@write_payload.register
+def _weighted_sum(step: scorers.WeightedSum, buffer: Buffer, inputs: Inputs) -> None:
     buffer.u32(len(step.groups))
     buffer.u32(step.width)
     buffer.f64s(step.weights)

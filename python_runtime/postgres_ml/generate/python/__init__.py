@@ -12,9 +12,10 @@ from collections.abc import Sequence
 from postgres_ml.contract import sql_names
 from postgres_ml.contract.column import Column
 from postgres_ml.contract.model import Details, FunctionBody
-from postgres_ml.generate.base import GENERATOR_VERSION, GeneratedFunctions
+from postgres_ml.generate import literals
+from postgres_ml.generate.functions import GeneratedFunctions
 from postgres_ml.generate.python.loader import loader
-from postgres_ml.generate.sql.arithmetic import literals
+from postgres_ml.generate.version import GENERATOR_VERSION
 
 __all__ = ["generate_python"]
 

@@ -63,7 +63,7 @@ def generate_encoder(encoded: Encoded) -> str:
     lines = [f"d{number} = array([instant(values[{number}])])" for number in sorted(dates)]
     slot = 0
     for step in encoded.steps:
-        lines += _lines(step, slot, encoded.inputs, tables)
+        lines += write_lines(step, slot, encoded.inputs, tables)
         slot += step.width
     for refusal in encoded.refusals:
         x = f"s{refusal.slot}"
@@ -79,12 +79,23 @@ def generate_encoder(encoded: Encoded) -> str:
 
 
 @functools.singledispatch
-def _lines(step: Any, slot: int, inputs: Inputs, tables: list[str]) -> list[str]:
-    """Return the statements that assign the step's slots; constants go into `tables`."""
+def write_lines(step: Any, slot: int, inputs: Inputs, tables: list[str]) -> list[str]:
+    """Return the statements that assign the step's slots; constants go into `tables`.
+
+    Parameters
+    ----------
+    slot : the step's first slot
+    tables : statements of the module, which the function reads
+
+    Raises
+    ------
+    UnsupportedModelError
+        The step isn't computed one row at a time.
+    """
     raise UnsupportedModelError(type(step).__name__, "one row at a time", "the whole pipeline is asked")
 
 
-@_lines.register
+@write_lines.register
 def _number(step: encoders.Number, slot: int, inputs: Inputs, tables: list[str]) -> list[str]:
     if inputs[step.input].kind not in ("number", "boolean"):
         raise UnsupportedModelError("Number", "a date", "the whole pipeline is asked")
@@ -92,7 +103,7 @@ def _number(step: encoders.Number, slot: int, inputs: Inputs, tables: list[str])
     return [f"s{slot} = nan if {value} is None else float({value})"]
 
 
-@_lines.register
+@write_lines.register
 def _category(step: encoders.Category, slot: int, inputs: Inputs, tables: list[str]) -> list[str]:
     item, x = inputs[step.input], f"x{slot}"
     tables.append(f"T{slot} = {dict(zip(step.values, step.outputs, strict=True))!r}")
@@ -107,34 +118,34 @@ def _category(step: encoders.Category, slot: int, inputs: Inputs, tables: list[s
     return lines
 
 
-@_lines.register
+@write_lines.register
 def _one_hot(step: encoders.OneHot, slot: int, inputs: Inputs, tables: list[str]) -> list[str]:
     return [f"s{slot + k} = 1.0 if s{step.slot} == {code!r} else 0.0" for k, code in enumerate(step.codes)]
 
 
-@_lines.register
+@write_lines.register
 def _impute(step: encoders.Impute, slot: int, inputs: Inputs, tables: list[str]) -> list[str]:
     return [f"s{slot} = {step.value!r} if s{step.slot} != s{step.slot} else s{step.slot}"]
 
 
-@_lines.register
+@write_lines.register
 def _null_if(step: encoders.NullIf, slot: int, inputs: Inputs, tables: list[str]) -> list[str]:
     return [f"s{slot} = nan if s{step.slot} == {step.value!r} else s{step.slot}"]
 
 
-@_lines.register
+@write_lines.register
 def _is_missing(step: encoders.IsMissing, slot: int, inputs: Inputs, tables: list[str]) -> list[str]:
     return [f"s{slot} = 1.0 if s{step.slot} != s{step.slot} else 0.0"]
 
 
-@_lines.register
+@write_lines.register
 def _arithmetic(step: encoders.Arithmetic, slot: int, inputs: Inputs, tables: list[str]) -> list[str]:
     if step.operator == "/" and step.constant == 0:  # Python raises, NumPy gives an infinity
         raise UnsupportedModelError("Arithmetic", "a division by zero", "the whole pipeline is asked")
     return [f"s{slot} = s{step.slot} {step.operator} ({step.constant!r})"]
 
 
-@_lines.register
+@write_lines.register
 def _clip(step: encoders.Clip, slot: int, inputs: Inputs, tables: list[str]) -> list[str]:
     # NaN compares false with both
     x = f"s{step.slot}"
@@ -143,19 +154,19 @@ def _clip(step: encoders.Clip, slot: int, inputs: Inputs, tables: list[str]) -> 
     ]
 
 
-@_lines.register
+@write_lines.register
 def _bucket(step: encoders.Bucket, slot: int, inputs: Inputs, tables: list[str]) -> list[str]:
     tables.append(f"T{slot} = {step.edges!r}")
     x = f"s{step.slot}"
     return [f"s{slot} = nan if {x} != {x} else float(bisect_right(T{slot}, {x}))"]
 
 
-@_lines.register
+@write_lines.register
 def _date_part(step: encoders.DatePart, slot: int, inputs: Inputs, tables: list[str]) -> list[str]:
     return [f"s{slot} = float(calendar_part(d{step.input}, {step.part!r})[0])"]
 
 
-@_lines.register
+@write_lines.register
 def _unary(step: encoders.Unary, slot: int, inputs: Inputs, tables: list[str]) -> list[str]:
     x = f"s{step.slot}"
     if step.function == "smooth_clip":
@@ -164,7 +175,7 @@ def _unary(step: encoders.Unary, slot: int, inputs: Inputs, tables: list[str]) -
     return [f"s{slot} = float(numpy.{step.function}({x}))"]
 
 
-@_lines.register
+@write_lines.register
 def _piecewise_linear(
     step: encoders.PiecewiseLinear, slot: int, inputs: Inputs, tables: list[str]
 ) -> list[str]:
@@ -172,6 +183,6 @@ def _piecewise_linear(
     return [f"s{slot} = nan if s{step.slot} != s{step.slot} else float(interp(s{step.slot}, *T{slot}))"]
 
 
-@_lines.register
+@write_lines.register
 def _product(step: encoders.Product, slot: int, inputs: Inputs, tables: list[str]) -> list[str]:
     return [f"s{slot} = {' * '.join(f's{factor}' for factor in step.slots)}"]

@@ -1,9 +1,8 @@
-"""How a function body reads its arguments: conversions, category codes, and the guard against extreme
-values.
+"""How a function body reads its arguments: conversions, category codes, the guard against extreme values.
 
 Arguments are written as $1, $2, … (or as fields of the composite argument), never by name, so that a
-column may be named like a keyword or like a variable. `Scope` hands out text for sources and categories
-and collects the statements that must stand before the body.
+column may be named like a keyword or like a variable. `ArgumentReader` hands out text for sources and
+categories and collects the statements that must stand before the body.
 """
 
 from __future__ import annotations
@@ -16,10 +15,10 @@ import numpy as np
 
 from postgres_ml.contract import sql_names
 from postgres_ml.contract.exceptions import UnsupportedModelError
-from postgres_ml.generate.sql.arithmetic import literals
+from postgres_ml.generate import literals
+from postgres_ml.generate.literals import DOUBLE
 from postgres_ml.generate.sql.arithmetic.interval import NotInlinableError
-from postgres_ml.generate.sql.arithmetic.literals import DOUBLE
-from postgres_ml.generate.sql.fold.slots import FiniteKey, Source
+from postgres_ml.generate.sql.fold.slots import CategoryKey, Source
 from postgres_ml.program.encoders import Scalar
 from postgres_ml.program.program import Input, Program
 
@@ -47,7 +46,7 @@ class Operand:
     sql_type: str
 
 
-class Scope:
+class ArgumentReader:
     """The arguments of one function body.
 
     Parameters
@@ -61,7 +60,7 @@ class Scope:
         self.has_variables = has_variables
         self.is_composite = len(program.inputs) > sql_names.MAX_ARGUMENTS
         self.conversions: dict[Source, tuple[str, str]] = {}  # variable and expression
-        self.codes: dict[FiniteKey, tuple[str, str]] = {}
+        self.codes: dict[CategoryKey, tuple[str, str]] = {}
         self.slot_operands: dict[int, Operand] = {}
         self.limits: dict[Source, tuple[float, float]] = {}
 
@@ -176,7 +175,7 @@ class Scope:
         item = self.inputs[position]
         return item.kind == "text" and item.sql_type not in ("text", "character varying", "character")
 
-    def scalar(self, key: FiniteKey, value: Scalar) -> str | None:
+    def scalar(self, key: CategoryKey, value: Scalar) -> str | None:
         """Return a category as a literal; None where no value of the argument's type equals it."""
         if isinstance(value, str):
             return sql_names.text(value)
@@ -188,15 +187,15 @@ class Scope:
             return f"'{int(value)}'" if float(value).is_integer() and low <= value <= high else None
         return f"{literals.double(value)}::{DOUBLE}" if sql_type == "real" else literals.double(value)
 
-    def code(self, key: FiniteKey) -> str:
-        """Return the variable that holds the category's number, from 1 on, in the order of `FiniteKey`."""
+    def code(self, key: CategoryKey) -> str:
+        """Return the variable that holds the category's number, from 1 on, in the order of `CategoryKey`."""
         if not self.has_variables:
             return self._code(key)
         if key not in self.codes:
             self.codes[key] = (f"c{len(self.codes) + 1}", self._code(key))
         return self.codes[key][0]
 
-    def _code(self, key: FiniteKey) -> str:
+    def _code(self, key: CategoryKey) -> str:
         missing, unseen = len(key.values) + 1, len(key.values) + 2
         operand = self.category(key.input)
         if self.inputs[key.input].kind == "text" and len(key.values) > SIMPLE_CASE:

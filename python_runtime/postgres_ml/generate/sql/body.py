@@ -9,20 +9,20 @@ from dataclasses import dataclass, field
 
 from postgres_ml.contract import sql_names
 from postgres_ml.contract.model import FunctionBody
-from postgres_ml.generate.base import GENERATOR_VERSION
-from postgres_ml.generate.sql.arguments import Scope
+from postgres_ml.generate.literals import DOUBLE
+from postgres_ml.generate.sql.arguments import ArgumentReader
 from postgres_ml.generate.sql.arithmetic import ieee754
 from postgres_ml.generate.sql.arithmetic.interval import Calculator, NotInlinableError, Value
-from postgres_ml.generate.sql.arithmetic.literals import DOUBLE
 from postgres_ml.generate.sql.emitter import Emitter
 from postgres_ml.generate.sql.fold import null_rows
 from postgres_ml.generate.sql.fold.null_rows import Refusals
 from postgres_ml.generate.sql.fold.slots import Slot
 from postgres_ml.generate.sql.plan import EnsemblePlan, Plan, make_plan
 from postgres_ml.generate.sql.trees import ensemble as ensembles
-from postgres_ml.generate.sql.trees.part_arguments import PartScope
+from postgres_ml.generate.sql.trees.part_arguments import PartArgumentReader
 from postgres_ml.generate.sql.trees.simplify import Facts
 from postgres_ml.generate.sql.trees.write import TreeWriter
+from postgres_ml.generate.version import GENERATOR_VERSION
 from postgres_ml.program.program import Program
 from postgres_ml.program.version import IR_VERSION
 
@@ -76,7 +76,7 @@ class Context:
 
     @property
     def helpers(self) -> tuple[str, str]:
-        """The qualified names of the helper functions for IEEE arithmetic (see `ieee`)."""
+        """The qualified names of the helper functions for IEEE arithmetic (see `ieee754`)."""
         names = (sql_names.part_name(self.function, suffix) for suffix in ("ieee", "dot"))
         first, second = map(self.qualified, names)
         return first, second
@@ -103,10 +103,10 @@ def inline_body(context: Context, plan: Plan, result: Result, suffix: str, retur
     NotInlinableError
         The program needs variables, or reads something that isn't immutable.
     """
-    scope, calculator = Scope(context.program, False), Calculator(context.helpers, False)
-    if any(scope.is_stable(position) for position in range(len(scope.inputs))) or context.refusals.computed:
+    reader, calculator = ArgumentReader(context.program, False), Calculator(context.helpers, False)
+    if any(reader.is_stable(position) for position in range(len(reader.inputs))) or context.refusals.computed:
         raise NotInlinableError
-    writer, emitter = TreeWriter(scope, frozenset()), Emitter(plan, scope, calculator, False)
+    writer, emitter = TreeWriter(reader, frozenset()), Emitter(plan, reader, calculator, False)
     for group in plan.groups:
         if group[0] in plan.ensembles:
             ensemble = plan.ensembles[group[0]]
@@ -118,10 +118,10 @@ def inline_body(context: Context, plan: Plan, result: Result, suffix: str, retur
         else:
             emitter.group(group)
     expression = result(emitter.read)
-    null_rows.extreme_conditions(scope, context.refusals)
-    conditions = null_rows.ordinary_conditions(plan, scope, writer, context.refusals)
+    null_rows.extreme_conditions(reader, context.refusals)
+    conditions = null_rows.ordinary_conditions(plan, reader, writer, context.refusals)
     whens = []
-    if guard := scope.guard():
+    if guard := reader.guard():
         any_row = plpgsql_body(context, plan, result, None)
         part = context.add_part(suffix, context.arguments, returns, any_row)
         whens.append(f"when {guard} then {context.call(part)}")
@@ -148,53 +148,57 @@ def plpgsql_body(context: Context, plan: Plan, result: Result, part_nodes: int |
     result : makes the returned expression
     part_nodes : trees go to parts of at most so many nodes; None keeps them in this body
     """
-    scope = Scope(context.program, True)
-    writer = TreeWriter(scope, plan.coded)
-    usual = Emitter(plan, scope, Calculator(context.helpers, True, "t"), False)
-    careful = Emitter(plan, scope, Calculator(context.helpers, True, "x"), True)
+    reader = ArgumentReader(context.program, True)
+    writer = TreeWriter(reader, plan.coded)
+    ordinary = Emitter(plan, reader, Calculator(context.helpers, True, "t"), False)
+    exact = Emitter(plan, reader, Calculator(context.helpers, True, "x"), True)
     statements: list[str] = []
     both = False
     for group in [*plan.groups, []]:
         if group and group[0] in plan.ensembles:
-            statements += _ensemble(context, plan.ensembles[group[0]], (usual, careful), writer, part_nodes)
+            statements += _ensemble(context, plan.ensembles[group[0]], (ordinary, exact), writer, part_nodes)
             continue
-        paths = [emitter.group(group) if group else emitter.roots() for emitter in (careful, usual)]
+        paths = [emitter.group(group) if group else emitter.roots() for emitter in (exact, ordinary)]
         chosen = _either(*paths)
         both = both or chosen is not paths[1]
         statements += chosen
-    statements.append(_refuse(null_rows.computed_conditions(scope, context.refusals)))
-    returns = [[f"return {result(emitter.read)};"] for emitter in (careful, usual)]
+    statements.append(_refuse(null_rows.computed_conditions(reader, context.refusals)))
+    returns = [[f"return {result(emitter.read)};"] for emitter in (exact, ordinary)]
     statements += _either(*returns)
     both = both or returns[0] != returns[1]
-    context.use_helpers(usual.calculator, careful.calculator)
-    prologue = _prologue(context, plan, scope, writer, both)
-    declarations = {**careful.calculator.declarations, **usual.calculator.declarations}
-    return _written(scope, declarations, [*prologue, *statements], both)
+    context.use_helpers(ordinary.calculator, exact.calculator)
+    prologue = _prologue(context, plan, reader, writer, both)
+    declarations = {**exact.calculator.declarations, **ordinary.calculator.declarations}
+    return _written(reader, declarations, [*prologue, *statements], both)
 
 
-def _either(careful: list[str], usual: list[str]) -> list[str]:
-    """Return the usual statements alone if the careful ones are the same but for the variables' names."""
-    if usual == [re.sub(r"\bx(\d+)\b", r"t\1", line) for line in careful]:
-        return usual
-    return ["if extreme then", *careful, "else", *usual, "end if;"]
+def _either(exact: list[str], ordinary: list[str]) -> list[str]:
+    """Return the ordinary statements alone if the exact ones are the same but for the variables' names."""
+    if ordinary == [re.sub(r"\bx(\d+)\b", r"t\1", line) for line in exact]:
+        return ordinary
+    return ["if extreme then", *exact, "else", *ordinary, "end if;"]
 
 
-def _prologue(context: Context, plan: Plan, scope: Scope, writer: TreeWriter, both: bool) -> list[str]:
+def _prologue(
+    context: Context, plan: Plan, reader: ArgumentReader, writer: TreeWriter, both: bool
+) -> list[str]:
     """Return the statements that read arguments; `extreme` is set for rows that need care.
 
     NaN is NULL from here on, and a row with nothing worse is an ordinary one.
     """
     if context.refusals.always:
         return ["return null;"]
-    conditions = null_rows.extreme_conditions(scope, context.refusals)
-    ordinary = null_rows.ordinary_conditions(plan, scope, writer, context.refusals)
-    guard = scope.guard()
-    base = [f"{name} := {sql};" for source, (name, sql) in scope.conversions.items() if source == source.base]
-    changed = [
-        f"{name} := {sql};" for source, (name, sql) in scope.conversions.items() if source != source.base
+    conditions = null_rows.extreme_conditions(reader, context.refusals)
+    ordinary = null_rows.ordinary_conditions(plan, reader, writer, context.refusals)
+    guard = reader.guard()
+    base = [
+        f"{name} := {sql};" for source, (name, sql) in reader.conversions.items() if source == source.base
     ]
-    codes = [f"{name} := {sql};" for name, sql in scope.codes.values()]
-    extreme = [f"{argument} := nullif({argument},'NaN');" for argument in scope.floats()]
+    changed = [
+        f"{name} := {sql};" for source, (name, sql) in reader.conversions.items() if source != source.base
+    ]
+    codes = [f"{name} := {sql};" for name, sql in reader.codes.values()]
+    extreme = [f"{argument} := nullif({argument},'NaN');" for argument in reader.floats()]
     extreme.append(_refuse(conditions))
     if both:
         extreme.append(f"extreme := ({guard}) is true;")
@@ -206,10 +210,12 @@ def _refuse(conditions: Sequence[str]) -> str:
     return f"if {' or '.join(conditions)} then return null; end if;" if conditions else ""
 
 
-def _written(scope: Scope, declarations: dict[str, str], statements: Sequence[str], both: bool) -> str:
-    declared = ["f alias for $1;"] if scope.is_composite else []
-    declared += [f"{name} {DOUBLE};" for name, _ in scope.conversions.values()]
-    declared += [f"{name} integer;" for name, _ in scope.codes.values()]
+def _written(
+    reader: ArgumentReader, declarations: dict[str, str], statements: Sequence[str], both: bool
+) -> str:
+    declared = ["f alias for $1;"] if reader.is_composite else []
+    declared += [f"{name} {DOUBLE};" for name, _ in reader.conversions.values()]
+    declared += [f"{name} integer;" for name, _ in reader.codes.values()]
     declared += [f"{name} {sql_type};" for name, sql_type in declarations.items()]
     declared += ["extreme boolean := false;"] if both else []
     lines = [line for line in statements if line]
@@ -265,9 +271,9 @@ def _call_part(
 ) -> None:
     """Write the call of a part that adds the chunk's leaves to the totals; make the part."""
     number_type = ensembles.sql_type(ensemble)
-    scope = PartScope(writer.scope, chunk)
+    reader = PartArgumentReader(writer.reader, chunk)
     inner = Calculator(context.helpers, True, "t")
-    part_writer = TreeWriter(scope, writer.coded)
+    part_writer = TreeWriter(reader, writer.coded)
     outputs = "_".join(str(ensemble.positions[output]) for output in chunk.outputs)
     suffix = f"trees_{ensemble.step}_{outputs}"
     if len(totals) == 1:
@@ -284,9 +290,9 @@ def _call_part(
         body = "\n".join(["declare", *declared, "begin", *lines, "end\n"])
         returns, passed = f"{number_type}[]", f"array[{','.join(begins)}]"
         target = calculator.declare(returns)
-    arguments = (("total", returns), *scope.arguments())
+    arguments = (("total", returns), *reader.arguments())
     part = context.add_part(suffix, arguments, returns, body)
-    operands = ",".join([passed, *(operand.sql for operand in scope.passed)])
+    operands = ",".join([passed, *(operand.sql for operand in reader.passed)])
     calculator.statements.append(f"{target} := {part}({operands});")
     if len(totals) > 1:
         calculator.statements += [f"{name} := {target}[{n}];" for n, name in enumerate(totals, 1)]

@@ -7,15 +7,16 @@ written once. Where the two come out the same (nothing could raise) only one is 
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
+from postgres_ml.generate import literals
+from postgres_ml.generate.literals import DOUBLE
 from postgres_ml.generate.sql import steps
-from postgres_ml.generate.sql.arguments import LIMIT, SIMPLE_CASE, Operand, Scope
-from postgres_ml.generate.sql.arithmetic import elementary, links, literals
+from postgres_ml.generate.sql.arguments import LIMIT, SIMPLE_CASE, ArgumentReader, Operand
+from postgres_ml.generate.sql.arithmetic import elementary, links
 from postgres_ml.generate.sql.arithmetic.interval import (
     LARGEST,
     SAFE_TINY,
@@ -26,9 +27,9 @@ from postgres_ml.generate.sql.arithmetic.interval import (
     constant,
     typed,
 )
-from postgres_ml.generate.sql.arithmetic.literals import DOUBLE
+from postgres_ml.generate.sql.categorical import categorical_value, merged
 from postgres_ml.generate.sql.fold import monotone_threshold
-from postgres_ml.generate.sql.fold.slots import Computed, Constant, Finite, Monotone
+from postgres_ml.generate.sql.fold.slots import Categorical, Computed, Constant, Monotone
 from postgres_ml.generate.sql.plan import Plan
 from postgres_ml.program import scorers
 
@@ -41,15 +42,18 @@ class Emitter:
 
     Parameters
     ----------
-    plan, scope : what to compute, from which arguments
+    plan, reader : what to compute, from which arguments
     calculator : collects the statements
-    is_exact : whether arguments may be anything; on the ordinary path they are within `scope.LIMIT`
+    is_exact : whether arguments may be anything; on the ordinary path they are within `arguments.LIMIT`
+
+    Attributes
+    ----------
     values : slots computed so far
     """
 
-    def __init__(self, plan: Plan, scope: Scope, calculator: Calculator, is_exact: bool) -> None:
+    def __init__(self, plan: Plan, reader: ArgumentReader, calculator: Calculator, is_exact: bool) -> None:
         self.plan = plan
-        self.scope = scope
+        self.reader = reader
         self.calculator = calculator
         self.is_exact = is_exact
         self.values: dict[int, Value] = {}
@@ -85,7 +89,7 @@ class Emitter:
     def keep(self, slot: int, value: Value, name: str) -> None:
         """Take note that the slot's value stands in a variable."""
         self.values[slot] = replace(value, sql=name, constant=None)
-        self.scope.slot_operands[slot] = Operand(name, "real" if value.is_real else DOUBLE)
+        self.reader.slot_operands[slot] = Operand(name, "real" if value.is_real else DOUBLE)
 
     def keep_inline(self, slot: int, value: Value) -> None:
         """Take note of a slot's expression, in a body without variables."""
@@ -93,7 +97,7 @@ class Emitter:
             value = self.calculator.bind(value)
         self.values[slot] = value
         if value.is_short:
-            self.scope.slot_operands[slot] = Operand(value.sql, "real" if value.is_real else DOUBLE)
+            self.reader.slot_operands[slot] = Operand(value.sql, "real" if value.is_real else DOUBLE)
 
     def _kept(self, slot: int, value: Value) -> Value:
         """Store the slot in its variable where there are variables, else hand it on as it is."""
@@ -119,7 +123,7 @@ class Emitter:
         if isinstance(slot, Constant):
             return constant(slot.value)
         if index not in self._memo:
-            value = self._finite(slot) if isinstance(slot, Finite) else self._monotone(slot)
+            value = self._categorical(slot) if isinstance(slot, Categorical) else self._monotone(slot)
             if self.plan.uses[index] > 1:
                 value = self.calculator.bind(value)
             self._memo[index] = value
@@ -136,28 +140,30 @@ class Emitter:
     def _argument(self, slot: Monotone) -> Value:
         source = slot.source
         nullable = source not in self.plan.facts.present
-        operand = self.scope.source(source)
+        operand = self.reader.source(source)
         sql = operand.sql if operand.sql_type == DOUBLE else f"{operand.sql}::{DOUBLE}"
-        bounds = self.scope.bounds(source.base)
+        bounds = self.reader.bounds(source.base)
         low, high = bounds or (-LIMIT, LIMIT)
         if source.part is None:
             low, high = _moderate(slot, (low, high))
-            self.scope.limit(source, low, high)
+            self.reader.limit(source, low, high)
         if bounds is not None:
             tiny = 1.0 if source.part is None else 1e-6
             return Value(sql, *(bounds if self.is_exact else (low, high)), tiny, nullable)
         tiny = 1e-45 if operand.sql_type == "real" else SMALLEST
         if self.is_exact:
             return Value(sql, tiny=tiny, nullable=nullable)
-        if not self.scope.has_variables and operand.sql != self.scope.argument(source.input or 0):
+        if not self.reader.has_variables and operand.sql != self.reader.argument(source.input or 0):
             tiny = 1e-300  # the guard looks at a numeric's scale
         return Value(sql, low, high, tiny, nullable)
 
-    def _finite(self, slot: Finite) -> Value:
+    def _categorical(self, slot: Categorical) -> Value:
         is_coded = slot.key in self.plan.coded
-        if not self.scope.has_variables:  # a lookup then is one where it is read
+        if not self.reader.has_variables:  # a lookup then is one where it is read
             is_coded = is_coded and len(slot.values) > SIMPLE_CASE
-        return finite_value(self.scope, slot, is_coded, self.plan.facts.impossible.get(slot.key, frozenset()))
+        return categorical_value(
+            self.reader, slot, is_coded, self.plan.facts.impossible.get(slot.key, frozenset())
+        )
 
     def _linear(self, step: scorers.Linear, positions: Sequence[int]) -> list[Value]:
         """Return a linear map's outputs: unrolled, or over arrays where that would be too long."""
@@ -193,18 +199,18 @@ class Emitter:
     def _dot(self, step: scorers.Linear, position: int) -> Value:
         """Return a linear map's output; one-hot slots side by side are one lookup of their weights."""
         terms: list[Value] = []
-        pending: Finite | None = None
+        pending: Categorical | None = None
         for index, weight in zip(step.slots, step.weights[position], strict=True):
             slot = self.plan.slots[index]
-            weighted = slot.map(functools.partial(_times, weight)) if isinstance(slot, Finite) else None
-            merged = _merged(pending, weighted) if pending and weighted else None
-            if pending is not None and merged is None:
-                terms.append(self._finite(pending))
-            pending = merged or weighted
+            weighted = slot.map(functools.partial(_times, weight)) if isinstance(slot, Categorical) else None
+            both = merged(pending, weighted) if pending and weighted else None
+            if pending is not None and both is None:
+                terms.append(self._categorical(pending))
+            pending = both or weighted
             if weighted is None:
                 terms += self._term(index, weight)
         if pending is not None:
-            terms.append(self._finite(pending))
+            terms.append(self._categorical(pending))
         return self.calculator.sum([*terms, constant(step.intercepts[position])])
 
     def _term(self, index: int, weight: float) -> list[Value]:
@@ -243,57 +249,3 @@ def _first_above(operations: tuple[monotone_threshold.Operation, ...], sign: flo
             0
         ]
     )
-
-
-def _merged(first: Finite, second: Finite) -> Finite | None:
-    """Return the sum of two encodings of one category if each category has at most one part of it."""
-    if first.key != second.key:
-        return None
-    sums: list[float | None] = []
-    for a, b in zip(first.atoms, second.atoms, strict=True):
-        if a is None or b is None:
-            sums.append(None)
-        elif a == 0.0 or b == 0.0:
-            sums.append(a + b)
-        elif math.isnan(a) and math.isnan(b):
-            sums.append(a)
-        else:
-            return None
-    return replace(first, outputs=tuple(sums[:-2]), missing=sums[-2], unseen=sums[-1])
-
-
-def finite_value(scope: Scope, slot: Finite, is_coded: bool, impossible: frozenset[int]) -> Value:
-    """Return the category's number as an expression; a category that was refused is NULL."""
-    atoms = [math.nan if atom is None else atom for atom in slot.atoms]
-    possible = [atom for number, atom in enumerate(atoms) if number not in impossible]
-    numbers = [atom for atom in possible if not math.isnan(atom)] or [0.0]
-    nonzero = [abs(number) for number in numbers if number]
-    bounds = Value(
-        "", min(numbers), max(numbers), min(nonzero, default=LARGEST), len(numbers) < len(possible)
-    )
-    if is_coded:
-        return replace(bounds, sql=f"({elementary.array(tuple(atoms))})[{scope.code(slot.key)}]")
-    *outputs, missing, unseen = atoms
-    operand, groups = scope.category(slot.input), dict[str, list[str]]()
-    default = _number(unseen)
-    for value, output in zip(slot.values, outputs, strict=True):
-        literal = scope.scalar(slot.key, value)
-        if literal is not None and _number(output) != default:
-            groups.setdefault(_number(output), []).append(literal)
-    whens = [
-        f"when {operand}={found[0]} then {number}" if len(found) == 1 else
-        f"when {operand} in ({','.join(found)}) then {number}"
-        for number, found in groups.items()
-    ]  # fmt: skip
-    if _number(missing) != default:
-        whens.insert(0, f"when {scope.presence(slot.input)} is null then {_number(missing)}")
-    elif all(len(found) == 1 for found in groups.values()) and whens:
-        simple = " ".join(f"when {found[0]} then {number}" for number, found in groups.items())
-        return replace(bounds, sql=f"(case {operand} {simple} else {default}::{DOUBLE} end)")
-    if not whens:
-        return constant(unseen)
-    return replace(bounds, sql=f"(case {' '.join(whens)} else {default}::{DOUBLE} end)")
-
-
-def _number(value: float) -> str:
-    return "null" if math.isnan(value) else literals.double(value)

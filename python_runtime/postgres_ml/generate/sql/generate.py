@@ -1,7 +1,6 @@
 """A scoring program as functions: choice of the style, bodies, parts.
 
-Third step: parse -> ir -> codegen. Input: a checked program. Output: bodies for the publish macro, which
-writes `create function` around them.
+Input: a checked program. Output: bodies for the publish macro, which writes `create function` around them.
 """
 
 from __future__ import annotations
@@ -13,9 +12,9 @@ from typing import Literal
 from postgres_ml.contract import sql_names
 from postgres_ml.contract.exceptions import UnsupportedModelError
 from postgres_ml.contract.model import FunctionBody
-from postgres_ml.generate.base import GeneratedFunctions, Style
+from postgres_ml.generate import literals
+from postgres_ml.generate.functions import GeneratedFunctions, Style
 from postgres_ml.generate.sql import outputs
-from postgres_ml.generate.sql.arithmetic import literals
 from postgres_ml.generate.sql.arithmetic.interval import NotInlinableError, Value
 from postgres_ml.generate.sql.body import PART_NODES, Context, header, inline_body, plpgsql_body
 from postgres_ml.generate.sql.cost import microseconds
@@ -61,8 +60,7 @@ def generate_sql(program: Program, schema: str, function: str) -> GeneratedFunct
     context = make_context(program, schema, function)
     predict, style, plan = _predict(context)
     functions = [predict]
-    probabilities = getattr(program.output, "probabilities", ())
-    if probabilities:
+    if program.output.probabilities:
         functions.append(_probabilities(context))
     if isinstance(program.output, ClusterLabel):
         functions.append(_distances(context, program.output.distances))
@@ -108,7 +106,7 @@ def _predict(context: Context) -> tuple[FunctionBody, Style, Plan]:
     def result(read: Callable[[int], Value]) -> str:
         return outputs.prediction(context.program, read)
 
-    plan = context.plan(outputs.predicted_slots(context.program.output))
+    plan = context.plan(context.program.output.prediction_reads)
     if forest is None or plan.n_nodes <= 2 * INLINE_NODES:  # a small one may be part of the query
         language, body, style = _written(context, plan, result)
     else:

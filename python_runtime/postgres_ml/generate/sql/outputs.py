@@ -4,45 +4,57 @@ or the distances as an array.
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
 from postgres_ml.contract import sql_names
-from postgres_ml.generate.sql.arithmetic import literals
+from postgres_ml.generate import literals
+from postgres_ml.generate.literals import DOUBLE
 from postgres_ml.generate.sql.arithmetic.interval import Value
-from postgres_ml.generate.sql.arithmetic.literals import DOUBLE
-from postgres_ml.program.program import BinaryLabel, ClusterLabel, Label, MulticlassLabel, Output, Program
+from postgres_ml.program.program import BinaryLabel, ClusterLabel, Label, MulticlassLabel, Program
+from postgres_ml.program.program import Value as ValueOutput
 
 Read = Callable[[int], Value]
 
 
-def predicted_slots(output: Output) -> tuple[int, ...]:
-    """Return the slots that the prediction is made of."""
-    if isinstance(output, BinaryLabel):
-        return (output.score,)
-    if isinstance(output, MulticlassLabel):
-        return output.scores
-    if isinstance(output, ClusterLabel):
-        return output.distances
-    return (output.slot,)
-
-
 def prediction(program: Program, read: Read) -> str:
     """Return the prediction as an expression of the program's return type."""
-    output, return_type = program.output, program.return_type
-    if isinstance(output, BinaryLabel):
-        score = read(output.score)
-        no, yes = (literals.label(label, return_type) for label in output.labels)
-        compared = f"{_operand(score)}{output.operator}{_threshold(score, output.threshold)}"
-        return f"case when {compared} then {yes} else {no} end"
-    if isinstance(output, MulticlassLabel):
-        return _first_best([read(slot) for slot in output.scores], output.labels, "greatest", return_type)
-    if isinstance(output, ClusterLabel):
-        return _first_best([read(slot) for slot in output.distances], output.labels, "least", return_type)
-    value = _operand(read(output.slot))
-    return value if return_type == DOUBLE and not read(output.slot).is_real else f"{value}::{return_type}"
+    return write_prediction(program.output, program.return_type, read)
+
+
+@functools.singledispatch
+def write_prediction(output: Any, return_type: str, read: Read) -> str:
+    """Return the prediction as an expression of type `return_type`."""
+    raise NotImplementedError(f"no SQL for {type(output).__name__}")
+
+
+@write_prediction.register
+def _value(output: ValueOutput, return_type: str, read: Read) -> str:
+    slot = read(output.slot)
+    value = _operand(slot)
+    return value if return_type == DOUBLE and not slot.is_real else f"{value}::{return_type}"
+
+
+@write_prediction.register
+def _binary_label(output: BinaryLabel, return_type: str, read: Read) -> str:
+    score = read(output.score)
+    no, yes = (literals.label(label, return_type) for label in output.labels)
+    compared = f"{_operand(score)}{output.operator}{_threshold(score, output.threshold)}"
+    return f"case when {compared} then {yes} else {no} end"
+
+
+@write_prediction.register
+def _multiclass_label(output: MulticlassLabel, return_type: str, read: Read) -> str:
+    return _first_best([read(slot) for slot in output.scores], output.labels, "greatest", return_type)
+
+
+@write_prediction.register
+def _cluster_label(output: ClusterLabel, return_type: str, read: Read) -> str:
+    return _first_best([read(slot) for slot in output.distances], output.labels, "least", return_type)
 
 
 def _operand(value: Value) -> str:

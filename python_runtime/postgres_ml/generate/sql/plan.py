@@ -6,17 +6,16 @@ Decided once for a program and the slots that are asked for; the same for the or
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
 
 from postgres_ml.generate.sql.arguments import SIMPLE_CASE
-from postgres_ml.generate.sql.fold.slots import Computed, Finite, FiniteKey, Monotone, Slot
+from postgres_ml.generate.sql.fold.slots import Categorical, CategoryKey, Computed, Monotone, Slot
 from postgres_ml.generate.sql.trees.nodes import Member, Node, branches, count_branches, expected_visits
 from postgres_ml.generate.sql.trees.simplify import Facts, Simplifier
-from postgres_ml.program.program import Program
-from postgres_ml.program.scorers import TreeEnsemble, WeightedSum
+from postgres_ml.program.program import Program, Step
+from postgres_ml.program.scorers import Linear, TreeEnsemble
 
 # A tree that adds to more outputs than this is evaluated once, to a leaf number; others once an output.
 SEPARATE_OUTPUTS = 2
@@ -70,10 +69,10 @@ class Plan:
     roots: tuple[int, ...]
     positions: dict[int, list[int]] = field(default_factory=dict)
     uses: Counter[int] = field(default_factory=Counter)
-    lookups: Counter[FiniteKey] = field(default_factory=Counter)
+    lookups: Counter[CategoryKey] = field(default_factory=Counter)
     groups: list[list[int]] = field(default_factory=list)
     ensembles: dict[int, EnsemblePlan] = field(default_factory=dict)
-    coded: frozenset[FiniteKey] = frozenset()
+    coded: frozenset[CategoryKey] = frozenset()
 
     @property
     def n_nodes(self) -> int:
@@ -88,11 +87,11 @@ def make_plan(program: Program, slots: list[Slot], facts: Facts, roots: Iterable
         _need(plan, root)
     for number in reversed(range(len(program.steps))):
         step = program.steps[number]
-        previous: FiniteKey | None = None
+        previous: CategoryKey | None = None
         for index in _reads(step, sorted(plan.positions.get(number, []))):
             _need(plan, index)
             slot = slots[index]
-            key = slot.key if isinstance(slot, Finite) and not isinstance(step, TreeEnsemble) else None
+            key = slot.key if isinstance(slot, Categorical) and not isinstance(step, TreeEnsemble) else None
             if key is not None and key != previous:  # one-hot slots side by side are read at once
                 plan.lookups[key] += 1
             previous = key
@@ -120,22 +119,11 @@ def _need(plan: Plan, index: int) -> None:
         _need(plan, slot.source.slot)
 
 
-def _reads(step: Any, positions: list[int]) -> Iterator[int]:
-    """Yield the slots that the step reads, as often as the SQL of these outputs does."""
-    if not positions:
-        return
-    if isinstance(step, WeightedSum):
-        yield from (group[p] for group in step.groups for p in positions)
-    elif hasattr(step, "slot"):
-        yield step.slot
-    elif hasattr(step, "weights"):  # a linear map reads all slots for each output
-        yield from (slot for _ in positions for slot in step.slots)
-    elif type(step).__name__ == "Activation" or (
-        type(step).__name__ == "Link" and step.function in ("logistic", "exp")
-    ):
-        yield from (step.slots[p] for p in positions)
-    else:
-        yield from step.slots
+def _reads(step: Step, positions: list[int]) -> tuple[int, ...]:
+    """Return the slots that the step reads, as often as the SQL of these outputs does."""
+    reads = step.reads_for(positions)
+    # the outputs of a linear map are sums of their own, each of which reads all slots
+    return reads * len(positions) if isinstance(step, Linear) else reads
 
 
 def _ensemble(plan: Plan, number: int) -> EnsemblePlan:
@@ -154,9 +142,9 @@ def _ensemble(plan: Plan, number: int) -> EnsemblePlan:
     return EnsemblePlan(number, ensemble, tuple(positions), tuple(trees))
 
 
-def _coded(plan: Plan) -> frozenset[FiniteKey]:
+def _coded(plan: Plan) -> frozenset[CategoryKey]:
     """Return the categories that are worth a variable: text that is compared again and again."""
-    reads: Counter[FiniteKey] = Counter()
+    reads: Counter[CategoryKey] = Counter()
     for ensemble in plan.ensembles.values():
         for _, root in ensemble.trees:
             for node in branches(root):

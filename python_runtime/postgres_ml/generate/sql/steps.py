@@ -14,7 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from postgres_ml.generate.sql.arithmetic import elementary, literals
+from postgres_ml.generate import literals
+from postgres_ml.generate.literals import DOUBLE
+from postgres_ml.generate.sql.arithmetic import elementary
 from postgres_ml.generate.sql.arithmetic.interval import (
     LARGEST,
     SMALLEST,
@@ -23,7 +25,6 @@ from postgres_ml.generate.sql.arithmetic.interval import (
     as_double,
     constant,
 )
-from postgres_ml.generate.sql.arithmetic.literals import DOUBLE
 from postgres_ml.program import encoders, scorers
 
 Read = Callable[[int], Value]

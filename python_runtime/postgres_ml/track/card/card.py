@@ -159,7 +159,7 @@ def _explained(fitted: Fitted) -> list[str]:
     how = {
         "tree_shap": "exact SHAP values of the trees",
         "linear_shap": "exact SHAP values of the linear model",
-        "kernel_shap": "SHAP values by sampling",
+        "permutation_shap": "SHAP values by sampling",
     }[explanation.method]
     unused = [name for name, value in explanation.importance.items() if value == 0]
     texts = [

@@ -7,10 +7,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from postgres_ml.contract.exceptions import UnsupportedModelError
-from postgres_ml.generate.sql.arithmetic import literals
+from postgres_ml.generate import literals
+from postgres_ml.generate.literals import DOUBLE
 from postgres_ml.generate.sql.arithmetic.interval import SMALLEST, Calculator, Value, constant
-from postgres_ml.generate.sql.arithmetic.literals import DOUBLE
 from postgres_ml.generate.sql.fold import monotone_threshold
 from postgres_ml.program import encoders
 
@@ -58,13 +57,7 @@ def clip(calculator: Calculator, value: Value, low: float, high: float) -> Value
 
 
 def unary(calculator: Calculator, name: str, value: Value) -> Value:
-    """Return a function of one number.
-
-    Raises
-    ------
-    UnsupportedModelError
-        The function is unknown.
-    """
+    """Return a function of one number, one of `encoders.UnaryName`."""
     if value.constant is not None:
         value = replace(value, sql=f"{value.sql}::{DOUBLE}", constant=None)
     if name in _SIMPLE:
@@ -79,10 +72,7 @@ def unary(calculator: Calculator, name: str, value: Value) -> Value:
         return replace(value, sql=f"(-{value.sql})", low=-value.high, high=-value.low)
     if name == "square":
         return calculator.square(value)
-    written = _WRITERS.get(name)
-    if written is None:
-        raise UnsupportedModelError("function", repr(name))
-    return written(calculator, value)
+    return _WRITERS[name](calculator, value)
 
 
 # Never raise: name in Postgres, bounds of the result.

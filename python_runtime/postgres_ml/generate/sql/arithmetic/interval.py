@@ -3,8 +3,8 @@
 Postgres's operators on doubles compute what IEEE 754 says, but raise an error where a result overflows to
 infinity, where a product or quotient underflows to zero, and on a division by zero. Each expression here
 carries bounds on its value. Where they prove that an operation can't raise, the plain operator is written;
-where only a tiny operand could, a CASE takes care of it; elsewhere a helper function (`ieee.BODY`) computes
-the operation as IEEE 754 does. NaN is NULL.
+where only a tiny operand could, a CASE takes care of it; elsewhere a helper function (`ieee754.BODY`)
+computes the operation as IEEE 754 does. NaN is NULL.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from postgres_ml.generate.sql.arithmetic import literals
-from postgres_ml.generate.sql.arithmetic.literals import DOUBLE
+from postgres_ml.generate import literals
+from postgres_ml.generate.literals import DOUBLE
 from postgres_ml.generate.sql.fold import monotone_threshold
 
 LARGEST = 1.7976931348623157e308
@@ -86,9 +86,15 @@ class Calculator:
 
     Parameters
     ----------
-    helper, helper_dot : qualified names of the functions that `ieee` makes
+    helpers : qualified names of the two functions that `ieee754` makes: one operation, and a sum of products
     has_variables : False in a SQL function, which is one expression
     prefix : of the variables' names
+
+    Attributes
+    ----------
+    statements : what has to run before the values are read
+    declarations : SQL type of each variable
+    uses_helper, uses_dot : whether a helper function is called, and the one for sums of products
     """
 
     def __init__(self, helpers: tuple[str, str], has_variables: bool, prefix: str = "t") -> None:

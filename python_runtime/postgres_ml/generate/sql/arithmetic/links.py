@@ -12,6 +12,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from postgres_ml.generate.literals import DOUBLE
 from postgres_ml.generate.sql.arithmetic import elementary
 from postgres_ml.generate.sql.arithmetic.interval import (
     LARGEST,
@@ -21,7 +22,6 @@ from postgres_ml.generate.sql.arithmetic.interval import (
     as_double,
     typed,
 )
-from postgres_ml.generate.sql.arithmetic.literals import DOUBLE
 from postgres_ml.generate.sql.steps import Read, greatest_of, write_step
 from postgres_ml.program import scorers
 

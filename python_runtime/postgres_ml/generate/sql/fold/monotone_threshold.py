@@ -32,13 +32,13 @@ _OPERATORS: dict[str, Any] = {"+": np.add, "-": np.subtract, "*": np.multiply, "
 
 
 def keys_of(values: Floats) -> Keys:
-    """Return the doubles' numbers; NaN has none and must not be given."""
+    """Return the doubles' numbers, in an array of the same shape; NaN has none and must not be given."""
     bits = np.asarray(values, dtype=np.float64).view(np.int64)
     return np.where(bits >= 0, bits, -(bits & np.int64(2**63 - 1)))
 
 
 def values_of(keys: Keys) -> Floats:
-    """Return the doubles of these numbers."""
+    """Return the doubles of these numbers, in an array of the same shape."""
     magnitude = np.abs(keys).view(np.float64)
     return np.where(keys < 0, -magnitude, magnitude)
 
@@ -54,7 +54,7 @@ def value_of(key: int) -> float:
 
 
 def evaluate(operations: tuple[Operation, ...], x: Floats) -> Floats:
-    """Return the operations' result as the reference interpreter computes it."""
+    """Return the operations' result, of the shape of x, as the reference interpreter computes it."""
     with np.errstate(all="ignore"):
         for step in operations:
             if isinstance(step, encoders.Arithmetic):
@@ -81,12 +81,13 @@ def direction(step: encoders.Encoder) -> int:
 
 
 def first_key(holds: Callable[[Floats], npt.NDArray[np.bool_]], n: int) -> Keys:
-    """Return, for each of n predicates, the number of the least double for which it holds.
+    """Return, for each of n predicates, the number of the least double for which it holds: of shape (n,).
 
     Parameters
     ----------
-    holds : takes n doubles, one for each predicate; each predicate is false up to some double and true
-        from there on. Where it never holds the result is TOP + 1
+    holds : takes doubles of shape (n,), one for each predicate, and returns booleans of that shape; each
+        predicate is false up to some double and true from there on. Where it never holds the result is
+        TOP + 1
     """
     low, high = np.full(n, -TOP, dtype=np.int64), np.full(n, TOP + 1, dtype=np.int64)
     while np.any(low < high):
@@ -104,11 +105,12 @@ def crossings(
     Parameters
     ----------
     operations : f, monotone (see `direction`)
+    thresholds : of shape (n_thresholds,)
     split_dtype : 'float32' rounds f(x) to single precision before it is compared
 
     Returns
     -------
-    keys : x below the key is on one side, x from it on is on the other
+    keys : of shape (n_thresholds,); x below the key is on one side, x from it on is on the other
     true_below : whether the comparison holds below the key (f increases) or from it on (f decreases)
     """
     increasing = int(np.prod([direction(step) for step in operations])) >= 0

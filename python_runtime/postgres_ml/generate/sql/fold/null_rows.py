@@ -5,11 +5,19 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-from postgres_ml.generate.sql.arguments import INTEGERS, LIMIT, Scope
-from postgres_ml.generate.sql.arithmetic import literals
-from postgres_ml.generate.sql.arithmetic.literals import DOUBLE
+from postgres_ml.generate import literals
+from postgres_ml.generate.literals import DOUBLE
+from postgres_ml.generate.sql.arguments import INTEGERS, LIMIT, ArgumentReader
 from postgres_ml.generate.sql.fold import monotone_threshold
-from postgres_ml.generate.sql.fold.slots import Computed, Constant, Finite, FiniteKey, Monotone, Slot, Source
+from postgres_ml.generate.sql.fold.slots import (
+    Categorical,
+    CategoryKey,
+    Computed,
+    Constant,
+    Monotone,
+    Slot,
+    Source,
+)
 from postgres_ml.generate.sql.plan import Plan
 from postgres_ml.generate.sql.trees.simplify import Facts
 from postgres_ml.generate.sql.trees.write import TreeWriter, below
@@ -24,14 +32,15 @@ class Refusals:
     Parameters
     ----------
     missing : sources that must not be missing
-    atoms : categories (see `FiniteKey`) that must not occur
-    outside : sources, and the least and greatest number that they may be (as `boundary` numbers doubles)
+    categories : numbers of categories (see `CategoryKey`) that must not occur
+    outside : sources, and the least and greatest number that they may be, as `monotone_threshold.key_of`
+        numbers doubles
     computed : slots that SQL computes
     always : whether every row is refused
     """
 
     missing: list[Source] = field(default_factory=list)
-    atoms: dict[FiniteKey, set[int]] = field(default_factory=dict)
+    categories: dict[CategoryKey, set[int]] = field(default_factory=dict)
     outside: list[tuple[Source, int, int]] = field(default_factory=list)
     computed: list[tuple[int, Refusal]] = field(default_factory=list)
     always: bool = False
@@ -42,14 +51,18 @@ def find_refusals(program: Program, slots: list[Slot]) -> Refusals:
     found = Refusals()
     for step, offset in zip(program.steps, program.offsets, strict=True):
         slot = slots[offset]
-        if isinstance(step, encoders.Category) and isinstance(slot, Finite):
-            _refuse(found, slot, [atom is None for atom in slot.atoms])
+        if isinstance(step, encoders.Category) and isinstance(slot, Categorical):
+            _refuse(found, slot, [output is None for output in slot.all_outputs])
     for refusal in program.refusals:
         slot = slots[refusal.slot]
         if isinstance(slot, Constant):
             found.always |= _is_refused(refusal, slot.value)
-        elif isinstance(slot, Finite):
-            _refuse(found, slot, [atom is not None and _is_refused(refusal, atom) for atom in slot.atoms])
+        elif isinstance(slot, Categorical):
+            _refuse(
+                found,
+                slot,
+                [output is not None and _is_refused(refusal, output) for output in slot.all_outputs],
+            )
         elif isinstance(slot, Computed):
             found.computed.append((refusal.slot, refusal))
         else:
@@ -63,10 +76,10 @@ def _is_refused(refusal: Refusal, value: float) -> bool:
     return refusal.above is not None and abs(value) > refusal.above
 
 
-def _refuse(found: Refusals, slot: Finite, refused: list[bool]) -> None:
-    atoms = {number for number, is_refused in enumerate(refused) if is_refused}
-    if atoms:
-        found.atoms.setdefault(slot.key, set()).update(atoms)
+def _refuse(found: Refusals, slot: Categorical, refused: list[bool]) -> None:
+    numbers = {number for number, is_refused in enumerate(refused) if is_refused}
+    if numbers:
+        found.categories.setdefault(slot.key, set()).update(numbers)
 
 
 def _refuse_number(found: Refusals, slot: Monotone, refusal: Refusal) -> None:
@@ -92,53 +105,55 @@ def facts_of(program: Program, slots: list[Slot], refusals: Refusals) -> Facts:
         for position, item in enumerate(program.inputs)
         if item.kind == "number" and item.sql_type in INTEGERS
     }
-    impossible: dict[FiniteKey, frozenset[int]] = {}
+    impossible: dict[CategoryKey, frozenset[int]] = {}
     for slot in slots:
-        if isinstance(slot, Finite):
-            atoms = refusals.atoms.get(slot.key, set()) | absent_atoms(program, slot.key)
+        if isinstance(slot, Categorical):
+            absent = refusals.categories.get(slot.key, set()) | absent_categories(program, slot.key)
             if Source(slot.input) in refusals.missing:
-                atoms = atoms | {len(slot.values)}
-            impossible[slot.key] = frozenset(atoms)
+                absent = absent | {len(slot.values)}
+            impossible[slot.key] = frozenset(absent)
     return Facts(integers, frozenset(refusals.missing), impossible)
 
 
-def absent_atoms(program: Program, key: FiniteKey) -> set[int]:
+def absent_categories(program: Program, key: CategoryKey) -> set[int]:
     """Return the categories that no argument has: a boolean is never unseen when both values are listed."""
     is_whole = program.inputs[key.input].kind == "boolean" and set(key.values) == {False, True}
     return {len(key.values) + 1} if is_whole else set()
 
 
-def ordinary_conditions(plan: Plan, scope: Scope, writer: TreeWriter, refusals: Refusals) -> list[str]:
+def ordinary_conditions(
+    plan: Plan, reader: ArgumentReader, writer: TreeWriter, refusals: Refusals
+) -> list[str]:
     """Return conditions under which any row is refused."""
-    conditions = [f"{scope.source(source).sql} is null" for source in refusals.missing]
-    for key, atoms in refusals.atoms.items():
-        members = frozenset(atoms) - absent_atoms(plan.program, key)
+    conditions = [f"{reader.source(source).sql} is null" for source in refusals.missing]
+    for key, numbers in refusals.categories.items():
+        members = frozenset(numbers) - absent_categories(plan.program, key)
         if members:
             sql, positive = writer.member(key, members)
             conditions.append(sql if positive else f"({sql}) is not true")
     for source, low, high in refusals.outside:
-        if not _is_guarded(scope, source):
-            conditions += _outside(scope, source, low, high)
+        if not _is_guarded(reader, source):
+            conditions += _outside(reader, source, low, high)
     return conditions
 
 
-def extreme_conditions(scope: Scope, refusals: Refusals) -> list[str]:
+def extreme_conditions(reader: ArgumentReader, refusals: Refusals) -> list[str]:
     """Return conditions under which a row with a number beyond the limits is refused; sets the limits."""
     conditions = []
     for source, low, high in refusals.outside:
-        if _is_guarded(scope, source):
+        if _is_guarded(reader, source):
             least, greatest = monotone_threshold.value_of(low), monotone_threshold.value_of(high)
-            scope.limit(source, max(least, -LIMIT), min(greatest, LIMIT))
-            conditions += _outside(scope, source, low, high)
+            reader.limit(source, max(least, -LIMIT), min(greatest, LIMIT))
+            conditions += _outside(reader, source, low, high)
     return conditions
 
 
-def _is_guarded(scope: Scope, source: Source) -> bool:
-    return source.slot is None and source == source.base and scope.bounds(source) is None
+def _is_guarded(reader: ArgumentReader, source: Source) -> bool:
+    return source.slot is None and source == source.base and reader.bounds(source) is None
 
 
-def _outside(scope: Scope, source: Source, low: int, high: int) -> list[str]:
-    operand, bounds = scope.source(source), scope.bounds(source.base)
+def _outside(reader: ArgumentReader, source: Source, low: int, high: int) -> list[str]:
+    operand, bounds = reader.source(source), reader.bounds(source.base)
     conditions = []
     if low > -monotone_threshold.TOP and not (bounds and monotone_threshold.value_of(low) <= bounds[0]):
         conditions.append(below(operand, low, True))
@@ -147,11 +162,11 @@ def _outside(scope: Scope, source: Source, low: int, high: int) -> list[str]:
     return conditions
 
 
-def computed_conditions(scope: Scope, refusals: Refusals) -> list[str]:
+def computed_conditions(reader: ArgumentReader, refusals: Refusals) -> list[str]:
     """Return conditions on slots that are computed, to be asked once they are."""
     conditions = []
     for slot, refusal in refusals.computed:
-        operand = scope.slot_operands[slot]
+        operand = reader.slot_operands[slot]
         name = operand.sql
         if refusal.missing:
             conditions.append(f"{name} is null")

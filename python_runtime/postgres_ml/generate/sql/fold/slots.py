@@ -3,10 +3,10 @@
 Most slots are a function of one argument, and much of the work can be done now instead of once a row:
 
 * `Constant`: the same for every row;
-* `Finite`: one number for each of an argument's categories (one-hot, ordinal and target encoding, scaled or
-  not, missing-value indicators, booleans);
+* `Categorical`: one number for each of an argument's categories (one-hot, ordinal and target encoding,
+  scaled or not, missing-value indicators, booleans);
 * `Monotone`: an increasing or decreasing function of a number (scaling, clipping, logarithms), which a tree's
-  split folds into its threshold (see `boundary`);
+  split folds into its threshold (see `monotone_threshold`);
 * `Computed`: anything else; SQL computes it.
 """
 
@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from postgres_ml.generate.sql.arithmetic import literals
+from postgres_ml.generate import literals
 from postgres_ml.generate.sql.fold import monotone_threshold
 from postgres_ml.program import encoders
 from postgres_ml.program.program import Input, Program
@@ -36,7 +36,7 @@ class Constant:
 
 
 @dataclass(frozen=True)
-class Finite:
+class Categorical:
     """One number for each category of an input; NaN is missing, None refuses the row."""
 
     input: int
@@ -46,23 +46,23 @@ class Finite:
     unseen: float | None
 
     @property
-    def atoms(self) -> tuple[float | None, ...]:
+    def all_outputs(self) -> tuple[float | None, ...]:
         """The outputs: of each value, then of a missing one, then of an unseen one."""
         return (*self.outputs, self.missing, self.unseen)
 
     @property
-    def key(self) -> FiniteKey:
+    def key(self) -> CategoryKey:
         """What slots share that tell apart the same categories of the same input."""
-        return FiniteKey(self.input, self.values)
+        return CategoryKey(self.input, self.values)
 
-    def map(self, function: Callable[[float], float]) -> Finite:
+    def map(self, function: Callable[[float], float]) -> Categorical:
         """Return the slot with the function applied to each number."""
-        mapped = [None if atom is None else function(atom) for atom in self.atoms]
+        mapped = [None if output is None else function(output) for output in self.all_outputs]
         return replace(self, outputs=tuple(mapped[:-2]), missing=mapped[-2], unseen=mapped[-1])
 
 
 @dataclass(frozen=True)
-class FiniteKey:
+class CategoryKey:
     """The categories of an input that a code stands for: `values`, missing, unseen, in this order."""
 
     input: int
@@ -114,14 +114,14 @@ class Computed:
     position: int
 
 
-Slot = Constant | Finite | Monotone | Computed
+Slot = Constant | Categorical | Monotone | Computed
 
 
 def fold(program: Program) -> list[Slot]:
     """Return what each slot of the program is."""
     slots: list[Slot] = []
     for number, step in enumerate(program.steps):
-        folded = _fold(step, slots, program.inputs)
+        folded = fold_step(step, slots, program.inputs)
         if folded is None:
             offset = len(slots)
             folded = [Computed(offset + position, number, position) for position in range(step.width)]
@@ -130,25 +130,25 @@ def fold(program: Program) -> list[Slot]:
 
 
 @functools.singledispatch
-def _fold(step: Any, slots: list[Slot], inputs: tuple[Input, ...]) -> list[Slot] | None:
+def fold_step(step: Any, slots: list[Slot], inputs: tuple[Input, ...]) -> list[Slot] | None:
     """Return the step's slots, or None when SQL has to compute them."""
     return None
 
 
-@_fold.register
+@fold_step.register
 def _number(step: encoders.Number, slots: list[Slot], inputs: tuple[Input, ...]) -> list[Slot]:
     kind = inputs[step.input].kind
     if kind == "boolean":
-        return [Finite(step.input, (False, True), (0.0, 1.0), NAN, NAN)]
+        return [Categorical(step.input, (False, True), (0.0, 1.0), NAN, NAN)]
     return [Monotone(Source(step.input, None if kind == "number" else "epoch"))]
 
 
-@_fold.register
+@fold_step.register
 def _date_part(step: encoders.DatePart, slots: list[Slot], inputs: tuple[Input, ...]) -> list[Slot]:
     return [Monotone(Source(step.input, step.part))]
 
 
-@_fold.register
+@fold_step.register
 def _category(step: encoders.Category, slots: list[Slot], inputs: tuple[Input, ...]) -> list[Slot]:
     is_padded = inputs[step.input].sql_type == "character"
     outputs: dict[encoders.Scalar, float] = {}
@@ -158,15 +158,15 @@ def _category(step: encoders.Category, slots: list[Slot], inputs: tuple[Input, .
                 continue  # no value of the column can be equal to it
             value = value.rstrip(" ") if is_padded else value
         outputs.setdefault(value, output)
-    return [Finite(step.input, tuple(outputs), tuple(outputs.values()), step.missing, step.unseen)]
+    return [Categorical(step.input, tuple(outputs), tuple(outputs.values()), step.missing, step.unseen)]
 
 
-@_fold.register
+@fold_step.register
 def _one_hot(step: encoders.OneHot, slots: list[Slot], inputs: tuple[Input, ...]) -> list[Slot] | None:
     slot = slots[step.slot]
     if isinstance(slot, Monotone) and slot.source == Source(slot.source.input) and not slot.operations:
         values = tuple(dict.fromkeys(step.codes))
-        slot = Finite(_input(slot.source), values, values, slot.missing, NAN)
+        slot = Categorical(_input(slot.source), values, values, slot.missing, NAN)
     return _map_each(slot, [functools.partial(_indicator, code) for code in step.codes])
 
 
@@ -174,7 +174,7 @@ def _indicator(code: float, value: float) -> float:
     return float(value == code)
 
 
-@_fold.register
+@fold_step.register
 def _impute(step: encoders.Impute, slots: list[Slot], inputs: tuple[Input, ...]) -> list[Slot] | None:
     slot = slots[step.slot]
     if isinstance(slot, Monotone):
@@ -182,7 +182,7 @@ def _impute(step: encoders.Impute, slots: list[Slot], inputs: tuple[Input, ...])
     return _map_each(slot, [lambda value: step.value if math.isnan(value) else value])
 
 
-@_fold.register
+@fold_step.register
 def _null_if(step: encoders.NullIf, slots: list[Slot], inputs: tuple[Input, ...]) -> list[Slot] | None:
     slot = slots[step.slot]
     if isinstance(slot, Monotone) and slot.source == slot.source.base and not slot.operations:
@@ -192,22 +192,22 @@ def _null_if(step: encoders.NullIf, slots: list[Slot], inputs: tuple[Input, ...]
     return _map_each(slot, [lambda value: NAN if value == step.value else value])
 
 
-@_fold.register
+@fold_step.register
 def _is_missing(step: encoders.IsMissing, slots: list[Slot], inputs: tuple[Input, ...]) -> list[Slot] | None:
     slot = slots[step.slot]
     if isinstance(slot, Monotone):
         if not math.isnan(slot.missing):
             return [Constant(0.0)]
         if slot.source == Source(slot.source.input):
-            return [Finite(_input(slot.source), (), (), 1.0, 0.0)]
+            return [Categorical(_input(slot.source), (), (), 1.0, 0.0)]
         return None
     return _map_each(slot, [lambda value: float(math.isnan(value))])
 
 
-@_fold.register(encoders.Arithmetic)
-@_fold.register(encoders.Clip)
-@_fold.register(encoders.Bucket)
-@_fold.register(encoders.Unary)
+@fold_step.register(encoders.Arithmetic)
+@fold_step.register(encoders.Clip)
+@fold_step.register(encoders.Bucket)
+@fold_step.register(encoders.Unary)
 def _operation(
     step: monotone_threshold.Operation, slots: list[Slot], inputs: tuple[Input, ...]
 ) -> list[Slot] | None:
@@ -252,7 +252,7 @@ def _restrict(slot: Monotone, lowest: float) -> Source | None:
     )
 
 
-@_fold.register
+@fold_step.register
 def _piecewise(
     step: encoders.PiecewiseLinear, slots: list[Slot], inputs: tuple[Input, ...]
 ) -> list[Slot] | None:
@@ -264,7 +264,7 @@ def _piecewise(
 def _map_each(slot: Slot, functions: list[Callable[[float], float]]) -> list[Slot] | None:
     if isinstance(slot, Constant):
         return [Constant(function(slot.value)) for function in functions]
-    if isinstance(slot, Finite):
+    if isinstance(slot, Categorical):
         return [slot.map(function) for function in functions]
     return None
 

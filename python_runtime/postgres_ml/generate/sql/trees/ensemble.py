@@ -12,9 +12,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from postgres_ml.contract.exceptions import UnsupportedModelError
-from postgres_ml.generate.sql.arithmetic import literals
+from postgres_ml.generate import literals
+from postgres_ml.generate.literals import DOUBLE
 from postgres_ml.generate.sql.arithmetic.interval import Calculator, Value
-from postgres_ml.generate.sql.arithmetic.literals import DOUBLE
 from postgres_ml.generate.sql.plan import EnsemblePlan
 from postgres_ml.generate.sql.trees.nodes import Leaf, Node, count_branches, leaves
 from postgres_ml.generate.sql.trees.write import TreeWriter

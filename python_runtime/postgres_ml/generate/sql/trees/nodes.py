@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from postgres_ml.generate.sql.fold.slots import FiniteKey, Source
+from postgres_ml.generate.sql.fold.slots import CategoryKey, Source
 
 
 @dataclass(frozen=True)
@@ -34,9 +34,9 @@ class IsNull:
 
 @dataclass(frozen=True)
 class Member:
-    """Whether the category is one of these, numbered as in `FiniteKey`."""
+    """Whether the category is one of these, numbered as in `CategoryKey`."""
 
-    key: FiniteKey
+    key: CategoryKey
     members: frozenset[int]
 
 

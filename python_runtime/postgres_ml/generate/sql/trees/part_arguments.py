@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from postgres_ml.contract.exceptions import UnsupportedModelError
 from postgres_ml.contract.sql_names import MAX_ARGUMENTS
-from postgres_ml.generate.sql.arguments import Operand, Scope
-from postgres_ml.generate.sql.arithmetic import literals
-from postgres_ml.generate.sql.fold.slots import FiniteKey, Source
+from postgres_ml.generate import literals
+from postgres_ml.generate.sql.arguments import ArgumentReader, Operand
+from postgres_ml.generate.sql.fold.slots import CategoryKey, Source
 from postgres_ml.generate.sql.trees.ensemble import Chunk
 
 
-class PartScope(Scope):
+class PartArgumentReader(ArgumentReader):
     """Operands as $2, $3, … of a part; what the caller passes is collected in `passed`.
 
     Parameters
     ----------
-    caller : the scope of the function that calls the part
+    caller : the reader of the function that calls the part
     """
 
-    def __init__(self, caller: Scope, chunk: Chunk) -> None:
+    def __init__(self, caller: ArgumentReader, chunk: Chunk) -> None:
         self.inputs = caller.inputs
         self.has_variables = True
         self.caller = caller
@@ -34,7 +34,7 @@ class PartScope(Scope):
         """Return the type of the source's text."""
         return self.caller.number_type(source)
 
-    def code(self, key: FiniteKey) -> str:
+    def code(self, key: CategoryKey) -> str:
         """Return what holds the category's number."""
         return self._pass(Operand(self.caller.code(key), "integer"))
 

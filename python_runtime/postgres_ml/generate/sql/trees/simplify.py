@@ -16,7 +16,15 @@ import numpy as np
 
 from postgres_ml.contract.exceptions import UnsupportedModelError
 from postgres_ml.generate.sql.fold import monotone_threshold
-from postgres_ml.generate.sql.fold.slots import Computed, Constant, Finite, FiniteKey, Monotone, Slot, Source
+from postgres_ml.generate.sql.fold.slots import (
+    Categorical,
+    CategoryKey,
+    Computed,
+    Constant,
+    Monotone,
+    Slot,
+    Source,
+)
 from postgres_ml.generate.sql.trees.nodes import Among, Below, Branch, Condition, IsNull, Leaf, Member, Node
 from postgres_ml.program.scorers import Tree, TreeEnsemble
 
@@ -36,7 +44,7 @@ class _Interval:
         return self.low < self.high
 
 
-_Known = dict[Source | FiniteKey, "_Interval | frozenset[int]"]
+_Known = dict[Source | CategoryKey, "_Interval | frozenset[int]"]
 
 
 @dataclass(frozen=True)
@@ -47,12 +55,12 @@ class Facts:
     ----------
     integers : least and greatest value of each source that holds whole numbers
     present : sources that are never missing, because the function has returned NULL where they are
-    impossible : atoms (see `FiniteKey`) that don't occur
+    impossible : numbers of categories (see `CategoryKey`) that don't occur
     """
 
     integers: dict[Source, tuple[float, float]] = field(default_factory=dict)
     present: frozenset[Source] = frozenset()
-    impossible: dict[FiniteKey, frozenset[int]] = field(default_factory=dict)
+    impossible: dict[CategoryKey, frozenset[int]] = field(default_factory=dict)
 
 
 class Simplifier:
@@ -131,9 +139,10 @@ class Simplifier:
         if isinstance(slot, Constant):
             child = left if self._goes_left(slot.value, threshold, codes, default) else right
             return self._node(tree, child, columns, known)
-        if isinstance(slot, Finite):
+        if isinstance(slot, Categorical):
             goes_left = [
-                atom is not None and self._goes_left(atom, threshold, codes, default) for atom in slot.atoms
+                output is not None and self._goes_left(output, threshold, codes, default)
+                for output in slot.all_outputs
             ]
             return self._member(tree, columns, known, slot.key, goes_left, (left, right))
         missing_left = self._goes_left(slot.missing, threshold, codes, default)
@@ -217,7 +226,7 @@ class Simplifier:
         tree: Tree,
         columns: Sequence[int],
         known: _Known,
-        key: FiniteKey,
+        key: CategoryKey,
         goes_left: list[bool],
         children: tuple[int, int],
     ) -> Node:
@@ -225,7 +234,7 @@ class Simplifier:
         if state is None:
             state = frozenset(range(len(goes_left))) - self.facts.impossible.get(key, frozenset())
         assert isinstance(state, frozenset)
-        left = frozenset(atom for atom in state if goes_left[atom])
+        left = frozenset(number for number in state if goes_left[number])
         right = state - left
         if not left or not right:
             return self._node(tree, children[0] if left else children[1], columns, known)

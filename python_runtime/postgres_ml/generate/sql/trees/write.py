@@ -13,11 +13,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from postgres_ml.generate.sql.arguments import INTEGERS, Operand, Scope
-from postgres_ml.generate.sql.arithmetic import literals
-from postgres_ml.generate.sql.arithmetic.literals import DOUBLE
+from postgres_ml.generate import literals
+from postgres_ml.generate.literals import DOUBLE
+from postgres_ml.generate.sql.arguments import INTEGERS, ArgumentReader, Operand
 from postgres_ml.generate.sql.fold import monotone_threshold
-from postgres_ml.generate.sql.fold.slots import FiniteKey
+from postgres_ml.generate.sql.fold.slots import CategoryKey
 from postgres_ml.generate.sql.trees.nodes import (
     Among,
     Below,
@@ -46,12 +46,12 @@ class TreeWriter:
 
     Parameters
     ----------
-    scope : where operands come from
+    reader : where operands come from
     coded : categories that are read from a variable; others are compared as they are
     """
 
-    def __init__(self, scope: Scope, coded: frozenset[FiniteKey]) -> None:
-        self.scope = scope
+    def __init__(self, reader: ArgumentReader, coded: frozenset[CategoryKey]) -> None:
+        self.reader = reader
         self.coded = coded
 
     def expression(self, node: Node, leaf: Callable[[Leaf], str], sql_type: str) -> str:
@@ -75,7 +75,7 @@ class TreeWriter:
     def _test(self, branch: Branch) -> _Test:
         condition = branch.condition
         if isinstance(condition, IsNull):
-            return _Test(f"{self.scope.source(condition.source).sql} is null", branch.yes, branch.no)
+            return _Test(f"{self.reader.source(condition.source).sql} is null", branch.yes, branch.no)
         if isinstance(condition, Below):
             return self._below(condition, branch)
         if isinstance(condition, Among):
@@ -83,7 +83,7 @@ class TreeWriter:
         return self._member(condition, branch)
 
     def _below(self, condition: Below, branch: Branch) -> _Test:
-        operand = self.scope.source(condition.source)
+        operand = self.reader.source(condition.source)
         yes_is_else = branch.missing_yes
         if yes_is_else is None:  # nothing is missing: the larger side continues the CASE
             yes_is_else = count_branches(branch.yes) > count_branches(branch.no)
@@ -92,7 +92,7 @@ class TreeWriter:
         return _Test(sql, first, second)
 
     def _among(self, condition: Among, branch: Branch) -> _Test:
-        operand = self.scope.source(condition.source)
+        operand = self.reader.source(condition.source)
         values = ",".join(f"{literals.double(value)}::{DOUBLE}" for value in condition.values)
         tests = [f"{operand.sql} in ({values})"] if values else []
         for low, high in condition.ranges:
@@ -109,33 +109,33 @@ class TreeWriter:
         yes, no = (branch.yes, branch.no) if positive else (branch.no, branch.yes)
         return _Test(sql, yes, no)
 
-    def member(self, key: FiniteKey, members: frozenset[int]) -> tuple[str, bool]:
+    def member(self, key: CategoryKey, members: frozenset[int]) -> tuple[str, bool]:
         """Return a condition on the category, and whether it means that it is a member.
 
         The condition is NULL for a missing one at most where that is no member.
         """
         return self._coded_member(key, members) if key in self.coded else self._direct_member(key, members)
 
-    def _coded_member(self, key: FiniteKey, members: frozenset[int]) -> tuple[str, bool]:
-        variable, n = self.scope.code(key), len(key.values) + 2
+    def _coded_member(self, key: CategoryKey, members: frozenset[int]) -> tuple[str, bool]:
+        variable, n = self.reader.code(key), len(key.values) + 2
         candidates = [
             (_numbers(variable, sorted(chosen), n), positive)
             for chosen, positive in ((members, True), (frozenset(range(n)) - members, False))
         ]
         return min(candidates, key=lambda candidate: len(candidate[0]))
 
-    def _direct_member(self, key: FiniteKey, members: frozenset[int]) -> tuple[str, bool]:
+    def _direct_member(self, key: CategoryKey, members: frozenset[int]) -> tuple[str, bool]:
         missing, unseen = len(key.values), len(key.values) + 1
         positive = unseen not in members
         chosen = members if positive else frozenset(range(unseen + 1)) - members
-        conditions = [f"{self.scope.presence(key.input)} is null"] if missing in chosen else []
+        conditions = [f"{self.reader.presence(key.input)} is null"] if missing in chosen else []
         listed = [
             literal
             for index in sorted(chosen - {missing})
-            if (literal := self.scope.scalar(key, key.values[index])) is not None
+            if (literal := self.reader.scalar(key, key.values[index])) is not None
         ]
-        operand = self.scope.category(key.input)
-        if listed in (["'true'"], ["'false'"]) and self.scope.inputs[key.input].kind == "boolean":
+        operand = self.reader.category(key.input)
+        if listed in (["'true'"], ["'false'"]) and self.reader.inputs[key.input].kind == "boolean":
             conditions.append(operand if listed == ["'true'"] else f"not {operand}")
         elif len(listed) == 1:
             conditions.append(f"{operand}={listed[0]}")

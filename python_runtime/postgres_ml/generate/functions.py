@@ -7,9 +7,8 @@ from typing import Literal
 
 from postgres_ml.contract.model import FunctionBody
 from postgres_ml.contract.sql_names import identifier
-from postgres_ml.generate.sql.arithmetic import literals
+from postgres_ml.generate import literals
 
-GENERATOR_VERSION = 1  # stands in every body; raised when the text generated for a program changes
 Style = Literal["inline", "expression", "chained", "program", "artifact"]
 
 

@@ -1,0 +1,301 @@
+"""The rules that each kind of step and output keeps in its own fields.
+
+Which inputs and slots they read is checked in `validate`.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from typing import Any, get_args
+
+from postgres_ml.contract.exceptions import PostgresMLError
+from postgres_ml.program import encoders, scorers
+from postgres_ml.program.program import BinaryLabel, ClusterLabel, Label, MulticlassLabel, Value
+
+CALENDAR_KINDS = ("date", "time", "timestamp", "timestamptz")
+TIME_PARTS = ("hour", "minute", "second", "epoch")
+SCALAR_TYPE = {"text": str, "boolean": bool, "number": float}
+
+
+class InvalidProgramError(PostgresMLError, ValueError):
+    """A scoring program that breaks one of the rules that code generators rely on."""
+
+
+def require(condition: bool, message: str) -> None:
+    """Do nothing if the condition holds.
+
+    Raises
+    ------
+    InvalidProgramError
+        Its text is the message.
+    """
+    if not condition:
+        raise InvalidProgramError(message)
+
+
+def _finite(values: Iterable[float], what: str) -> None:
+    for value in values:
+        require(isinstance(value, float) and math.isfinite(value), f"{what}: {value!r} is no finite float")
+
+
+def _increasing(values: Sequence[float], what: str) -> None:
+    _finite(values, what)
+    require(all(a < b for a, b in pairwise(values)), f"{what} are not strictly increasing")
+
+
+@functools.singledispatch
+def check_input_kind(step: Any, kind: str) -> None:
+    """Do nothing if the step can read an input of this kind.
+
+    Raises
+    ------
+    InvalidProgramError
+        It can't, or what it can read is unknown.
+    """
+    raise InvalidProgramError("it reads an input, and which kinds it reads is unknown")
+
+
+@check_input_kind.register
+def _check_kind_of_number(step: encoders.Number, kind: str) -> None:
+    require(kind != "text", "a text input has no number")
+
+
+@check_input_kind.register
+def _check_kind_of_date_part(step: encoders.DatePart, kind: str) -> None:
+    require(kind in CALENDAR_KINDS, f"input of kind {kind!r} has no calendar parts")
+    require(kind != "time" or step.part in TIME_PARTS, f"a time has no {step.part}")
+
+
+@check_input_kind.register
+def _check_kind_of_category(step: encoders.Category, kind: str) -> None:
+    require(kind in SCALAR_TYPE, f"categories of an input of kind {kind!r}")
+    expected = SCALAR_TYPE[kind]
+    for value in step.values:
+        require(type(value) is expected, f"category {value!r} of a {kind} input is no {expected.__name__}")
+
+
+@functools.singledispatch
+def check_step(step: Any) -> None:
+    """Do nothing if the step's own fields keep the rules; which slots it reads is checked before.
+
+    Raises
+    ------
+    InvalidProgramError
+        The text names the rule.
+    """
+    raise InvalidProgramError("unknown kind of step")
+
+
+@check_step.register(encoders.Number)
+@check_step.register(encoders.IsMissing)
+def _check_nothing(step: Any) -> None:
+    pass
+
+
+@check_step.register
+def _check_category(step: encoders.Category) -> None:
+    require(len(step.values) == len(step.outputs), f"{len(step.values)} values, {len(step.outputs)} outputs")
+    require(len(set(step.values)) == len(step.values), "values are not distinct")
+    _finite([v for v in step.values if isinstance(v, float)], "values")
+    outputs = [*step.outputs, *(v for v in (step.missing, step.unseen) if v is not None)]
+    _finite([v for v in outputs if not math.isnan(v)], "outputs")
+
+
+@check_step.register
+def _check_date_part(step: encoders.DatePart) -> None:
+    require(step.part in get_args(encoders.DatePartName), f"unknown part {step.part!r}")
+
+
+@check_step.register
+def _check_one_hot(step: encoders.OneHot) -> None:
+    require(len(step.codes) > 0, "no codes")
+    require(len(set(step.codes)) == len(step.codes), "codes are not distinct")
+    _finite(step.codes, "codes")
+
+
+@check_step.register(encoders.Impute)
+@check_step.register(encoders.NullIf)
+def _check_value(step: encoders.Impute | encoders.NullIf) -> None:
+    _finite([step.value], "value")
+
+
+@check_step.register
+def _check_arithmetic(step: encoders.Arithmetic) -> None:
+    require(step.operator in ("+", "-", "*", "/"), f"unknown operator {step.operator!r}")
+    _finite([step.constant], "constant")
+    require(step.operator != "/" or step.constant != 0, "division by zero")
+
+
+@check_step.register
+def _check_unary(step: encoders.Unary) -> None:
+    require(step.function in get_args(encoders.UnaryName), f"unknown function {step.function!r}")
+
+
+@check_step.register
+def _check_clip(step: encoders.Clip) -> None:
+    _finite([step.low, step.high], "limits")
+    require(step.low <= step.high, f"low {step.low} is greater than high {step.high}")
+
+
+@check_step.register
+def _check_piecewise_linear(step: encoders.PiecewiseLinear) -> None:
+    require(len(step.x) == len(step.y) >= 2, f"{len(step.x)} x, {len(step.y)} y; two or more are needed")
+    _increasing(step.x, "x")
+    _finite(step.y, "y")
+
+
+@check_step.register
+def _check_bucket(step: encoders.Bucket) -> None:
+    _increasing(step.edges, "edges")
+
+
+@check_step.register
+def _check_product(step: encoders.Product) -> None:
+    require(len(step.slots) > 0, "no slots")
+
+
+@check_step.register
+def _check_normalize(step: encoders.Normalize) -> None:
+    require(len(step.slots) > 0, "no slots")
+    require(step.norm in ("l1", "l2", "max"), f"unknown norm {step.norm!r}")
+
+
+@check_step.register
+def _check_tree_ensemble(step: scorers.TreeEnsemble) -> None:
+    require(step.operator in ("<", "<="), f"unknown operator {step.operator!r}")
+    require({step.split_dtype, step.dtype} <= set(get_args(scorers.Dtype)), "unknown dtype")
+    require(len(step.base_scores) > 0, "no outputs")
+    _finite(step.base_scores, "base_scores")
+    _finite([step.divisor], "divisor")
+    require(step.divisor > 0, f"divisor {step.divisor}")
+    for number, tree in enumerate(step.trees):
+        try:
+            _check_tree(tree, len(step.slots), step.width, step.operator)
+        except InvalidProgramError as error:  # noqa: PERF203  (free in Python 3.11)
+            raise InvalidProgramError(f"tree {number}: {error}") from None
+
+
+def _check_tree(tree: scorers.Tree, n_slots: int, n_outputs: int, operator: str) -> None:
+    n = tree.n_nodes
+    arrays = (tree.threshold, tree.left, tree.right, tree.default_left, tree.leaf_value)
+    require(n > 0 and all(len(a) == n for a in arrays), "arrays are empty or differ in length")
+    require(len(tree.categories) in (0, n), "categories differ in length")
+    require(len(set(tree.outputs)) == len(tree.outputs) > 0, "outputs are empty or not distinct")
+    require(all(0 <= o < n_outputs for o in tree.outputs), f"outputs {tree.outputs} of {n_outputs}")
+    categories = tree.categories or (None,) * n
+    parents = [0] * n
+    for node in range(n):
+        if tree.split_index[node] == -1:
+            _check_leaf(tree, node)
+            continue
+        require(0 <= tree.split_index[node] < n_slots, f"node {node} splits on {tree.split_index[node]}")
+        require(tree.leaf_value[node] == (), f"node {node} is inner and has a leaf value")
+        _check_split(tree.threshold[node], categories[node], operator, node)
+        for child in (tree.left[node], tree.right[node]):
+            require(node < child < n, f"node {node} has child {child}; children follow parents")
+            parents[child] += 1
+    require(parents[0] == 0 and all(count == 1 for count in parents[1:]), "a node has not one parent")
+
+
+def _check_leaf(tree: scorers.Tree, node: int) -> None:
+    require(tree.left[node] == tree.right[node] == -1, f"leaf {node} has children")
+    require(len(tree.leaf_value[node]) == len(tree.outputs), f"leaf {node} has no value for each output")
+    _finite(tree.leaf_value[node], f"leaf {node}")
+
+
+def _check_split(threshold: float, codes: tuple[int, ...] | None, operator: str, node: int) -> None:
+    if codes is not None:
+        require(math.isnan(threshold), f"node {node} is categorical and has a threshold")
+        require(all(type(c) is int and c >= 0 for c in codes), f"node {node} has codes {codes}")
+        return
+    everything_left = operator == "<=" and threshold == math.inf
+    require(math.isfinite(threshold) or everything_left, f"node {node} has threshold {threshold!r}")
+
+
+@check_step.register
+def _check_linear(step: scorers.Linear) -> None:
+    require(len(step.weights) == len(step.intercepts) > 0, "weights and intercepts differ in length")
+    require(all(len(row) == len(step.slots) for row in step.weights), "a row of weights has not one per slot")
+    for row in (*step.weights, step.intercepts):
+        _finite(row, "weights and intercepts")
+
+
+@check_step.register
+def _check_activation(step: scorers.Activation) -> None:
+    require(step.function in get_args(scorers.ActivationName), f"unknown function {step.function!r}")
+
+
+@check_step.register
+def _check_distances(step: scorers.Distances) -> None:
+    require(len(step.centers) > 0, "no centres")
+    require(all(len(center) == len(step.slots) for center in step.centers), "a centre has not one per slot")
+    for center in step.centers:
+        _finite(center, "centers")
+
+
+@check_step.register
+def _check_link(step: scorers.Link) -> None:
+    require(step.function in get_args(scorers.LinkName), f"unknown function {step.function!r}")
+    require(step.dtype in get_args(scorers.Dtype), f"unknown dtype {step.dtype!r}")
+    require(len(step.slots) > 0, "no slots")
+
+
+@check_step.register
+def _check_weighted_sum(step: scorers.WeightedSum) -> None:
+    require(len(step.groups) == len(step.weights) > 0, "groups and weights differ in length")
+    require(len({len(group) for group in step.groups}) == 1 and len(step.groups[0]) > 0, "uneven groups")
+    _finite(step.weights, "weights")
+
+
+@functools.singledispatch
+def check_output_form(output: Any) -> None:
+    """Do nothing if the output's own fields keep the rules; which slots it reads is checked after.
+
+    Raises
+    ------
+    InvalidProgramError
+        The text names the rule.
+    """
+    raise InvalidProgramError(f"unknown kind of output {type(output).__name__}")
+
+
+@check_output_form.register
+def _check_value_output(output: Value) -> None:
+    pass
+
+
+@check_output_form.register
+def _check_binary_label(output: BinaryLabel) -> None:
+    _check_labels(output.labels)
+    _check_probabilities(output)
+    require(len(output.labels) == 2, f"{len(output.labels)} labels")
+    require(output.operator in (">", ">="), f"unknown operator {output.operator!r}")
+    _finite([output.threshold], "threshold")
+
+
+@check_output_form.register
+def _check_multiclass_label(output: MulticlassLabel) -> None:
+    _check_labels(output.labels)
+    _check_probabilities(output)
+    require(len(output.scores) == len(output.labels), "labels and scores differ in length")
+
+
+@check_output_form.register
+def _check_cluster_label(output: ClusterLabel) -> None:
+    _check_labels(output.labels)
+    require(len(output.distances) == len(output.labels), "labels and distances differ in length")
+
+
+def _check_probabilities(output: BinaryLabel | MulticlassLabel) -> None:
+    require(len(output.probabilities) in (0, len(output.labels)), "labels and probabilities differ in length")
+
+
+def _check_labels(labels: tuple[Label, ...]) -> None:
+    require(len(labels) > 0, "no labels")
+    require(len({type(label) for label in labels}) == 1, "labels differ in type")
+    require(type(labels[0]) in (str, int, float, bool), f"labels of type {type(labels[0]).__name__}")
+    require(len(set(labels)) == len(labels), "labels are not distinct")
+    _finite([label for label in labels if isinstance(label, float)], "labels")
