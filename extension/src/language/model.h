@@ -8,10 +8,11 @@
 #include "postgres.h"
 
 #include "access/htup.h"
+#include "access/tupdesc.h"
 #include "fmgr.h"
 #include "storage/itemptr.h"
 
-#include "program.h"
+#include "program/program.h"
 
 typedef enum Decoder
 {
@@ -56,7 +57,6 @@ typedef struct Model
 	Datum	   *labels;			/* predict: as the return type; probabilities: numbers as numeric */
 } Model;
 
-extern const char *plm_function_name;
 extern Model *plm_load_model(HeapTuple procedure);
 extern Model *plm_acquire_model(Oid function);
 extern void plm_release_model(Model *model);
@@ -67,6 +67,7 @@ extern void plm_init_cache(void);
 extern uint64 plm_generation;
 
 extern void plm_bind_inputs(Model *model, HeapTuple procedure);
+extern void plm_bind_composite(Model *model, TupleDesc descriptor);
 extern void plm_read_row(Model *model, FunctionCallInfo fcinfo);
 extern void plm_bind_output(Model *model, HeapTuple procedure);
 extern Datum plm_prediction(const Model *model, bool *is_null);

@@ -14,8 +14,8 @@
 #ifndef PLMODEL_ENSEMBLE_H
 #define PLMODEL_ENSEMBLE_H
 
-#include "program.h"
-#include "simd.h"
+#include "program/simd.h"
+#include "program/step.h"
 
 /* A node as it is parsed, and as the kernel for doubles and categories walks it. */
 typedef struct Node
@@ -77,6 +77,7 @@ struct Ensemble
 	double	   *sums;
 };
 
+extern Step *plm_parse_ensemble(StepParser *parser);
 extern void plm_read_trees(StepParser *parser, Ensemble *ensemble, bool wide_splits);
 extern void plm_choose_scalar_kernel(Ensemble *ensemble);
 extern bool plm_choose_avx2_kernel(Ensemble *ensemble);

@@ -7,20 +7,13 @@
 #ifndef PLMODEL_PROGRAM_H
 #define PLMODEL_PROGRAM_H
 
-#include "reader.h"
+#include "platform.h"
 
 typedef enum InputKind
 {
 	INPUT_NUMBER, INPUT_BOOLEAN, INPUT_TEXT, INPUT_DATE, INPUT_TIME, INPUT_TIMESTAMP, INPUT_TIMESTAMPTZ,
 	N_INPUT_KINDS
 } InputKind;
-
-/* A text argument of the row; bytes is NULL where it is missing. */
-typedef struct Text
-{
-	const char *bytes;
-	uint32		length;
-} Text;
 
 #define NO_CELL UINT32_MAX
 
@@ -106,31 +99,5 @@ typedef struct Program
 	size_t		n_nodes;		/* of all tree ensembles */
 	const char *kernel;			/* of the last tree ensemble, or NULL */
 } Program;
-
-/*
- * Text of a body, which is UTF-8, in the server's encoding, copied to the
- * program's memory with a final zero byte. Refuses text that is not valid.
- */
-extern Text plm_server_text(Text utf8);
-
-extern Program *plm_parse(const uint8 *bytes, size_t length);
-extern bool plm_run(const Program *program);
-extern uint32 plm_best_label(const Output *output, const double *cells);
-
-/* For the parsers of single steps. */
-typedef struct StepParser
-{
-	Reader		reader;
-	Program    *program;
-	uint32		out;			/* slots before this step's */
-} StepParser;
-
-extern Step *plm_parse_encoder(StepParser *parser, uint8 opcode);
-extern Step *plm_parse_scorer(StepParser *parser, uint8 opcode);
-extern Step *plm_parse_ensemble(StepParser *parser);
-extern void *plm_new_step(StepParser *parser, size_t size, StepRun run, size_t width);
-extern uint32 plm_input_number_cell(StepParser *parser, uint32 input);
-extern uint32 plm_read_slot(StepParser *parser);
-extern uint32 *plm_read_slots(StepParser *parser, uint32 *count);
 
 #endif

@@ -1,7 +1,12 @@
 /* The body as a whole: header, inputs, steps, refusals, output (docs/plmodel-format.md). */
+#include "parse.h"
+
 #include <math.h>
 
-#include "program.h"
+#include "encode.h"
+#include "reader.h"
+#include "score.h"
+#include "trees/ensemble.h"
 
 #define FORMAT_VERSION 1
 #define HEADER_SIZE 16
@@ -72,49 +77,6 @@ parse_inputs(Reader *reader, Program *program)
 		if (input->kind == INPUT_TEXT)
 			input->text = program->n_texts++;
 	}
-}
-
-/*
- * Where an input stands as a double. The slot of the first Number step that
- * reads it is made that place (the step itself then has nothing to do);
- * otherwise it gets a cell behind the slots, whose number is settled last.
- */
-uint32
-plm_input_number_cell(StepParser *parser, uint32 index)
-{
-	Input	   *input = &parser->program->inputs[index];
-
-	if (input->number_cell == NO_CELL)
-		input->number_cell = parser->program->n_slots + parser->program->n_cells++;
-	return input->number_cell;
-}
-
-uint32
-plm_read_slot(StepParser *parser)
-{
-	return read_below(&parser->reader, parser->out, "a slot");
-}
-
-uint32 *
-plm_read_slots(StepParser *parser, uint32 *count)
-{
-	*count = read_count(&parser->reader, 4);
-	if (*count == 0)
-		plm_reject("a step has no slots");
-	return read_indexes(&parser->reader, *count, parser->out, "a slot");
-}
-
-void *
-plm_new_step(StepParser *parser, size_t size, StepRun run, size_t width)
-{
-	Step	   *step = plm_alloc(size);
-
-	if (width > parser->program->n_slots - parser->out)
-		plm_reject("its steps have more slots than it states");
-	step->run = run;
-	step->out = parser->out;
-	step->width = (uint32) width;
-	return step;
 }
 
 static void
@@ -232,51 +194,4 @@ plm_parse(const uint8 *bytes, size_t length)
 	program->cells = plm_alloc(sizeof(double) * (size_t) program->n_cells);
 	program->texts = plm_alloc(sizeof(Text) * (size_t) program->n_texts);
 	return program;
-}
-
-/* Run a program on the row in its cells and texts; false: the prediction is NULL. */
-bool
-plm_run(const Program *program)
-{
-	double	   *cells = program->cells;
-
-	for (uint32 i = 0; i < program->n_steps; i++)
-	{
-		const Step *step = program->steps[i];
-
-		if (!step->run(step, cells, program->texts))
-			return false;
-	}
-	for (uint32 i = 0; i < program->n_refusals; i++)
-	{
-		const Refusal *refusal = &program->refusals[i];
-		double		value = cells[refusal->slot];
-
-		/* a NaN is not above any limit */
-		if ((refusal->missing && isnan(value)) || fabs(value) > refusal->above)
-			return false;
-	}
-	return true;
-}
-
-/* Position of the label that the row's scores choose; among equals the first, a NaN before all. */
-uint32
-plm_best_label(const Output *output, const double *cells)
-{
-	double		best = cells[output->scores[0]];
-	uint32		label = 0;
-
-	if (output->kind == OUTPUT_BINARY)
-		return output->or_equal ? best >= output->threshold : best > output->threshold;
-	for (uint32 i = 1; i < output->n_scores && !isnan(best); i++)
-	{
-		double		score = cells[output->scores[i]];
-
-		if (isnan(score) || (output->kind == OUTPUT_CLUSTER ? score < best : score > best))
-		{
-			best = score;
-			label = i;
-		}
-	}
-	return label;
 }

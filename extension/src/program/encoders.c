@@ -1,5 +1,5 @@
 /* Steps that turn a row's inputs into numbers. */
-#include "encoders.h"
+#include "encode.h"
 
 typedef Step *(*EncoderParser) (StepParser *parser);
 

@@ -1,7 +1,7 @@
 /* Steps that map one slot. */
 #include <math.h>
 
-#include "encoders.h"
+#include "encode.h"
 
 #define SLOT_STEP(name, expression) \
 	static bool \

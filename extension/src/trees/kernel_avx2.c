@@ -1,5 +1,5 @@
 /* AVX2: ranked trees, 32 at a time. */
-#include "simd.h"
+#include "program/simd.h"
 
 #ifdef PLM_X86
 #include <immintrin.h>

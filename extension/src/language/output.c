@@ -7,6 +7,7 @@
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
 #include "common/shortest_dec.h"
+#include "program/run.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
@@ -15,11 +16,11 @@
 #include "utils/lsyscache.h"
 
 /* One label's place in the order of probability. */
-typedef struct Ranked
+typedef struct RankedLabel
 {
 	double		probability;
 	uint32		label;
-} Ranked;
+} RankedLabel;
 
 static bool
 is_number_type(Oid type)
@@ -157,8 +158,8 @@ number(double value, Oid type, bool *is_null)
 static int
 compare_ranked(const void *left, const void *right)
 {
-	const Ranked *a = left;
-	const Ranked *b = right;
+	const RankedLabel *a = left;
+	const RankedLabel *b = right;
 
 	if (isnan(a->probability) != isnan(b->probability))
 		return isnan(a->probability) ? -1 : 1;
@@ -167,17 +168,17 @@ compare_ranked(const void *left, const void *right)
 	return a->label < b->label ? -1 : 1;
 }
 
-static Ranked *
+static RankedLabel *
 rank_labels(const Output *output, const double *cells)
 {
-	Ranked	   *ranked = palloc(sizeof(Ranked) * output->n_labels);
+	RankedLabel *ranked = palloc(sizeof(RankedLabel) * output->n_labels);
 
 	for (uint32 i = 0; i < output->n_labels; i++)
 	{
 		ranked[i].probability = cells[output->probabilities[i]];
 		ranked[i].label = i;
 	}
-	qsort(ranked, output->n_labels, sizeof(Ranked), compare_ranked);
+	qsort(ranked, output->n_labels, sizeof(RankedLabel), compare_ranked);
 	return ranked;
 }
 
@@ -221,7 +222,7 @@ static Datum
 probabilities(const Model *model)
 {
 	const Output *output = &model->program->output;
-	const Ranked *ranked = rank_labels(output, model->program->cells);
+	const RankedLabel *ranked = rank_labels(output, model->program->cells);
 	JsonbParseState *state = NULL;
 	JsonbValue *result;
 

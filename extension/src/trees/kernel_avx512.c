@@ -1,5 +1,5 @@
 /* AVX-512: ranked trees, 64 at a time. Needs VBMI (Ice Lake, Zen 4 and later) to look up bytes. */
-#include "simd.h"
+#include "program/simd.h"
 
 #ifdef PLM_X86
 #include <immintrin.h>

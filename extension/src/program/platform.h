@@ -1,6 +1,6 @@
 /*
- * What the format reader and the kernels need from their host: Postgres, or
- * the stand-alone programs of test/fuzz (PLMODEL_STANDALONE).
+ * What the format reader and the kernels need from their host: Postgres
+ * (platform.c), or the stand-alone programs of test/fuzz (PLMODEL_STANDALONE).
  */
 #ifndef PLMODEL_PLATFORM_H
 #define PLMODEL_PLATFORM_H
@@ -34,6 +34,22 @@ typedef int64_t int64;
 /* Zeroed memory that lives as long as the program; more than 1 GB if need be. */
 extern void *plm_alloc(size_t size);
 extern void plm_free(void *memory);
+
+/* A text argument of the row, or a text of the body; bytes is NULL where it is missing. */
+typedef struct Text
+{
+	const char *bytes;
+	uint32		length;
+} Text;
+
+/*
+ * Text of a body, which is UTF-8, in the server's encoding, copied to the
+ * program's memory with a final zero byte. Refuses text that is not valid.
+ */
+extern Text plm_server_text(Text utf8);
+
+/* The function whose body is being read: messages name it. */
+extern const char *plm_function_name;
 
 /* Refuse the body. The message never holds bytes of the body. */
 extern PLM_NORETURN PLM_PRINTF void plm_reject(const char *format,...);

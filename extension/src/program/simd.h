@@ -20,10 +20,15 @@ typedef enum Isa
 	ISA_SCALAR, ISA_AVX2, ISA_AVX512
 } Isa;
 
-/* Best instruction set that the machine has. */
-extern Isa plm_best_isa(void);
+/* The setting plmodel.kernel: an Isa, or the best that there is. */
+enum
+{
+	KERNEL_AUTO = -1
+};
 
-/* Best one that it has and the user allows (setting plmodel.kernel). */
+extern int	plm_kernel_setting;
+
+/* Best instruction set that the machine has and the setting allows. */
 extern Isa plm_isa(void);
 
 #endif

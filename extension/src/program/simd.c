@@ -1,7 +1,9 @@
 #include "simd.h"
 
-Isa
-plm_best_isa(void)
+int			plm_kernel_setting = KERNEL_AUTO;
+
+static Isa
+best_isa(void)
 {
 #ifdef PLM_X86
 	if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
@@ -11,4 +13,12 @@ plm_best_isa(void)
 		return ISA_AVX2;
 #endif
 	return ISA_SCALAR;
+}
+
+Isa
+plm_isa(void)
+{
+	Isa			best = best_isa();
+
+	return plm_kernel_setting == KERNEL_AUTO ? best : Min(best, (Isa) plm_kernel_setting);
 }

@@ -63,7 +63,6 @@ typedef struct Ranked
 	uint8		codes[MAX_CODES + 64];	/* the row's ranks; those not used are written behind them */
 } Ranked;
 
-/* Lay out the trees; false where they need more than MAX_CODES codes, or do not fit otherwise. */
 /*
  * A full subtree of n levels: rank and code of each split, heap order, padded
  * to a power of two; then the payloads. It takes a power of two of bytes.
@@ -72,6 +71,7 @@ typedef struct Ranked
 #define CHUNK_SHIFT(n_levels) ((n_levels) + 3)
 #define CHUNK_LEAVES(n_levels) ((size_t) 2 << (n_levels))
 
+/* Lay out the trees; false where they need more than MAX_CODES codes, or do not fit otherwise. */
 extern bool plm_rank_trees(Ensemble *ensemble, uint32 n_lanes);
 
 #endif

@@ -2,7 +2,7 @@
 #ifndef PLMODEL_LOOKUP_H
 #define PLMODEL_LOOKUP_H
 
-#include "program.h"
+#include "platform.h"
 
 #define NOT_FOUND UINT32_MAX
 

@@ -1,8 +1,8 @@
-/* Parsers of the steps that encode: inputs, single slots, lists. */
-#ifndef PLMODEL_ENCODERS_H
-#define PLMODEL_ENCODERS_H
+/* Parsers of the steps that encode: any of them, then those of inputs, single slots and lists. */
+#ifndef PLMODEL_ENCODE_H
+#define PLMODEL_ENCODE_H
 
-#include "program.h"
+#include "step.h"
 
 /* One input or slot, up to two constants. */
 typedef struct SlotStep
@@ -12,6 +12,8 @@ typedef struct SlotStep
 	double		a;
 	double		b;
 } SlotStep;
+
+extern Step *plm_parse_encoder(StepParser *parser, uint8 opcode);
 
 extern Step *plm_parse_number(StepParser *parser);
 extern Step *plm_parse_category(StepParser *parser);

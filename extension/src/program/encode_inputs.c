@@ -2,7 +2,7 @@
 #include <math.h>
 
 #include "dates.h"
-#include "encoders.h"
+#include "encode.h"
 #include "lookup.h"
 
 typedef struct CategoryStep

@@ -1,7 +1,7 @@
 /* Steps with a list of constants or of slots. */
 #include <math.h>
 
-#include "encoders.h"
+#include "encode.h"
 
 /* One slot and a list of constants, or a list of slots. */
 typedef struct ListStep

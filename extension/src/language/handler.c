@@ -3,7 +3,7 @@
 
 #include "access/htup_details.h"
 #include "miscadmin.h"
-#include "simd.h"
+#include "program/simd.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/syscache.h"
@@ -26,11 +26,6 @@ typedef struct CallState
 	MemoryContextCallback release;
 } CallState;
 
-enum
-{
-	KERNEL_AUTO = -1
-};
-
 static const struct config_enum_entry kernel_options[] = {
 	{"auto", KERNEL_AUTO, false},
 	{"scalar", ISA_SCALAR, false},
@@ -38,16 +33,6 @@ static const struct config_enum_entry kernel_options[] = {
 	{"avx512", ISA_AVX512, false},
 	{NULL, 0, false}
 };
-
-static int	kernel_setting = KERNEL_AUTO;
-
-Isa
-plm_isa(void)
-{
-	Isa			best = plm_best_isa();
-
-	return kernel_setting == KERNEL_AUTO ? best : Min(best, (Isa) kernel_setting);
-}
 
 /* Models hold the kernel they were loaded for. */
 static void
@@ -64,7 +49,7 @@ _PG_init(void)
 	DefineCustomEnumVariable("plmodel.kernel",
 							 "Instruction set that plmodel functions are computed with.",
 							 "All give the same predictions; one that the machine lacks falls back to the best it has.",
-							 &kernel_setting, KERNEL_AUTO, kernel_options, PGC_USERSET, 0,
+							 &plm_kernel_setting, KERNEL_AUTO, kernel_options, PGC_USERSET, 0,
 							 NULL, assign_kernel, NULL);
 #if PG_VERSION_NUM >= 150000
 	MarkGUCPrefixReserved("plmodel");
