@@ -21,7 +21,7 @@ static HTAB *cache = NULL;
 static MemoryContext cache_context = NULL;
 static bool has_invalid = false;
 
-/* A pg_proc row changed, anybody's: mark, don't free; a call may be under way. */
+/* A pg_proc row changed. Mark the models it may concern and free none: a call may be under way. */
 static void
 invalidate(Datum argument, int cache_id, uint32 hash)
 {
@@ -74,8 +74,8 @@ is_current(const Model *model, HeapTuple tuple)
 }
 
 /*
- * Drop what was invalidated and is not current, so that functions dropped or
- * replaced do not stay in memory for as long as the backend lives.
+ * Drop models that were invalidated and are not current, so that functions that
+ * are dropped or replaced do not stay in memory for as long as the backend lives.
  */
 static void
 sweep(void)
@@ -112,7 +112,7 @@ load(HeapTuple tuple)
 	MemoryContext context = AllocSetContextCreate(caller, "plmodel model", ALLOCSET_DEFAULT_SIZES);
 	Model	   *model;
 
-	/* an error on the way leaves the context to its parent */
+	/* after an error the context is freed with its parent */
 	MemoryContextSwitchTo(context);
 	model = plm_load_model(tuple);
 	MemoryContextSwitchTo(caller);
@@ -143,7 +143,7 @@ plm_acquire_model(Oid function)
 	model = load(tuple);
 	ReleaseSysCache(tuple);
 
-	/* loading reads catalogs, and so may have let invalidations in: enter it only now */
+	/* loading reads catalogs and may have run invalidate(): enter the model only now */
 	model->n_users = 2;
 	entry = hash_search(cache, &function, HASH_FIND, NULL);
 	if (entry == NULL)
@@ -152,7 +152,7 @@ plm_acquire_model(Oid function)
 		plm_release_model(entry->model);
 	entry->hash = GetSysCacheHashValue1(PROCOID, ObjectIdGetDatum(function));
 	entry->model = model;
-	/* the next call looks at the row once more, should it have changed meanwhile */
+	/* the row may have changed meanwhile: have the next call look at it again */
 	entry->valid = false;
 	has_invalid = true;
 	return model;

@@ -34,7 +34,7 @@ static const struct config_enum_entry kernel_options[] = {
 	{NULL, 0, false}
 };
 
-/* Models hold the kernel they were loaded for. */
+/* A model keeps the kernel that it was loaded with, so all are loaded again. */
 static void
 assign_kernel(int value, void *extra)
 {
@@ -48,7 +48,7 @@ _PG_init(void)
 	plm_init_cache();
 	DefineCustomEnumVariable("plmodel.kernel",
 							 "Instruction set that plmodel functions are computed with.",
-							 "All give the same predictions; one that the machine lacks falls back to the best it has.",
+							 "All give the same predictions. Where the machine lacks the one that is set, its best one is used.",
 							 &plm_kernel_setting, KERNEL_AUTO, kernel_options, PGC_USERSET, 0,
 							 NULL, assign_kernel, NULL);
 #if PG_VERSION_NUM >= 150000
@@ -68,7 +68,7 @@ release_state(void *argument)
 	state->model = NULL;
 }
 
-/* First row of a query, or the first after some function changed. */
+/* Get the model, for the first row of a query and the first after some function changed. */
 static CallState *
 attach(FmgrInfo *flinfo)
 {

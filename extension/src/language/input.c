@@ -155,7 +155,7 @@ read_composite(Model *model, NullableDatum *argument)
 	TupleDesc	descriptor;
 	TypeCacheEntry *type;
 
-	/* a row that is NULL as a whole: nothing is known of it */
+	/* where the row is NULL as a whole, all inputs are missing */
 	if (argument->isnull)
 	{
 		for (uint32 i = 0; i < model->program->n_inputs; i++)

@@ -10,9 +10,9 @@
 #include "utils/syscache.h"
 
 /*
- * For every error on the way, ours or not: which function it is. The statement
- * and its context are kept out of the log, since they would be the body,
- * megabytes of it.
+ * Say of any error, ours or the server's, which function is being read. The
+ * statement and its context stay out of the log: they hold the body, which may
+ * be megabytes.
  */
 static void
 add_context(void *name)
@@ -22,7 +22,7 @@ add_context(void *name)
 	errhidecontext(true);
 }
 
-/* What no scoring program can be, whatever its body says. */
+/* Refuse the kinds of functions that can't have a scoring program, whatever it is. */
 static void
 check_procedure(Form_pg_proc procedure, HeapTuple tuple)
 {
@@ -50,7 +50,7 @@ parse_source(Model *model, HeapTuple tuple)
 	if (is_null)
 		plm_reject("it is missing");
 
-	/* the decoded body is needed no longer than the parser runs */
+	/* the decoded body is needed only while it is parsed */
 	body_context = AllocSetContextCreate(model_context, "plmodel body", ALLOCSET_DEFAULT_SIZES);
 	MemoryContextSwitchTo(body_context);
 	base64 = DatumGetTextPP(source);

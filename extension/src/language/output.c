@@ -52,7 +52,7 @@ bind_labels(Model *model)
 												type_parameter, -1);
 }
 
-/* Numbers among the labels of probabilities, which JSON must be able to write. */
+/* The labels of probabilities that JSON writes as numbers; the others are checked. */
 static void
 bind_json_labels(Model *model)
 {
@@ -69,7 +69,7 @@ bind_json_labels(Model *model)
 			continue;
 		/* digits, sign, point and exponent: neither NaN nor Infinity, which numeric takes as well */
 		if (strspn(label->text, "+-.0123456789eE") != label->length)
-			plm_reject("a label is no number");
+			plm_reject("a label that JSON writes as a number is not one");
 		model->labels[i] = DirectFunctionCall3(numeric_in, CStringGetDatum(label->text),
 											   ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1));
 	}
@@ -105,7 +105,7 @@ plm_bind_output(Model *model, HeapTuple tuple)
 		bind_labels(model);
 }
 
-/* A whole number of the type's range, rounded as SQL's cast rounds it. */
+/* A whole number, rounded as SQL's cast rounds it; NULL outside of the type's range. */
 static Datum
 whole_number(double value, Oid type, bool *is_null)
 {
@@ -286,7 +286,7 @@ plm_prediction(const Model *model, bool *is_null)
 		return distances(program);
 	if (output->kind == OUTPUT_VALUE)
 		return number(program->cells[output->scores[0]], model->return_type, is_null);
-	/* a copy, since the model may go before the query's last look at the label */
+	/* a copy, since the query may need the label after the model is freed */
 	return datumCopy(model->labels[plm_best_label(output, program->cells)], model->label_by_value,
 					 model->label_length);
 }

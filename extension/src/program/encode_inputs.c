@@ -156,7 +156,7 @@ plm_parse_date_part(StepParser *parser)
 	SlotStep   *self = plm_new_step(parser, sizeof(SlotStep), run, 1);
 
 	if (input->kind < INPUT_DATE || part >= N_DATE_PARTS || (input->kind == INPUT_TIME && part < PART_HOUR))
-		plm_reject("it asks for a part that an input does not have");
+		plm_reject("it asks for a part of a date or time that the input does not have");
 	if (input->time_cell == NO_CELL)
 		input->time_cell = parser->program->n_slots + parser->program->n_cells++;
 	self->slot = input->time_cell;

@@ -25,7 +25,7 @@ parse_header(Reader *reader, size_t length)
 	uint32		checksum;
 
 	if (memcmp(magic, "PLMB", 4) != 0)
-		plm_reject("it does not begin as a scoring program does");
+		plm_reject("it lacks a scoring program's first bytes");
 	version = read_u16(reader);
 	if (version != FORMAT_VERSION)
 		plm_reject_unsupported("its format is version %u, this library reads version %u", version, FORMAT_VERSION);
@@ -149,7 +149,7 @@ parse_output(Reader *reader, Program *program)
 	bool		has_probabilities;
 
 	if (kind >= N_OUTPUT_KINDS)
-		plm_reject("its output is unknown");
+		plm_reject("the kind of its output is unknown");
 	output->kind = (OutputKind) kind;
 	output->or_equal = read_u8(reader) != 0;
 	output->threshold = read_f64(reader);

@@ -44,7 +44,7 @@ typedef struct Refusal
 {
 	uint32		slot;
 	bool		missing;
-	double		above;			/* +infinity: no upper limit */
+	double		above;			/* greatest absolute value that is taken; infinity: no limit */
 } Refusal;
 
 typedef enum LabelType

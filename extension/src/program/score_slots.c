@@ -28,7 +28,7 @@ typedef struct SlotsStep
 		return true; \
 	}
 
-/* exp in single precision is computed in double and rounded once (see Link in postgres_ml/program/scorers.py). */
+/* exp in single precision is computed in double and rounded once; see Link in postgres_ml/program/scorers.py. */
 static inline float
 exp_single(float x)
 {

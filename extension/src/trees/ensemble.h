@@ -8,8 +8,9 @@
  * for. So a step down a tree is one comparison without a branch, and unsigned
  * makes it an addition with carry.
  *
- * A leaf reads a key that is always 0 and is its own left child, so that a walk may take more steps than the tree is deep. Its
- * threshold field holds what it adds.
+ * A leaf reads a key that is always 0 and is its own left child, so that a walk
+ * may take more steps than the tree is deep. Its threshold field holds what the
+ * leaf adds.
  */
 #ifndef PLMODEL_ENSEMBLE_H
 #define PLMODEL_ENSEMBLE_H

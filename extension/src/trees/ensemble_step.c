@@ -1,4 +1,4 @@
-/* The tree ensemble as a step: reads its features, has a kernel walk the trees, divides. */
+/* The tree ensemble as a step: a kernel adds the trees' leaves to the base scores, and the sums are divided. */
 #include <math.h>
 
 #include "ensemble.h"
@@ -60,7 +60,7 @@ plm_parse_ensemble(StepParser *parser)
 	Ensemble   *self = plm_new_step(parser, sizeof(Ensemble), run_double_sums, n_outputs);
 
 	if (n_outputs == 0 || (flags & ~ALL_FLAGS) || !(divisor > 0))
-		plm_reject("a tree ensemble's head is wrong");
+		plm_reject("the flags, the divisor or the outputs of a tree ensemble are wrong");
 	self->or_equal = flags & FLAG_OR_EQUAL;
 	self->single_splits = !(flags & FLAG_DOUBLE_SPLITS);
 	self->single_sums = !(flags & FLAG_DOUBLE_SUMS);

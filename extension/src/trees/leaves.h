@@ -1,4 +1,4 @@
-/* Adding what a group of trees has come to, in tree order: the same for every kernel. */
+/* Adding the leaves that a group of trees ended in, in tree order: the same for every kernel. */
 #ifndef PLMODEL_LEAVES_H
 #define PLMODEL_LEAVES_H
 

@@ -73,7 +73,7 @@ insert(Thresholds *thresholds, uint32 position, uint64 threshold)
 	thresholds->count++;
 }
 
-/* The different thresholds of each feature, in order; false where they need more columns than there are codes. */
+/* Each feature's different thresholds, in order; false where they need more columns than there are codes. */
 bool
 plm_collect_thresholds(Ranker *self)
 {
@@ -90,7 +90,7 @@ plm_collect_thresholds(Ranker *self)
 
 		if (is_leaf(node))
 			continue;
-		/* x < -infinity: no number is less than the threshold, and none is the greatest that x is beyond */
+		/* x < -infinity, which no number is: there is no greatest number that goes left */
 		if (isnan(number_of(ensemble, node->threshold)))
 			return false;
 		position = position_of(thresholds, node->threshold);

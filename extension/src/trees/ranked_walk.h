@@ -186,7 +186,7 @@ walk_below(const Ranked *ranked, const Block *block, uint32 n_top, const uint8 *
 			walk_deeper(ranked, block->n_deeper, &payloads[i], &payloads[i]);
 }
 
-/* The most usual case: nothing below the top levels, one sum in single precision. */
+/* The most common case: nothing below the top levels, one sum in single precision. */
 PLM_INLINE void
 add_entries(Ensemble *ensemble, const Block *block, uint32 n_levels, const uint8 *places, uint32 count)
 {
