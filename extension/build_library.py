@@ -79,12 +79,14 @@ def build(headers: Path, output: Path, flags: tuple[str, ...] = ()) -> None:
         raise RuntimeError("no C compiler found (set CC)")
     output.parent.mkdir(parents=True, exist_ok=True)
     undefined = ("-undefined", "dynamic_lookup") if sys.platform == "darwin" else ()
-    sources = sorted(str(file) for file in SOURCES.glob("*.c"))
+    sources = sorted(str(file) for file in SOURCES.glob("*/*.c"))
     command = [
         program,
         *FLAGS,
         *flags,
         *undefined,
+        "-I",
+        str(SOURCES),
         "-isystem",
         str(headers),
         *sources,

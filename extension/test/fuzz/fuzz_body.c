@@ -11,6 +11,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "program/run.h"
+#include "program/simd.h"
+
 #define HEADER 16
 #define N_ROWS 6
 
@@ -63,9 +66,9 @@ fill_row(const Program *program, uint32 row)
 		const Input *input = &program->inputs[i];
 		uint32		pick = row * 7 + i * 3;
 
-		if (input->number_cell != UINT32_MAX)
+		if (input->number_cell != NO_CELL)
 			program->cells[input->number_cell] = numbers[pick % lengthof(numbers)];
-		if (input->time_cell != UINT32_MAX)
+		if (input->time_cell != NO_CELL)
 		{
 			int64		time = times[pick % lengthof(times)];
 
@@ -115,7 +118,7 @@ LLVMFuzzerTestOneInput(const uint8 *data, size_t size)
 	{
 		Program    *program;
 
-		standalone_isa = (Isa) isa;
+		plm_kernel_setting = isa;
 		program = standalone_parse(body, length);
 		if (program != NULL)
 			for (uint32 row = 0; row < N_ROWS; row++)

@@ -27,6 +27,7 @@ def variants(program: Program) -> list[tuple[int, Program]]:
 
 def main(directory: Path) -> None:
     """Write the corpus."""
+    directory.mkdir(exist_ok=True)
     for seed in range(200):
         role, program = variants(random_program(seed, exact=seed % 2 == 0, n_steps=4))[seed % 4]
         content = write_body(program, ("predict", "probabilities")[role])[HEADER_SIZE:]

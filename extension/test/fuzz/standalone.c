@@ -5,6 +5,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "program/parse.h"
+#include "program/reader.h"
+
 /* One block each, so that AddressSanitizer sees every overrun. */
 typedef struct Block
 {
@@ -12,8 +15,6 @@ typedef struct Block
 	struct Block *previous;
 	max_align_t memory[];
 } Block;
-
-Isa			standalone_isa = ISA_SCALAR;
 
 static Block blocks = {&blocks, &blocks};
 static jmp_buf rejected;
@@ -80,12 +81,6 @@ plm_server_text(Text utf8)
 
 	memcpy(copy, utf8.bytes, utf8.length);
 	return result;
-}
-
-Isa
-plm_isa(void)
-{
-	return Min(standalone_isa, plm_best_isa());
 }
 
 const char *

@@ -2,10 +2,7 @@
 #ifndef PLMODEL_STANDALONE_H
 #define PLMODEL_STANDALONE_H
 
-#include "../../src/program.h"
-#include "../../src/simd.h"
-
-extern Isa	standalone_isa;
+#include "program/program.h"
 
 /* The program, or NULL where the body is refused (see standalone_reason). */
 extern Program *standalone_parse(const uint8 *bytes, size_t length);
