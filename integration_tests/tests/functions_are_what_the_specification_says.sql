@@ -1,4 +1,4 @@
--- SPEC 3: immutable, parallel safe, never strict; arguments named and typed as the query's columns.
+-- Functions are immutable, parallel safe, never strict; arguments named and typed as the query's columns.
 {% set depends_on = [ref('penguin_species'), ref('customer_churn'), ref('diamond_price')] %}
 with functions as (
 

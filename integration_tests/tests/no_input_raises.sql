@@ -1,4 +1,4 @@
--- SPEC 8.3: NULLs, NaN, infinities, values out of range and categories never seen give a prediction or NULL.
+-- NULLs, NaN, infinities, values out of range and categories never seen give a prediction or NULL.
 with hostile as (
 
     select island, bill, mass, sex

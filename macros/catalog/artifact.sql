@@ -2,7 +2,7 @@
   Puts a packed pipeline into the catalog for runtime python, in the publishing transaction, after a check that the
   server's Python can run it. Packed pipelines that no version names any more go.
 #}
-{% macro postgres_ml__publish_artifact() %}
+{% macro postgres_ml__publish_artifact(result) %}
   {%- call statement('create_artifact_table') -%}
     create table if not exists postgres_ml.artifact (
         sha256 text primary key,
@@ -13,7 +13,7 @@
     comment on table postgres_ml.artifact is
         'Pipelines of runtime python, packed; the functions read them with their owner''s rights, by their digest';
   {%- endcall -%}
-  {%- set sha256 = adapter.store_artifact(model) -%}
+  {%- set sha256 = adapter.store_artifact(result) -%}
   {%- call statement('delete_unused_artifacts') -%}
     delete from postgres_ml.artifact as a
     where a.sha256 <> {{ postgres_ml__literal(sha256) }}

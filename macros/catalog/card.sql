@@ -1,5 +1,5 @@
 {#-
-  The model's card: a view of one row on the version that serves (SPEC 8.8). Left alone while its definition stays the
+  The model's card: a view of one row on the version that serves. Left alone while its definition stays the
   same: replacing a view waits for every session that has read it and is still in that transaction.
 -#}
 {% macro postgres_ml__create_card(card, existing_relation) %}

@@ -2,7 +2,7 @@
   The table of services that functions may call, and what has to be shown to them. Only its owner reads it: functions that
   call an endpoint run with their owner's rights.
 #}
-{% macro postgres_ml__publish_endpoint() %}  {#- returns the TrainedModel with its scores, or none #}
+{% macro postgres_ml__create_endpoint_table() %}
   {%- call statement('create_endpoint_table') -%}
     create table if not exists postgres_ml.endpoint (
         name text primary key,
@@ -13,5 +13,4 @@
     comment on table postgres_ml.endpoint is
         'Services that functions may call; secret: bearer, headers, ca_file, or access_key_id, secret_access_key, session_token';
   {%- endcall -%}
-  {{ return(adapter.check_endpoint(model)) }}
 {% endmacro %}

@@ -7,12 +7,31 @@
 {% endmacro %}
 
 
+{#-
+  Publishes a result as the version that serves, in the open transaction: functions, parity check, catalog row. Returns
+  the result, with the scores that an endpoint has now, and the version's number.
+-#}
+{% macro postgres_ml__publish_version(card, result) %}
+  {%- set version = postgres_ml__begin_version(card, result) -%}
+  {%- if result.trained.deployed.artifact -%}
+    {%- do postgres_ml__publish_artifact(result) -%}
+  {%- elif result.build.is_remote -%}
+    {%- do postgres_ml__create_endpoint_table() -%}
+    {%- set result = adapter.evaluate_endpoint(result) -%}
+  {%- endif -%}
+  {%- do postgres_ml__publish_functions(card, adapter.publication_of(result), version) -%}
+  {%- do adapter.check_parity(result) -%}
+  {%- do postgres_ml__record_version(card, result, version) -%}
+  {{ return((result, version)) }}
+{% endmacro %}
+
+
 {#- Opens the publishing transaction and returns the new version's number. -#}
-{% macro postgres_ml__begin_version(card) %}
+{% macro postgres_ml__begin_version(card, result) %}
   {%- do postgres_ml__lock_catalog() -%}
   {%- do postgres_ml__create_catalog() -%}
   {%- set newest = postgres_ml__newest_version(card) -%}
-  {%- do adapter.check_not_overtaken(model, newest) -%}
+  {%- do adapter.check_not_overtaken(result, newest) -%}
   {{ return(newest + 1) }}
 {% endmacro %}
 
@@ -29,18 +48,18 @@
 
 
 {#- Adds the new version to the catalog and makes it the one that serves. -#}
-{% macro postgres_ml__record_version(card, version) %}
+{% macro postgres_ml__record_version(card, result, version) %}
   {%- do postgres_ml__retire_version(card) -%}
   {%- set statement -%}
     insert into postgres_ml.model_version
     select * from jsonb_populate_record(
-        null::postgres_ml.model_version, {{ postgres_ml__literal(adapter.catalog_row(model, version)) }}::jsonb
+        null::postgres_ml.model_version, {{ postgres_ml__literal(adapter.catalog_row(result, version)) }}::jsonb
     )
   {%- endset -%}
   {%- do adapter.execute_quietly(
       statement, 'insert into postgres_ml.model_version: ' ~ card.identifier ~ ' version ' ~ version
   ) -%}
-  {%- do postgres_ml__prune_versions(card, adapter.versions_to_keep(model)) -%}
+  {%- do postgres_ml__prune_versions(card, result.build.spec.settings.keep_versions) -%}
 {% endmacro %}
 
 

@@ -1,6 +1,7 @@
 {#
   Trains a model on the node's query and publishes it as a SQL function:
-  plan -> snapshot -> fit -> evaluate -> track -> lower -> gates -> publish.
+  query -> snapshot -> fit -> evaluate -> lower -> track -> gates -> publish.
+  Each phase takes the value that the one before returned: a plan, a snapshot, a result.
 #}
 {% materialization create_model, adapter='postgres_ml', supported_languages=['sql', 'python'] %}
   {%- set existing_relation = load_cached_relation(this) -%}
@@ -10,34 +11,21 @@
   {{ run_hooks(pre_hooks, inside_transaction=True) }}
 
   {%- set plan = adapter.plan_model(model, compiled_code, should_full_refresh(), flags.EMPTY) -%}
-  {%- set is_candidate = plan.action in ['train', 'publish'] -%}
-  {%- set is_published = plan.action != 'keep' and plan.action != 'restore' -%}
-  {%- if plan.action == 'stub' -%}
-    {%- set trained = adapter.stub_model(model) -%}
-  {%- elif is_candidate -%}
-    {%- if plan.action == 'train' -%}
-      {%- do adapter.take_snapshot(model) -%}
-    {%- endif -%}
-    {#- A training can take an hour: no transaction stays open meanwhile, vacuum would stand still behind it. -#}
-    {{ adapter.commit() }}
-    {%- set trained = adapter.train_model(model, recover=plan.action == 'publish') -%}
-    {%- set is_published = not adapter.is_refused(model) -%}
+  {%- set result = postgres_ml__result_of(plan) -%}
+  {%- set refusal = none if result is none else adapter.check_gates(result) -%}
+  {%- set is_published = result is not none and refusal is none -%}
+  {%- if plan.leaves_transaction -%}
     {%- do adapter.begin_publication() -%}
   {%- endif -%}
 
   {#- From here to the commit everything is one transaction: readers see the old version or the new one. -#}
   {%- if is_published -%}
-    {%- set version = postgres_ml__begin_version(card) -%}
-    {%- do postgres_ml__publish_functions(card, trained, version) -%}
-    {%- if is_candidate -%}
-      {%- do adapter.check_parity(model) -%}
-    {%- endif -%}
-    {%- do postgres_ml__record_version(card, version) -%}
+    {%- set result, version = postgres_ml__publish_version(card, result) -%}
     {%- do postgres_ml__create_card(card, existing_relation) -%}
-    {%- do store_result('main', adapter.create_model_response(model, version)) -%}
+    {%- do store_result('main', adapter.create_model_response(result, version)) -%}
   {%- else -%}
     {%- do postgres_ml__keep_version(card, existing_relation, plan) -%}
-    {%- do store_result('main', adapter.kept_model_response(model)) -%}
+    {%- do store_result('main', adapter.kept_model_response(plan, refusal)) -%}
   {%- endif -%}
 
   {{ run_hooks(post_hooks, inside_transaction=True) }}
@@ -48,11 +36,31 @@
   {%- endif -%}
   {{ adapter.commit() }}
 
-  {%- if is_published and is_candidate -%}
-    {%- do adapter.finish_training(model, version) -%}
-  {%- elif not is_published -%}
-    {%- do adapter.repair_champion(model) -%}
+  {%- if is_published -%}
+    {%- do adapter.finish_training(result, version) -%}
+  {%- else -%}
+    {%- do adapter.repair_champion(plan) -%}
   {%- endif -%}
   {{ run_hooks(post_hooks, inside_transaction=False) }}
   {{ return({'relations': [card]}) }}
 {% endmaterialization %}
+
+
+{#- What the plan comes to: a model that may be published; none where the serving version is kept or restored. -#}
+{% macro postgres_ml__result_of(plan) %}
+  {%- if plan.action == 'stub' -%}
+    {{ return(adapter.stub_model(plan)) }}
+  {%- elif plan.action == 'publish' -%}
+    {{ adapter.commit() }}
+    {{ return(adapter.recover_model(plan)) }}
+  {%- elif plan.action == 'train' and plan.build.is_remote -%}
+    {{ adapter.commit() }}
+    {{ return(adapter.declare_model(plan)) }}
+  {%- elif plan.action == 'train' -%}
+    {%- set snapshot = adapter.take_snapshot(plan) -%}
+    {#- A training can take an hour: no transaction stays open meanwhile, vacuum would stand still behind it. -#}
+    {{ adapter.commit() }}
+    {{ return(adapter.train_model(snapshot)) }}
+  {%- endif -%}
+  {{ return(none) }}
+{% endmacro %}

@@ -1,5 +1,5 @@
 {#
-  Makes the privileges those of the config (SPEC 8.10): select and the like on the card by dbt's own macro, execute on
+  Makes the privileges those of the config: select and the like on the card by dbt's own macro, execute on
   the functions. Who has been granted execute and is no longer listed loses it, PUBLIC too. Without `execute` in the
   config the functions' privileges stay as they are. One query when nothing is to change.
 #}

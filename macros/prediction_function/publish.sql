@@ -1,18 +1,18 @@
 {#
-  Creates the functions of a trained model in the card's schema, in the open transaction.
+  Creates the functions of a version in the card's schema, in the open transaction.
   The bodies come from the code generator; everything around them is decided here.
+
+  published: functions, runtime, metric, score and mlflow_run_id, of a new result or of a version from the catalog
 #}
-{% macro postgres_ml__publish_functions(card, trained, version) %}
-  {%- if trained.artifact -%}
-    {%- do postgres_ml__publish_artifact() -%}
-  {%- elif trained.runtime == 'endpoint' -%}
-    {%- set trained = postgres_ml__publish_endpoint() or trained -%}
+{% macro postgres_ml__publish_functions(card, published, version) %}
+  {%- if published.runtime == 'endpoint' -%}
+    {%- do postgres_ml__create_endpoint_table() -%}
   {%- endif -%}
-  {%- set callable = trained.functions | rejectattr('role', 'equalto', 'part') | list -%}
+  {%- set callable = published.functions | rejectattr('role', 'equalto', 'part') | list -%}
   {%- set predict = callable | selectattr('role', 'equalto', 'predict') | first -%}
   {%- set function = predict.name -%}
-  {%- do postgres_ml__make_room(card, callable) -%}
-  {%- do postgres_ml__drop_stale_parts(card.schema, function, trained.functions) -%}
+  {%- do postgres_ml__replace_overloads(card, callable) -%}
+  {%- do postgres_ml__drop_stale_parts(card.schema, function, published.functions) -%}
   {%- if not callable | selectattr('role', 'equalto', 'explain') | list -%}
     {#- it would explain the predictions of an earlier version -#}
     {%- for old in postgres_ml__overloads(card.schema, function ~ '_explain') if old.is_ours and not old.is_superseded -%}
@@ -22,9 +22,9 @@
   {%- if predict.composite -%}  {#- before the parts, which take it too -#}
     {%- do postgres_ml__create_features_type(card, predict) -%}
   {%- endif -%}
-  {%- for body in trained.functions -%}
+  {%- for body in published.functions -%}
     {%- do postgres_ml__create_function(card.schema, body) -%}
-    {%- do postgres_ml__comment_on_function(card, body, trained, version) -%}
+    {%- do postgres_ml__comment_on_function(card, body, published, version) -%}
   {%- endfor -%}
 {% endmacro %}
 
@@ -53,7 +53,7 @@
 {% endmacro %}
 
 
-{% macro postgres_ml__comment_on_function(card, body, trained, version, is_pinned=false) %}
+{% macro postgres_ml__comment_on_function(card, body, published, version, is_pinned=false) %}
   {%- set purpose = {
       'predict': 'Predicts by ' ~ card.identifier,
       'probabilities': 'Class probabilities by ' ~ card.identifier,
@@ -63,13 +63,13 @@
   }[body.role] -%}
   {%- set comment -%}
     {{ purpose }}, version {{ version }}{{ ', pinned' if is_pinned }} (
-    {%- if trained.runtime == 'stub' -%}
+    {%- if published.runtime == 'stub' -%}
       a stub: it predicts NULL until a build trains
-    {%- elif trained.score is none -%}
+    {%- elif published.score is none -%}
       not evaluated
     {%- else -%}
-      {{ trained.metric }} {{ '%.4g' | format(trained.score) }} on the hold-out
-      {%- if trained.mlflow_run_id %}, MLflow run {{ trained.mlflow_run_id }}{% endif %}
+      {{ published.metric }} {{ '%.4g' | format(published.score) }} on the hold-out
+      {%- if published.mlflow_run_id %}, MLflow run {{ published.mlflow_run_id }}{% endif %}
     {%- endif -%}
     ) {{ postgres_ml__marker() }}
   {%- endset -%}

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from postgres_ml.contract import json_file
 from postgres_ml.contract.exceptions import PostgresMLError, StorageError, TrackingError, TrainingProcessError
 from postgres_ml.contract.job import RESULT, TRACKING_URI, TrainingJob
-from postgres_ml.contract.model import TrainedModel
+from postgres_ml.contract.model import RunReference, TrainedModel
 
 if TYPE_CHECKING:
     from postgres_ml.track.run import TrackedRun
@@ -61,14 +61,15 @@ def _train(job: TrainingJob, parent: Parent) -> int:
 
     file = Path(job.directory) / RESULT
     trained = json_file.read(TrainedModel, file) if job.resumes else None
-    run = TrackedRun.open(job) if trained is None else TrackedRun.resume(job, trained)
+    earlier = None if trained is None else trained.run
+    run = TrackedRun.open(job) if earlier is None else TrackedRun.resume(job, earlier)
     parent.run = run
     parent.send({"event": "ready", "run_id": run.run_id})
     if trained is None:
         parent.wait_for("train")
         trained = _make(job, run.run_id, parent)
         _keep(trained, file)  # before MLflow, which may be out of reach by now
-    if not trained.is_tracked:
+    if trained.run is None or not trained.run.is_tracked:
         _keep(_track(run, trained, Path(job.directory), parent), file)
         parent.send({"event": "trained", "file": str(file)})
     command = parent.wait_for("published", "refused")
@@ -85,7 +86,7 @@ def _make(job: TrainingJob, run_id: str, parent: Parent) -> TrainedModel:
     if job.spec.source is None:
         from postgres_ml.pipeline import train as make
     else:
-        from postgres_ml.external.pipeline import bring as make
+        from postgres_ml.external.pipeline import publish_external as make
 
     return make(job, run_id, parent.relay)
 
@@ -99,10 +100,8 @@ def _track(run: TrackedRun, trained: TrainedModel, directory: Path, parent: Pare
             uri = run.log(trained, directory)
     except (TrackingError, StorageError) as error:
         raise type(error)(f"{error}\n{KEPT}") from error
-    seconds = trained.seconds | report.seconds
-    return dataclasses.replace(
-        trained, mlflow_run_id=run.run_id, mlflow_model_uri=uri, seconds=seconds, is_tracked=True
-    )
+    reference = RunReference(run.run_id, uri, is_tracked=True)
+    return dataclasses.replace(trained, run=reference, seconds=trained.seconds | report.seconds)
 
 
 def _keep(trained: TrainedModel, file: Path) -> None:

@@ -1,16 +1,16 @@
 """The whole training, in the order in which it happens. Read this first.
 
 Input: a job, `snapshot.bin` in its directory, the id of an MLflow run. Output: `TrainedModel` and files.
-Extraction comes before (`snapshot`); MLflow is told afterwards, by the files (`track`), then come publication
-and its check (`parity`, the adapter's macros).
+The rows are copied before (`snapshot`). Afterwards MLflow is told, by the files (`track`); then come gates,
+publication and its check (`verify.parity`, the adapter's macros).
 """
 
 from __future__ import annotations
 
+import dataclasses
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 from sklearn.pipeline import Pipeline
 
 from postgres_ml import preparation
@@ -18,27 +18,28 @@ from postgres_ml.contract.config import TrainingSpec
 from postgres_ml.contract.exceptions import UnsupportedModelError
 from postgres_ml.contract.job import TrainingJob
 from postgres_ml.contract.model import FunctionBody, TrainedModel
-from postgres_ml.evaluate import metrics as evaluate
+from postgres_ml.evaluate import metrics
 from postgres_ml.evaluate.champion import Comparison, score_champion
+from postgres_ml.evaluate.evaluation import evaluate_pipeline
 from postgres_ml.explain import Explanation, explain
 from postgres_ml.explain.row_function import row_function
-from postgres_ml.features import problem
+from postgres_ml.features.problem import return_type
 from postgres_ml.fit.candidates import Candidate
 from postgres_ml.fit.choice import Choice
 from postgres_ml.fit.fit import fit_pipeline
 from postgres_ml.fit.task import Deadline, Task
-from postgres_ml.fit.user_code import OwnCode
+from postgres_ml.fit.user_code import UserCode
 from postgres_ml.process.report import Relay, Report
-from postgres_ml.publish.deployment import deploy
+from postgres_ml.program.program import Program
+from postgres_ml.publish.deployment import deploy, evaluated_program
 from postgres_ml.publish.fitted import Fitted
 from postgres_ml.search import search
-from postgres_ml.snapshot import rows as training_data
+from postgres_ml.snapshot import rows as snapshot_rows
 from postgres_ml.snapshot.rows import TrainingRows
 from postgres_ml.track.artifacts import write_artifacts
 from postgres_ml.track.run_record import write_record
 from postgres_ml.verify.rows import write_parity
 
-TRAIN_SCORED = 100_000  # rows
 SCORES_SHARE = 0.15  # of the time left: half a million rows of a network took a tenth of 30 s to score
 STOPPED = ("xgboost", "mlp", "ensemble")
 """Model types that a deadline cuts short; a fit of the others is whole, however late."""
@@ -54,63 +55,58 @@ def train(job: TrainingJob, run_id: str, relay: Relay) -> TrainedModel:
     """
     spec, directory, report = job.spec, Path(job.directory), Report(relay)
     with report.phase("load"):
-        rows = training_data.load(directory / "snapshot.bin", job.features, job.target, spec.settings.seed)
-        (directory / "snapshot.bin").unlink()  # the database's rows stay on the disk no longer than they must
-        deadline = Deadline(spec.settings.max_runtime)
-        task, rows, training, holdout = preparation.prepare(job, rows, deadline, report)
+        task, rows, training, holdout = load(job, directory / "snapshot.bin", report)
+        code = UserCode.of_job(job)
     with report.phase("search"):
-        code = OwnCode.of_job(job)
-        choice = Choice(Candidate("own code", "own_code"), reason="the dbt model is Python", code=code)
-        if code is None:
-            choice = search(task, training, report.progress)
-        if choice.trials:
-            report.note(f"chosen: {choice.candidate.name}, {choice.reason}")
+        choice = choose(task, training, code, report)
     with report.phase("evaluate"):
-        evaluated = fit_pipeline(task, choice, training, deadline.part(1 - SCORES_SHARE))
-        codes = task.problem.encode(holdout.target)
-        metrics = evaluate.evaluate(task.problem, evaluated, holdout.frame, codes)
-        metrics |= {} if code is None else code.metrics  # the refit's own are of a model that saw all rows
-        learnt = some_of(task, training)
-        train_codes = task.problem.encode(learnt.target)
-        train_metrics = evaluate.evaluate(task.problem, evaluated, learnt.frame, train_codes)
+        evaluated = fit_pipeline(task, choice, training, task.deadline.part(1 - SCORES_SHARE))
+        own_metrics = {} if code is None else code.metrics  # the refit's are of a model that saw all rows
         comparison = Comparison() if spec.promote == "always" else score_champion(job, task, holdout)
+        evaluation = evaluate_pipeline(task.problem, evaluated, training, holdout, own_metrics, comparison)
     with report.phase("refit"):
         pipeline = refit(task, choice, rows, report) or evaluated
     with report.phase("lower"):
-        return_type = problem.return_type(task.problem, job.target)
+        returns = return_type(task.problem, job.target)
         labels = pipeline[-1].classes_.tolist() if task.problem.has_probabilities else None
-        deployed = deploy(job, pipeline, job.features, return_type, labels, holdout.frame)
-        program, runtime = deployed.program, deployed.runtime
-        for text in (runtime.message, *runtime.generated.messages):
+        deployment = deploy(job, pipeline, job.features, returns, labels, holdout.frame)
+        evaluation = dataclasses.replace(
+            evaluation, program=evaluated_program(deployment.program, pipeline, evaluated, job, returns)
+        )
+        for text in deployment.runtime.messages:
             report.note(text)
     with report.phase("explain"):
-        explanation = None
-        if not task.problem.is_clustering:
-            predict = partial(evaluate.raw_predictions, task.problem, pipeline)
-            explanation = explain(program, task.problem.labels, rows.frame, predict, spec.settings.seed)
+        explanation = explain_model(task, deployment.program, pipeline, rows)
         if spec.explain:
-            runtime = runtime.with_functions(explain_rows(explanation, spec, report))
+            deployment = deployment.with_functions(explain_rows(explanation, spec, report))
     fitted = Fitted(
-        job, task, rows, holdout, choice, evaluated, pipeline, program, runtime, deployed.artifact,
-        metrics, train_metrics, explanation, return_type, comparison,
-    )  # fmt: skip
+        job, task, rows, holdout, choice, evaluated, pipeline, evaluation, deployment, explanation, returns
+    )
     with report.phase("parity rows"):
         write_parity(directory / "parity.copy", fitted)
     with report.phase("artifacts"):
         write_artifacts(fitted, report, directory / "artifacts", run_id)
         write_record(fitted, directory)
-    return preparation.trained_model(fitted, report, run_id)
+    return preparation.trained_model(fitted, report, run_id, directory / "parity.copy")
 
 
-def some_of(task: Task, training: TrainingRows) -> TrainingRows:
-    """Return every n-th of the training rows, at most 100,000: all may take longer to score than to fit.
+def load(
+    job: TrainingJob, snapshot: Path, report: Report
+) -> tuple[Task, TrainingRows, TrainingRows, TrainingRows]:
+    """Return what `preparation.prepare` makes of the snapshot, which is deleted; the clock begins to run."""
+    rows = snapshot_rows.load(snapshot, job.features, job.target, job.spec.settings.seed)
+    snapshot.unlink()  # the database's rows stay on the disk no longer than they must
+    return preparation.prepare(job, rows, Deadline(job.spec.settings.max_runtime), report)
 
-    Rows come in random order. Of a clustering, whose inertia is a sum over rows, it is all of them.
-    """
-    if task.problem.is_clustering:
-        return training
-    every = -(-len(training) // TRAIN_SCORED)
-    return training.take(np.arange(len(training)) % every == 0)
+
+def choose(task: Task, training: TrainingRows, code: UserCode | None, report: Report) -> Choice:
+    """Return what to fit: the user's own code, or the best that the search finds."""
+    if code is not None:
+        return Choice(Candidate("own code", "own_code"), reason="the dbt model is Python", code=code)
+    choice = search(task, training, report.progress)
+    if choice.trials:
+        report.note(f"chosen: {choice.candidate.name}, {choice.reason}")
+    return choice
 
 
 def refit(task: Task, choice: Choice, rows: TrainingRows, report: Report) -> Pipeline | None:
@@ -128,6 +124,17 @@ def refit(task: Task, choice: Choice, rows: TrainingRows, report: Report) -> Pip
         report.note("max_runtime ended the fit on all rows: the evaluated pipeline is published")
         return None
     return pipeline
+
+
+def explain_model(
+    task: Task, program: Program | None, pipeline: Pipeline, rows: TrainingRows
+) -> Explanation | None:
+    """Return the SHAP values of the query's columns; None of a clustering, which predicts no score."""
+    problem = task.problem
+    if problem.is_clustering:
+        return None
+    predict = partial(metrics.raw_predictions, problem, pipeline)
+    return explain(program, problem.labels, rows.frame, predict, task.spec.settings.seed)
 
 
 def explain_rows(

@@ -8,17 +8,14 @@ from pathlib import Path
 from postgres_ml.contract import json_file
 from postgres_ml.contract.exceptions import TrainingDataError
 from postgres_ml.contract.job import TrainingJob
-from postgres_ml.contract.model import TrainedModel
+from postgres_ml.contract.model import RunReference, TrainedModel
 from postgres_ml.evaluate.drift_reference import training_statistics
 from postgres_ml.features import column_checks
 from postgres_ml.features import problem as problems
 from postgres_ml.features.holdout import holdout_of
 from postgres_ml.features.preprocess import choose_columns
 from postgres_ml.fit.task import Deadline, Task
-from postgres_ml.lower import parse_pipeline
 from postgres_ml.process.report import Report
-from postgres_ml.program.program import Input
-from postgres_ml.program.serialize import program_to_json
 from postgres_ml.publish.fitted import Fitted
 from postgres_ml.snapshot.copy import SnapshotSummary
 from postgres_ml.snapshot.rows import TrainingRows
@@ -75,54 +72,16 @@ def _check_rows(job: TrainingJob, n_rows: int, notes: list[str]) -> None:
         )
 
 
-def inputs(job: TrainingJob) -> tuple[Input, ...]:
-    """Return the function's arguments."""
-    return tuple(Input(column.name, column.sql_type, column.kind) for column in job.features)
-
-
-def evaluated_program(fitted: Fitted) -> str:
-    """Return the scoring program, as JSON, of the pipeline that never saw the hold-out; '' without one."""
-    if fitted.program is None:
-        return ""
-    if fitted.evaluated is fitted.pipeline:
-        return program_to_json(fitted.program)
-    return program_to_json(parse_pipeline(fitted.evaluated, inputs(fitted.job), fitted.return_type))
-
-
-def trained_model(fitted: Fitted, report: Report, run_id: str) -> TrainedModel:
-    """Return what the adapter publishes; MLflow's URI of the pipeline is not known yet."""
-    problem, generated = fitted.task.problem, fitted.generated
+def trained_model(fitted: Fitted, report: Report, run_id: str, parity_file: Path) -> TrainedModel:
+    """Return what the adapter publishes; MLflow has not been told yet."""
+    predictions = fitted.evaluated.predict(fitted.holdout.frame)
     return TrainedModel(
-        features=fitted.job.features,
-        return_type=fitted.return_type,
-        problem_type=problem.type,
-        model_type=fitted.choice.candidate.model_type,
-        objective=problem.objective,
-        labels=problem.labels,
-        metric=problem.metric,
-        score=fitted.score,
-        metrics=fitted.metrics,
-        train_metrics=fitted.train_metrics,
-        n_rows=len(fitted.rows),
-        n_holdout=len(fitted.holdout),
-        n_features=len(fitted.job.features),
-        functions=generated.functions,
-        runtime=fitted.runtime.name,
-        runtime_reason=fitted.runtime.reason,
-        n_nodes=generated.n_nodes,
-        est_rows_per_s=generated.est_rows_per_s,
-        mlflow_run_id=run_id,
-        mlflow_model_uri="",
-        parity_file=str(Path(fitted.job.directory) / "parity.copy"),
+        summary=fitted.summary,
+        deployed=fitted.deployment.functions(parity_file),
+        evaluation=fitted.evaluation,
+        run=RunReference(run_id),
+        explanation=fitted.explanation.to_dict() if fitted.explanation else None,
+        statistics=training_statistics(fitted.job.features, fitted.rows.frame, predictions),
         messages=tuple(report.messages),
         seconds=report.seconds,
-        explanation=fitted.explanation.to_dict() if fitted.explanation else None,
-        hyperparameters=fitted.hyperparameters,
-        artifact=fitted.artifact,
-        evaluated_program=evaluated_program(fitted),
-        statistics=training_statistics(
-            fitted.job.features, fitted.rows.frame, fitted.evaluated.predict(fitted.holdout.frame)
-        ),
-        champion_score=fitted.comparison.score,
-        champion_note=fitted.comparison.note,
     )

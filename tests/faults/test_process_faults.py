@@ -90,7 +90,7 @@ def stopped_while_tracking(build: Build) -> Iterator[None]:
     """The result is on the disk, and MLflow has not all of it."""
     build.wait_for(lambda: build.said("load: ") and build.project.result(), "the training's result")
     with frozen(build.child()):
-        assert build.project.result()["is_tracked"] is False, f"missed step track:\n{build.output}"
+        assert build.project.result()["run"]["is_tracked"] is False, f"missed step track:\n{build.output}"
         yield
 
 

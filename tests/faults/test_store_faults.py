@@ -118,7 +118,7 @@ def test_mlflow_goes_away_between_training_and_tracking(project: Project, record
         store.rmdir()
         away.rename(store)
     trained = project.result()
-    assert trained is not None and trained["is_tracked"] is False
+    assert trained is not None and trained["run"]["is_tracked"] is False
     again = project.build(generation)
     assert again.wait() == 0, again.output
     assert not again.said("snapshot of"), again.output

@@ -1,4 +1,4 @@
-"""What stands in the database after a build, seen from a second connection (SPEC 3)."""
+"""What stands in the database after a build, seen from a second connection."""
 
 import json
 from pathlib import Path
@@ -137,7 +137,7 @@ class TestFirstBuild:
         logged = [
             e["data"]["args"][2]
             for e in events
-            if e["data"].get("name") == "PostgresML" and e["data"]["args"]
+            if e["data"].get("name") == "dbt-postgres-ml" and e["data"]["args"]
         ]
         searched = [fields for fields in logged if fields.get("phase") == "search" and "trials" in fields]
         assert searched
@@ -359,7 +359,7 @@ class TestParseErrors:
 
 
 class TestSignatures:
-    """SPEC 8.14 and 8.15: what happens to functions that already have the name."""
+    """What happens to functions that already have the name."""
 
     QUERY = """
     {{{{ config(materialized='create_model', target='y', auto=false, model_type='linear_learner', problem_type='regression') }}}}

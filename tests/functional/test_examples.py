@@ -116,14 +116,9 @@ def test_every_row_and_10000_hostile_ones_agree_with_the_library(build, cursor, 
         for row in zip(*cells, *predictions, [None] * len(predictions[0]), strict=True):
             file.write("\t".join("\\N" if cell is None else cell.translate(ESCAPES) for cell in row) + "\n")
 
-    trained = SimpleNamespace(
-        features=features,
-        functions=tuple(FunctionBody(**body) for body in functions),
-        problem_type=problem_type,
-        return_type=program.return_type,
-        parity_file=str(path),
-    )
-    summary = parity.check_parity(cursor, SimpleNamespace(schema="ml"), trained)
+    bodies = tuple(FunctionBody(**body) for body in functions)
+    version = parity.Predictor(features, bodies, program.return_type, problem_type)
+    summary = parity.check_parity(cursor, "ml", version, path)
     assert summary.n_rows == len(rows) + N_ADVERSARIAL
     assert summary.max_difference <= 1e-6
 

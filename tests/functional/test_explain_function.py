@@ -20,7 +20,7 @@ from postgres_ml.generate import create_statement
 from postgres_ml.lower import parse_pipeline
 from postgres_ml.program import interpret
 from postgres_ml.program.program import Input
-from postgres_ml.verify.parity import check_parity
+from postgres_ml.verify.parity import check_parity, predictor
 from sklearn.compose import make_column_transformer
 from sklearn.ensemble import ExtraTreesClassifier, HistGradientBoostingRegressor
 from sklearn.linear_model import LogisticRegression, Ridge
@@ -151,11 +151,13 @@ def test_the_check_before_a_publication_compares_values(
     assert summary.n_explained == row_values.MAX_ROWS
     assert f"so do the SHAP values of {row_values.MAX_ROWS}" in summary.message
 
-    explain = next(body for body in trained.functions if body.role == "explain")
+    explain = next(body for body in trained.deployed.functions if body.role == "explain")
     wrong = explain.body.replace("'number',", "'number',1e-5+")  # an error of that size in each value
     assert wrong != explain.body
     connection.autocommit = False
     training.cursor.execute(create_statement(dataclasses.replace(explain, body=wrong), schema))
     with pytest.raises(ParityError, match=r"SHAP values of predict_churn_explain differ .* in 20 of 20 rows"):
-        check_parity(training.cursor, training.spec, trained)
+        check_parity(
+            training.cursor, training.spec.schema, predictor(trained), Path(trained.deployed.parity_file)
+        )
     connection.rollback()

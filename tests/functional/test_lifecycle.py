@@ -1,4 +1,4 @@
-"""A model's life: when it is trained again, what keeps it from being published, older versions (SPEC 5)."""
+"""A model's life: when it is trained again, what keeps it from being published, older versions."""
 
 import threading
 from contextlib import closing, contextmanager
@@ -179,7 +179,7 @@ class TestVersions:
         assert select("select version, round(predict_m(10, 0)) from m") == [(2, 30)]
         assert "version 2 (" in select("select obj_description('predict_m'::regproc)")[0][0]
         assert self.champion(versions) == "2"
-        # nothing has changed since v3 was trained: the one rolled back to goes on serving (SPEC 8.12)
+        # nothing has changed since v3 was trained: the one rolled back to goes on serving
         assert build(", settings={'keep_versions': 2}").message == "unchanged, kept v2"
         self.operate("rollback_model", model="m", version=3)
         assert select("select version, round(predict_m(10, 0)) from m") == [(3, 40)]

@@ -76,7 +76,9 @@ class TestShowModel:
     def test_logs_in_json_have_fields(self, built, project):
         events = [json.loads(line) for line in built[1].splitlines() if line.startswith("{")]
         ours = [
-            e["data"]["args"] for e in events if e["data"].get("name") == "PostgresML" and e["data"]["args"]
+            e["data"]["args"]
+            for e in events
+            if e["data"].get("name") == "dbt-postgres-ml" and e["data"]["args"]
         ]
         fields = [args[2] for args in ours if args[0] == "churn"]
         assert {"load", "search", "evaluate", "explain", "track"} <= {f.get("phase") for f in fields}

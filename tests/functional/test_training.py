@@ -17,7 +17,7 @@ from postgres_ml.contract.exceptions import ParityError
 from postgres_ml.contract.model import TrainedModel
 from postgres_ml.process.parent import TrainingProcess
 from postgres_ml.program.serialize import program_from_json
-from postgres_ml.verify.parity import check_parity
+from postgres_ml.verify.parity import check_parity, predictor
 from support.training import Training, churn_rows, fill_table
 
 BLEND = """
@@ -64,15 +64,19 @@ def test_a_training_from_the_query_to_the_function_and_mlflow(churn: Training, s
     summary = churn.publish(trained)
     churn.process.published(7, {"function": f"{schema}.predict_churn"})
 
-    assert (trained.problem_type, trained.return_type, trained.labels) == (
+    assert (trained.summary.problem_type, trained.summary.return_type, trained.summary.labels) == (
         "binary_classification",
         "text",
         ("no", "yes"),
     )
-    assert trained.metrics["f1"] == trained.score > 0.8
-    assert trained.n_rows == 800 and 100 < trained.n_holdout < 220 and trained.n_features == 3
-    assert summary.n_rows == trained.n_holdout + 400 and summary.max_difference <= 1e-6
-    assert [b.role for b in trained.functions if b.role != "part"] == ["predict", "probabilities"]
+    assert trained.evaluation.metrics["f1"] == trained.evaluation.score > 0.8
+    assert (
+        trained.summary.n_rows == 800
+        and 100 < trained.summary.n_holdout < 220
+        and len(trained.summary.features) == 3
+    )
+    assert summary.n_rows == trained.summary.n_holdout + 400 and summary.max_difference <= 1e-6
+    assert [b.role for b in trained.deployed.functions if b.role != "part"] == ["predict", "probabilities"]
     assert not any("customers" in f.name for f in Path.cwd().glob("mlruns"))
     in_sql = query(churn, f"select calls, plan, minutes, {schema}.predict_churn(calls, plan, minutes) "
                           f"from {schema}.customers")  # fmt: skip
@@ -83,10 +87,10 @@ def test_a_training_from_the_query_to_the_function_and_mlflow(churn: Training, s
 
 def check_run(training: Training, trained: TrainedModel, schema: str) -> None:
     client = MlflowClient(training.job.tracking_uri)
-    run = client.get_run(trained.mlflow_run_id)
+    run = client.get_run(trained.run.run_id)
     assert run.info.status == "FINISHED"
-    assert run.data.metrics["f1"] == trained.score
-    assert run.data.metrics["train_f1"] == trained.train_metrics["f1"]
+    assert run.data.metrics["f1"] == trained.evaluation.score
+    assert run.data.metrics["train_f1"] == trained.evaluation.train_metrics["f1"]
     assert run.data.params["target"] == "churned"
     assert run.data.tags["dbt.unique_id"] == training.spec.unique_id
     assert run.data.tags["function_version"] == "7"
@@ -195,7 +199,7 @@ def test_labels_come_back_in_their_own_type(
     trained = training.train()
     training.publish(trained)
     training.process.abandon("the test is over")
-    assert trained.return_type == sql_type
+    assert trained.summary.return_type == sql_type
     found = query(
         training,
         f"select distinct {schema}.predict_churn(1, 'a', true, hint)::text from generate_series(0, 2) hint",
@@ -216,13 +220,15 @@ def test_a_regression_returns_double_precision_of_any_target(
     trained = training.train()
     summary = training.publish(trained)
     training.process.published(1, {})
-    assert (trained.problem_type, trained.return_type, trained.labels) == (
+    assert (trained.summary.problem_type, trained.summary.return_type, trained.summary.labels) == (
         "regression",
         "double precision",
         (),
     )
     assert (
-        trained.metrics["r2"] > 0.99 and trained.metric == "mse" and trained.score == trained.metrics["mse"]
+        trained.evaluation.metrics["r2"] > 0.99
+        and trained.evaluation.metric == "mse"
+        and trained.evaluation.score == trained.evaluation.metrics["mse"]
     )
     assert summary.max_difference <= 1e-6
 
@@ -245,7 +251,7 @@ def test_rare_classes_are_weighed_for_f1_macro_and_the_function_weighs_them_too(
     trained = training.train()
     summary = training.publish(trained)
     training.process.published(1, {})
-    factors = trained.hyperparameters["class_multipliers"]
+    factors = trained.summary.hyperparameters["class_multipliers"]
     card = (tmp_path / "job" / "artifacts" / "model_card.md").read_text()
     assert f"greatest product of probability and multiplier: most {factors['most']}" in card
     assert list(factors) == ["most", "rare", "some"] and factors["rare"] > factors["most"]
@@ -271,7 +277,7 @@ def test_a_function_that_differs_is_refused_with_the_row(churn: Training, schema
         "returns text language sql immutable as $$ select 'no' $$"
     )
     with pytest.raises(ParityError, match=r"differs .* rows; the first: \(calls => .*pipeline says 'yes'"):
-        check_parity(churn.cursor, churn.spec, trained)
+        check_parity(churn.cursor, churn.spec.schema, predictor(trained), Path(trained.deployed.parity_file))
     churn.connection.rollback()
 
 
@@ -287,5 +293,5 @@ def test_retraining_gives_the_same_function(churn: Training, tmp_path: Path) -> 
     )
     second = again.train()
     again.process.abandon("the test is over")
-    assert first.metrics == second.metrics
-    assert [b.body for b in first.functions] == [b.body for b in second.functions]
+    assert first.evaluation.metrics == second.evaluation.metrics
+    assert [b.body for b in first.deployed.functions] == [b.body for b in second.deployed.functions]

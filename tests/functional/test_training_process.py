@@ -247,7 +247,7 @@ def test_several_trainings_may_make_the_store_at_once(tmp_path: Path) -> None:
     (experiment,) = [e for e in client.search_experiments() if e.name == "shop"]
     assert experiment.artifact_location == (tmp_path / "store" / "mlartifacts").as_uri()
     found = client.search_runs([experiment.experiment_id])
-    assert {r.info.run_id for r in found} == {t.mlflow_run_id for t in trained}
+    assert {r.info.run_id for r in found} == {t.run.run_id for t in trained}
     assert sorted(p.name for p in tmp_path.iterdir()) == ["0", "1", "2", "mlflow.db", "store"]
 
 
@@ -273,7 +273,7 @@ def trained_without_mlflow(directory: Path, **changes: Any) -> TrainingJob:
     with pytest.raises((TrackingError, StorageError), match="the next build publishes it without training"):
         run(TrainingProcess(job, lose_the_store, never))
     (directory / "away").rename(directory / "store")
-    assert not json_file.read(TrainedModel, directory / "trained.json").is_tracked
+    assert not json_file.read(TrainedModel, directory / "trained.json").run.is_tracked
     return dataclasses.replace(job, resumes=True)
 
 
@@ -282,35 +282,37 @@ def test_what_is_trained_outlives_an_mlflow_that_goes_away_meanwhile(tmp_path: P
     lines = Recorder()
     trained = run(TrainingProcess(job, lines, never))
     assert [text for _, text in lines.lines if text.startswith(("load: ", "search: "))] == []
-    assert trained.is_tracked
+    assert trained.run.is_tracked
     assert trained == json_file.read(TrainedModel, tmp_path / "trained.json")
     found = the_run(job)
-    assert found.info.run_id == trained.mlflow_run_id
-    assert found.data.metrics["train_f1"] == trained.train_metrics["f1"]
+    assert found.info.run_id == trained.run.run_id
+    assert found.data.metrics["train_f1"] == trained.evaluation.train_metrics["f1"]
     assert found.data.params["n_rows"] == "300"
     mlflow.set_tracking_uri(job.tracking_uri)
-    predicted = mlflow.pyfunc.load_model(trained.mlflow_model_uri).predict(run_record.read_model(tmp_path)[1])
+    predicted = mlflow.pyfunc.load_model(trained.run.model_uri).predict(run_record.read_model(tmp_path)[1])
     assert len(predicted) == 3
 
 
 def test_a_run_that_is_gone_is_begun_anew(tmp_path: Path) -> None:
     job = trained_without_mlflow(tmp_path)
-    lost = json_file.read(TrainedModel, tmp_path / "trained.json").mlflow_run_id
+    lost = json_file.read(TrainedModel, tmp_path / "trained.json").run.run_id
     shutil.rmtree(tmp_path / "store")
     put_store(tmp_path / "store")
     trained = run(TrainingProcess(job, Recorder(), never))
-    assert trained.mlflow_run_id != lost
-    assert the_run(job).info.run_id == trained.mlflow_run_id
+    assert trained.run.run_id != lost
+    assert the_run(job).info.run_id == trained.run.run_id
 
 
 def test_telling_mlflow_twice_is_telling_it_once(tmp_path: Path) -> None:
     job = job_in(tmp_path)
     first = run(TrainingProcess(job, Recorder(), never))
-    (tmp_path / "trained.json").write_text(json_file.to_json(dataclasses.replace(first, is_tracked=False)))
+    (tmp_path / "trained.json").write_text(
+        json_file.to_json(dataclasses.replace(first, run=dataclasses.replace(first.run, is_tracked=False)))
+    )
     second = run(TrainingProcess(dataclasses.replace(job, resumes=True), Recorder(), never))
-    assert second.mlflow_run_id == first.mlflow_run_id
+    assert second.run.run_id == first.run.run_id
     client = MlflowClient(job.tracking_uri)
     for name in ("f1", "train_f1"):
-        assert len(client.get_metric_history(first.mlflow_run_id, name)) == 1
-    (used,) = client.get_run(first.mlflow_run_id).inputs.dataset_inputs
+        assert len(client.get_metric_history(first.run.run_id, name)) == 1
+    (used,) = client.get_run(first.run.run_id).inputs.dataset_inputs
     assert used.dataset.name == job.spec.name

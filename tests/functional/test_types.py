@@ -1,4 +1,4 @@
-"""Every type that a feature or a target may have (SPEC 7), through a whole build, on both runtimes."""
+"""Every type that a feature or a target may have, through a whole build, on both runtimes."""
 
 from __future__ import annotations
 

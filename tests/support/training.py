@@ -21,7 +21,7 @@ from postgres_ml.process.parent import TrainingProcess
 from postgres_ml.snapshot.copy import copy_snapshot, describe_query, split_target
 from postgres_ml.snapshot.file import SIGNATURE, TRAILER, RowWriter
 from postgres_ml.snapshot.query import MISSING
-from postgres_ml.verify.parity import ParitySummary, check_parity
+from postgres_ml.verify.parity import ParitySummary, check_parity, predictor
 
 NUMBER = "double precision"
 
@@ -189,9 +189,11 @@ class Training:
         from postgres_ml.generate import create_statement
 
         self.connection.autocommit = False
-        for body in trained.functions:
+        for body in trained.deployed.functions:
             self.cursor.execute(create_statement(body, self.spec.schema))
-        summary = check_parity(self.cursor, self.spec, trained)
+        summary = check_parity(
+            self.cursor, self.spec.schema, predictor(trained), Path(trained.deployed.parity_file)
+        )
         self.connection.commit()
         self.connection.autocommit = True
         return summary

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from postgres_ml.contract.config import Settings
 from postgres_ml.contract.exceptions import SpecError
+from postgres_ml.evaluate.evaluation import some_of
 from postgres_ml.features.preprocess import FeatureColumns, choose_columns
 from postgres_ml.features.problem import Problem, resolve
 from postgres_ml.fit.candidates import Candidate, build_estimator
@@ -18,7 +19,7 @@ from postgres_ml.fit.choice import Choice, Member
 from postgres_ml.fit.configured import configured_candidate
 from postgres_ml.fit.fit import fit_pipeline
 from postgres_ml.fit.task import Deadline, Task
-from postgres_ml.pipeline import SCORES_SHARE, refit, some_of
+from postgres_ml.pipeline import SCORES_SHARE, refit
 from postgres_ml.process.report import Report
 from postgres_ml.search import search
 from postgres_ml.search.encoded_rows import EncodedRows
@@ -248,11 +249,11 @@ def test_at_most_a_hundred_thousand_training_rows_are_scored(rows: TrainingRows)
     n = 250_000
     target = np.arange(n) % 2
     many = TrainingRows(pd.DataFrame({"x": np.arange(n)}), target, np.arange(n, dtype=np.uint64), "")
-    scored = some_of(task_for(rows), many)
+    scored = some_of(task_for(rows).problem, many)
     assert len(scored) == 83_334 and scored.frame["x"].tolist()[:3] == [0, 3, 6]
-    assert len(some_of(task_for(rows), rows)) == len(rows)
+    assert len(some_of(task_for(rows).problem, rows)) == len(rows)
     clusters = Problem("clustering", "inertia", "inertia", target[:0])
-    assert len(some_of(dataclasses.replace(task_for(rows), problem=clusters), many)) == n
+    assert len(some_of(clusters, many)) == n
 
 
 def test_a_threshold_reaches_the_pipeline(rows: TrainingRows) -> None:

@@ -46,7 +46,7 @@ def prose(page: Path) -> str:
 def is_prose(line: str) -> bool:
     """Return whether a line can be wrapped: no row of a table, no comment, not one long word such as a link."""
     words = re.sub(r"^\s*(?:[*-]|\d+\.)\s+", "", line).split()
-    return not line.startswith(("|", "<!--")) and len(words) > 1
+    return not line.lstrip().startswith(("|", "<!--")) and len(words) > 1
 
 
 def anchors(page: Path) -> set[str]:

@@ -56,31 +56,16 @@ class FunctionBody:
 
 
 @dataclass(frozen=True)
-class TrainedModel:
-    """What the training child hands back: card, metrics, functions, and rows to check them with.
+class ModelSummary:
+    """What kind of model it is, and what it learned from.
 
     Parameters
     ----------
     return_type : SQL type of the prediction
-    labels : class labels in the estimator's order, as text; empty for regression
-    metrics, train_metrics : by metric name, on the hold-out and on the training rows
-    metric, score : the objective's metric and its value on the hold-out; '' and None if there are no rows to
-        evaluate a brought model on
-    n_rows, n_holdout, n_features : rows used (hold-out included) and columns
-    functions : in the order of creation
-    runtime, runtime_reason : 'native', 'sql', 'python' or 'endpoint', and why this one
-    n_nodes : tree nodes of the program
-    est_rows_per_s : predictions a second to expect of one core
-    parity_file : rows to run the function on, in COPY text format (see `parity`)
-    messages : what the user should know (dropped rows, ignored columns, choices made)
-    seconds : duration of each phase
-    explanation : Redshift's EXPLAIN_MODEL as JSON; None where there is nothing to explain (clusters)
+    model_type, objective : 'none' of a model that nothing was trained for
+    labels : class labels in the estimator's order, as text; empty for regression, and where nobody knows them
+    n_rows, n_holdout : rows used (hold-out included)
     hyperparameters : of the estimator, by the library's names
-    artifact : the packed pipeline, for runtime python
-    evaluated_program : scoring program, as JSON, of the pipeline that never saw the hold-out
-    statistics : distributions for the drift tests (see `distributions`)
-    champion_score, champion_note : the serving version's score on the same hold-out, or why there is none
-    is_tracked : whether MLflow has been told of all this
     """
 
     features: tuple[Column, ...]
@@ -88,32 +73,94 @@ class TrainedModel:
     problem_type: ProblemType
     model_type: str
     objective: str
-    labels: tuple[str, ...]
+    labels: tuple[str, ...] = ()
+    n_rows: int = 0
+    n_holdout: int = 0
+    hyperparameters: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How good the model is on rows that it has not seen.
+
+    Parameters
+    ----------
+    metric, score : the objective's metric and its value on the hold-out
+    metrics, train_metrics : by metric name, on the hold-out and on the training rows
+    program : scoring program, as JSON, of the pipeline that never saw the hold-out; None where there is none
+    champion_score, champion_note : the serving version's score on the same hold-out, or why there is none;
+        None both where it wasn't asked for
+    """
+
     metric: str
-    score: float | None
+    score: float
     metrics: dict[str, float]
-    train_metrics: dict[str, float]
-    n_rows: int
-    n_holdout: int
-    n_features: int
+    train_metrics: dict[str, float] = field(default_factory=dict)
+    program: str | None = None
+    champion_score: float | None = None
+    champion_note: str | None = None
+
+
+@dataclass(frozen=True)
+class DeployedFunctions:
+    """The functions to publish, and how they are computed.
+
+    Parameters
+    ----------
+    functions : in the order of creation
+    runtime, runtime_reason : 'native', 'sql', 'python', 'endpoint' or 'stub', and why this one
+    n_nodes : tree nodes of the program
+    est_rows_per_s : predictions a second to expect of one core; None where nobody knows
+    artifact : the packed pipeline, for runtime python
+    parity_file : rows to run the functions on, in COPY text format (see `verify.parity`)
+    """
+
     functions: tuple[FunctionBody, ...]
     runtime: str
     runtime_reason: str
-    n_nodes: int
-    est_rows_per_s: int
-    mlflow_run_id: str
-    mlflow_model_uri: str
-    parity_file: str
-    messages: tuple[str, ...]
-    seconds: dict[str, float]
-    explanation: dict[str, Any] | None = None
-    hyperparameters: dict[str, Any] = field(default_factory=dict)
+    n_nodes: int = 0
+    est_rows_per_s: int | None = None
     artifact: ArtifactFile | None = None
-    evaluated_program: str = ""
-    statistics: dict[str, Any] = field(default_factory=dict)
-    champion_score: float | None = None
-    champion_note: str = ""
+    parity_file: str | None = None
+
+
+@dataclass(frozen=True)
+class RunReference:
+    """The MLflow run of a training.
+
+    Parameters
+    ----------
+    model_uri : of the logged pipeline; None as long as it is not logged
+    is_tracked : whether MLflow has been told of everything
+    """
+
+    run_id: str
+    model_uri: str | None = None
     is_tracked: bool = False
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """What the training child hands back; what does not exist of a model is None.
+
+    Parameters
+    ----------
+    evaluation : None of a stub, and of an external model without rows to evaluate it on
+    run : None of what no process trained or loaded: a stub, a remote endpoint
+    explanation : Redshift's EXPLAIN_MODEL as JSON; None where there is nothing to explain (clusters)
+    statistics : distributions for the drift tests (see `evaluate.drift_reference`)
+    messages : what the user should know (dropped rows, ignored columns, choices made)
+    seconds : duration of each phase
+    """
+
+    summary: ModelSummary
+    deployed: DeployedFunctions
+    evaluation: Evaluation | None = None
+    run: RunReference | None = None
+    explanation: dict[str, Any] | None = None
+    statistics: dict[str, Any] = field(default_factory=dict)
+    messages: tuple[str, ...] = ()
+    seconds: dict[str, float] = field(default_factory=dict)
 
 
 def registered_name(schema: str, name: str) -> str:

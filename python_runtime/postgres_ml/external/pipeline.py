@@ -1,4 +1,4 @@
-"""A brought model from source to functions: what `pipeline.train` is for a model that is trained here.
+"""An external model from source to functions: what `pipeline.train` is for a model that is trained here.
 
 Input: a job whose spec has a `source`, `snapshot.bin` if the dbt model has a query, the id of an MLflow run.
 Output: `TrainedModel` and files.
@@ -14,11 +14,20 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from postgres_ml.contract.column import Column
 from postgres_ml.contract.exceptions import SpecError, TrainingDataError
 from postgres_ml.contract.job import TrainingJob
-from postgres_ml.contract.model import Details, TrainedModel, registered_name
+from postgres_ml.contract.model import (
+    Details,
+    Evaluation,
+    ModelSummary,
+    RunReference,
+    TrainedModel,
+    registered_name,
+)
 from postgres_ml.evaluate import metrics as evaluate
 from postgres_ml.external import load as sources
+from postgres_ml.external.load import Loaded
 from postgres_ml.external.signature import Signature, describe
 from postgres_ml.features.problem import DEFAULT_METRIC
 from postgres_ml.process.report import Relay, Report
@@ -31,7 +40,7 @@ from postgres_ml.track.run_record import RunRecord, write_model
 from postgres_ml.verify.rows import MAX_HOLDOUT_ROWS, as_frame, hostile_rows, write_rows
 
 
-def bring(job: TrainingJob, run_id: str, relay: Relay) -> TrainedModel:
+def publish_external(job: TrainingJob, run_id: str, relay: Relay) -> TrainedModel:
     """Load, evaluate and compile a model made elsewhere; return what is to be published.
 
     Raises
@@ -39,67 +48,86 @@ def bring(job: TrainingJob, run_id: str, relay: Relay) -> TrainedModel:
     PostgresMLError
         A source that can't be loaded or trusted, arguments that don't fit it, rows it can't be evaluated on.
     """
-    spec, directory, report = job.spec, Path(job.directory), Report(relay)
-    assert spec.source is not None, "of brought models only"
+    directory, report = Path(job.directory), Report(relay)
     with report.phase("load"):
-        loaded = sources.load(
-            spec.source, trust=spec.trust, tracking_uri=job.tracking_uri, directory=directory
-        )
-        signature = describe(spec, loaded, job.features, job.target)
-        report.note(f"source: {loaded.origin}, {type(loaded.model).__name__}")
-        model = PyFunc(loaded.model) if loaded.pyfunc else loaded.model
+        loaded, signature = _load(job, report)
         rows = _rows(job, signature)
     with report.phase("evaluate"):
-        metrics = _evaluate(job, signature, model, rows) if rows is not None and job.target else {}
-        metric = DEFAULT_METRIC[signature.problem_type] if metrics else ""
+        evaluation = _evaluation(job, loaded, signature, rows)
     sample = rows.frame if rows is not None else _invented(signature)
     with report.phase("lower"):
-        deployed = _deploy(job, loaded, signature, sample)
-        for text in (deployed.runtime.message, *deployed.runtime.generated.messages):
+        deployment = _deploy(job, loaded, signature, sample)
+        for text in deployment.runtime.messages:
             report.note(text)
     with report.phase("parity rows"):
         ordinary = sample.head(MAX_HOLDOUT_ROWS if rows is not None else 0)
-        roles = {body.role for body in deployed.runtime.generated.functions}
-        details: Details | None = "distances" if "distances" in roles else None
+        parity_file = directory / "parity.copy"
+        details = _details(deployment, signature)
         write_rows(
-            directory / "parity.copy", model, deployed.program, signature.columns,
-            "probabilities" if signature.has_probabilities else details, ordinary, sample,
-            spec.settings.seed,
+            parity_file, _predictor(loaded), deployment.program, signature.columns, details, ordinary, sample,
+            job.spec.settings.seed,
         )  # fmt: skip
-    _write_record(job, loaded, signature, metrics, sample)
-    n_rows = 0 if rows is None else len(rows)
-    generated = deployed.runtime.generated
+    _write_record(job, loaded, signature, {} if evaluation is None else evaluation.metrics, sample)
     return TrainedModel(
+        summary=_summary(loaded, signature, evaluation, 0 if rows is None else len(rows)),
+        deployed=deployment.functions(parity_file),
+        evaluation=evaluation,
+        run=RunReference(run_id),
+        messages=tuple(report.messages),
+        seconds=report.seconds,
+    )
+
+
+def _load(job: TrainingJob, report: Report) -> tuple[Loaded, Signature]:
+    spec = job.spec
+    loaded = sources.load(
+        str(spec.source), trust=spec.trust, tracking_uri=job.tracking_uri, directory=Path(job.directory)
+    )
+    signature = describe(spec, loaded, job.features, job.target)
+    report.note(f"source: {loaded.origin}, {type(loaded.model).__name__}")
+    return loaded, signature
+
+
+def _predictor(loaded: Loaded) -> Any:
+    return PyFunc(loaded.model) if loaded.pyfunc else loaded.model
+
+
+def _summary(
+    loaded: Loaded, signature: Signature, evaluation: Evaluation | None, n_rows: int
+) -> ModelSummary:
+    return ModelSummary(
         features=signature.columns,
         return_type=signature.returns,
         problem_type=signature.problem_type,
         model_type=type(loaded.model).__name__,
-        objective=metric or "none",
+        objective="none" if evaluation is None else evaluation.metric,
         labels=tuple(map(str, signature.labels)),
-        metric=metric,
-        score=metrics.get(metric),
-        metrics=metrics,
-        train_metrics={},
         n_rows=n_rows,
         n_holdout=n_rows,
-        n_features=len(signature.columns),
-        functions=generated.functions,
-        runtime=deployed.runtime.name,
-        runtime_reason=deployed.runtime.reason,
-        n_nodes=generated.n_nodes,
-        est_rows_per_s=generated.est_rows_per_s,
-        mlflow_run_id=run_id,
-        mlflow_model_uri="",
-        parity_file=str(directory / "parity.copy"),
-        messages=tuple(report.messages),
-        seconds=report.seconds,
-        artifact=deployed.artifact,
     )
+
+
+def _evaluation(
+    job: TrainingJob, loaded: Loaded, signature: Signature, rows: TrainingRows | None
+) -> Evaluation | None:
+    """Return the scores on the query's rows; None where there are none, or no target among their columns."""
+    if rows is None or job.target is None:
+        return None
+    metrics = _metrics(job.target, signature, _predictor(loaded), rows)
+    metric = DEFAULT_METRIC[signature.problem_type]
+    return Evaluation(metric, metrics[metric], metrics)
+
+
+def _details(deployment: Deployment, signature: Signature) -> Details | None:
+    if signature.has_probabilities:
+        return "probabilities"
+    roles = {body.role for body in deployment.runtime.generated.functions}
+    return "distances" if "distances" in roles else None
 
 
 def _write_record(
     job: TrainingJob,
-    loaded: sources.Loaded,
+    loaded: Loaded,
     signature: Signature,
     metrics: dict[str, float],
     sample: pd.DataFrame,
@@ -119,9 +147,7 @@ def _write_record(
     ).write(directory)
 
 
-def _deploy(
-    job: TrainingJob, loaded: sources.Loaded, signature: Signature, sample: pd.DataFrame
-) -> Deployment:
+def _deploy(job: TrainingJob, loaded: Loaded, signature: Signature, sample: pd.DataFrame) -> Deployment:
     columns, returns = signature.columns, signature.returns
     labels = signature.labels if signature.has_probabilities else None
     if loaded.pyfunc is None:
@@ -155,19 +181,18 @@ def _invented(signature: Signature) -> pd.DataFrame:
     return frame
 
 
-def _evaluate(job: TrainingJob, signature: Signature, model: Any, rows: TrainingRows) -> dict[str, float]:
-    """Return the metrics on all rows of the query: a brought model saw none of them here."""
+def _metrics(target: Column, signature: Signature, model: Any, rows: TrainingRows) -> dict[str, float]:
+    """Return the metrics on all rows of the query: an external model saw none of them here."""
     if signature.problem_type == "regression":
         return evaluate.regression_metrics(
             rows.target.astype(np.float64), np.asarray(model.predict(rows.frame))
         )
-    assert job.target is not None
     predicted = np.asarray(model.predict(rows.frame))
     labels = signature.labels or tuple(sorted({*predicted.tolist(), *rows.target.tolist()}, key=str))
     codes, unknown = _codes(rows.target, labels)
     if unknown:
         raise TrainingDataError(
-            f'target "{job.target.name}" has labels that the model does not know: {", ".join(unknown[:5])}; '
+            f'target "{target.name}" has labels that the model does not know: {", ".join(unknown[:5])}; '
             f"it knows {', '.join(map(str, labels[:5]))}"
         )
     guesses, _ = _codes(predicted, labels)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from postgres_ml.fit.candidates import Candidate
 from postgres_ml.fit.trial import Trial
-from postgres_ml.fit.user_code import OwnCode
+from postgres_ml.fit.user_code import UserCode
 
 
 @dataclass(frozen=True)
@@ -47,5 +47,5 @@ class Choice:
     trials: tuple[Trial, ...] = ()
     reason: str = "as configured"
     members: tuple[Member, ...] = ()
-    code: OwnCode | None = None
+    code: UserCode | None = None
     class_multipliers: tuple[float, ...] = ()

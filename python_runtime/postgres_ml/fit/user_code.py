@@ -29,7 +29,7 @@ FILE = "<dbt model>"
 MODULE = "postgres_ml_dbt_model"
 
 
-class OwnCode:
+class UserCode:
     """The code of a dbt model in Python, and the relations that it reads whole.
 
     Parameters
@@ -48,7 +48,7 @@ class OwnCode:
         self.metrics: dict[str, float] = {}
 
     @classmethod
-    def of_job(cls, job: TrainingJob) -> OwnCode | None:
+    def of_job(cls, job: TrainingJob) -> UserCode | None:
         """Return the job's code with the rows that it reads; None of a dbt model in SQL."""
         if job.code is None:
             return None

@@ -96,6 +96,11 @@ class TrainingProcess:
         for reader in self._readers:
             reader.start()
 
+    @property
+    def is_running(self) -> bool:
+        """Whether the child was started and has not ended."""
+        return self._process is not None and self._process.poll() is None
+
     def wait_ready(self) -> None:
         """Return when the child has opened MLflow.
 

@@ -1,4 +1,4 @@
-"""Ninth step: what is published of a fitted pipeline: a program's functions, or the pipeline itself.
+"""What is published of a fitted pipeline: a program's functions, or the pipeline itself.
 
 Input: the pipeline, its columns, and what the server lacks. Output: `Deployment`. A pipeline that can be
 lowered runs as native code or SQL; any other in the server's own Python (runtime python).
@@ -6,6 +6,7 @@ lowered runs as native code or SQL; any other in the server's own Python (runtim
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import time
 import zipfile
@@ -20,10 +21,11 @@ import pandas as pd
 from postgres_ml.contract.column import Column
 from postgres_ml.contract.exceptions import StorageError, UnsupportedModelError
 from postgres_ml.contract.job import TrainingJob
-from postgres_ml.contract.model import ArtifactFile, Details
+from postgres_ml.contract.model import ArtifactFile, DeployedFunctions, Details, FunctionBody
 from postgres_ml.generate import generate_python
 from postgres_ml.lower import parse_pipeline
 from postgres_ml.program.program import Input, Program
+from postgres_ml.program.serialize import program_to_json
 from postgres_ml.publish.runtime import ChosenRuntime, choose_runtime
 from postgres_ml.serve import unpack
 from postgres_ml.serve.artifact import Artifact, has_centers, pack
@@ -45,6 +47,23 @@ class Deployment:
     program: Program | None
     runtime: ChosenRuntime
     artifact: ArtifactFile | None = None
+
+    def with_functions(self, more: tuple[FunctionBody, ...]) -> Deployment:
+        """Return the same with functions after its own."""
+        return dataclasses.replace(self, runtime=self.runtime.with_functions(more))
+
+    def functions(self, parity_file: Path) -> DeployedFunctions:
+        """Return what the adapter publishes, with the rows to check it by."""
+        generated = self.runtime.generated
+        return DeployedFunctions(
+            functions=generated.functions,
+            runtime=self.runtime.name,
+            runtime_reason=self.runtime.reason,
+            n_nodes=generated.n_nodes,
+            est_rows_per_s=generated.est_rows_per_s,
+            artifact=self.artifact,
+            parity_file=str(parity_file),
+        )
 
 
 def deploy(
@@ -70,10 +89,9 @@ def deploy(
         No runtime that the server has, or the one that is asked for, can run it.
     """
     spec, lacking = job.spec, job.lacking
-    inputs = tuple(Input(column.name, column.sql_type, column.kind) for column in columns)
     program: Program | None = None
     try:
-        program = parse_pipeline(pipeline, inputs, returns)
+        program = parse_pipeline(pipeline, inputs_of(columns), returns)
         if spec.runtime != "python":
             runtime = choose_runtime(
                 program, spec.schema, spec.function, requested=spec.runtime, lacking=lacking
@@ -93,6 +111,28 @@ def deploy(
     if labels is not None:
         details = "probabilities"
     return publish_artifact(job, artifact, columns, returns, details, reason, program, sample)
+
+
+def evaluated_program(
+    program: Program | None, pipeline: Any, evaluated: Any, job: TrainingJob, returns: str
+) -> str | None:
+    """Return the scoring program, as JSON, of the pipeline that never saw the hold-out; None without one.
+
+    Parameters
+    ----------
+    program, pipeline : what is published
+    evaluated : fitted without the hold-out; the same object where there was no refit
+    """
+    if program is None:
+        return None
+    if evaluated is not pipeline:
+        program = parse_pipeline(evaluated, inputs_of(job.features), returns)
+    return program_to_json(program)
+
+
+def inputs_of(columns: Sequence[Column]) -> tuple[Input, ...]:
+    """Return the function's arguments as a program reads them."""
+    return tuple(Input(column.name, column.sql_type, column.kind) for column in columns)
 
 
 def _without_python(

@@ -8,14 +8,12 @@ from typing import Any
 from sklearn.pipeline import Pipeline
 
 from postgres_ml.contract.job import TrainingJob
-from postgres_ml.contract.model import ArtifactFile
-from postgres_ml.evaluate.champion import Comparison
+from postgres_ml.contract.model import Evaluation, ModelSummary
 from postgres_ml.explain import Explanation
 from postgres_ml.fit.choice import Choice
 from postgres_ml.fit.task import Task
 from postgres_ml.generate import GeneratedFunctions
-from postgres_ml.program.program import Program
-from postgres_ml.publish.runtime import ChosenRuntime
+from postgres_ml.publish.deployment import Deployment
 from postgres_ml.snapshot.rows import TrainingRows
 
 
@@ -26,12 +24,11 @@ class Fitted:
     Parameters
     ----------
     rows, holdout : labelled rows used in all, and those of them that were held out
-    evaluated : the pipeline that never saw the hold-out; the metrics are its
+    evaluated : the pipeline that never saw the hold-out; the evaluation is its
     pipeline : the one that is published
-    program : None where the pipeline can't be lowered
-    runtime : the functions, and why in this runtime
-    artifact : the packed pipeline, for runtime python
+    deployment : its program and functions
     explanation : Shapley values of the published pipeline; None where there is nothing to explain
+    return_type : SQL type of the prediction
     """
 
     job: TrainingJob
@@ -41,19 +38,30 @@ class Fitted:
     choice: Choice
     evaluated: Pipeline
     pipeline: Pipeline
-    program: Program | None
-    runtime: ChosenRuntime
-    artifact: ArtifactFile | None
-    metrics: dict[str, float]
-    train_metrics: dict[str, float]
+    evaluation: Evaluation
+    deployment: Deployment
     explanation: Explanation | None
     return_type: str
-    comparison: Comparison
 
     @property
     def generated(self) -> GeneratedFunctions:
         """The functions."""
-        return self.runtime.generated
+        return self.deployment.runtime.generated
+
+    @property
+    def summary(self) -> ModelSummary:
+        """What kind of model it is, and what it learned from."""
+        return ModelSummary(
+            features=self.job.features,
+            return_type=self.return_type,
+            problem_type=self.task.problem.type,
+            model_type=self.choice.candidate.model_type,
+            objective=self.task.problem.objective,
+            labels=self.task.problem.labels,
+            n_rows=len(self.rows),
+            n_holdout=len(self.holdout),
+            hyperparameters=self.hyperparameters,
+        )
 
     @property
     def hyperparameters(self) -> dict[str, Any]:
@@ -70,8 +78,3 @@ class Fitted:
         multipliers = dict(zip(self.task.problem.labels, choice.class_multipliers, strict=False))
         found["class_multipliers"] = multipliers or None
         return {name: value for name, value in found.items() if value is not None}
-
-    @property
-    def score(self) -> float:
-        """The objective's metric on the hold-out."""
-        return self.metrics[self.task.problem.metric]

@@ -1,4 +1,4 @@
-"""Ninth step: which runtime computes the predictions, and the functions in it.
+"""Which runtime computes the predictions, and the functions in it.
 
 Input: the scoring program, the configured runtime, and what the server lacks for each runtime. Output:
 `ChosenRuntime`, or an error that says what stands in the way of every runtime that was asked for.
@@ -42,9 +42,9 @@ class ChosenRuntime:
         return dataclasses.replace(self, generated=dataclasses.replace(self.generated, functions=functions))
 
     @property
-    def message(self) -> str:
-        """One line for log and card."""
-        return f"runtime {self.name}: {self.reason}"
+    def messages(self) -> tuple[str, ...]:
+        """Lines for log and card: which runtime and why, then what its generator says."""
+        return (f"runtime {self.name}: {self.reason}", *self.generated.messages)
 
 
 def choose_runtime(

@@ -39,8 +39,8 @@ def write_artifacts(fitted: Fitted, report: Report, folder: Path, run_id: str) -
         parts = card.sections(fitted, report, images, run_id)
         _write(folder / "model_card.md", pages.markdown(title, lead, parts))
         _write(folder / "model_card.html", pages.to_html(title, lead, parts))
-        if fitted.program is not None:
-            _write(folder / "program.json", program_to_json(fitted.program))
+        if fitted.deployment.program is not None:
+            _write(folder / "program.json", program_to_json(fitted.deployment.program))
         _write(folder / "functions.sql", functions_sql(fitted))
         _write(folder / "training_query.sql", fitted.job.query)
         _write(folder / "trials.json", trials_json(fitted))

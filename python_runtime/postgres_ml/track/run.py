@@ -20,7 +20,7 @@ from mlflow.tracking import MlflowClient
 
 from postgres_ml.contract.exceptions import StorageError, TrackingError
 from postgres_ml.contract.job import TrainingJob
-from postgres_ml.contract.model import TrainedModel, registered_name
+from postgres_ml.contract.model import RunReference, TrainedModel, registered_name
 from postgres_ml.contract.redact import without_secrets
 from postgres_ml.track import registered_model
 from postgres_ml.track import store as tracking_store
@@ -65,7 +65,7 @@ class TrackedRun:
             return cls(job, client, _create_run(job, client, experiment))
 
     @classmethod
-    def resume(cls, job: TrainingJob, trained: TrainedModel) -> TrackedRun:
+    def resume(cls, job: TrainingJob, reference: RunReference) -> TrackedRun:
         """Take up the run of a training that came to its result and was not published.
 
         A run that the store no longer has, and that was not logged completely, is begun anew.
@@ -75,13 +75,13 @@ class TrackedRun:
         TrackingError
             The tracking store can't be reached or written.
         """
-        run_id = trained.mlflow_run_id
+        run_id = reference.run_id
         with _errors(job):
             client, experiment = tracking_store.open_experiment(job.tracking_uri, job.experiment)
-            if not trained.is_tracked and not _is_open_to_logging(client, run_id):
+            if not reference.is_tracked and not _is_open_to_logging(client, run_id):
                 run_id = _create_run(job, client, experiment)
         run = cls(job, client, run_id, is_resumed=True)
-        run.model_uri = trained.mlflow_model_uri
+        run.model_uri = reference.model_uri or ""
         return run
 
     def log(self, trained: TrainedModel, directory: Path) -> str:
@@ -121,7 +121,7 @@ class TrackedRun:
     def _log_model(self, trained: TrainedModel, has_probabilities: bool, directory: Path) -> str:
         model, rows = read_model(directory)
         return registered_model.log_model(
-            self.run_id, model, trained.features, trained.return_type, has_probabilities, rows
+            self.run_id, model, trained.summary.features, trained.summary.return_type, has_probabilities, rows
         )
 
     def publish(self, version: int, details: dict[str, str]) -> None:

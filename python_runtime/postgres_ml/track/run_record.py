@@ -70,11 +70,11 @@ def write_record(fitted: Fitted, directory: Path) -> None:
     StorageError
         A file can't be written.
     """
-    train = {f"train_{name}": value for name, value in fitted.train_metrics.items()}
+    train = {f"train_{name}": value for name, value in fitted.evaluation.train_metrics.items()}
     record = RunRecord(
         time=int(time.time() * 1000),
         parameters={name: str(value) for name, value in parameters(fitted).items()},
-        metrics=fitted.metrics | train,
+        metrics=fitted.evaluation.metrics | train,
         searched=search_metrics(fitted),
         dataset=_dataset(fitted),
         has_probabilities=fitted.task.problem.has_probabilities,
@@ -119,7 +119,7 @@ def parameters(fitted: Fitted) -> dict[str, Any]:
         "n_holdout": len(fitted.holdout),
         "n_features": len(fitted.job.features),
         "n_nodes": fitted.generated.n_nodes,
-        "runtime": fitted.runtime.name,
+        "runtime": fitted.deployment.runtime.name,
         **settings,
         **fitted.hyperparameters,
     }

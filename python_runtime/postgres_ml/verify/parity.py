@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from postgres_ml.contract.column import Column
-from postgres_ml.contract.config import TrainingSpec
 from postgres_ml.contract.exceptions import ParityError
 from postgres_ml.contract.model import FunctionBody, TrainedModel
 from postgres_ml.contract.sql_names import identifier
@@ -57,8 +56,13 @@ class ParitySummary:
         return text + (f"; so do the SHAP values of {self.n_explained}" if self.n_explained else "")
 
 
-def check_parity(cursor: Cursor, spec: TrainingSpec, trained: TrainedModel) -> ParitySummary:
+def check_parity(cursor: Cursor, schema: str, version: Predictor, parity_file: Path) -> ParitySummary:
     """Run the functions on the parity rows and compare them with the pipeline's own predictions.
+
+    Parameters
+    ----------
+    schema : of the functions, unquoted
+    parity_file : as `rows.write_rows` wrote it
 
     Leaves nothing behind: its table is temporary and goes with the transaction, or before.
 
@@ -69,28 +73,27 @@ def check_parity(cursor: Cursor, spec: TrainingSpec, trained: TrainedModel) -> P
     psycopg2.Error
         A function raises.
     """
-    names = [f"a{index}" for index in range(len(trained.features))]
+    names = [f"a{index}" for index in range(len(version.features))]
     columns = ", ".join(f"{name} text" for name in [*names, *CHECKED])
     cursor.execute(f"create temporary table postgres_ml_parity (n bigserial, {columns}) on commit drop")
     fields = ", ".join([*names, *CHECKED])
-    with Path(trained.parity_file).open("rb") as file:
+    with parity_file.open("rb") as file:
         cursor.copy_expert(f"copy {TABLE} ({fields}) from stdin (encoding 'UTF8')", file)
-    cursor.execute(compare_sql(spec.schema, predictor(trained)))
+    cursor.execute(compare_sql(schema, version))
     n_rows, n_different, difference, first = cursor.fetchall()[0]
     if n_different:
         raise ParityError(
             f"the function's prediction differs from the pipeline's in {n_different:,} of {n_rows:,} rows; "
-            f"the first: {_describe(cursor, trained, names, first)}; nothing was published. "
+            f"the first: {_describe(cursor, version, names, first)}; nothing was published. "
             "Another runtime in the config computes it another way; --full-refresh trains anew"
         )
-    n_explained = _check_explanations(cursor, spec.schema, trained, names)
+    n_explained = _check_explanations(cursor, schema, version, names)
     cursor.execute(f"drop table {TABLE}")
     return ParitySummary(n_rows, difference or 0.0, n_explained)
 
 
-def _check_explanations(cursor: Cursor, schema: str, trained: TrainedModel, names: list[str]) -> int:
+def _check_explanations(cursor: Cursor, schema: str, version: Predictor, names: list[str]) -> int:
     """Compare the SHAP values of rows that have some, and return how many; 0 where no function explains."""
-    version = predictor(trained)
     explain = _body(version, "explain")
     if explain is None:
         return 0
@@ -104,7 +107,7 @@ select count(*), count(*) filter (where difference > {TOLERANCE}),
 from compared""")
     n_rows, n_different, first = cursor.fetchall()[0]
     if n_different:
-        row = _describe(cursor, trained, names, first)
+        row = _describe(cursor, version, names, first)
         raise ParityError(
             f"the SHAP values of {explain.name} differ from those of the training in {n_different:,} of "
             f"{n_rows:,} rows; the first: {row}; nothing was published"
@@ -114,7 +117,8 @@ from compared""")
 
 def predictor(trained: TrainedModel) -> Predictor:
     """Return what a comparison needs of it."""
-    return Predictor(trained.features, trained.functions, trained.return_type, trained.problem_type)
+    summary = trained.summary
+    return Predictor(summary.features, trained.deployed.functions, summary.return_type, summary.problem_type)
 
 
 def compare_sql(schema: str, trained: Predictor, source: str = TABLE) -> str:
@@ -246,10 +250,10 @@ def _farthest_value(got: str, expected: str) -> str:
     from jsonb_each_text(s.value) as v) as of_set)"""
 
 
-def _describe(cursor: Cursor, trained: TrainedModel, names: list[str], row: int) -> str:
+def _describe(cursor: Cursor, version: Predictor, names: list[str], row: int) -> str:
     cursor.execute(f"select {', '.join(names)}, expected from {TABLE} where n = {int(row)}")
     *values, expected = cursor.fetchall()[0]
     shown: Any = ", ".join(
-        f"{c.name} => {value!r}" for c, value in zip(trained.features, values, strict=True)
+        f"{c.name} => {value!r}" for c, value in zip(version.features, values, strict=True)
     )
     return f"({shown}), where the pipeline says {expected!r}"

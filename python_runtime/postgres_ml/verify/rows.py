@@ -57,10 +57,12 @@ def write_parity(path: Path, fitted: Fitted) -> int:
     seed = fitted.job.spec.settings.seed
     features, seen = fitted.job.features, fitted.rows.frame
     explain = None
-    if any(body.role == "explain" for body in fitted.runtime.generated.functions):
+    if any(body.role == "explain" for body in fitted.deployment.runtime.generated.functions):
         assert fitted.explanation is not None, "what is explained by a function has been explained here"
         explain = partial(row_values, fitted.explanation)
-    return write_rows(path, fitted.pipeline, fitted.program, features, details, ordinary, seen, seed, explain)
+    return write_rows(
+        path, fitted.pipeline, fitted.deployment.program, features, details, ordinary, seen, seed, explain
+    )
 
 
 def write_rows(

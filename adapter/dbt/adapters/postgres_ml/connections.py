@@ -11,16 +11,14 @@ from typing import Any
 import psycopg2
 import psycopg2.extensions
 from dbt.adapters.contracts.connection import Connection
-from dbt.adapters.events.logging import AdapterLogger
 from dbt.adapters.postgres import PostgresConnectionManager
 from dbt.adapters.postgres_ml.credentials import PostgresMLCredentials
+from dbt.adapters.postgres_ml.log import logger
 from dbt_common.exceptions import DbtDatabaseError
 from dbt_common.helper_types import Port
 
 from postgres_ml import embedded
 from postgres_ml.contract.exceptions import EmbeddedServerError
-
-logger = AdapterLogger("PostgresML")
 
 RECONNECT_S = 120.0  # for a server that restarts while a model trains: longer than most crash recoveries
 RETRY_S = 0.5
@@ -34,6 +32,12 @@ def project_root(config: Any) -> Path:
 
         root = getattr(get_flags(), "PROJECT_DIR", None)
     return Path(root or Path.cwd()).resolve()
+
+
+def tracking_uri(config: Any) -> str:
+    """Return where runs are tracked: the profile's store, or `mlflow.db` in the project."""
+    given: str | None = config.credentials.mlflow_tracking_uri
+    return given or f"sqlite:///{project_root(config) / 'mlflow.db'}"
 
 
 class PostgresMLConnectionManager(PostgresConnectionManager):

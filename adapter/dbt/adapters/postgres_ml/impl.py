@@ -12,24 +12,22 @@ from dbt.adapters.base import available
 from dbt.adapters.base.impl import AdapterTrackingRelationInfo
 from dbt.adapters.contracts.macros import MacroResolverProtocol
 from dbt.adapters.contracts.relation import RelationType
-from dbt.adapters.events.logging import AdapterLogger
-from dbt.adapters.postgres_ml.build.materialization import BuildingAdapter
+from dbt.adapters.postgres_ml.build.materialization import MaterializationAdapter
 from dbt.adapters.postgres_ml.catalog import versions
 from dbt.adapters.postgres_ml.catalog.champion import move_champion
 from dbt.adapters.postgres_ml.catalog.exclusive_lock import execute_exclusively
 from dbt.adapters.postgres_ml.catalog.read import read_versions
 from dbt.adapters.postgres_ml.config.model import check_manifest, execute_grantees, is_create_model
 from dbt.adapters.postgres_ml.connections import PostgresMLConnectionManager
+from dbt.adapters.postgres_ml.log import logger
 from dbt.adapters.postgres_ml.operations import find, reports
 from dbt.adapters.postgres_ml.seeds import copy_rows, staging_type
 from dbt_common.exceptions import CompilationError, DbtValidationError
 
 from postgres_ml.contract.sql_names import part_name
 
-logger = AdapterLogger("PostgresML")
 
-
-class PostgresMLAdapter(BuildingAdapter):
+class PostgresMLAdapter(MaterializationAdapter):
     """Type `postgres_ml`."""
 
     ConnectionManager = PostgresMLConnectionManager
@@ -111,11 +109,15 @@ class PostgresMLAdapter(BuildingAdapter):
         self._move_champion(card.schema, card.identifier, stored["version"])
 
     @available.parse_none
-    def repair_champion(self, model: dict[str, Any]) -> None:
-        """Move MLflow's alias where the publication could not; MLflow is asked only then."""
-        serving = self._training.the_plan.serving
-        if serving.is_champion is False:
-            self._move_champion(model["schema"], model["alias"], serving.version)
+    def repair_champion(self, plan: Any) -> None:
+        """Move MLflow's alias where the publication could not; MLflow is asked only then.
+
+        Parameters
+        ----------
+        plan : the BuildPlan of a node that keeps the version that serves
+        """
+        if plan.serving.is_champion is False:
+            self._move_champion(plan.build.spec.schema, plan.build.node.alias, plan.serving.version)
 
     def _move_champion(self, schema: str, model: str, version: int) -> None:
         cursor = self.connections.get_thread_connection().handle.cursor()

@@ -47,7 +47,7 @@ def title(fitted: Fitted) -> str:
 def lead(fitted: Fitted) -> str:
     """Return one line under it: what is predicted from what, and how well."""
     problem, columns = fitted.task.problem, _count(len(fitted.job.features), "column")
-    score = f"{problem.metric} {number(fitted.score)} on the hold-out"
+    score = f"{problem.metric} {number(fitted.evaluation.score)} on the hold-out"
     if fitted.job.target is None:
         return f"Groups rows by {columns}; {score}."
     kind = problem.type.replace("_", " ")
@@ -88,9 +88,14 @@ def sections(fitted: Fitted, report: Report, images: Sequence[Path], run_id: str
 
 
 def _scores(fitted: Fitted) -> list[tuple[str, ...]]:
-    names = sorted(fitted.metrics, key=lambda name: (name != fitted.task.problem.metric, name))
+    names = sorted(fitted.evaluation.metrics, key=lambda name: (name != fitted.task.problem.metric, name))
     rows = [
-        (name, number(fitted.metrics[name]), number(fitted.train_metrics.get(name, np.nan)), meaning(name))
+        (
+            name,
+            number(fitted.evaluation.metrics[name]),
+            number(fitted.evaluation.train_metrics.get(name, np.nan)),
+            meaning(name),
+        )
         for name in names
     ]
     return [("metric", "hold-out", "training rows", "what it says"), *rows]
@@ -239,7 +244,7 @@ def _identity(fitted: Fitted) -> list[tuple[str, str]]:
         ("problem", f"{problem.type}, chosen by {problem.metric}"),
         ("estimator", f"{choice.candidate.name} ({choice.candidate.model_type}{nodes})"),
         ("hyperparameters", settings or "the library's defaults"),
-        ("runtime", f"{fitted.runtime.name}: {fitted.runtime.reason}"),
+        ("runtime", f"{fitted.deployment.runtime.name}: {fitted.deployment.runtime.reason}"),
         ("speed", f"about {float(f'{fitted.generated.est_rows_per_s:.2g}'):,.0f} rows a second on one core"),
     ]
     if choice.threshold is not None:

@@ -77,7 +77,7 @@ def _of_regression(fitted: Fitted, truth: Array, predicted: Array) -> list[str]:
         f"On {len(truth):,} rows that the model never saw, predictions are off by {mean} on average: half "
         f"by less than {median}, one in ten by more than {tenth}.",
         f"Predicting the mean for every row would be off by {guess} on average. The model explains "
-        f"{fitted.metrics['r2']:.1%} of the target's variance.",
+        f"{fitted.evaluation.metrics['r2']:.1%} of the target's variance.",
     ]
 
 
@@ -129,7 +129,7 @@ def _baseline(fitted: Fitted, codes: Array) -> str:
 
 def _of_clusters(fitted: Fitted) -> list[str]:
     k = len(np.asarray(fitted.pipeline[-1].cluster_centers_))
-    silhouette = fitted.metrics.get("silhouette")
+    silhouette = fitted.evaluation.metrics.get("silhouette")
     if silhouette is None:
         return [f"{k} clusters."]
     apart = "well apart" if silhouette > 0.5 else "hardly apart"
@@ -143,7 +143,7 @@ def _of_clusters(fitted: Fitted) -> list[str]:
 def _gap(fitted: Fitted) -> list[str]:
     """Return a remark where the training rows are predicted much better than the hold-out."""
     for metric, allowed in OVERFIT.items():
-        here, there = fitted.metrics.get(metric), fitted.train_metrics.get(metric)
+        here, there = fitted.evaluation.metrics.get(metric), fitted.evaluation.train_metrics.get(metric)
         if here is not None and there is not None and there - here > allowed:
             return [
                 f"On the training rows its {metric} is {_digits(there, 3)}, on new rows "

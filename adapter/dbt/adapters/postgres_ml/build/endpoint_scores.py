@@ -18,7 +18,7 @@ from dbt.adapters.postgres_ml.operations.scores import classification_scores
 from postgres_ml.contract.column import Column
 from postgres_ml.contract.config import ProblemType
 from postgres_ml.contract.exceptions import TrainingDataError
-from postgres_ml.contract.model import FunctionBody, TrainedModel
+from postgres_ml.contract.model import Evaluation, FunctionBody, ModelSummary, TrainedModel
 from postgres_ml.contract.sql_names import identifier
 
 CHUNK_ROWS = 10_000
@@ -42,13 +42,14 @@ def evaluate(cursor: Any, trained: TrainedModel, query: str, target: Column) -> 
     psycopg2.Error
         The service fails: as every call of the function would.
     """
-    [batch] = [body for body in trained.functions if body.name.endswith("__batch")]
+    [batch] = [body for body in trained.deployed.functions if body.name.endswith("__batch")]
     _create_temporary(cursor, batch)
-    truths, predicted = _ask(cursor, batch, trained, query, target)
+    truths, predicted = _ask(cursor, batch, trained.summary, query, target)
     if not truths or all(value is None for value in predicted):
         what = "has a target" if not truths else "got a prediction"
         raise TrainingDataError(f"no row of the query {what}: the endpoint can't be evaluated")
-    problem: ProblemType = trained.problem_type
+    summary = trained.summary
+    problem: ProblemType = summary.problem_type
     labels: tuple[str, ...] = ()
     if problem == "regression":
         metrics = regression_scores(truths, predicted)
@@ -58,10 +59,16 @@ def evaluate(cursor: Any, trained: TrainedModel, query: str, target: Column) -> 
         pairs = Counter(zip(truths, predicted, strict=True))
         metrics = classification_scores([(t, p, n) for (t, p), n in pairs.items()], labels)
     metric = METRIC[problem]
-    return dataclasses.replace(
-        trained, problem_type=problem, labels=labels, metric=metric, objective=metric, metrics=metrics,
-        score=metrics[metric], n_rows=len(truths), n_holdout=len(truths),
-    )  # fmt: skip
+    summary = dataclasses.replace(
+        summary,
+        problem_type=problem,
+        labels=labels,
+        objective=metric,
+        n_rows=len(truths),
+        n_holdout=len(truths),
+    )
+    evaluation = Evaluation(metric, metrics[metric], metrics)
+    return dataclasses.replace(trained, summary=summary, evaluation=evaluation)
 
 
 def regression_scores(truths: Sequence[str], predicted: Sequence[str | None]) -> dict[str, float]:
@@ -89,18 +96,18 @@ def _create_temporary(cursor: Any, batch: FunctionBody) -> None:
 
 
 def _ask(
-    cursor: Any, batch: FunctionBody, trained: TrainedModel, query: str, target: Column
+    cursor: Any, batch: FunctionBody, summary: ModelSummary, query: str, target: Column
 ) -> tuple[list[str], list[str | None]]:
     """Return true and predicted values as texts of the function's type."""
     numbers, others = [], []
-    for column in trained.features:
+    for column in summary.features:
         name = identifier(column.name)
         if column.kind in ("number", "boolean"):
             numbers.append(f"{name}::{'integer::' if column.kind == 'boolean' else ''}float8")
         else:
             others.append(TEXTS.get(column.kind, "{}::text").format(name))
     name = identifier(target.name)
-    selected = ", ".join([f"{name}::{trained.return_type}::text", *numbers, *others])
+    selected = ", ".join([f"{name}::{summary.return_type}::text", *numbers, *others])
     placeholders = ", ".join(["%s", *("%s::text[]" for _ in others)])
     call = f"select pg_temp.{identifier(batch.name)}({placeholders})::text[]"
     truths, predicted = list[str](), list[str | None]()

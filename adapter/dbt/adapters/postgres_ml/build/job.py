@@ -9,7 +9,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from dbt.adapters.postgres_ml.connections import project_root
+from dbt.adapters.postgres_ml.connections import project_root, tracking_uri
 from dbt_common.exceptions import DbtRuntimeError
 from dbt_common.invocation import get_invocation_id
 
@@ -88,12 +88,6 @@ def make_job(
         n_threads=max(1, (os.cpu_count() or 1) // config.threads),
         server_python_path=credentials.server_python_path,
     )
-
-
-def tracking_uri(config: Any) -> str:
-    """Return where runs are tracked: the profile's store, or `mlflow.db` in the project."""
-    given: str | None = config.credentials.mlflow_tracking_uri
-    return given or f"sqlite:///{project_root(config) / 'mlflow.db'}"
 
 
 def git_commit(folder: Path) -> dict[str, str]:

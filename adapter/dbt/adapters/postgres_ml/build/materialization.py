@@ -1,6 +1,7 @@
 """The part of the adapter that builds one create_model node: what the materialization asks of Python.
 
-Methods are short on purpose; the work is in `training` and in the package postgres_ml.
+Each phase takes the value that the one before returned: plan, snapshot, result. Methods are short on purpose;
+the work is in the modules beside this one and in the package postgres_ml.
 """
 
 from __future__ import annotations
@@ -9,68 +10,97 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psycopg2
 from dbt.adapters.base import available
-from dbt.adapters.events.logging import AdapterLogger
 from dbt.adapters.postgres.impl import PostgresAdapter
 from dbt.adapters.postgres_ml.build.response import CreateModelResponse, kept_response, response
 from dbt.adapters.postgres_ml.connections import PostgresMLConnectionManager
+from dbt.adapters.postgres_ml.log import logger
 from dbt.flags import get_flags
 from dbt_common.exceptions import DbtDatabaseError, DbtRuntimeError
 
 from postgres_ml.contract.exceptions import PostgresMLError
 
-logger = AdapterLogger("PostgresML")
+if TYPE_CHECKING:
+    from dbt.adapters.postgres_ml.build.plan import BuildPlan
+    from dbt.adapters.postgres_ml.build.publication import Publication
+    from dbt.adapters.postgres_ml.build.trained import Closing, Result, Snapshot
+
+    from postgres_ml.evaluate.gates import Refusal
 
 
-class BuildingAdapter(PostgresAdapter):
-    """dbt-postgres, and the methods of a node's build; a thread builds one node at a time."""
+class MaterializationAdapter(PostgresAdapter):
+    """dbt-postgres, and the phases of a create_model node's build.
+
+    The modules of the phases are imported when a node is built: `dbt parse` needs none of them.
+    """
 
     connections: PostgresMLConnectionManager
 
     def __init__(self, config: Any, mp_context: Any) -> None:
         super().__init__(config, mp_context)
-        self._trainings: dict[int, Any] = {}
+        # dbt says that a node has ended, or failed, by a hook that knows nothing but the thread
+        self._closings: dict[int, Closing] = {}
 
     @available.parse_none
-    def plan_model(self, model: dict[str, Any], sql: str, full_refresh: bool, is_empty: bool) -> Any:
-        """Return the Plan of a node's build: train, publish, keep…; nothing is read but a digest."""
-        with self._errors_of(model):
-            training = self._drive(self._node(model["unique_id"]), sql)
-            self._trainings[threading.get_ident()] = training
-            return training.plan(full_refresh, is_empty)
+    def plan_model(self, model: dict[str, Any], sql: str, full_refresh: bool, is_empty: bool) -> BuildPlan:
+        """Return what the node's build does: train, publish, keep…; nothing is read but a digest."""
+        from dbt.adapters.postgres_ml.build.kinds import build_of
+        from dbt.adapters.postgres_ml.build.plan import plan_build
+
+        with self._errors_of(model["name"]):
+            build = build_of(self._node(model["unique_id"]), sql, self.config, self.connections)
+            self._closing().lock(build)
+            return plan_build(build, full_refresh=full_refresh, is_empty=is_empty)
 
     @available.parse_none
-    def take_snapshot(self, model: dict[str, Any]) -> None:
+    def stub_model(self, plan: BuildPlan) -> Result:
+        """Return the functions that `--empty` publishes."""
+        from dbt.adapters.postgres_ml.build.trained import stub
+
+        return stub(plan)
+
+    @available.parse_none
+    def declare_model(self, plan: BuildPlan) -> Result:
+        """Return the functions that call a service."""
+        from dbt.adapters.postgres_ml.build.trained import declare
+
+        with self._errors_of(plan.build.node.name):
+            return declare(plan, plan.build)  # type: ignore[arg-type]  # the plan says that it is remote
+
+    @available.parse_none
+    def recover_model(self, plan: BuildPlan) -> Result:
+        """Return the result of an earlier build, which could not publish it."""
+        from dbt.adapters.postgres_ml.build.trained import recover
+
+        with self._errors_of(plan.build.node.name):
+            return recover(plan, self._closing())
+
+    @available.parse_none
+    def take_snapshot(self, plan: BuildPlan) -> Snapshot:
         """Start the training process, copy the rows: one consistent read."""
-        with self._errors_of(model):
-            self._training.take_snapshot()
+        from dbt.adapters.postgres_ml.build.trained import take_snapshot
+
+        with self._errors_of(plan.build.node.name):
+            return take_snapshot(plan, self._closing())
 
     @available.parse_none
-    def train_model(self, model: dict[str, Any], recover: bool = False) -> Any:
-        """Return the TrainedModel of this thread's snapshot, or that of an earlier build."""
-        with self._errors_of(model):
-            return self._training.recover() if recover else self._training.train()
+    def train_model(self, snapshot: Snapshot) -> Result:
+        """Return what the training process makes of the snapshot."""
+        from dbt.adapters.postgres_ml.build.trained import train
+
+        with self._errors_of(snapshot.plan.build.node.name):
+            return train(snapshot)
 
     @available.parse_none
-    def stub_model(self, model: dict[str, Any]) -> Any:
-        """Return the TrainedModel that `--empty` publishes."""
-        return self._training.stub()
+    def check_gates(self, result: Result) -> Refusal | None:
+        """Return why gates keep the model from being published; None if they don't."""
+        from dbt.adapters.postgres_ml.build.gates import check_gates
 
-    @available.parse_none
-    def is_refused(self, model: dict[str, Any]) -> bool:
-        """Return whether gates keep the trained model from being published; raise where they say so."""
-        with self._errors_of(model):
-            refused: bool = self._training.is_refused()
-            return refused
-
-    @available.parse_none
-    def check_not_overtaken(self, model: dict[str, Any], newest: int) -> None:
-        """Raise if another build published since this one decided what to do."""
-        with self._errors_of(model):
-            self._training.check_not_overtaken(newest)
+        with self._errors_of(result.build.node.name):
+            return check_gates(result)
 
     @available.parse_none
     def begin_publication(self) -> None:
@@ -83,80 +113,81 @@ class BuildingAdapter(PostgresAdapter):
         self.connections.begin_if_idle()
 
     @available.parse_none
-    def store_artifact(self, model: dict[str, Any]) -> str:
+    def check_not_overtaken(self, result: Result, newest: int) -> None:
+        """Raise if another build published since this one decided what to do."""
+        with self._errors_of(result.build.node.name):
+            result.plan.check_not_overtaken(newest)
+
+    @available.parse_none
+    def store_artifact(self, result: Result) -> str:
         """Check the server's Python, store the packed pipeline and return its digest (runtime python)."""
-        training = self._trainings[threading.get_ident()]
-        with self._errors_of(model):
-            sha256: str = training.store_artifact(self.connections.get_thread_connection().handle.cursor())
-        return sha256
+        from dbt.adapters.postgres_ml.build.runtimes import store_artifact
+
+        build, artifact = result.build, result.trained.deployed.artifact
+        with self._errors_of(build.node.name):
+            path = build.config.credentials.server_python_path
+            return store_artifact(build.open_cursor(), artifact, path)  # type: ignore[arg-type]  # asked before
 
     @available.parse_none
-    def check_endpoint(self, model: dict[str, Any]) -> Any:
-        """Check that the catalog allows the node's endpoint to be called; return its scored TrainedModel.
+    def evaluate_endpoint(self, result: Result) -> Result:
+        """Check that the service may be called; return the result with its scores, if there are rows."""
+        from dbt.adapters.postgres_ml.build.publication import evaluate_endpoint
 
-        None without a query that has a target, and of a version from the catalog, which nothing trains.
-        """
-        training = self._trainings.get(threading.get_ident())
-        if training is None:  # a rollback
-            return None
-        with self._errors_of(model):
-            cursor = self.connections.get_thread_connection().handle.cursor()
-            training.check_allowed(cursor)
-            return training.evaluate(cursor)
+        with self._errors_of(result.build.node.name):
+            return evaluate_endpoint(result, result.build, result.build.open_cursor())  # type: ignore[arg-type]
 
     @available.parse_none
-    def check_parity(self, model: dict[str, Any]) -> None:
-        """Run the new function on the parity rows in the publishing transaction; raise on a difference."""
-        from postgres_ml.verify.parity import check_parity
+    def publication_of(self, result: Result) -> Publication:
+        """Return the functions to publish, and what their comments say."""
+        from dbt.adapters.postgres_ml.build.publication import publication_of
 
-        training = self._training
-        if not training.trained.parity_file:  # an endpoint's answers are its own
-            return
-        with self._errors_of(model):
-            cursor = self.connections.get_thread_connection().handle.cursor()
-            training.log("info", check_parity(cursor, training.spec, training.trained).message)
+        return publication_of(result.trained)
 
     @available.parse_none
-    def finish_training(self, model: dict[str, Any], version: int) -> None:
+    def check_parity(self, result: Result) -> None:
+        """Run the new functions on the parity rows in the publishing transaction; raise on a difference."""
+        from dbt.adapters.postgres_ml.build.publication import check_functions
+
+        with self._errors_of(result.build.node.name):
+            check_functions(result, result.build.open_cursor())
+
+    @available.parse_none
+    def catalog_row(self, result: Result, version: int) -> str:
+        """Return the new version's row of postgres_ml.model_version as JSON."""
+        from dbt.adapters.postgres_ml.build.publication import version_row
+
+        return version_row(result, version)
+
+    @available.parse_none
+    def finish_training(self, result: Result, version: int) -> None:
         """Mark the MLflow run as published; called after the commit.
 
         A failure is a warning: the function serves, and the nodes that use it must not be skipped.
         """
+        from dbt.adapters.postgres_ml.build.publication import finish
+
         try:
-            self._training.published(version)
+            finish(result, version, self._closing())
         except PostgresMLError as error:
             logger.warning(
-                f"{model['name']}: version {version} is published and serves, but its MLflow run could not "
-                f"be marked as the champion, which the next build does: {' '.join(str(error).split())}"
+                f"{result.build.spec.name}: version {version} is published and serves, but its MLflow run "
+                "could not be marked as the champion, which the next build does: "
+                f"{' '.join(str(error).split())}"
             )
 
     @available.parse_none
-    def create_model_response(self, model: dict[str, Any], version: int) -> CreateModelResponse:
+    def create_model_response(self, result: Result, version: int) -> CreateModelResponse:
         """Return what the console and run_results.json show of a publication."""
-        training = self._training
-        return response(training.trained, f"{training.spec.schema}.{training.spec.function}", version)
+        return response(result.trained, result.build.function, version)
 
     @available.parse_none
-    def kept_model_response(self, model: dict[str, Any]) -> CreateModelResponse:
+    def kept_model_response(self, plan: BuildPlan, refusal: Refusal | None) -> CreateModelResponse:
         """Return what the console and run_results.json show of a build that published nothing new."""
-        training = self._training
-        return kept_response(training.the_plan, training.spec, training.refusal)
-
-    @available.parse_none
-    def versions_to_keep(self, model: dict[str, Any]) -> int:
-        """Return how many versions the catalog keeps of a node."""
-        kept: int = self._training.spec.settings.keep_versions
-        return kept
-
-    @available.parse_none
-    def catalog_row(self, model: dict[str, Any], version: int) -> str:
-        """Return the new version's row of postgres_ml.model_version as JSON."""
-        row: str = self._training.catalog_row(version)
-        return row
+        return kept_response(plan, refusal)
 
     def pre_model_hook(self, config: Any) -> None:
-        """Forget a training that an interrupted node left to this thread."""
-        self._close_training()
+        """End what an interrupted node left to this thread."""
+        self._close()
 
     def post_model_hook(self, config: Any, context: Any) -> None:
         """End this thread's training; dbt calls this after every node, also after one that failed.
@@ -164,32 +195,20 @@ class BuildingAdapter(PostgresAdapter):
         With --fail-fast a failed model ends the other trainings: dbt itself notices a failure when it takes
         the next node from its queue, and that may have none until one of these trainings is done.
         """
-        self._close_training()
+        self._close()
         if sys.exc_info()[0] is not None and getattr(get_flags(), "FAIL_FAST", False):
             self.connections.cancelled.set()
 
-    @property
-    def _training(self) -> Any:
-        """The training of this thread's node."""
-        return self._trainings[threading.get_ident()]
+    def _closing(self) -> Closing:
+        """Return what this thread's node has to close."""
+        from dbt.adapters.postgres_ml.build.trained import Closing
 
-    def _drive(self, node: Any, sql: str) -> Any:
-        """Return what drives the node, by where its model comes from."""
-        from dbt.adapters.postgres_ml.build.external import Bringing, Calling
-        from dbt.adapters.postgres_ml.build.python_model import Coding
-        from dbt.adapters.postgres_ml.build.trained import Training
+        return self._closings.setdefault(threading.get_ident(), Closing())
 
-        kind: Any = (
-            Calling if node.config.get("endpoint") else Bringing if node.config.get("source") else Training
-        )
-        if node.language == "python":
-            kind = Coding
-        return kind(node, sql, self.config, self.connections)
-
-    def _close_training(self) -> None:
-        training = self._trainings.pop(threading.get_ident(), None)
-        if training is not None:
-            training.close()
+    def _close(self) -> None:
+        closing = self._closings.pop(threading.get_ident(), None)
+        if closing is not None:
+            closing.close()
 
     def _node(self, unique_id: str) -> Any:
         resolver = self.get_macro_resolver()
@@ -199,16 +218,16 @@ class BuildingAdapter(PostgresAdapter):
         return list(self.get_macro_resolver().nodes.values())  # type: ignore[union-attr]  # as in _node
 
     @contextmanager
-    def _errors_of(self, model: dict[str, Any]) -> Iterator[None]:
+    def _errors_of(self, name: str) -> Iterator[None]:
         """Turn the runtime's errors into dbt's, led by the model's name, and end the open transaction."""
         try:
             yield
         except PostgresMLError as error:
             self.connections.rollback_if_open()
-            raise DbtRuntimeError(f"{model['name']}: {error}") from error
+            raise DbtRuntimeError(f"{name}: {error}") from error
         except DbtRuntimeError:
             self.connections.rollback_if_open()
             raise
         except psycopg2.Error as error:
             self.connections.rollback_if_open()
-            raise DbtDatabaseError(f"{model['name']}: {str(error).strip()}") from error
+            raise DbtDatabaseError(f"{name}: {str(error).strip()}") from error

@@ -9,34 +9,29 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from dbt.adapters.postgres_ml.build.trained import Training
-from dbt.adapters.postgres_ml.connections import PostgresMLConnectionManager
+from dbt.adapters.postgres_ml.build.node import NodeBuild, TrainingQuery
 
 from postgres_ml.contract.column import Column
 from postgres_ml.contract.config import Settings
 from postgres_ml.contract.exceptions import SpecError, TrainingDataError
 from postgres_ml.contract.job import OtherRelation
 from postgres_ml.contract.sql_names import identifier
-from postgres_ml.snapshot import copy as snapshot
 from postgres_ml.snapshot import digest as digests
+from postgres_ml.snapshot.copy import SnapshotSummary, copy_snapshot, describe_query
 
 WHOLE = Settings(max_cells=2**62)  # other relations than the training rows are not sampled
 
 
-class Coding(Training):
-    """Drives one node whose body is `def model(dbt, session)`.
+class PythonModelBuild(NodeBuild):
+    """The build of a node whose body is `def model(dbt, session)`.
 
-    The first relation it refers to that has the target is the training query, whose rows are split; all
-    others the code gets whole. Evaluation, refit and publication are those of every training.
+    The first relation it refers to that has the target is the training query, whose rows are split; the code
+    gets all others whole. Evaluation, refit and publication are those of every training.
     """
 
-    def __init__(self, node: Any, sql: str, config: Any, connections: PostgresMLConnectionManager) -> None:
-        super().__init__(node, sql, config, connections)
-        self.code = sql
-
-    def _describe(self, cursor: Any) -> None:
-        """Find out which relation is trained on, and the columns of all."""
-        names = relations_of(self.code or "")
+    def describe(self, cursor: Any) -> TrainingQuery:
+        """Return the relation to train on, the columns of all, and the code; raises as every build does."""
+        names = relations_of(self.sql)
         found = {name: self._columns(cursor, name) for name in names}
         target = self.spec.target
         labelled = [name for name in names if target in (None, *(column.name for column in found[name]))]
@@ -46,45 +41,48 @@ class Coding(Training):
                 f"a model in Python trains on the rows of a relation{of_target}: `model` must call dbt.ref "
                 f"or dbt.source of one, and calls {', '.join(names) or 'none'}"
             )
-        self.relation = labelled[0]
-        self.others = tuple(
+        relation = labelled[0]
+        others = tuple(
             OtherRelation(name, found[name], str(self.directory / f"snapshot_{position}.bin"))
             for position, name in enumerate(names)
-            if name != self.relation
+            if name != relation
         )
         columns = [column.name for column in self.spec.arguments]
         if columns and target is not None:
             columns.append(target)
         selected = ", ".join(map(identifier, columns)) or "*"
-        self.sql = f"select {selected} from {self.relation}"
-        super()._describe(cursor)
+        query = self.describe_query(cursor, f"select {selected} from {relation}")
+        return dataclasses.replace(query, code=self.sql, relation=relation, others=others)
 
     def _columns(self, cursor: Any, relation: str) -> tuple[Column, ...]:
         try:
-            return snapshot.describe_query(cursor, f"select * from {relation}", self.spec.settings)
+            return describe_query(cursor, f"select * from {relation}", self.spec.settings)
         except TrainingDataError as error:
             raise TrainingDataError(f"{relation}, which the model's code reads: {error}") from error
 
-    def _measure(self, cursor: Any) -> tuple[int, int]:
-        digest, n_rows = super()._measure(cursor)
+    def measure(self, cursor: Any, query: TrainingQuery) -> tuple[int, int]:
+        """Return the digest of the rows of all relations, and how many there are to train on."""
+        digest, n_rows = super().measure(cursor, query)
         others = [
-            digests.measure(cursor, f"select * from {o.name}", o.columns, WHOLE)[0] for o in self.others
+            digests.measure(cursor, f"select * from {o.name}", o.columns, WHOLE)[0] for o in query.others
         ]
         return combined([digest, *others]), n_rows
 
-    def _copy_rows(self, cursor: Any) -> snapshot.SnapshotSummary:
+    def copy_rows(self, cursor: Any, query: TrainingQuery) -> SnapshotSummary | None:
         """Copy the rows of all relations; one transaction reads them, each as it is when its turn comes."""
-        summary = super()._copy_rows(cursor)
+        summary = super().copy_rows(cursor, query)
+        if summary is None:
+            return None
         digest_of = [summary.digest]
-        for other in self.others:
-            query, path = f"select * from {other.name}", Path(other.file)
-            copied = snapshot.copy_snapshot(cursor, query, other.columns, None, path, WHOLE, None)
+        for other in query.others:
+            sql, path = f"select * from {other.name}", Path(other.file)
+            copied = copy_snapshot(cursor, sql, other.columns, None, path, WHOLE, None)
             digest_of.append(copied.digest)
         return dataclasses.replace(summary, digest=combined(digest_of))
 
-    def _identity(self) -> dict[str, Any]:
-        """Return the digest of the code: another code is a change."""
-        return {"code": hashlib.sha256((self.code or "").encode()).hexdigest()}
+    def identity(self) -> dict[str, Any]:
+        """Return the digest of the code: other code is a change."""
+        return {"code": hashlib.sha256(self.sql.encode()).hexdigest()}
 
 
 def combined(digests_of_relations: Sequence[int]) -> int:

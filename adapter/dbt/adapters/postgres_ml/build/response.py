@@ -6,14 +6,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from dbt.adapters.contracts.connection import AdapterResponse
-from dbt.adapters.postgres_ml.build.stub import STUB_RUNTIME
+from dbt.adapters.postgres_ml.catalog.row import STUB_RUNTIME
 
-from postgres_ml.contract.config import TrainingSpec
 from postgres_ml.contract.model import TrainedModel
 from postgres_ml.evaluate.gates import Refusal
 
 if TYPE_CHECKING:
-    from dbt.adapters.postgres_ml.build.plan import Plan
+    from dbt.adapters.postgres_ml.build.plan import BuildPlan
 
 
 @dataclass
@@ -42,37 +41,39 @@ class CreateModelResponse(AdapterResponse):
 
 def response(trained: TrainedModel, function: str, version: int) -> CreateModelResponse:
     """Return the response whose message reads 'CREATE MODEL v3 f1=0.842 xgboost/sql'."""
-    score = f"{trained.metric}={trained.score:.4g}" if trained.score is not None else "not evaluated"
-    is_stub = trained.runtime == STUB_RUNTIME
-    text = f"CREATE MODEL v{version} {score} {trained.model_type}/{trained.runtime}"
+    summary, deployed, evaluation = trained.summary, trained.deployed, trained.evaluation
+    score = f"{evaluation.metric}={evaluation.score:.4g}" if evaluation else "not evaluated"
+    is_stub = deployed.runtime == STUB_RUNTIME
+    text = f"CREATE MODEL v{version} {score} {summary.model_type}/{deployed.runtime}"
     return CreateModelResponse(
         _message=f"CREATE STUB v{version}: it predicts NULL" if is_stub else text,
         code="CREATE STUB" if is_stub else "CREATE MODEL",
-        rows_affected=trained.n_rows,
+        rows_affected=summary.n_rows,
         function=function,
         version=version,
-        problem_type=trained.problem_type,
-        model_type=trained.model_type,
-        runtime=trained.runtime,
-        mlflow_run_id=trained.mlflow_run_id,
-        metric=trained.metric,
-        score=trained.score,
-        metrics=trained.metrics,
-        n_rows=trained.n_rows,
-        n_holdout=trained.n_holdout,
+        problem_type=summary.problem_type,
+        model_type=summary.model_type,
+        runtime=deployed.runtime,
+        mlflow_run_id=trained.run.run_id if trained.run else "",
+        metric=evaluation.metric if evaluation else "",
+        score=evaluation.score if evaluation else None,
+        metrics=evaluation.metrics if evaluation else {},
+        n_rows=summary.n_rows,
+        n_holdout=summary.n_holdout,
     )
 
 
-def kept_response(plan: Plan, spec: TrainingSpec, refusal: Refusal | None) -> CreateModelResponse:
+def kept_response(plan: BuildPlan, refusal: Refusal | None) -> CreateModelResponse:
     """Return the response whose message reads 'unchanged, kept v7' or 'gate not met: …, kept v7'."""
     serving = plan.serving
-    assert serving is not None, "a build that keeps has something to keep"
+    if serving is None:
+        raise ValueError("a build that keeps has something to keep")
     verb = "restored" if plan.action == "restore" else "kept"
     return CreateModelResponse(
         _message=f"{refusal.text if refusal else plan.reason}, {verb} v{serving.version}",
         code="KEEP MODEL",
         rows_affected=0,
-        function=f"{spec.schema}.{serving.function_name}",
+        function=f"{plan.build.spec.schema}.{serving.function_name}",
         version=serving.version,
         model_type=serving.summary["model_type"],
         runtime=serving.summary["runtime"],

@@ -1,15 +1,16 @@
-"""What `dbt build --empty` publishes: functions of the right signature that return NULL (SPEC 8.13)."""
+"""What `dbt build --empty` publishes: functions of the right signature that return NULL."""
 
 from __future__ import annotations
 
 from typing import Literal
 
+from dbt.adapters.postgres_ml.catalog.row import STUB_RUNTIME
+
 from postgres_ml.contract.column import Column
 from postgres_ml.contract.config import ProblemType, TrainingSpec
-from postgres_ml.contract.model import FunctionBody, TrainedModel
+from postgres_ml.contract.model import DeployedFunctions, FunctionBody, ModelSummary, TrainedModel
 from postgres_ml.contract.sql_names import function_arguments
 
-STUB_RUNTIME = "stub"
 MEASURED = ("real", "double precision", "numeric")
 
 
@@ -27,31 +28,8 @@ def stub_model(spec: TrainingSpec, features: tuple[Column, ...], target: Column 
     if role is not None:
         name, nothing = f"{spec.function}_{role}", f"select null::{kind}"
         functions.append(FunctionBody(role, name, arguments, kind, "sql", nothing, composite))
-    return TrainedModel(
-        features=features,
-        return_type=returns,
-        problem_type=problem_type,
-        model_type="none",
-        objective=spec.objective or "none",
-        labels=(),
-        metric="none",
-        score=None,
-        metrics={},
-        train_metrics={},
-        n_rows=0,
-        n_holdout=0,
-        n_features=len(features),
-        functions=tuple(functions),
-        runtime=STUB_RUNTIME,
-        runtime_reason="--empty",
-        n_nodes=0,
-        est_rows_per_s=0,
-        mlflow_run_id="",
-        mlflow_model_uri="",
-        parity_file="",
-        messages=(),
-        seconds={},
-    )
+    summary = ModelSummary(features, returns, problem_type, "none", spec.objective or "none")
+    return TrainedModel(summary, DeployedFunctions(tuple(functions), STUB_RUNTIME, "--empty"))
 
 
 def _companion(problem_type: str) -> tuple[Literal["probabilities", "distances"] | None, str]:

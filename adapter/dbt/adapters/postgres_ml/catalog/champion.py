@@ -10,7 +10,7 @@ import subprocess
 import sys
 from typing import Any
 
-from dbt.adapters.postgres_ml.build.job import tracking_uri
+from dbt.adapters.postgres_ml.connections import tracking_uri
 
 from postgres_ml.contract.job import TRACKING_URI
 from postgres_ml.contract.model import registered_name

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from dbt.adapters.events.logging import AdapterLogger
 from dbt.adapters.postgres_ml.config.model import ConfigReader
+from dbt.adapters.postgres_ml.log import logger
 from dbt_common.exceptions import DbtValidationError
 
 from postgres_ml.contract.config import TrainingSpec
-
-logger = AdapterLogger("PostgresML")
 
 
 def read_spec(node: Any, credentials: Any) -> TrainingSpec:

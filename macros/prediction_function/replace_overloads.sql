@@ -1,19 +1,19 @@
 {#
-  Decides what happens to functions that already have the new function's name (SPEC 8.14, 8.15):
+  Decides what happens to functions that already have the new function's name:
     somebody else's             an error names the owner, nothing is touched
     ours, the same signature    create or replace does it; views that use it go on
     ours, arguments renamed     Postgres can't replace that: dropped, or the error names what depends on it
     or another return type      (--full-refresh drops that as well)
     ours, other argument types  dropped when free; kept, marked SUPERSEDED, while something depends on it
 #}
-{% macro postgres_ml__make_room(card, callable) %}
+{% macro postgres_ml__replace_overloads(card, callable) %}
   {%- for body in callable -%}
-    {%- do postgres_ml__make_room_for(card, body) -%}
+    {%- do postgres_ml__replace_overload(card, body) -%}
   {%- endfor -%}
 {% endmacro %}
 
 
-{% macro postgres_ml__make_room_for(card, body) %}
+{% macro postgres_ml__replace_overload(card, body) %}
   {%- set names = body.arguments | map(attribute=0) | list -%}
   {%- set types = body.arguments | map(attribute=1) | list -%}
   {%- for old in postgres_ml__overloads(card.schema, body.name, types) -%}

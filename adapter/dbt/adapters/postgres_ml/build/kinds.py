@@ -1,0 +1,34 @@
+"""Which kind of build a node needs, by where its model comes from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dbt.adapters.postgres_ml.build.endpoint import EndpointBuild
+from dbt.adapters.postgres_ml.build.external import ExternalModelBuild
+from dbt.adapters.postgres_ml.build.node import NodeBuild
+from dbt.adapters.postgres_ml.build.python_model import PythonModelBuild
+from dbt.adapters.postgres_ml.connections import PostgresMLConnectionManager
+
+
+def build_of(node: Any, sql: str, config: Any, connections: PostgresMLConnectionManager) -> NodeBuild:
+    """Return the build of a node.
+
+    Parameters
+    ----------
+    node : as the manifest has it
+    sql : its compiled code, SQL or Python
+    config : dbt's runtime config
+
+    Raises
+    ------
+    DbtValidationError
+        The node's config is wrong.
+    """
+    if node.language == "python":
+        return PythonModelBuild(node, sql, config, connections)
+    if node.config.get("endpoint"):
+        return EndpointBuild(node, sql, config, connections)
+    if node.config.get("source"):
+        return ExternalModelBuild(node, sql, config, connections)
+    return NodeBuild(node, sql, config, connections)

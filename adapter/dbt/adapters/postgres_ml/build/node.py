@@ -1,0 +1,133 @@
+"""One node being built: what is fixed before it is planned, and what depends on the kind of model.
+
+This class builds a model that is trained on the node's query. Its subclasses build models of Python code
+(`python_model`), from elsewhere (`external`) and behind a service (`endpoint`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from dbt.adapters.postgres_ml.build.job import node_directory
+from dbt.adapters.postgres_ml.config.dbt_contract import check_contract
+from dbt.adapters.postgres_ml.config.node import read_spec
+from dbt.adapters.postgres_ml.connections import PostgresMLConnectionManager
+from dbt.adapters.postgres_ml.log import logger
+
+from postgres_ml.contract.column import Column
+from postgres_ml.contract.config import TrainingSpec
+from postgres_ml.contract.exceptions import SpecError
+from postgres_ml.contract.job import OtherRelation
+from postgres_ml.features.transformer_rules import check_columns
+from postgres_ml.snapshot import digest as digests
+from postgres_ml.snapshot.copy import SnapshotSummary, copy_snapshot, describe_query, split_target
+
+
+@dataclass(frozen=True)
+class TrainingQuery:
+    """What the training reads.
+
+    Parameters
+    ----------
+    sql : the query of the rows
+    columns : its columns, the target and the split's column included
+    features, target : the function's arguments, and what it predicts; None of a clustering
+    code : of a dbt model in Python, as dbt compiled it; None of one in SQL
+    relation, others : of such a model the relation whose rows it trains on, and what else it reads
+    """
+
+    sql: str
+    columns: tuple[Column, ...]
+    features: tuple[Column, ...]
+    target: Column | None
+    code: str | None = None
+    relation: str = ""
+    others: tuple[OtherRelation, ...] = ()
+
+
+class NodeBuild:
+    """The build of one create_model node. It never changes: what the phases find are values of their own.
+
+    Parameters
+    ----------
+    node : the node, as the manifest has it
+    sql : its compiled code
+    config : dbt's runtime config (project, profile, threads)
+    connections : whose thread connection reads the snapshot, and whose `cancelled` stops the training
+    """
+
+    trains_here = True
+    is_remote = False
+
+    def __init__(self, node: Any, sql: str, config: Any, connections: PostgresMLConnectionManager) -> None:
+        self.node, self.sql, self.config, self.connections = node, sql, config, connections
+        self.spec: TrainingSpec = read_spec(node, config.credentials)
+        self.directory = node_directory(config, node)
+
+    @property
+    def function(self) -> str:
+        """The prediction function's name, with its schema."""
+        return f"{self.spec.schema}.{self.spec.function}"
+
+    def cursor(self) -> Any:
+        """Return a cursor in this thread's transaction, which begins here if none is open."""
+        connection = self.connections.get_thread_connection()
+        if not connection.transaction_open:
+            self.connections.begin()
+        return connection.handle.cursor()
+
+    def open_cursor(self) -> Any:
+        """Return a cursor of this thread's connection, which begins no transaction."""
+        return self.connections.get_thread_connection().handle.cursor()
+
+    def log(self, level: str, text: str, fields: dict[str, Any] | None = None) -> None:
+        """Write a line to dbt's log, led by the model's name: threads interleave.
+
+        In logs of format JSON `data.args` is the name, the line and the fields, an object.
+        """
+        getattr(logger, level)(
+            "{0}: {1}", self.spec.name, text, {"model": self.spec.unique_id, **(fields or {})}
+        )
+
+    def describe(self, cursor: Any) -> TrainingQuery:
+        """Return the query and its columns, which fit the config.
+
+        Raises
+        ------
+        TrainingDataError
+            The query's columns can't be trained on.
+        SpecError
+            The config names columns that the query lacks, or can't use.
+        """
+        return self.describe_query(cursor, self.sql)
+
+    def describe_query(self, cursor: Any, sql: str) -> TrainingQuery:
+        """Return a query and its columns; raises as `describe` does."""
+        settings = self.spec.settings
+        columns = describe_query(cursor, sql, settings)
+        features, target = split_target(columns, self.spec.target, settings.split_column)
+        problems = check_columns(self.spec.preprocessors, features)
+        problems += check_contract(cursor, self.node, columns)
+        if problems:
+            raise SpecError("; ".join(problems))
+        return TrainingQuery(sql, columns, features, target)
+
+    def measure(self, cursor: Any, query: TrainingQuery) -> tuple[int, int]:
+        """Return the digest of the rows, and how many there are."""
+        return digests.measure(cursor, query.sql, query.columns, self.spec.settings)
+
+    def identity(self) -> dict[str, Any]:
+        """Return what a new version follows from besides query, rows and config; nothing, for a training."""
+        return {}
+
+    def copy_rows(self, cursor: Any, query: TrainingQuery) -> SnapshotSummary | None:
+        """Copy the rows into the folder of the training; None where there are none to copy."""
+        return copy_snapshot(
+            cursor, query.sql, query.features, query.target, self.directory / "snapshot.bin",
+            self.spec.settings, self.spec.problem_type,
+        )  # fmt: skip
+
+    def job_spec(self) -> TrainingSpec:
+        """Return the specification as the training process needs it."""
+        return self.spec

@@ -1,0 +1,75 @@
+"""A trained model that was not published: files of an earlier build in the node's folder."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from dbt.adapters.postgres_ml.log import logger
+
+from postgres_ml.contract import json_file
+from postgres_ml.contract.config import TrainingSpec
+from postgres_ml.contract.job import RESULT
+from postgres_ml.contract.model import TrainedModel
+from postgres_ml.snapshot.digest import Digest
+
+
+@dataclass(frozen=True)
+class UnpublishedResult:
+    """What a training in a folder came to, and what it followed from.
+
+    Parameters
+    ----------
+    directory : of the node's trainings
+    """
+
+    directory: Path
+
+    @property
+    def _note(self) -> Path:
+        return self.directory / "candidate.json"
+
+    @property
+    def _result(self) -> Path:
+        return self.directory / RESULT
+
+    def note_origin(self, spec: TrainingSpec, digest: Digest) -> None:
+        """Note what the training of this folder follows from; the training process adds its result."""
+        self._note.write_text(json.dumps(_origin(spec, digest)), encoding="utf-8")
+
+    def exists(self) -> bool:
+        """Return whether a training in this folder came to a result."""
+        return self._note.exists() and self._result.exists()
+
+    def is_publishable(self, spec: TrainingSpec, digest: Digest, published_run: str | None) -> bool:
+        """Return whether training now would make the same model for the same place, not published yet.
+
+        Parameters
+        ----------
+        published_run : MLflow run of the newest version; its result is still there where dbt was killed right
+            after the commit
+        """
+        if not self.exists():
+            return False
+        if json.loads(self._note.read_text(encoding="utf-8")) != json.loads(
+            json.dumps(_origin(spec, digest))
+        ):
+            return False
+        trained = self.read()
+        return trained is not None and (trained.run is None or trained.run.run_id != published_run)
+
+    def read(self) -> TrainedModel | None:
+        """Return the result; None where another release of this package wrote it in another form."""
+        try:
+            return json_file.read(TrainedModel, self._result)
+        except (TypeError, KeyError, ValueError):
+            logger.info(
+                f"{self._result} was written by another release of dbt-postgres-ml and can't be read: "
+                "the model is trained again"
+            )
+            return None
+
+
+def _origin(spec: TrainingSpec, digest: Digest) -> dict[str, object]:
+    return {"place": [spec.database, spec.schema, spec.name, spec.function], "digest": asdict(digest)}
