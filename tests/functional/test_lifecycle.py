@@ -284,20 +284,20 @@ class TestGates:
         assert "reason" not in run.data.tags
 
     def test_a_build_that_was_overtaken_stops(self, build, select, monkeypatch, project):
-        from dbt.adapters.postgres_ml.build.trained import Training
+        from dbt.adapters.postgres_ml.build import trained as phases
 
-        original = Training.train
+        original = phases.train
 
-        def overtaken(training):
-            trained = original(training)
+        def overtaken(snapshot):
+            result = original(snapshot)
             select(
                 "insert into postgres_ml.model_version select (jsonb_populate_record(v, jsonb_build_object("
                 "'version', 5, 'is_serving', false))).* from postgres_ml.model_version v "
                 "where model_schema = current_schema and version = 4"
             )
-            return trained
+            return result
 
-        monkeypatch.setattr(Training, "train", overtaken)
+        monkeypatch.setattr(phases, "train", overtaken)
         select("update events set y = 8 * x + z")
         stopped = build(expect_pass=False)
         assert "another build published v5 while this one trained" in stopped.message

@@ -137,7 +137,7 @@ class TestSeveralRelations:
         run_id = built["mlflow_run_id"]
         assert client.get_run(run_id).data.metrics["own_n_regions"] == 3
         card = Path(client.download_artifacts(run_id, "model_card.md")).read_text(encoding="utf-8")
-        assert "returned by the dbt model's own code" in card
+        assert "returned by the Python model's own code" in card
 
     def test_rows_of_another_relation_are_a_change(self, project):
         [kept] = run_dbt(["run", "--select", "pooled"])

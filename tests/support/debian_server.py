@@ -21,8 +21,8 @@ from typing import NoReturn
 import psycopg2
 import psycopg2.extensions
 import pytest
+from filelock import FileLock
 from postgres_ml import embedded
-from postgres_ml.contract.file_lock import FileLock
 from postgres_ml.embedded import ServerAddress
 
 from support.embedded_servers import scratch
@@ -47,16 +47,11 @@ def may_install() -> bool:
 
 def install_packages(packages: Sequence[str], are_there: Callable[[], bool]) -> None:
     """Install packages that are not there; xdist's workers ask at the same time, and apt-get runs only once."""
-    lock = FileLock(Path(tempfile.gettempdir()) / "postgres-ml-tests-apt.lock")
-    while not lock.acquire(1.0):
-        pass
-    try:
+    with FileLock(Path(tempfile.gettempdir()) / "postgres-ml-tests-apt.lock"):
         if not are_there():
             environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
             for command in (["update"], ["install", "--yes", "--no-install-recommends", *packages]):
                 subprocess.run(["apt-get", "--quiet", *command], check=True, env=environment)
-    finally:
-        lock.release()
 
 
 def has_plpython() -> bool:

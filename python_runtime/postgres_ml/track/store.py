@@ -14,11 +14,11 @@ from urllib.parse import urlsplit
 
 import mlflow
 import sqlalchemy
+from filelock import FileLock
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from postgres_ml.contract.exceptions import TrackingError
-from postgres_ml.contract.file_lock import locked
 
 SQLITE = "sqlite:///"
 ARTIFACTS = "mlartifacts"
@@ -44,7 +44,7 @@ def open_experiment(tracking_uri: str, experiment: str) -> tuple[MlflowClient, s
     database = Path(uri.removeprefix(SQLITE))
     _check_writable(database)
     # MLflow isn't safe when several processes create tables or the experiment at the same time
-    with locked(database.with_name(database.name + ".lock")):
+    with FileLock(database.with_name(database.name + ".lock")):
         return _open(uri, experiment, database.parent / ARTIFACTS)
 
 

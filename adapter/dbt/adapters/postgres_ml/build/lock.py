@@ -1,4 +1,7 @@
-"""One build of a model at a time: the lock of its folder, which another dbt on this project may hold."""
+"""One build of a model at a time: the lock of its folder, which another dbt on this project may hold.
+
+The kernel drops the lock when its holder dies, so nobody has to clear up after a kill.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from dbt_common.exceptions import DbtRuntimeError
+from filelock import FileLock, Timeout
 
 from postgres_ml.contract.exceptions import TrainingCancelledError
-from postgres_ml.contract.file_lock import FileLock
+
+PATIENCE_S = 0.2  # between two looks at whether dbt was cancelled
 
 
 def lock_folder(
@@ -28,15 +33,22 @@ def lock_folder(
         While another build of this model was waited for.
     """
     path = Path(f"{directory}.lock")
-    try:
-        lock = FileLock(path)
-    except OSError as error:
-        raise DbtRuntimeError(f"{name}: {path} can't be written: {error.strerror}") from error
-    if lock.acquire(0.0):
+    lock = FileLock(path, thread_local=False)
+    if _is_held(lock, 0.0, name, path):
         return lock
     on_wait()
-    while not lock.acquire(0.2):
+    while not _is_held(lock, PATIENCE_S, name, path):
         if is_cancelled():
-            lock.release()
             raise TrainingCancelledError("cancelled while waiting for another build of this model")
     return lock
+
+
+def _is_held(lock: FileLock, patience_s: float, name: str, path: Path) -> bool:
+    """Return whether the lock could be had within so many seconds."""
+    try:
+        lock.acquire(timeout=patience_s)
+    except Timeout:
+        return False
+    except OSError as error:
+        raise DbtRuntimeError(f"{name}: {path} can't be written: {error.strerror}") from error
+    return True
