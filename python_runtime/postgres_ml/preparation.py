@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
+import numpy as np
+
 from postgres_ml.contract import json_file
 from postgres_ml.contract.exceptions import TrainingDataError
 from postgres_ml.contract.job import TrainingJob
@@ -36,6 +38,8 @@ def prepare(
     if job.target is not None:
         rows = dataclasses.replace(rows, target=problems.label_values(rows.target, job.target.sql_type))
     problem = problems.resolve(spec, job.target, rows.target, notes)
+    if problem.is_regression and rows.target.dtype == object:  # what is measured needs no exact digits
+        rows = dataclasses.replace(rows, target=rows.target.astype(np.float64))
     mask = holdout_of(rows, spec.settings, notes)
     problems.check_split(problem, problem.encode(rows.target), mask, job.target)
     columns = choose_columns(job.features, rows, notes, spec.preprocessors)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 
 import numpy as np
 
@@ -17,6 +18,7 @@ from postgres_ml.snapshot.query import INTEGER_TYPES, MAX_NUMERIC_CLASSES
 from postgres_ml.snapshot.rows import Array
 
 MAX_INTEGRAL_CLASSES = 10  # of a numeric or floating-point target whose values are all whole numbers
+LARGEST_INTEGER = 2.0**63  # int64 holds what is less
 DEFAULT_METRIC = {
     "regression": "mse",
     "binary_classification": "f1",
@@ -89,14 +91,27 @@ class Problem:
 
 def label_text(label: object) -> str:
     """Return the label as Postgres prints it: true, 3, 1.5, yes."""
+    if isinstance(label, Decimal):
+        return format(label, "f")
     return str(label).lower() if isinstance(label, bool) else str(label)
 
 
 def label_values(target: Array, sql_type: str) -> Array:
-    """Return labels in the type that the function returns: whole numbers of type numeric are integers."""
-    if sql_type == "numeric" and bool(np.all(target == np.floor(target))):
-        return target.astype(np.int64)
-    return target
+    """Return labels in the type that the function returns: whole numbers of type numeric are integers.
+
+    Those beyond 64 bits stay what they are: Decimals, or float64 where doubles print them exactly.
+    """
+    if sql_type != "numeric" or not len(target) or not _are_whole(target):
+        return target
+    if float(np.abs(target).max()) >= LARGEST_INTEGER:
+        return target
+    return np.array(list(map(int, target)), np.int64) if target.dtype == object else target.astype(np.int64)
+
+
+def _are_whole(values: Array) -> bool:
+    if values.dtype == object:  # Decimals
+        return all(value == value.to_integral_value() for value in values)
+    return bool(np.all(values == np.floor(values)))
 
 
 def return_type(problem: Problem, column: Column | None) -> str:
@@ -144,8 +159,7 @@ def infer(column: Column, distinct: Array) -> tuple[ProblemType, str]:
     n = len(distinct)
     if column.kind == "number":
         limit = MAX_NUMERIC_CLASSES if column.sql_type in INTEGER_TYPES else MAX_INTEGRAL_CLASSES
-        whole = bool(np.all(distinct == np.floor(distinct)))
-        if not whole:
+        if not _are_whole(distinct):
             return "regression", f"is {column.sql_type} with fractions"
         if n > limit:
             return "regression", f"is {column.sql_type} with {n:,} values"

@@ -11,6 +11,8 @@ docs/support.md is made, says what that is under "Refused".
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
+from decimal import Decimal
 from typing import Any
 
 from postgres_ml.contract.exceptions import UnsupportedModelError
@@ -184,8 +186,17 @@ def parse_pipeline(pipeline: Any, inputs: tuple[Input, ...], return_type: str) -
 def _typed(output: Output, return_type: str) -> Output:
     if isinstance(output, Value):
         return output
-    labels: Any = tuple(_label(label, return_type) for label in output.labels)
+    labels: Any = tuple(_label(label, return_type) for label in _without_decimals(output.labels))
     return dataclasses.replace(output, labels=labels)
+
+
+def _without_decimals(labels: Sequence[Any]) -> list[Label]:
+    """Return numeric labels that no double holds as integers, or as text where some have fractions."""
+    if not any(isinstance(label, Decimal) for label in labels):
+        return list(labels)
+    if all(label == label.to_integral_value() for label in labels):
+        return [int(label) for label in labels]
+    return [format(label, "f") for label in labels]
 
 
 def _label(label: Label, return_type: str) -> Label:

@@ -57,7 +57,7 @@ BUILDING_BLOCKS = frozenset(
         "numpy.random._pickle:__bit_generator_ctor",
         *("scipy.sparse._csr:csr_matrix", "scipy.sparse._csr:csr_array", "scipy.sparse._csc:csc_matrix"),
         *("joblib.numpy_pickle:NumpyArrayWrapper", "xgboost.core:Booster", "lightgbm.basic:Booster"),
-        *("sklearn.utils._bunch:Bunch", "sklearn._loss.loss:BaseLoss"),
+        *("sklearn.utils._bunch:Bunch", "sklearn._loss.loss:BaseLoss", "decimal:Decimal"),
     }
 )
 #: classes of compiled and private parts of the libraries, by the module's beginning: trees, losses, kernels

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -64,6 +65,8 @@ def writer(sql_type: str) -> Callable[[Any], Any]:
 
 def _text(value: Any) -> str:
     """Return a label as Postgres prints it: true, 3, 1.5, yes."""
+    if isinstance(value, Decimal):
+        return format(value, "f")
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
     return str(value).lower() if isinstance(value, bool) else str(value)

@@ -21,7 +21,7 @@ from postgres_ml.contract.exceptions import StorageError, TrainingDataError
 from postgres_ml.contract.json_file import to_json
 from postgres_ml.contract.sql_names import identifier
 from postgres_ml.snapshot.file import RowWriter
-from postgres_ml.snapshot.query import INTEGER_TYPES, snapshot_query
+from postgres_ml.snapshot.query import INTEGER_TYPES, in_utc, is_number, snapshot_query
 
 MAX_FEATURES = 1600  # attributes of a composite type, which models of more than 100 features take
 
@@ -134,7 +134,7 @@ def describe_query(cursor: Cursor, sql: str, settings: Settings | None = None) -
         kind = "text" if is_enum else KINDS.get(sql_type)
         if name == split:
             columns.append(Column(name, sql_type, kind or "date"))
-            problems += _split_problems(columns[-1], by_time=settings.holdout_time is not None)  # type: ignore[union-attr]  # split is theirs
+            problems += _split_problems(columns[-1], settings or Settings())
         elif kind is None:
             cure = CURES.get(sql_type, GENERAL_CURE).format(identifier(name))
             problems.append(f'column "{name}" is of type {sql_type}: {cure}')
@@ -158,19 +158,34 @@ def _types(cursor: Cursor, oids: set[int]) -> dict[int, tuple[str, bool]]:
     return types
 
 
-def _split_problems(column: Column, *, by_time: bool) -> list[str]:
+def _split_problems(column: Column, settings: Settings) -> list[str]:
     """Return what is wrong with the column that says which rows are held out."""
+    by_time = settings.holdout_time is not None
     if by_time and column.sql_type not in TIMES and column.kind != "number":
         return [
             f'settings: holdout: time "{column.name}" is of type {column.sql_type}, not a date, '
             "a timestamp or a number: cast it"
         ]
+    if by_time and not _is_point(settings.holdout_after or "", column):
+        wanted = "a number" if column.kind == "number" else "a date or time in ISO 8601, such as '2024-03-31'"
+        return [f"settings: holdout: after must be {wanted}, found {settings.holdout_after!r}"]
     if not by_time and column.sql_type not in ("boolean", *INTEGER_TYPES):
         return [
             f'settings: holdout: column "{column.name}" is of type {column.sql_type}, not boolean '
             "or 0 and 1; for a date or timestamp use {time: …, after: …}"
         ]
     return []
+
+
+def _is_point(after: str, column: Column) -> bool:
+    """Return whether the text is a point on the column: a number, or a date or time in ISO 8601."""
+    if column.kind == "number" or is_number(after):
+        return column.kind == "number" and is_number(after)
+    try:
+        in_utc(after)
+    except ValueError:
+        return False
+    return True
 
 
 def _naming_problems(names: Sequence[str]) -> list[str]:

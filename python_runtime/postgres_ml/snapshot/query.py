@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import math
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from typing import Literal
 
 from postgres_ml.contract.column import Column
@@ -26,17 +29,20 @@ LATEST = "294247-01-01"
 # The hashes of all rows as one number that no order changes, and that a row's second occurrence does change.
 # `h` stands here once, so that it is computed once without a subquery that keeps parallel workers out.
 DATA_DIGEST = "hashtextextended(concat_ws(' ', count(*), sum({h})), 0)"
-# Postgres's own hash of a column's value with a seed. A column of any other type is hashed as a record.
+# Postgres's own hash of a column's value with a seed; a column of any other type is hashed as a record.
+# Traps: a float's zero, and numeric's NaN and infinities, hash to the seed itself, as NULL did; numeric's
+# hash leaves out the sign; that of a time with its zone joins two by exclusive or, and 00:00+00 has NULL's.
 COLUMN_HASHES = {
     "smallint": "hashint2extended({0}, {1})",
     "integer": "hashint4extended({0}, {1})",
     "bigint": "hashint8extended({0}, {1})",
     "real": "hashfloat4extended({0}, {1})",
     "double precision": "hashfloat8extended({0}, {1})",
-    "numeric": "hash_numeric_extended({0}, {1})",
+    "numeric": "hash_numeric_extended({0}, case when {0} < 0 then {1} + 1 else {1} - 1 end)",
     "boolean": "hashint4extended({0}::integer, {1})",
     "text": "hashtextextended({0}, {1})",
     "character varying": "hashtextextended({0}, {1})",
+    "time with time zone": "hashtextextended({0}::text, {1})",
 }
 
 INTEGER_TYPES = frozenset({"smallint", "integer", "bigint"})
@@ -48,7 +54,7 @@ class StoredColumn:
 
     Parameters
     ----------
-    name : 'split', 'label' or 'c0', 'c1'… in the order of the features
+    name : 'split', 'label', 'exact' or 'c0', 'c1'… in the order of the features
     sql_type : what it is cast to; only text may be NULL
     expression : in terms of `query`
     """
@@ -59,17 +65,23 @@ class StoredColumn:
 
 
 def stored_columns(
-    features: Sequence[Column], target: Column | None, settings: Settings | None = None
+    features: Sequence[Column],
+    target: Column | None,
+    settings: Settings | None = None,
+    problem_type: ProblemType | None = None,
 ) -> tuple[StoredColumn, ...]:
     """Return the snapshot's columns in their order: those of one size before those of text.
 
     Parameters
     ----------
-    settings : name the column that says which rows are held out; who reads the file needn't know
+    settings, problem_type : name the column that says which rows are held out, and whether the target may be
+        a label; who reads the file needn't know
     """
     columns = [StoredColumn("split", "bigint", _split(settings or Settings()))]
     columns += [_feature(f"c{index}", column) for index, column in enumerate(features)]
     columns.append(_target(target))
+    if target is not None and target.sql_type == "numeric":
+        columns.append(StoredColumn("exact", "text", _exact(target, problem_type)))
     return tuple(sorted(columns, key=lambda column: column.sql_type == "text"))
 
 
@@ -86,7 +98,8 @@ def snapshot_query(
     Its first row holds the totals as a text: rows, rows with a target, digest of all rows (the same that
     `data_digest_query` returns, of what this statement reads). In all others that field is NULL. Numbers and
     booleans are cast to double precision as the function's arguments will be, an integer target to bigint so
-    that no label is rounded. Dates and times are microseconds since 1970 in UTC, times of day since
+    that no label is rounded; `exact` is the text of a numeric target that double precision would round, where
+    that may be a label. Dates and times are microseconds since 1970 in UTC, times of day since
     midnight. Without a target that column is 0. `split` is 1 in rows to hold out and 0 in all others.
 
     A sample is drawn by an md5 of the row's values, which doesn't depend on the order of rows, on the names
@@ -94,7 +107,7 @@ def snapshot_query(
     rows, so that a table of few distinct rows is thinned evenly. The hold-out follows from another hash
     (see `training_data`), so that the two are independent.
     """
-    columns = stored_columns(features, target, settings)
+    columns = stored_columns(features, target, settings, problem_type)
     names = ", ".join(column.name for column in columns)
     max_rows = settings.max_cells // (len(features) + 1)
     selected = ", ".join(f"{column.expression} as {column.name}" for column in columns)
@@ -144,8 +157,7 @@ def _row_hash(columns: Sequence[Column], settings: Settings, server_version: int
             others.append(identifier(column.name))
             continue
         seed = zlib.crc32(column.name.encode())
-        value = COLUMN_HASHES[column.sql_type].format(f"query.{identifier(column.name)}", seed)
-        hashes.append(f"coalesce({value}, {seed})")
+        hashes.append(_column_hash(column, seed, server_version))
     if others:
         record = f"row({', '.join(f'query.{name}' for name in sorted(others))})"
         is_old = server_version < 140000  # and hashes a record's text instead
@@ -153,6 +165,22 @@ def _row_hash(columns: Sequence[Column], settings: Settings, server_version: int
             f"hashtextextended({record}::text, 0)" if is_old else f"hash_record_extended({record}, 0)"
         )
     return " # ".join(hashes)
+
+
+def _column_hash(column: Column, seed: int, server_version: int) -> str:
+    value = f"query.{identifier(column.name)}"
+    hashed = COLUMN_HASHES[column.sql_type].format(value, seed)
+    if column.sql_type == "numeric":
+        special = ["NaN"] if server_version < 140000 else ["NaN", "Infinity", "-Infinity"]
+        cases = " ".join(f"when '{name}' then {_constant(seed, name)}" for name in special)
+        hashed = f"case {value} {cases} else {hashed} end"
+    return f"coalesce({hashed}, {_constant(seed, 'NULL')})"
+
+
+def _constant(seed: int, name: str) -> int:
+    """Return 64 bits that stand for a special value, signed as bigint is."""
+    digest = hashlib.sha256(f"{seed} {name}".encode()).digest()
+    return int.from_bytes(digest[:8], "big", signed=True)
 
 
 def _sample(names: str, stratum: str, max_rows: int) -> str:
@@ -209,24 +237,63 @@ def _target(column: Column | None) -> StoredColumn:
     return StoredColumn("label", column.kind, f"{value}::{column.kind}")  # type: ignore[arg-type]  # boolean or text
 
 
+def _exact(target: Column, problem_type: ProblemType | None) -> str:
+    """Return the text of a numeric label that no double prints; NULL of any other, and of what is measured.
+
+    Without a problem type numeric values are classes only if they are whole (see `features.problem.infer`).
+    """
+    if problem_type in ("regression", "clustering"):
+        return "null::text"
+    value = f"query.{identifier(target.name)}"
+    is_rounded = f"{value}::float8::text::numeric is distinct from {value}"
+    if problem_type is None:
+        is_rounded = f"{value} = trunc({value}) and {is_rounded}"
+    return f"case when {is_rounded} then {value}::text end"
+
+
 def _split(settings: Settings) -> str:
     """Return the side of a row as bigint; a time that is NULL isn't after anything."""
     if settings.holdout_time is not None:
-        after = text(settings.holdout_after or "")
+        after = text(in_utc(settings.holdout_after or ""))
         return f"coalesce(query.{identifier(settings.holdout_time)} >= {after}, false)::integer::bigint"
     if settings.holdout_column is not None:
         return f"coalesce(query.{identifier(settings.holdout_column)}::integer, 0)::bigint"
     return f"({MISSING})::bigint"
 
 
+def in_utc(after: str) -> str:
+    """Return a date or time in ISO 8601 as one that no session's time zone changes; a number as it is.
+
+    Without an offset it is in UTC. Columns without a time zone are read in UTC, too.
+
+    Raises
+    ------
+    ValueError
+        It is neither a number nor in ISO 8601.
+    """
+    if is_number(after):
+        return after
+    moment = datetime.fromisoformat(after.strip().replace("Z", "+00:00"))
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
+    return moment.astimezone(timezone.utc).isoformat(sep=" ")
+
+
+def is_number(after: str) -> bool:
+    """Return whether the text is a finite number."""
+    try:
+        return math.isfinite(float(after))
+    except ValueError:
+        return False
+
+
 def _stratum(target: Column | None, problem_type: ProblemType | None) -> str:
     """Each side of a split is sampled for itself, in it each class; the rows of a regression all together."""
     if problem_type in ("regression", "clustering") or target is None:
         return "split::text"
-    value = "label::text"
+    value = "coalesce(exact, label::text)" if target.sql_type == "numeric" else "label::text"
     if problem_type is None and target.kind == "number":
         few = f"select count(distinct label) <= {MAX_NUMERIC_CLASSES} from read"
-        value = f"case when ({few}) then label::text end"
+        value = f"case when ({few}) then {value} end"
     return f"concat(split, ' ', {value})"
 
 

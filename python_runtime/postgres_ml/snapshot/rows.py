@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,8 @@ class TrainingRows:
     frame : features in the query's order; numbers and booleans as float64 (NaN is missing), text as str
         objects (None is missing), dates and timestamps as datetime64[us] in UTC, times as such on 1970-01-01
         (NaT is missing)
-    target : ndarray of shape (n_rows,); int64, float64, bool or str objects, never NULL
+    target : ndarray of shape (n_rows,); int64, float64, bool, str objects or, of numeric labels that doubles
+        would round, Decimal objects; never NULL
     keys : ndarray of shape (n_rows,), uint64, increasing; a random number that follows from the row's
         content and the seed
     digest : of all rows' content, whatever their order
@@ -76,7 +78,10 @@ def load(path: Path, features: Sequence[Column], target: Column | None, seed: in
     """
     stored = read_columns(path, stored_columns(features, target))
     split, labels = _marks(stored.pop("split")), stored.pop("label")
+    exact = stored.pop("exact", None)
     hashes = _row_hashes([*stored.values(), labels])
+    if exact is not None:
+        labels = _exact_labels(labels, exact)
     keys = _keys(hashes, seed)
     order = np.argsort(keys, kind="stable")
     frame = {}
@@ -93,6 +98,22 @@ def load(path: Path, features: Sequence[Column], target: Column | None, seed: in
         f"{digest:016x}",
         None if split is None else split[order],
     )
+
+
+def _exact_labels(labels: Array, exact: Array) -> Array:
+    """Return numeric labels as they are in the database: Decimals if a double would round one of them.
+
+    Parameters
+    ----------
+    labels : ndarray of shape (n_rows,), float64
+    exact : ndarray of shape (n_rows,), str objects; None where the double says it all
+    """
+    rounded = np.array([text is not None for text in exact], bool)
+    if not rounded.any():
+        return labels
+    decimals = np.array([Decimal(repr(label)) for label in labels.tolist()], dtype=object)
+    decimals[rounded] = [Decimal(text) for text in exact[rounded]]
+    return decimals
 
 
 def _marks(split: Array) -> Array | None:
