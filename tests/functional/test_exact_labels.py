@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from dbt.tests.util import run_dbt_and_capture
-from native_support import plmodel, server
+from support.native_server import plmodel, server
 
 __all__ = ["plmodel", "server"]
 

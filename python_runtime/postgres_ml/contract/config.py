@@ -38,7 +38,7 @@ class Settings:
     holdout : fraction of the rows that scores are measured on, unless one of the following says which rows
     holdout_column : boolean or 0/1 column that is true in the rows to hold out
     holdout_time, holdout_after : the rows to hold out are those whose column `holdout_time` is at least
-        `holdout_after`, a text that casts to the column's type
+        `holdout_after`: a number, or a date or time in ISO 8601, in UTC where it has no offset
     min_rows : fewer rows than this are refused
     refit : whether the chosen pipeline is fitted again on all rows before it is published
     keep_versions : versions of the model that are kept for a rollback
