@@ -66,6 +66,7 @@ def _ours(
     from postgres_ml.fit.task import Deadline
     from postgres_ml.lower import parse_pipeline
     from postgres_ml.process.report import Report
+    from postgres_ml.publish.deployment import inputs_of
     from postgres_ml.search import search
     from postgres_ml.snapshot.rows import TrainingRows
 
@@ -97,7 +98,7 @@ def _ours(
     seconds = budget - deadline.left
     given = pd.DataFrame({name: _as_trained(test[name]) for name in test})
     predicted = fitted.predict(given) if task == "regression" else fitted.predict_proba(given)
-    program = parse_pipeline(fitted, preparation.inputs(job), "text" if is_text else "double precision")
+    program = parse_pipeline(fitted, inputs_of(job.features), "text" if is_text else "double precision")
     about = {
         "n_nodes": program.n_nodes, "chosen": choice.candidate.name, "trials": len(choice.trials),
         "training_seconds": seconds,

@@ -24,7 +24,7 @@
           model_schema text not null,
           model_name text not null,
           version integer not null,
-          state text not null check (state in ('READY', 'STUB', 'FAILED', 'SUPERSEDED')),
+          state text not null check (state in ('READY', 'STUB', 'SUPERSEDED')),
           is_serving boolean not null,
           trained_at timestamptz not null,
           problem_type text not null,

@@ -11,6 +11,9 @@ from postgres_ml.contract.config import ProblemType
 Details = Literal["probabilities", "distances"]  # what a model tells of a row besides its prediction
 
 
+Role = Literal["predict", "probabilities", "distances", "explain", "part"]  # of a published function
+
+
 @dataclass(frozen=True)
 class ArtifactFile:
     """A packed pipeline that the publication puts into the catalog, and what it needs of the server.
@@ -45,7 +48,7 @@ class FunctionBody:
     options : what else create function says: volatility, parallel safety, settings
     """
 
-    role: Literal["predict", "probabilities", "distances", "explain", "part"]
+    role: Role
     name: str
     arguments: tuple[tuple[str, str], ...]
     returns: str

@@ -17,7 +17,6 @@ from postgres_ml.evaluate.clusters import evaluate_clusters
 from postgres_ml.features.problem import Problem
 from postgres_ml.snapshot.rows import Array
 
-LOWER_IS_BETTER = frozenset({"mse", "rmse", "mae", "log_loss", "inertia"})
 JACKKNIFE_BLOCKS = 20
 
 

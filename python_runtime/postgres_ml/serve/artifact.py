@@ -73,19 +73,8 @@ def pack(
     UnsupportedModelError
         The pipeline can't be pickled, is too large, or holds a class of the main script.
     """
-    name = type(pipeline).__name__
-    try:
-        pipeline = pickle.loads(pickle.dumps(pipeline, protocol=5))  # a copy, since threads are switched off
-        one_thread(pipeline)
-        pickled = pickle.dumps(pipeline, protocol=5)
-    except (pickle.PicklingError, TypeError, AttributeError) as error:
-        raise UnsupportedModelError(
-            name, f"what it holds ({error})", "functions and classes have to be importable from a module"
-        ) from error
-    names = globals_of(pickled)
+    pipeline, pickled, names = _pickled(pipeline)
     modules = {item.partition(":")[0] for item in names}
-    if "__main__" in modules:
-        raise UnsupportedModelError(name, "a class of __main__", "move the class into an importable module")
     takes = "rows" if getattr(pipeline, "takes_rows", False) else takes_arrays(pipeline, columns, sample)
     encoder = None if takes == "rows" else encoder_of(pipeline, columns, sample)
     libraries = {module.partition(".")[0] for module in modules}
@@ -104,6 +93,23 @@ def pack(
         files["encoder.py"] = encoder.encode()
     own = sorted(module for module in modules if module.startswith("postgres_ml."))
     return zipped(about, files, libraries, own)
+
+
+def _pickled(pipeline: Any) -> tuple[Any, bytes, tuple[str, ...]]:
+    """Return a copy of the pipeline that uses one thread, its pickle, and what that names."""
+    name = type(pipeline).__name__
+    try:
+        copy = pickle.loads(pickle.dumps(pipeline, protocol=5))
+        one_thread(copy)
+        pickled = pickle.dumps(copy, protocol=5)
+    except (pickle.PicklingError, TypeError, AttributeError) as error:
+        raise UnsupportedModelError(
+            name, f"what it holds ({error})", "functions and classes have to be importable from a module"
+        ) from error
+    names = globals_of(pickled)
+    if any(item.startswith("__main__:") for item in names):
+        raise UnsupportedModelError(name, "a class of __main__", "move the class into an importable module")
+    return copy, pickled, names
 
 
 def pack_pyfunc(folder: Path, columns: Sequence[Column], returns: str) -> Artifact:

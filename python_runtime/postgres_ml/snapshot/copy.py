@@ -21,7 +21,8 @@ from postgres_ml.contract.exceptions import StorageError, TrainingDataError
 from postgres_ml.contract.json_file import to_json
 from postgres_ml.contract.sql_names import identifier
 from postgres_ml.snapshot.file import RowWriter
-from postgres_ml.snapshot.query import INTEGER_TYPES, in_utc, is_number, snapshot_query
+from postgres_ml.snapshot.point import in_utc, is_number
+from postgres_ml.snapshot.query import INTEGER_TYPES, snapshot_query
 
 MAX_FEATURES = 1600  # attributes of a composite type, which models of more than 100 features take
 

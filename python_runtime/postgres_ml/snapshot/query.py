@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import math
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timezone
 from typing import Literal
 
 from postgres_ml.contract.column import Column
 from postgres_ml.contract.config import ProblemType, Settings
 from postgres_ml.contract.sql_names import identifier, text
+from postgres_ml.snapshot.point import in_utc
 
 # A numeric target with at most this many values may turn out to be classes (see `problem_type`), so that a
 # sample keeps each of them.
@@ -259,31 +258,6 @@ def _split(settings: Settings) -> str:
     if settings.holdout_column is not None:
         return f"coalesce(query.{identifier(settings.holdout_column)}::integer, 0)::bigint"
     return f"({MISSING})::bigint"
-
-
-def in_utc(after: str) -> str:
-    """Return a date or time in ISO 8601 as one that no session's time zone changes; a number as it is.
-
-    Without an offset it is in UTC. Columns without a time zone are read in UTC, too.
-
-    Raises
-    ------
-    ValueError
-        It is neither a number nor in ISO 8601.
-    """
-    if is_number(after):
-        return after
-    moment = datetime.fromisoformat(after.strip().replace("Z", "+00:00"))
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
-    return moment.astimezone(timezone.utc).isoformat(sep=" ")
-
-
-def is_number(after: str) -> bool:
-    """Return whether the text is a finite number."""
-    try:
-        return math.isfinite(float(after))
-    except ValueError:
-        return False
 
 
 def _stratum(target: Column | None, problem_type: ProblemType | None) -> str:

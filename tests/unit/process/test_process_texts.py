@@ -16,7 +16,8 @@ from postgres_ml.contract.exceptions import (
     UnsupportedModelError,
 )
 from postgres_ml.contract.redact import without_secrets
-from postgres_ml.process.parent import TrainingProcess, _error, absolute_uri, death_text, environment
+from postgres_ml.process.environment import absolute_uri, environment
+from postgres_ml.process.parent import TrainingProcess, _error, death_text
 from postgres_ml.track import run as track
 from postgres_ml.track import store as tracking_store
 from support.training import CHURN_COLUMNS, CHURN_TARGET, Recorder, make_job

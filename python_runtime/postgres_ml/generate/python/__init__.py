@@ -7,11 +7,12 @@ catalog; and once in a backend's life, then it stays in GD, which all functions 
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 
 from postgres_ml.contract import sql_names
 from postgres_ml.contract.column import Column
-from postgres_ml.contract.model import Details, FunctionBody
+from postgres_ml.contract.model import Details, FunctionBody, Role
 from postgres_ml.generate import literals
 from postgres_ml.generate.functions import GeneratedFunctions
 from postgres_ml.generate.python.loader import loader
@@ -68,27 +69,18 @@ def generate_python(
         names = [name for name, _ in composite]
         values = f"[args[0] and args[0][name] for name in {names!r}]"
     header = f"# dbt-postgres-ml {GENERATOR_VERSION}, artifact {sha256}\n{loader(sha256, python_path)}"
-    bodies = [
-        FunctionBody(
-            "predict", function, arguments, returns, LANGUAGE,
-            f"{header}return scorer.predict({values})\n", composite, OPTIONS,
-        )
-    ]  # fmt: skip
+
+    def body(role: Role, suffix: str, kind: str, call: str) -> FunctionBody:
+        text = f"{header}return scorer.{call}\n"
+        return FunctionBody(role, function + suffix, arguments, kind, LANGUAGE, text, composite, OPTIONS)
+
+    bodies = [body("predict", "", returns, f"predict({values})")]
     if details is not None:
-        bodies.append(
-            FunctionBody(
-                details, f"{function}_{details}", arguments, DETAIL_TYPES[details], LANGUAGE,
-                f"{header}return scorer.{details}({values})\n", composite, OPTIONS,
-            )
-        )  # fmt: skip
+        bodies.append(body(details, f"_{details}", DETAIL_TYPES[details], f"{details}({values})"))
     batched = batch_arguments(columns)
     if len(batched) <= sql_names.MAX_ARGUMENTS:
-        bodies.append(
-            FunctionBody(
-                "part", f"{function}__batch", batched, f"{literals.type_name(returns)}[]", LANGUAGE,
-                f"{header}return scorer.batch(*args)\n", (), OPTIONS,
-            )
-        )  # fmt: skip
+        batch = body("part", "__batch", f"{literals.type_name(returns)}[]", "batch(*args)")
+        bodies.append(dataclasses.replace(batch, arguments=batched, composite=()))
     return GeneratedFunctions(
         functions=tuple(bodies),
         style="artifact",

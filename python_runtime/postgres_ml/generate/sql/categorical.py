@@ -35,12 +35,7 @@ def categorical_value(
 ) -> Value:
     """Return the category's number as an expression; a category that was refused is NULL."""
     outputs = [math.nan if output is None else output for output in slot.all_outputs]
-    possible = [output for number, output in enumerate(outputs) if number not in impossible]
-    numbers = [output for output in possible if not math.isnan(output)] or [0.0]
-    nonzero = [abs(number) for number in numbers if number]
-    bounds = Value(
-        "", min(numbers), max(numbers), min(nonzero, default=LARGEST), len(numbers) < len(possible)
-    )
+    bounds = _bounds([output for number, output in enumerate(outputs) if number not in impossible])
     if is_coded:
         return replace(bounds, sql=f"({elementary.array(tuple(outputs))})[{reader.code(slot.key)}]")
     *listed, missing, unseen = outputs
@@ -63,6 +58,13 @@ def categorical_value(
     if not whens:
         return constant(unseen)
     return replace(bounds, sql=f"(case {' '.join(whens)} else {default}::{DOUBLE} end)")
+
+
+def _bounds(possible: list[float]) -> Value:
+    """Return what is known of the number, without an expression yet."""
+    numbers = [output for output in possible if not math.isnan(output)] or [0.0]
+    nonzero = [abs(number) for number in numbers if number]
+    return Value("", min(numbers), max(numbers), min(nonzero, default=LARGEST), len(numbers) < len(possible))
 
 
 def _number(value: float) -> str:

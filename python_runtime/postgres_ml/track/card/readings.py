@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from postgres_ml.evaluate.metrics import LOWER_IS_BETTER
+from postgres_ml.evaluate.gates import LOWER_IS_BETTER
 from postgres_ml.publish.fitted import Fitted
 from postgres_ml.snapshot.rows import Array
 
@@ -44,7 +44,7 @@ def meaning(metric: str) -> str:
     """Return what the metric measures, and which direction is better."""
     if metric.startswith("own_"):
         return "returned by the Python model's own code; not measured on the hold-out"
-    direction = "lower is better" if metric in {*LOWER_IS_BETTER, "inertia"} else "higher is better"
+    direction = "lower is better" if metric in LOWER_IS_BETTER else "higher is better"
     return f"{MEANINGS[metric]} ({direction})"
 
 

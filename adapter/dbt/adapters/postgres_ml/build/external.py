@@ -14,7 +14,7 @@ from dbt.adapters.postgres_ml.connections import project_root, tracking_uri
 
 from postgres_ml.contract.config import TrainingSpec
 from postgres_ml.contract.exceptions import ArtifactError, TrackingError
-from postgres_ml.process.parent import absolute_uri
+from postgres_ml.process.environment import absolute_uri
 from postgres_ml.snapshot.copy import SnapshotSummary
 
 MISSING = 3  # exit status of the process that asks MLflow: it answers, and has no such model

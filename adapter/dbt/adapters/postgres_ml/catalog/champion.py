@@ -15,7 +15,7 @@ from dbt.adapters.postgres_ml.connections import tracking_uri
 from postgres_ml.contract.job import TRACKING_URI
 from postgres_ml.contract.model import registered_name
 from postgres_ml.contract.redact import without_secrets
-from postgres_ml.process.parent import absolute_uri, environment
+from postgres_ml.process.environment import absolute_uri, environment
 from postgres_ml.snapshot.copy import Cursor
 
 PATIENCE_S = 120

@@ -100,7 +100,7 @@ def read_versions(cursor: Cursor, schema: str, model: str) -> tuple[StoredVersio
 
 
 def read_champion(cursor: Cursor, schema: str, model: str) -> dict[str, Any]:
-    """Return what a training needs to score the serving version, as `challenge.score_champion` reads it."""
+    """Return what a training needs to score the serving version, as `evaluate.champion` reads it."""
     cursor.execute(
         """select version, coalesce(evaluated_program, ''), coalesce(settings, '{}')::text,
             coalesce(labels, '[]')::text
