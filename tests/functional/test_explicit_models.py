@@ -207,7 +207,7 @@ class TestRefusals:
             ("text_scaled", 'column "word" is of type text, which StandardScaler doesn\'t take'),
             (
                 "number_as_date",
-                'column "n" is of type integer, not a date or timestamp, which it needs for a DateTimeVectorizer',
+                'column "n" is of type integer, and a DateTimeVectorizer needs a date, time or timestamp',
             ),
             ("misspelled_column", 'the query has no feature "wrd", did you mean "word"?'),
             ("gap_in_pca", "rows, and PCA takes no missing values: put an Imputer before"),

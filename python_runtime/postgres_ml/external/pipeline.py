@@ -110,8 +110,8 @@ def _summary(
 def _evaluation(
     job: TrainingJob, loaded: Loaded, signature: Signature, rows: TrainingRows | None
 ) -> Evaluation | None:
-    """Return the scores on the query's rows; None where there are none, or no target among their columns."""
-    if rows is None or job.target is None:
+    """Return the scores on the query's rows; None where there is nothing to compare predictions with."""
+    if rows is None or job.target is None or signature.problem_type == "clustering":
         return None
     metrics = _metrics(job.target, signature, _predictor(loaded), rows)
     metric = DEFAULT_METRIC[signature.problem_type]

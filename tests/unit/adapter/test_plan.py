@@ -120,11 +120,16 @@ def test_a_result_that_was_published_right_before_a_kill_is_not_published_again(
     assert planner(tmp_path, published).decide(full_refresh=False).action == "keep"
 
 
-def test_a_result_in_the_form_of_an_earlier_release_is_trained_again(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+@pytest.mark.parametrize(
+    "old",
+    [
+        {"features": [], "return_type": "text", "mlflow_run_id": "run9", "is_tracked": True},  # of 0.1.0
+        {"summary": "text", "deployed": "sql"},
+        [],
+    ],
+)
+def test_a_result_in_the_form_of_another_release_is_trained_again(tmp_path: Path, old: Any) -> None:
     leave_result(tmp_path)
-    old = {"features": [], "return_type": "text", "mlflow_run_id": "run9", "is_tracked": True}
     (tmp_path / "trained.json").write_text(json.dumps(old), encoding="utf-8")
     assert planner(tmp_path).decide(full_refresh=False).action == "train"
     assert UnpublishedResult(tmp_path).read() is None

@@ -63,7 +63,7 @@ class UnpublishedResult:
         """Return the result; None where another release of this package wrote it in another form."""
         try:
             return json_file.read(TrainedModel, self._result)
-        except (TypeError, KeyError, ValueError):
+        except (TypeError, KeyError, ValueError, AttributeError):  # as another form of the file has it
             logger.info(
                 f"{self._result} was written by another release of dbt-postgres-ml and can't be read: "
                 "the model is trained again"
