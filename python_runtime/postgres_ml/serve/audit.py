@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import importlib
 import io
+import lzma
 import pickle
+import struct
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -37,7 +40,8 @@ FORMER_MODULES = tuple(
 SKOPS = ".skops"
 DAMAGED = (
     *(pickle.UnpicklingError, zipfile.BadZipFile, EOFError),
-    *(ValueError, KeyError, IndexError, AttributeError),
+    *(ValueError, KeyError, IndexError, AttributeError, TypeError, OverflowError, RecursionError),
+    *(struct.error, zlib.error, lzma.LZMAError, AssertionError, ImportError, MemoryError),
 )
 #: what arrays, and states of estimators, are made of besides estimators; none of them runs code it is given
 BUILDING_BLOCKS = frozenset(
@@ -68,26 +72,41 @@ PARTS = (
 )
 
 
+CYTHON_FUNCTIONS = ("cython_function_or_method", "builtin_function_or_method")
+
+
 def refusal(module: str, name: str) -> str | None:
-    """Return why a pickle may not name this, or None; imports the module only if it is of a known library."""
+    """Return why a pickle may not name this, or None; imports the module only if it is of a known library.
+
+    A name with a dot is a walk through attributes, which leads from any function to `__globals__` and from
+    there to everything: none is allowed. What is found has to be the module's own object.
+    """
     if f"{module}:{name}" in BUILDING_BLOCKS:
         return None
+    if "." in name or not name.isidentifier():
+        return "a path through attributes, which can lead anywhere"
     if module.partition(".")[0] not in LIBRARIES and module not in (*OWN_MODULES, *FORMER_MODULES):
         return "not of a library that is known to hold nothing but data"
     try:
-        found: Any = importlib.import_module(module)
-        for part in name.split("."):
-            found = getattr(found, part)
-    except (ImportError, AttributeError):
+        found: Any = vars(importlib.import_module(module))[name]
+    except (ImportError, KeyError):
         return "not in the version of the library that is installed here"
-    home = str(getattr(found, "__module__", ""))  # a dotted name leads anywhere: module:numpy.memmap
-    if isinstance(found, type) and (home.partition(".")[0] in LIBRARIES or home in OWN_MODULES):
-        if issubclass(found, BaseEstimator) or home.startswith(PARTS):
-            return None
-    # Cython's extension types are rebuilt by a function of their own module
-    elif module.startswith(PARTS) and name.startswith(("__pyx_unpickle_", "newObj", "_unpickle")):
-        return None
-    return "no estimator"
+    return None if _is_estimator(found) or _is_rebuilder(found, module, name) else "no estimator"
+
+
+def _is_estimator(found: Any) -> bool:
+    """Return whether this is an estimator's class, or that of a part of one."""
+    home = str(getattr(found, "__module__", ""))
+    if not isinstance(found, type) or (home.partition(".")[0] not in LIBRARIES and home not in OWN_MODULES):
+        return False
+    return issubclass(found, BaseEstimator) or home.startswith(PARTS)
+
+
+def _is_rebuilder(found: Any, module: str, name: str) -> bool:
+    """Return whether this is the function of a Cython module that rebuilds an extension type of its own."""
+    is_named = name == "newObj" or name.startswith("__pyx_unpickle_")
+    is_own = type(found).__name__ in CYTHON_FUNCTIONS and getattr(found, "__module__", None) == module
+    return is_named and is_own and module.startswith(PARTS)
 
 
 class _AuditedArray(joblib.numpy_pickle.NumpyArrayWrapper):  # type: ignore[misc]
