@@ -39,7 +39,7 @@
 
 
 {#- Raised whenever one of the statements below changes. -#}
-{% macro postgres_ml__show_release() %}{{ return(3) }}{% endmacro %}
+{% macro postgres_ml__show_release() %}{{ return(4) }}{% endmacro %}
 
 
 {#
@@ -97,11 +97,15 @@ from postgres_ml.serving_model
 {% endmacro %}
 
 
-{#- The row of the catalog that a text such as 'ml.customer_churn' means; folded to lower case unless quoted. -#}
+{#-
+  The row of the catalog that a text such as 'ml.customer_churn' means; folded to lower case unless quoted. What callers
+  call only hands their search_path on, by a qualified name of exact types; the function behind it has a search_path of
+  its own, so that nobody's functions or operators of the same names run with the caller's rights.
+-#}
 {% macro postgres_ml__find_model_function() %}
-create or replace function postgres_ml.find_model(model text)
+create or replace function postgres_ml.find_model_in(model text, schemas name[])
 returns postgres_ml.serving_model
-language plpgsql stable parallel safe
+language plpgsql stable parallel safe set search_path = pg_catalog, pg_temp
 as $find_model$
 declare
     parts constant text[] := parse_ident(model);
@@ -111,8 +115,8 @@ begin
     from postgres_ml.serving_model as m
     where m.model_name = parts[cardinality(parts)]
         and case when cardinality(parts) > 1 then m.model_schema = parts[cardinality(parts) - 1]
-            else m.model_schema = any (current_schemas(false)) end
-    order by array_position(current_schemas(false), m.model_schema::name)
+            else m.model_schema = any (schemas) end
+    order by array_position(schemas, m.model_schema::name)
     limit 1;
     if found.model_name is null then
         raise exception 'model "%" does not exist, or you may not execute its function', model
@@ -126,6 +130,12 @@ begin
     end if;
     return found;
 end
+$find_model$;
+create or replace function postgres_ml.find_model(model text)
+returns postgres_ml.serving_model
+language sql stable parallel safe
+as $find_model$
+    select postgres_ml.find_model_in(model, pg_catalog.current_schemas(false))
 $find_model$
 {% endmacro %}
 
@@ -134,13 +144,13 @@ $find_model$
 {% macro postgres_ml__show_model_function() %}
 create or replace function postgres_ml.show_model_all()
 returns table (schema_name text, model_name text)
-language sql stable parallel safe
+language sql stable parallel safe set search_path = pg_catalog, pg_temp
 as $show_model_all$
     select m.model_schema, m.model_name from postgres_ml.serving_model as m order by 1, 2
 $show_model_all$;
-create or replace function postgres_ml.show_model(model text)
+create or replace function postgres_ml.show_model_in(model text, schemas name[])
 returns table (key text, value text)
-language plpgsql stable parallel safe
+language plpgsql stable parallel safe set search_path = pg_catalog, pg_temp
 as $show_model$
 declare
     m postgres_ml.serving_model;
@@ -150,7 +160,7 @@ begin
         return query select s.schema_name, s.model_name from postgres_ml.show_model_all() as s;
         return;
     end if;
-    m := postgres_ml.find_model(model);
+    m := postgres_ml.find_model_in(model, schemas);
     return query values
         ('Model Name'::text, m.model_name),
         ('Schema Name', m.model_schema),
@@ -191,19 +201,31 @@ begin
         ('HYPERPARAMETERS:', '');
     return query select h.key, h.value from jsonb_each_text(m.hyperparameters) as h order by h.key;
 end
+$show_model$;
+create or replace function postgres_ml.show_model(model text)
+returns table (key text, value text)
+language sql stable parallel safe
+as $show_model$
+    select s.key, s.value from postgres_ml.show_model_in(model, pg_catalog.current_schemas(false)) as s
 $show_model$
 {% endmacro %}
 
 
 {% macro postgres_ml__explain_model_function() %}
-create or replace function postgres_ml.explain_model(model text)
+create or replace function postgres_ml.explain_model_in(model text, schemas name[])
 returns jsonb
-language sql stable parallel safe
+language sql stable parallel safe set search_path = pg_catalog, pg_temp
 as $explain_model$
     select coalesce(
         m.explanation,
         jsonb_build_object('version', '1.0', 'explanations', 'not available for model type ' || m.model_type)
     )
-    from postgres_ml.find_model(model) as m
+    from postgres_ml.find_model_in(model, schemas) as m
+$explain_model$;
+create or replace function postgres_ml.explain_model(model text)
+returns jsonb
+language sql stable parallel safe
+as $explain_model$
+    select postgres_ml.explain_model_in(model, pg_catalog.current_schemas(false))
 $explain_model$
 {% endmacro %}

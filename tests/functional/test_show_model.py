@@ -30,6 +30,20 @@ AMOUNT = """
           function='estimate_amount', grants={'execute': ['teller']}) }}
 select spend, calls, amount from {{ ref('labelled') }}
 """
+#: functions that fit a call in the catalog's functions as well as Postgres's own, or better
+TRAPS = {
+    "cardinality(text[])": "integer",
+    "array_position(name[], name)": "integer",
+    "string_agg(text, text)": "text",
+    "format(text, text, text)": "text",
+    "array_to_string(text[], text)": "text",
+    "to_char(timestamptz, text)": "text",
+    "jsonb_build_object(text, text, text, text)": "jsonb",
+    "lower(text)": "text",
+    "btrim(text)": "text",
+    "parse_ident(text)": "text[]",
+    "current_schemas(boolean)": "name[]",
+}
 
 
 class TestShowModel:
@@ -128,6 +142,29 @@ class TestShowModel:
             ("amount", "READY", 1, "regression", "estimate_amount"),
             ("churn", "READY", 1, "binary_classification", "predict_churn"),
         ]
+
+    @pytest.mark.parametrize("path", ["trap, pg_catalog", "pg_catalog, trap", "trap"])
+    def test_nobodys_functions_run_with_the_callers_rights(self, built, project, server_connection, path):
+        trap = "language plpgsql as $$ begin raise exception 'another''s function ran'; end $$"
+        name = f"{project.test_schema}.churn"
+        with server_connection.cursor() as cursor:
+            cursor.execute("create schema trap; grant usage on schema trap to public")
+            for signature, returns in TRAPS.items():
+                cursor.execute(f"create function trap.{signature} returns {returns} {trap}")
+            cursor.execute(f"set search_path = {path}")
+            try:
+                for call in ("find_model", "show_model", "explain_model"):
+                    cursor.execute(f"select * from postgres_ml.{call}('{name}')")
+                    assert cursor.fetchall()
+                cursor.execute("select * from postgres_ml.show_model_all()")
+                cursor.execute("select * from postgres_ml.model_info")
+            finally:
+                cursor.execute("reset search_path; drop schema trap cascade")
+
+    def test_a_name_without_a_schema_is_found_by_the_callers_search_path(self, select, project):
+        schema = project.test_schema
+        found = select(f"set local search_path = '{schema}'; select (postgres_ml.find_model('churn')).model_schema")
+        assert found == [(schema,)]
 
     def test_explain_model_has_redshifts_shape(self, select, project):
         schema = project.test_schema
