@@ -163,7 +163,9 @@ class TestShowModel:
 
     def test_a_name_without_a_schema_is_found_by_the_callers_search_path(self, select, project):
         schema = project.test_schema
-        found = select(f"set local search_path = '{schema}'; select (postgres_ml.find_model('churn')).model_schema")
+        found = select(
+            f"set local search_path = '{schema}'; select (postgres_ml.find_model('churn')).model_schema"
+        )
         assert found == [(schema,)]
 
     def test_explain_model_has_redshifts_shape(self, select, project):

@@ -107,6 +107,14 @@ def feature_names(model: Any) -> tuple[str, ...]:
     return tuple(str(name) for name in names)
 
 
+def are_invented(names: Sequence[str]) -> bool:
+    """Return whether these are the names that xgboost or lightgbm gives a matrix's columns, in their order.
+
+    Only then do positions decide. A column that somebody called f_2, or f1 before f0, is found by its name.
+    """
+    return any(list(names) == [f"{stem}{i}" for i in range(len(names))] for stem in ("f", "Column_"))
+
+
 def check_columns(loaded: Loaded, columns: Sequence[Column], names: Sequence[str]) -> None:
     """Check that the arguments are those that the model was fitted on, in its order.
 
@@ -116,8 +124,7 @@ def check_columns(loaded: Loaded, columns: Sequence[Column], names: Sequence[str
         Says both.
     """
     given = [column.name for column in columns]
-    invented = all(name.startswith(("Column_", "f")) and name.lstrip("Column_f").isdigit() for name in names)
-    if names and not invented and list(names) != given:
+    if names and not are_invented(names) and list(names) != given:
         detail = "them in another order" if sorted(names) == sorted(given) else "other ones"
         raise SpecError(
             f"the function's arguments are {', '.join(given)}, but {loaded.origin} was fitted on {detail}: "
