@@ -146,8 +146,10 @@ class Nobody:
         self.uid = user.pw_uid
         (parent / "runtime").mkdir()
         shutil.copytree(RUNTIME / "postgres_ml" / "embedded", parent / "runtime" / "postgres_ml" / "embedded")
-        for name in ("__init__.py", "exceptions.py"):
-            shutil.copy(RUNTIME / "postgres_ml" / name, parent / "runtime" / "postgres_ml" / name)
+        for name in ("__init__.py", "contract/__init__.py", "contract/exceptions.py"):
+            place = parent / "runtime" / "postgres_ml" / name
+            place.parent.mkdir(exist_ok=True)
+            shutil.copy(RUNTIME / "postgres_ml" / name, place)
         self.runtime = parent / "runtime"
         self.python = self._reachable_python()
         self.bindir = self._reachable_programs(parent)
@@ -272,7 +274,7 @@ def test_root_without_user_namespaces_copies_programs_that_no_one_else_can_reach
 def test_root_without_user_namespaces_says_what_is_closed(parent, monkeypatch):
     monkeypatch.setattr(account, "_namespace", lambda user: None)
     (parent / "closed").mkdir(mode=0o700)
-    with pytest.raises(EmbeddedServerError, match="a directory above is closed"):
+    with pytest.raises(EmbeddedServerError, match="a parent directory is closed"):
         ensure(parent / "closed" / "pg")
 
 
