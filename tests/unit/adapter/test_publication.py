@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from types import SimpleNamespace
@@ -44,6 +45,12 @@ def result(serving: Any = None, process: Any = None, **spec_changes: Any) -> Res
 
 def test_a_result_without_gates_is_published() -> None:
     assert check_gates(result(version())) is None
+
+
+def test_a_stub_has_nothing_to_be_gated_by() -> None:
+    given = result(None, gates=(BAD,))
+    plan = dataclasses.replace(given.plan, decision=Decision("stub", "--empty", digest()))
+    assert check_gates(Result(plan, trained(evaluation=None, run=None), "--empty")) is None
 
 
 def test_a_gate_that_warns_refuses_and_tells_mlflow_and_the_log() -> None:
