@@ -5,20 +5,21 @@
     predict('customer_churn', {'spend': 'total / days'})  by name; features left out are NULL
     predict('customer_churn', alias='c')                  the columns of c that are named like the features
     predict('customer_churn')                             the same, of the only relation in scope
-    predict('customer_churn', […], version=3)             by that version, whichever serves
+    predict('customer_churn', […], version=3)             by that training's version, whichever serves
+    predict('customer_churn', […], v=2)                   of dbt's version 2 of the model, as ref(…, v=2)
 #}
-{% macro predict(model_name, features=none, alias=none, package=none, version=none) -%}
-  {{ return(postgres_ml__call(model_name, '', features, alias, package, version)) }}
+{% macro predict(model_name, features=none, alias=none, package=none, version=none, v=none) -%}
+  {{ return(postgres_ml__call(model_name, '', features, alias, package, version, v)) }}
 {%- endmacro %}
 
 
-{% macro postgres_ml__call(model_name, suffix, features, alias, package, version=none) %}
+{% macro postgres_ml__call(model_name, suffix, features, alias, package, version=none, v=none) %}
   {#- ref() draws the edge of the graph; its schema follows --defer -#}
-  {%- set relation = ref(package, model_name) if package else ref(model_name) -%}
+  {%- set relation = ref(package, model_name, v=v) if package else ref(model_name, v=v) -%}
   {%- if not execute -%}
     {{ return('') }}
   {%- endif -%}
-  {%- set function = adapter.prediction_function(relation, model_name, suffix) -%}
+  {%- set function = adapter.prediction_function(relation, context.get('model') or {}, {'name': model_name, 'package': package, 'v': v}, suffix) -%}
   {%- if version is not none -%}
     {%- set function = postgres_ml__pinned_function(function, suffix, version) -%}
   {%- endif -%}

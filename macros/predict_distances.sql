@@ -2,6 +2,6 @@
   A call of a kmeans model's distances function: double precision[], element k + 1 is the distance to the centre of
   cluster k, in the space that the preprocessing makes. Arguments as in predict().
 #}
-{% macro predict_distances(model_name, features=none, alias=none, package=none, version=none) -%}
-  {{ return(postgres_ml__call(model_name, '_distances', features, alias, package, version)) }}
+{% macro predict_distances(model_name, features=none, alias=none, package=none, version=none, v=none) -%}
+  {{ return(postgres_ml__call(model_name, '_distances', features, alias, package, version, v)) }}
 {%- endmacro %}

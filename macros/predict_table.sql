@@ -8,13 +8,17 @@
   it is the call of the function that `predict` writes. Use it as a model's body, or in parentheses after `from`.
   Columns are matched by the features' names; `features` gives expressions for those named otherwise.
 #}
-{% macro predict_table(model, relation, key, features=none, chunk_rows=10000) -%}
+{% macro predict_table(model, relation, key, features=none, chunk_rows=10000, package=none, v=none) -%}
   {%- set model_name = model if model is string else model.identifier -%}
-  {%- set model_relation = ref(model) if model is string else model -%}
+  {%- set model_relation = model -%}
+  {%- if model is string -%}
+    {%- set model_relation = ref(package, model, v=v) if package else ref(model, v=v) -%}
+  {%- endif -%}
   {%- if not execute -%}
     {{ return('') }}
   {%- endif -%}
-  {%- set function = adapter.prediction_function(model_relation, model_name) -%}
+  {%- set reference = {'name': model, 'package': package, 'v': v} if model is string else {} -%}
+  {%- set function = adapter.prediction_function(model_relation, context.get('model') or {}, reference) -%}
   {%- set columns = postgres_ml__feature_types(function) -%}
   {%- if not columns -%}
     {%- do exceptions.raise_compiler_error(

@@ -76,3 +76,84 @@ class TestPredict:
         finally:
             write_file(profiles, project.profiles_dir, "profiles.yml")
             project.run_sql(f'drop schema if exists "{other}" cascade')
+
+
+VERSIONED = """
+models:
+  - name: churn
+    latest_version: 2
+    config: {materialized: create_model, target: y, auto: false, model_type: linear_learner, problem_type: regression}
+    versions: [{v: 1}, {v: 2, config: {alias: churn_now}}, {v: 3.1}]
+"""
+SLOPE = "select i as a, {y}.0 * i as y from generate_series(1, 600) as i"
+
+
+class TestWhatRefResolvesTo:
+    """The function called is that of the node that `ref` gives: dbt's version, the caller's package, its alias."""
+
+    @pytest.fixture(scope="class")
+    def models(self):
+        return {
+            "churn_v1.sql": SLOPE.format(y=1),
+            "churn_v2.sql": SLOPE.format(y=2),
+            "churn_v3.1.sql": SLOPE.format(y=3),
+            "versions.yml": VERSIONED,
+            "twice.sql": LINEAR.format(columns="i as a").replace("2.0 * i", "4.0 * i"),
+            "latest.sql": "select {{ predict('churn', ['300']) }} as p",
+            "first.sql": "select {{ predict('churn', ['300'], v=1) }} as p",
+            "coming.sql": "select {{ predict('churn', ['300'], v='3.1') }} as p",
+            "table_by_name.sql": "{{ predict_table('churn', ref('latest_rows'), key='a', v=1) }}",
+            "table_by_ref.sql": "{{ predict_table(ref('churn', v=2), ref('latest_rows'), key='a') }}",
+            "latest_rows.sql": "select 300 as a",
+            "own.sql": "select {{ predict('twice', ['300']) }} as p",
+            "others.sql": "select {{ predict('twice', ['300'], package='brought') }} as p",
+        }
+
+    @pytest.fixture(scope="class")
+    def packages(self, project_root):
+        package = Path(project_root) / "brought"
+        (package / "models").mkdir(parents=True)
+        write_file("name: brought\nversion: '1.0'\nconfig-version: 2\n", str(package), "dbt_project.yml")
+        text = LINEAR.format(columns="i as a").replace("2.0 * i", "5.0 * i")
+        text = text.replace(
+            "materialized=", "alias='brought_twice', function='predict_brought', materialized="
+        )
+        write_file(text, str(package), "models", "twice.sql")
+        write_file("select {{ predict('twice', ['300']) }} as p", str(package), "models", "inner_call.sql")
+        return {"packages": [{"local": "brought"}]}
+
+    @pytest.fixture(scope="class")
+    def built(self, project):
+        run_dbt(["deps"])
+        return run_dbt(["build"])
+
+    @pytest.mark.parametrize(
+        ("view", "predicted"),
+        [
+            ("latest", 2),
+            ("first", 1),
+            ("coming", 3),
+            ("own", 4),
+            ("others", 5),
+            ("inner_call", 4),  # dbt's default: the root project is searched first
+        ],
+    )
+    def test_predict(self, project, built, view, predicted):
+        assert project.run_sql(f"select round(p / 300) from {{schema}}.{view}", fetch="one") == (predicted,)
+
+    @pytest.mark.parametrize(("view", "predicted"), [("table_by_name", 1), ("table_by_ref", 2)])
+    def test_predict_table(self, project, built, view, predicted):
+        found = project.run_sql(f"select a, round(prediction / 300) from {{schema}}.{view}", fetch="one")
+        assert found == (300, predicted)
+
+    def test_each_version_has_a_function_and_a_registered_model(self, project, built):
+        names = project.run_sql(
+            f"""select function_name, mlflow_model_uri from postgres_ml.model_version
+            where model_schema = '{project.test_schema}' and dbt_unique_id like '%.churn.%' order by 1""",
+            fetch="all",
+        )
+        assert [name for name, _ in names] == ["predict_churn_v1", "predict_churn_v2", "predict_churn_v3_1"]
+
+    def test_operations_take_dbts_names(self, project, built):
+        for name in ("churn", "churn.v1", "churn_v3_1"):
+            run_dbt(["run-operation", "explain_model", "--args", f"{{model: {name}}}"])

@@ -15,8 +15,25 @@ NODES = [
         name="churn", schema="ml", alias="customer_churn", relation_name='"db"."ml"."customer_churn"'
     ),
     SimpleNamespace(name="price", schema="ml", alias="price", relation_name=None),
+    *[
+        SimpleNamespace(
+            name="fraud",
+            schema="ml",
+            alias=f"fraud_v{v}",
+            version=v,
+            latest_version=2,
+            relation_name=f"ml.fraud_v{v}",
+        )
+        for v in (1, 2, 3)
+    ],
 ]
-PUBLISHED = [("ml", "customer_churn"), ("old", "churn_2"), ("a", "twice"), ("b", "twice")]
+PUBLISHED = [
+    *(("ml", f"fraud_v{v}") for v in (1, 2, 3)),
+    ("ml", "customer_churn"),
+    ("old", "churn_2"),
+    ("a", "twice"),
+    ("b", "twice"),
+]
 
 
 @pytest.mark.parametrize(
@@ -26,6 +43,9 @@ PUBLISHED = [("ml", "customer_churn"), ("old", "churn_2"), ("a", "twice"), ("b",
         ("ml.customer_churn", "ml", "customer_churn"),
         ('"ml"."customer_churn"', "ml", "customer_churn"),
         ("churn_2", "old", "churn_2"),
+        ("fraud", "ml", "fraud_v2"),
+        ("fraud.v1", "ml", "fraud_v1"),
+        ("fraud_v3", "ml", "fraud_v3"),
     ],
 )
 def test_a_model_is_found_by_node_and_by_catalog(name: str, schema: str, identifier: str) -> None:
@@ -40,7 +60,7 @@ def test_a_model_is_found_by_node_and_by_catalog(name: str, schema: str, identif
         ("ml.customer_chrun", "did you mean 'ml.customer_churn'"),
         ("price", "price is not built in schema ml yet: dbt build --select price"),
         ("twice", "say a.twice or b.twice"),
-        ("zzz", "there are: a.twice, b.twice, churn, ml.customer_churn, old.churn_2, price"),
+        ("zzz", "there are: a.twice, b.twice, churn, fraud_v1, .*ml.fraud_v3, old.churn_2, price"),
     ],
 )
 def test_an_unknown_model_is_an_error_with_the_cure(name: str, text: str) -> None:

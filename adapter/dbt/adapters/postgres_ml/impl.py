@@ -17,12 +17,17 @@ from dbt.adapters.postgres_ml.catalog import versions
 from dbt.adapters.postgres_ml.catalog.champion import move_champion
 from dbt.adapters.postgres_ml.catalog.exclusive_lock import execute_exclusively
 from dbt.adapters.postgres_ml.catalog.read import read_versions
-from dbt.adapters.postgres_ml.config.model import check_manifest, execute_grantees, is_create_model
+from dbt.adapters.postgres_ml.config.model import (
+    check_manifest,
+    default_function,
+    execute_grantees,
+    is_create_model,
+)
 from dbt.adapters.postgres_ml.connections import PostgresMLConnectionManager
 from dbt.adapters.postgres_ml.log import logger
-from dbt.adapters.postgres_ml.operations import find, reports
+from dbt.adapters.postgres_ml.operations import find, reports, resolve
 from dbt.adapters.postgres_ml.seeds import copy_rows, staging_type
-from dbt_common.exceptions import CompilationError, DbtValidationError
+from dbt_common.exceptions import DbtValidationError
 
 from postgres_ml.contract.sql_names import part_name
 
@@ -188,21 +193,33 @@ class PostgresMLAdapter(MaterializationAdapter):
         return connection.handle.cursor()
 
     @available.parse_none
-    def prediction_function(self, relation: Any, name: str, suffix: str = "") -> dict[str, Any]:
+    def prediction_function(
+        self, relation: Any, caller: dict[str, Any], reference: dict[str, Any], suffix: str = ""
+    ) -> dict[str, Any]:
         """Return a create_model's function: schema, name, and quoted names of it and its features' type.
 
         The schema is that of the relation `ref` gave, which follows --defer; in a unit test ref() is a CTE
         and the node's own schema counts.
 
+        Parameters
+        ----------
+        relation : what `ref` gave
+        caller : the node whose code calls `ref`
+        reference : what `ref` was asked for: name, package and v; empty where only the relation is known
+
         Raises
         ------
         CompilationError
-            No create_model has that name.
+            That is no create_model.
         """
-        node = self._create_model_node(name)
+        manifest = self.get_macro_resolver()
+        if reference:
+            node = resolve.referenced(manifest, self.config.project_name, caller, **reference)
+        else:
+            node = resolve.node_of(manifest, relation)
         is_real = relation.schema and not getattr(relation, "is_cte", False)
         schema = relation.schema if is_real else node.schema
-        function = node.config.get("function") or f"predict_{node.name}"
+        function = node.config.get("function") or default_function(node)
         return {
             "schema": schema,
             "name": function + suffix,
@@ -229,11 +246,3 @@ class PostgresMLAdapter(MaterializationAdapter):
         """Return the text that an operation prints; `kind` is a function of `operations`."""
         text: str = reports.TEXTS[kind](*arguments)
         return text
-
-    def _create_model_node(self, name: str) -> Any:
-        found = [node for node in self._nodes() if is_create_model(node)]
-        for node in found:
-            if node.name == name:
-                return node
-        names = ", ".join(sorted(node.name for node in found)) or "none in this project"
-        raise CompilationError(f"predict('{name}'): no create_model has that name; there are: {names}")

@@ -40,7 +40,7 @@ def move_champion(config: Any, cursor: Cursor, schema: str, model: str, version:
         (schema, model, version),
     )
     unique_id, run_id, model_uri = cursor.fetchall()[0]
-    name = registered_name(schema, unique_id.split(".")[2])
+    name = registered_name(schema, "_".join(unique_id.split(".")[2:]))  # churn.v2 is churn_v2
     problem = _ask_mlflow(config, name, run_id, model_uri, version)
     if not problem:
         note_champion(cursor, schema, model, version)

@@ -68,7 +68,7 @@ class ConfigReader:
         node, endpoint = self.node, self.values.get("endpoint")
         computed = ("model_type", "problem_type", "settings", "endpoint", "function", "auto", "target")
         return TrainingSpec(
-            name=node.name,
+            name=versioned_name(node),
             unique_id=node.unique_id,
             database=node.database,
             schema=node.schema,
@@ -160,7 +160,7 @@ class ConfigReader:
 
     def _function(self) -> str:
         node = self.node
-        name: str = self.values.get("function", f"predict_{node.name}")
+        name: str = self.values.get("function", default_function(node))
         if len(name.encode()) + len("_probabilities") > IDENTIFIER_BYTES:
             self.problems.append(
                 f"function '{name}' is too long: with '_probabilities' appended it exceeds Postgres's limit "
@@ -169,7 +169,7 @@ class ConfigReader:
         if name == (node.alias or node.name):
             self.problems.append(
                 f"function '{name}' has the same name as the model's card view; choose another, or leave "
-                f"'function' out to get 'predict_{node.name}'"
+                f"'function' out to get '{default_function(node)}'"
             )
         for what, text in (("function", name), ("schema", node.schema), ("alias", node.alias)):
             # dbt writes '"' ~ name ~ '"', and looks for relations with `ilike '<schema>'`
@@ -195,6 +195,17 @@ class ConfigReader:
         ]
 
 
+def versioned_name(node: Any) -> str:
+    """Return a node's name, with dbt's version of it where it has one: `churn_v2`, as dbt's default alias."""
+    version = getattr(node, "version", None)
+    return str(node.name) if version is None else f"{node.name}_v{version}".replace(".", "_")
+
+
+def default_function(node: Any) -> str:
+    """Return the name of a node's prediction function where its config gives none."""
+    return f"predict_{versioned_name(node)}"
+
+
 def is_create_model(node: Any) -> bool:
     """Return whether a manifest's node is a model of this materialization."""
     config = getattr(node, "config", None)
@@ -212,7 +223,7 @@ def check_manifest(manifest: Any) -> list[str]:
     """
     nodes = list(getattr(manifest, "nodes", {}).values())
     relations = {
-        (node.schema, node.alias): node.name
+        (node.schema, node.alias): versioned_name(node)
         for node in nodes
         if getattr(node, "resource_type", None) in ("model", "seed", "snapshot")
     }
@@ -236,9 +247,9 @@ def _node_problems(
     place = (spec.schema, spec.function)
     if place in functions:
         yield f"function '{spec.function}' is already the function of model {functions[place]}"
-    if place in relations and relations[place] != node.name:
+    if place in relations and relations[place] != spec.name:
         yield f"function '{spec.function}' has the same name as the relation of {relations[place]}"
-    functions[place] = node.name
+    functions[place] = spec.name
 
 
 def execute_grantees(node: Any) -> list[str] | None:

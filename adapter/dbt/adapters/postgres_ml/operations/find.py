@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from dbt.adapters.postgres_ml.config.model import versioned_name
 from dbt_common.exceptions import CompilationError
 
 
@@ -14,7 +15,8 @@ def find_model(name: str, nodes: Iterable[Any], published: Sequence[tuple[str, s
 
     Parameters
     ----------
-    name : a create_model node's name, or 'schema.name' as in the catalog
+    name : a create_model node's name (of a versioned model the latest, or `churn.v1`, `churn_v1`), or
+        'schema.name' as in the catalog
     nodes : the project's create_model nodes
     published : (schema, name) of the models in the catalog
 
@@ -29,20 +31,23 @@ def find_model(name: str, nodes: Iterable[Any], published: Sequence[tuple[str, s
         if (schema, identifier) in published:
             return {"schema": schema, "identifier": identifier}
     nodes = list(nodes)
-    for node in nodes:
-        if node.name == name:
-            if (node.schema, node.alias) in published:
-                return {"schema": node.schema, "identifier": node.alias}
-            raise CompilationError(
-                f"{name} is not built in schema {node.schema} yet: dbt build --select {name}"
-            )
+    named = [node for node in nodes if is_called(node, name)]
+    if len(named) > 1:
+        options = " or ".join(f"{node.schema}.{node.alias}" for node in named)
+        raise CompilationError(f"several packages have a model {name}: say {options}")
+    for node in named:
+        if (node.schema, node.alias) in published:
+            return {"schema": node.schema, "identifier": node.alias}
+        raise CompilationError(f"{name} is not built in schema {node.schema} yet: dbt build --select {name}")
     found = [pair for pair in published if pair[1] == name]
     if len(found) == 1:
         return {"schema": found[0][0], "identifier": name}
     if found:
         options = " or ".join(f"{schema}.{name}" for schema, _ in found)
         raise CompilationError(f"several schemas have a model {name}: say {options}")
-    known = sorted({node.name for node in nodes} | {f"{schema}.{model}" for schema, model in published})
+    known = sorted(
+        {versioned_name(node) for node in nodes} | {f"{schema}.{model}" for schema, model in published}
+    )
     raise CompilationError(f"there is no model {name!r}{likely(name, known)}")
 
 
@@ -52,14 +57,28 @@ def find_relation(name: str, nodes: Iterable[Any]) -> str:
     Raises
     ------
     CompilationError
-        The name has no dot and the project has no such relation.
+        The name has no dot and the project has no such relation, or several packages have one.
     """
-    relations = {node.name: node.relation_name for node in nodes if getattr(node, "relation_name", None)}
-    if name in relations:
-        return str(relations[name])
+    nodes = [node for node in nodes if getattr(node, "relation_name", None)]
+    found = sorted({str(node.relation_name) for node in nodes if is_called(node, name)})
+    if len(found) > 1:
+        raise CompilationError(f"several packages have a relation {name}: say {' or '.join(found)}")
+    if found:
+        return found[0]
     if "." in name:
         return name
-    raise CompilationError(f"there is no relation {name!r} in this project{likely(name, sorted(relations))}")
+    known = sorted({versioned_name(node) for node in nodes})
+    raise CompilationError(f"there is no relation {name!r} in this project{likely(name, known)}")
+
+
+def is_called(node: Any, name: str) -> bool:
+    """Return whether a name means a node; a versioned node's bare name means its latest version."""
+    version = getattr(node, "version", None)
+    if version is None:
+        return bool(node.name == name)
+    if name == node.name:
+        return bool(version == node.latest_version)
+    return name in (f"{node.name}.v{version}", versioned_name(node))
 
 
 def check_columns(relation: str, needed: Sequence[str], found: Sequence[str]) -> str:
