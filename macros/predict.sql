@@ -50,7 +50,10 @@
 
 {#- The names of the function's features in order; none where the function does not exist yet. -#}
 {% macro postgres_ml__features_of(function) %}
-  {%- for overload in postgres_ml__overloads(function.schema, function.name) if overload.is_ours and not overload.is_superseded -%}
+  {%- set search_path = adapter.trust_only_catalog() -%}
+  {%- set overloads = postgres_ml__overloads(function.schema, function.name) -%}
+  {%- do adapter.restore_search_path(search_path) -%}
+  {%- for overload in overloads if overload.is_ours and not overload.is_superseded -%}
     {{ return(fromjson(overload.features)) }}
   {%- endfor -%}
   {{ return(none) }}

@@ -19,7 +19,10 @@
   {%- endif -%}
   {%- set reference = {'name': model, 'package': package, 'v': v} if model is string else {} -%}
   {%- set function = adapter.prediction_function(model_relation, context.get('model') or {}, reference) -%}
+  {%- set search_path = adapter.trust_only_catalog() -%}
   {%- set columns = postgres_ml__feature_types(function) -%}
+  {%- set batch_functions = postgres_ml__overloads(function.schema, function.name ~ '__batch') -%}
+  {%- do adapter.restore_search_path(search_path) -%}
   {%- if not columns -%}
     {%- do exceptions.raise_compiler_error(
         "predict_table('" ~ model_name ~ "'): function " ~ function.qualified ~ ' does not exist yet; build it first: '
@@ -40,7 +43,7 @@
   {%- for name in names -%}
     {%- do values.append((features or {}).get(name, adapter.quote(name | replace('"', '""')))) -%}
   {%- endfor -%}
-  {%- if postgres_ml__overloads(function.schema, function.name ~ '__batch') -%}
+  {%- if batch_functions -%}
     {{ return(postgres_ml__predict_in_chunks(function, relation, keys, columns, values, chunk_rows)) }}
   {%- endif -%}
   {%- set arguments = values | join(', ') -%}
@@ -61,21 +64,21 @@
   {%- for name, type in columns -%}
     {%- set value = values[loop.index0] -%}
     {%- if type == 'boolean' -%}
-      {%- do numbers.append("float8send(coalesce((" ~ value ~ ")::integer::float8, 'NaN'))") -%}
+      {%- do numbers.append("pg_catalog.float8send(coalesce((" ~ value ~ ")::integer::float8, 'NaN'))") -%}
     {%- elif type in ('smallint', 'integer', 'bigint', 'numeric', 'real', 'double precision') -%}
-      {%- do numbers.append("float8send(coalesce((" ~ value ~ ")::float8, 'NaN'))") -%}
+      {%- do numbers.append("pg_catalog.float8send(coalesce((" ~ value ~ ")::float8, 'NaN'))") -%}
     {%- elif type == 'timestamp with time zone' -%}
-      {%- do arguments.append('array_agg(to_json((' ~ value ~ ") at time zone 'UTC') #>> '{}')") -%}
+      {%- do arguments.append('pg_catalog.array_agg(pg_catalog.to_json((' ~ value ~ ") at time zone 'UTC') #>> '{}')") -%}
     {%- elif type in ('date', 'timestamp without time zone') -%}  {#- JSON's form is ISO's under any DateStyle -#}
-      {%- do arguments.append('array_agg(to_json(' ~ value ~ ") #>> '{}')") -%}
+      {%- do arguments.append('pg_catalog.array_agg(pg_catalog.to_json(' ~ value ~ ") #>> '{}')") -%}
     {%- else -%}
-      {%- do arguments.append('array_agg((' ~ value ~ ')::text)') -%}
+      {%- do arguments.append('pg_catalog.array_agg((' ~ value ~ ')::text)') -%}
     {%- endif -%}
   {%- endfor -%}
-  {%- do arguments.insert(0, "string_agg(" ~ (numbers | join(' || ') or "''::bytea") ~ ", ''::bytea)") -%}
+  {%- do arguments.insert(0, "pg_catalog.string_agg(" ~ (numbers | join(' || ') or "''::bytea") ~ ", ''::bytea)") -%}
   {%- set arrays, names = [], [] -%}
   {%- for name in keys -%}
-    {%- do arrays.append('array_agg(' ~ name ~ ') as key_' ~ loop.index) -%}
+    {%- do arrays.append('pg_catalog.array_agg(' ~ name ~ ') as key_' ~ loop.index) -%}
     {%- do names.append('key_' ~ loop.index) -%}
   {%- endfor %}
 select {{ keys | join(', ') }}, prediction
@@ -83,12 +86,12 @@ from (
     select {{ arrays | join(', ') }},
         {{ adapter.quote(function.schema) }}.{{ adapter.quote(function.name ~ '__batch') }}({{ arguments | join(', ') }}) as predictions
     from (
-        select *, (row_number() over () - 1) / {{ chunk_rows }} as postgres_ml_chunk
+        select *, (pg_catalog.row_number() over () - 1) / {{ chunk_rows }} as postgres_ml_chunk
         from {{ relation }}
     ) as numbered
     group by postgres_ml_chunk
 ) as chunk
-cross join lateral unnest({{ names | join(', ') }}, predictions) as scored ({{ keys | join(', ') }}, prediction)
+cross join lateral pg_catalog.unnest({{ names | join(', ') }}, predictions) as scored ({{ keys | join(', ') }}, prediction)
 {%- endmacro %}
 
 

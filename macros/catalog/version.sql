@@ -2,22 +2,25 @@
 {% macro postgres_ml__lock_catalog() %}
   {%- do adapter.begin_if_idle() -%}
   {%- call statement('lock_catalog') -%}
-    select pg_advisory_xact_lock(hashtext('dbt-postgres-ml'))
+    select pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtext('dbt-postgres-ml')::bigint)
   {%- endcall -%}
 {% endmacro %}
 
 
 {#-
   Publishes a result as the version that serves, in the open transaction: functions, parity check, catalog row. Returns
-  the result, with the scores that an endpoint has now, and the version's number.
+  the result, with the scores that an endpoint has now, and the version's number. search_path is the session's.
 -#}
-{% macro postgres_ml__publish_version(card, result) %}
+{% macro postgres_ml__publish_version(card, result, search_path) %}
   {%- set version = postgres_ml__begin_version(card, result) -%}
   {%- if result.trained.deployed.artifact -%}
     {%- do postgres_ml__publish_artifact(result) -%}
   {%- elif result.build.is_remote -%}
     {%- do postgres_ml__create_endpoint_table() -%}
+    {#- it reads the node's query -#}
+    {%- do adapter.restore_search_path(search_path) -%}
     {%- set result = adapter.evaluate_endpoint(result) -%}
+    {%- do adapter.trust_only_catalog() -%}
   {%- endif -%}
   {%- do postgres_ml__publish_functions(card, adapter.publication_of(result), version) -%}
   {%- do adapter.check_parity(result) -%}

@@ -14,14 +14,14 @@
 {%- endfor -%}
 {%- set reference -%}
     select f.key as feature, f.value as s
-    from version cross join lateral jsonb_each(version.statistics -> 'features') as f
+    from version cross join lateral pg_catalog.jsonb_each(version.statistics -> 'features'::text) as f
     {%- if chosen %}
     where f.key in ({{ chosen | join(', ') }})
     {%- endif %}
 {%- endset -%}
 {%- set observed -%}
     select e.key as feature, e.value
-    from {{ relation }} as t cross join lateral jsonb_each_text(to_jsonb(t)) as e
+    from {{ relation }} as t cross join lateral pg_catalog.jsonb_each_text(pg_catalog.to_jsonb(t)) as e
     where {{ condition }}
 {%- endset -%}
 {{ postgres_ml__drift(model, reference, observed, max_psi, max_ks) }}
@@ -34,10 +34,10 @@
 #}
 {% test prediction_drift(model, relation, column, max_psi=0.2, max_ks=0.2, condition='true') %}
 {%- set reference -%}
-    select 'prediction' as feature, version.statistics -> 'prediction' as s from version
+    select 'prediction' as feature, version.statistics -> 'prediction'::text as s from version
 {%- endset -%}
 {%- set observed -%}
-    select 'prediction' as feature, to_jsonb(t.{{ adapter.quote(column) }}) #>> '{}' as value
+    select 'prediction' as feature, pg_catalog.to_jsonb(t.{{ adapter.quote(column) }}) #>> '{}'::text[] as value
     from {{ relation }} as t
     where {{ condition }}
 {%- endset -%}
@@ -46,6 +46,9 @@
 
 
 {#
+  Functions are qualified and literals have their types: no operator or function of somebody else's in the session's
+  search_path fits better.
+
   A query of the columns that drifted: feature, psi, ks, n_rows. The bins are those of the training's statistics; a
   share of nothing counts as 1 in 10,000, or the index would be infinite.
 #}
@@ -62,10 +65,10 @@ reference as (
 ),
 bounded as (
     select
-        feature, s, s ->> 'kind' = 'number' as is_number,
-        array(select e.value::float8 from jsonb_array_elements_text(s -> 'edges') with ordinality as e(value, n) order by n)
+        feature, s, s ->> 'kind'::text = 'number' as is_number,
+        array(select e.value::float8 from pg_catalog.jsonb_array_elements_text(s -> 'edges'::text) with ordinality as e(value, n) order by n)
             as edges,
-        array(select c.value from jsonb_array_elements_text(s -> 'categories') with ordinality as c(value, n) order by n)
+        array(select c.value from pg_catalog.jsonb_array_elements_text(s -> 'categories'::text) with ordinality as c(value, n) order by n)
             as categories
     from reference
 ),
@@ -77,40 +80,40 @@ binned as (
         b.feature,
         case
             when o.value is null then -1
-            when not b.is_number then coalesce(array_position(b.categories, o.value), 0)
-            when lower(o.value) in ('nan', 'infinity', '-infinity') then -1
-            when cardinality(b.edges) = 0 then 0
-            else width_bucket(o.value::float8, b.edges)
+            when not b.is_number then coalesce(pg_catalog.array_position(b.categories, o.value), 0)
+            when pg_catalog.lower(o.value) in ('nan', 'infinity', '-infinity') then -1
+            when pg_catalog.cardinality(b.edges) = 0 then 0
+            else pg_catalog.width_bucket(o.value::float8, b.edges)
         end as bin,
-        count(*)::float8 as n
+        pg_catalog.count(*)::float8 as n
     from observed as o
     inner join bounded as b using (feature)
     group by 1, 2
 ),
 totals as (
-    select feature, sum(n) as n_rows, sum(n) filter (where bin >= 0) as n_known from binned group by 1
+    select feature, pg_catalog.sum(n) as n_rows, pg_catalog.sum(n) filter (where bin >= 0) as n_known from binned group by 1
 ),
 bins as (
     select
-        b.feature, b.is_number, share.key::integer as bin, (b.s -> 'groups' ->> share.key)::integer as psi_group,
+        b.feature, b.is_number, share.key::integer as bin, (b.s -> 'groups'::text ->> share.key)::integer as psi_group,
         share.value::float8 as expected, coalesce(binned.n / totals.n_rows, 0) as actual,
-        share.value::float8 / nullif(1 - (b.s -> 'shares' ->> '-1')::float8, 0) as expected_known,
-        coalesce(binned.n / nullif(totals.n_known, 0), 0) as actual_known
+        share.value::float8 / nullif('1' - (b.s -> 'shares'::text ->> '-1'::text)::float8, '0') as expected_known,
+        coalesce(binned.n / nullif(totals.n_known, '0'), 0) as actual_known
     from bounded as b
-    cross join lateral jsonb_each_text(b.s -> 'shares') as share
+    cross join lateral pg_catalog.jsonb_each_text(b.s -> 'shares'::text) as share
     inner join totals using (feature)
     left join binned on binned.feature = b.feature and binned.bin = share.key::integer
 ),
 groups as (
-    select feature, greatest(sum(expected), 0.0001) as expected, greatest(sum(actual), 0.0001) as actual
+    select feature, greatest(pg_catalog.sum(expected), 0.0001) as expected, greatest(pg_catalog.sum(actual), 0.0001) as actual
     from bins
     group by feature, psi_group
 ),
 cumulated as (
     select
-        feature, abs(
-            sum(expected_known) over (partition by feature order by bin)
-            - sum(actual_known) over (partition by feature order by bin)
+        feature, pg_catalog.abs(
+            pg_catalog.sum(expected_known) over (partition by feature order by bin)
+            - pg_catalog.sum(actual_known) over (partition by feature order by bin)
         ) as distance
     from bins
     where is_number and bin >= 0
@@ -118,12 +121,12 @@ cumulated as (
 drifts as (
     select
         b.feature,
-        (select sum((g.actual - g.expected) * ln(g.actual / g.expected)) from groups as g where g.feature = b.feature) as psi,
-        (select max(c.distance) from cumulated as c where c.feature = b.feature) as ks,
+        (select pg_catalog.sum((g.actual - g.expected) * pg_catalog.ln(g.actual / g.expected)) from groups as g where g.feature = b.feature) as psi,
+        (select pg_catalog.max(c.distance) from cumulated as c where c.feature = b.feature) as ks,
         (select t.n_rows from totals as t where t.feature = b.feature) as n_rows
     from bounded as b
 )
-select feature, round(psi::numeric, 4) as psi, round(ks::numeric, 4) as ks, n_rows
+select feature, pg_catalog.round(psi::numeric, 4) as psi, pg_catalog.round(ks::numeric, 4) as ks, n_rows
 from drifts
-where exists (select from observed) and (n_rows is null or psi > {{ max_psi }} or ks > {{ max_ks }})
+where exists (select from observed) and (n_rows is null or psi > '{{ max_psi }}' or ks > '{{ max_ks }}')
 {% endmacro %}

@@ -3,15 +3,15 @@
 {%- if min is none and max is none -%}
   {%- do exceptions.raise_compiler_error("model_metric: set 'min', 'max' or both") -%}
 {%- endif -%}
-select version, {{ postgres_ml__literal(metric) }} as metric, (metrics ->> {{ postgres_ml__literal(metric) }})::float8 as value
+select version, {{ postgres_ml__literal(metric) }} as metric, (metrics ->> {{ postgres_ml__literal(metric) }}::text)::float8 as value
 from {{ model }}
 where state <> 'STUB' and (
-    metrics ->> {{ postgres_ml__literal(metric) }} is null
+    metrics ->> {{ postgres_ml__literal(metric) }}::text is null
     {%- if min is not none %}
-    or (metrics ->> {{ postgres_ml__literal(metric) }})::float8 < {{ min }}
+    or (metrics ->> {{ postgres_ml__literal(metric) }}::text)::float8 < '{{ min }}'
     {%- endif %}
     {%- if max is not none %}
-    or (metrics ->> {{ postgres_ml__literal(metric) }})::float8 > {{ max }}
+    or (metrics ->> {{ postgres_ml__literal(metric) }}::text)::float8 > '{{ max }}'
     {%- endif %}
 )
 {% endtest %}

@@ -3,12 +3,10 @@
   published, on a hundred rows that the catalog keeps: after an upgrade of the server, a restore, another machine.
 #}
 {% test prediction_parity(model) %}
-{%- set query = adapter.parity_query(model) if execute -%}
-{%- if query -%}
-select n_rows, n_different, difference from (
-{{ query }}
-) as compared
-where n_different > 0
+{%- set compared = adapter.compare_parity_rows(model) if execute -%}
+{%- if compared -%}
+select {{ compared.n_rows }} as n_rows, {{ compared.n_different }} as n_different, '{{ compared.difference }}'::float8 as difference
+where {{ compared.n_different }} > 0
 {%- else -%}
 select 1 as n_rows where false
 {%- endif -%}

@@ -25,6 +25,7 @@
 {#- Returns the number of the new version here, none where the other schema has no such model. -#}
 {% macro postgres_ml__clone_model(card, source, existing_relation) %}
   {%- do postgres_ml__lock_catalog() -%}
+  {%- do adapter.trust_only_catalog() -%}
   {%- do postgres_ml__create_catalog() -%}
   {%- set stored = adapter.cloned_version(source, card.schema) -%}
   {%- if stored is none -%}

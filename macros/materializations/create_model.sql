@@ -18,9 +18,13 @@
     {%- do adapter.begin_publication() -%}
   {%- endif -%}
 
-  {#- From here to the commit everything is one transaction: readers see the old version or the new one. -#}
+  {#-
+    From here to the commit everything is one transaction: readers see the old version or the new one. Hooks, as the
+    training query, run under the session's search_path, this package's own statements under Postgres's names alone.
+  -#}
+  {%- set search_path = adapter.trust_only_catalog() -%}
   {%- if is_published -%}
-    {%- set result, version = postgres_ml__publish_version(card, result) -%}
+    {%- set result, version = postgres_ml__publish_version(card, result, search_path) -%}
     {%- do postgres_ml__create_card(card, existing_relation) -%}
     {%- do store_result('main', adapter.create_model_response(result, version)) -%}
   {%- else -%}
@@ -28,7 +32,9 @@
     {%- do store_result('main', adapter.kept_model_response(plan, refusal)) -%}
   {%- endif -%}
 
+  {%- do adapter.restore_search_path(search_path) -%}
   {{ run_hooks(post_hooks, inside_transaction=True) }}
+  {%- do adapter.trust_only_catalog() -%}
   {%- do postgres_ml__apply_model_grants(card, config.get('grants') or {}, existing_relation) -%}
   {%- do persist_docs(card, model) -%}
   {%- if config.persist_relation_docs() and model.description -%}

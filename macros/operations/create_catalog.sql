@@ -6,6 +6,7 @@
 #}
 {% macro create_catalog(trainers=[]) %}
   {%- do postgres_ml__lock_catalog() -%}
+  {%- do adapter.trust_only_catalog() -%}
   {%- do postgres_ml__create_catalog() -%}
   {%- for trainer in ([trainers] if trainers is string else trainers) -%}
     {%- set role = adapter.quote(trainer | replace('"', '""')) -%}

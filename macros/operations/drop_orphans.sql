@@ -5,6 +5,7 @@
     dbt run-operation drop_orphans --args '{dry_run: false}'
 #}
 {% macro drop_orphans(dry_run=true) %}
+  {%- do adapter.trust_only_catalog() -%}
   {%- if dry_run -%}
     {%- set orphans = adapter.orphaned_models() -%}
   {%- else -%}

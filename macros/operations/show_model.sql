@@ -16,6 +16,7 @@
   The published model that a node's name or 'schema.name' means: schema, identifier, quoted; an error names the likely one.
 -#}
 {% macro postgres_ml__operation_model(name) %}
+  {%- do adapter.trust_only_catalog() -%}
   {%- set published = [] -%}
   {%- if run_query("select to_regclass('postgres_ml.model_info') is not null").columns[0].values()[0] -%}
     {%- set published = run_query('select schema_name, model_name from postgres_ml.model_info').rows -%}

@@ -4,6 +4,7 @@
     dbt run-operation show_models
 #}
 {% macro show_models() %}
+  {%- do adapter.trust_only_catalog() -%}
   {%- set rows = [] -%}
   {%- if run_query("select to_regclass('postgres_ml.model_info') is not null").columns[0].values()[0] -%}
     {%- set query -%}

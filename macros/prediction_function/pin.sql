@@ -5,9 +5,10 @@
 #}
 {% macro postgres_ml__pinned_function(function, suffix, version) %}
   {%- set pinned = adapter.pinned_function(function, suffix, version) -%}
+  {%- set search_path = adapter.trust_only_catalog() -%}
   {%- if postgres_ml__features_of(pinned) is none -%}
     {%- call statement('lock_pins') -%}
-      select pg_advisory_xact_lock(hashtext('dbt-postgres-ml.pin'))
+      select pg_advisory_xact_lock(hashtext('dbt-postgres-ml.pin')::bigint)
     {%- endcall -%}
     {%- set card = api.Relation.create(database=target.dbname, schema=function.schema, identifier=function.model) -%}
     {%- set stored = adapter.pinned_version(function.schema, function.model, version) -%}
@@ -22,6 +23,7 @@
       {%- do postgres_ml__grant_execute(card, function.grantees) -%}
     {%- endif -%}
   {%- endif -%}
+  {%- do adapter.restore_search_path(search_path) -%}
   {{ return(pinned) }}
 {% endmacro %}
 

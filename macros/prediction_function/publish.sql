@@ -26,6 +26,9 @@
     {%- do postgres_ml__create_function(card.schema, body) -%}
     {%- do postgres_ml__comment_on_function(card, body, published, version) -%}
   {%- endfor -%}
+  {%- for warning in adapter.renew_dependents(card, callable | map(attribute='name') | list) -%}
+    {%- do exceptions.warn(card.identifier ~ ': ' ~ warning) -%}
+  {%- endfor -%}
 {% endmacro %}
 
 

@@ -126,6 +126,7 @@ class TrainingSpec:
     returns : SQL type of the prediction; None takes the target's, or the model's signature
     gates : conditions on the hold-out's metrics that a new version has to meet to be published
     promote : 'always', or 'if_better' than the serving version
+    reindex : whether a new version reindexes the indexes that call the function
     retrain : 'on_change', 'always', 'never', or the age in seconds from which a version is replaced
     """
 
@@ -152,3 +153,4 @@ class TrainingSpec:
     gates: tuple[Gate, ...] = ()
     promote: Literal["always", "if_better"] = "always"
     retrain: str | float = "on_change"
+    reindex: bool = True

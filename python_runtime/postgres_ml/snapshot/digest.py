@@ -23,7 +23,9 @@ from postgres_ml.snapshot.query import data_digest_query
 
 LIBRARIES = ("scikit-learn", "xgboost", "xgboost-cpu", "numpy", "pandas")
 #: what of a spec says where a model is or what is done with it, and not how it is trained
-NOT_TRAINING = frozenset({"name", "unique_id", "database", "schema", "gates", "promote", "retrain"})
+NOT_TRAINING = frozenset(
+    {"name", "unique_id", "database", "schema", "gates", "promote", "reindex", "retrain"}
+)
 SETTINGS_NOT_TRAINING = frozenset({"keep_versions"})
 
 

@@ -1,4 +1,9 @@
-"""The one statement that reads the training rows: casts, content hash, and sampling inside the database."""
+"""The one statement that reads the training rows: casts, content hash, and sampling inside the database.
+
+The training query inside it needs the session's search_path. So functions are qualified, and operators get
+operands of the very types that they are defined for (a quoted number takes the other operand's): no function
+of somebody else's in that path fits better.
+"""
 
 from __future__ import annotations
 
@@ -27,21 +32,23 @@ MISSING = -(2**63)
 LATEST = "294247-01-01"
 # The hashes of all rows as one number that no order changes, and that a row's second occurrence does change.
 # `h` stands here once, so that it is computed once without a subquery that keeps parallel workers out.
-DATA_DIGEST = "hashtextextended(concat_ws(' ', count(*), sum({h})), 0)"
+DATA_DIGEST = (
+    "pg_catalog.hashtextextended(pg_catalog.concat_ws(' ', pg_catalog.count(*), pg_catalog.sum({h})), 0)"
+)
 # Postgres's own hash of a column's value with a seed; a column of any other type is hashed as a record.
 # Traps: a float's zero, and numeric's NaN and infinities, hash to the seed itself, as NULL did; numeric's
 # hash leaves out the sign; that of a time with its zone joins two by exclusive or, and 00:00+00 has NULL's.
 COLUMN_HASHES = {
-    "smallint": "hashint2extended({0}, {1})",
-    "integer": "hashint4extended({0}, {1})",
-    "bigint": "hashint8extended({0}, {1})",
-    "real": "hashfloat4extended({0}, {1})",
-    "double precision": "hashfloat8extended({0}, {1})",
-    "numeric": "hash_numeric_extended({0}, case when {0} < 0 then {1} + 1 else {1} - 1 end)",
-    "boolean": "hashint4extended({0}::integer, {1})",
-    "text": "hashtextextended({0}, {1})",
-    "character varying": "hashtextextended({0}, {1})",
-    "time with time zone": "hashtextextended({0}::text, {1})",
+    "smallint": "pg_catalog.hashint2extended({0}, {1})",
+    "integer": "pg_catalog.hashint4extended({0}, {1})",
+    "bigint": "pg_catalog.hashint8extended({0}, {1})",
+    "real": "pg_catalog.hashfloat4extended({0}, {1})",
+    "double precision": "pg_catalog.hashfloat8extended({0}, {1})",
+    "numeric": "pg_catalog.hash_numeric_extended({0}, case when {0} < '0' then {1} + 1 else {1} - 1 end)",
+    "boolean": "pg_catalog.hashint4extended({0}::integer, {1})",
+    "text": "pg_catalog.hashtextextended({0}, {1})",
+    "character varying": "pg_catalog.hashtextextended({0}, {1})",
+    "time with time zone": "pg_catalog.hashtextextended({0}::text, {1})",
 }
 
 INTEGER_TYPES = frozenset({"smallint", "integer", "bigint"})
@@ -110,6 +117,7 @@ def snapshot_query(
     names = ", ".join(column.name for column in columns)
     max_rows = settings.max_cells // (len(features) + 1)
     selected = ", ".join(f"{column.expression} as {column.name}" for column in columns)
+    nulls = ", ".join(f"null::{column.sql_type}" for column in columns)
     row_hash = _row_hash([*features, *([target] if target else [])], settings, server_version)
     return f"""copy (
 with read as materialized (
@@ -118,15 +126,17 @@ with read as materialized (
 {sql}
 ) query
 ), totals as (
-  select count(*) as n_rows, count(label) as n_labelled, {DATA_DIGEST.format(h="h")} as digest from read
+  select pg_catalog.count(*) as n_rows, pg_catalog.count(label) as n_labelled,
+    {DATA_DIGEST.format(h="h")} as digest
+  from read
 ), {_sample(names, _stratum(target, problem_type), max_rows)}
-select concat_ws(' ', n_rows, n_labelled, digest), {", ".join(f"null::{c.sql_type}" for c in columns)}
+select pg_catalog.concat_ws(' ', n_rows, n_labelled, digest), {nulls}
 from totals
 union all
 select null, {names} from read
 where label is not null and (select n_labelled <= {max_rows} from totals)
 union all
-select null, {names} from candidates where rank <= quota
+select null, {names} from candidates where rank::float8 <= quota
 ) to stdout (format binary, encoding 'UTF8')"""
 
 
@@ -138,7 +148,7 @@ def data_digest_query(sql: str, columns: Sequence[Column], settings: Settings, s
     columns : all of the query's
     """
     digest = DATA_DIGEST.format(h=_row_hash(columns, settings, server_version))
-    return f"""select {digest}, count(*) from (
+    return f"""select {digest}, pg_catalog.count(*) from (
 {sql}
 ) query"""
 
@@ -161,7 +171,9 @@ def _row_hash(columns: Sequence[Column], settings: Settings, server_version: int
         record = f"row({', '.join(f'query.{name}' for name in sorted(others))})"
         is_old = server_version < 140000  # and hashes a record's text instead
         hashes.append(
-            f"hashtextextended({record}::text, 0)" if is_old else f"hash_record_extended({record}, 0)"
+            f"pg_catalog.hashtextextended({record}::text, 0)"
+            if is_old
+            else f"pg_catalog.hash_record_extended({record}, 0)"
         )
     return " # ".join(hashes)
 
@@ -189,25 +201,27 @@ def _sample(names: str, stratum: str, max_rows: int) -> str:
     divided in proportion.
     """
     return f"""numbered as (  -- nothing is sorted here while all rows fit
-  select *, row_number() over (partition by digest) as occurrence from (
-    select *, {stratum} as stratum, md5(row({names})::text) as digest from read
+  select *, pg_catalog.row_number() over (partition by digest) as occurrence from (
+    select *, {stratum} as stratum, pg_catalog.md5(row({names})::text) as digest from read
     where label is not null and (select n_labelled > {max_rows} from totals)
     offset 0  -- or the digest would be computed twice
   ) digested
 ), keyed as (
-  select *, {_unit("md5(digest || ' ' || occurrence)")} as key from numbered
+  select *, {_unit("pg_catalog.md5(pg_catalog.concat(digest, ' ', occurrence))")} as key from numbered
 ), strata as (
-  select stratum, count(*) as n, count(*) over () as n_strata from keyed group by stratum
+  select stratum, pg_catalog.count(*) as n, pg_catalog.count(*) over () as n_strata
+  from keyed
+  group by stratum
 ), reserved as (
   select *, least(n, {CLASS_ROWS}, {max_rows} / (2 * n_strata)) as kept from strata
 ), quotas as (
-  select stratum, n, kept + floor(({max_rows} - sum(kept) over ())
-    * ((n - kept)::float8 / greatest(sum(n - kept) over (), 1)::float8)) as quota
+  select stratum, n, kept::float8 + pg_catalog.floor(('{max_rows}' - pg_catalog.sum(kept) over ())::float8
+    * ((n - kept)::float8 / greatest(pg_catalog.sum(n - kept) over (), '1')::float8)) as quota
   from reserved
 ), candidates as (  -- the filter leaves 1.5 times the rows needed and keeps the sort small
-  select keyed.*, quota, row_number() over (partition by keyed.stratum order by key) as rank
+  select keyed.*, quota, pg_catalog.row_number() over (partition by keyed.stratum order by key) as rank
   from keyed join quotas on keyed.stratum is not distinct from quotas.stratum
-  where key <= (1.5 * quota + 100) / n
+  where key <= ('1.5' * quota + '100') / n::float8
 )"""
 
 
@@ -218,9 +232,11 @@ def _feature(name: str, column: Column) -> StoredColumn:
     if column.kind in ("number", "boolean"):
         cast = "::integer::float8" if column.kind == "boolean" else "::float8"
         return StoredColumn(name, "float8", f"coalesce({value}{cast}, 'NaN')")
-    microseconds = f"(extract(epoch from {value}) * 1000000)::bigint"
+    microseconds = f"(extract(epoch from {value}) * '1000000')::bigint"
     if column.kind != "time":
-        microseconds = f"case when isfinite({value}) and {value} < '{LATEST}' then {microseconds} end"
+        microseconds = (
+            f"case when pg_catalog.isfinite({value}) and {value} < '{LATEST}' then {microseconds} end"
+        )
     return StoredColumn(name, "bigint", f"coalesce({microseconds}, {MISSING})")
 
 
@@ -246,7 +262,7 @@ def _exact(target: Column, problem_type: ProblemType | None) -> str:
     value = f"query.{identifier(target.name)}"
     is_rounded = f"{value}::float8::text::numeric is distinct from {value}"
     if problem_type is None:
-        is_rounded = f"{value} = trunc({value}) and {is_rounded}"
+        is_rounded = f"{value} = pg_catalog.trunc({value}) and {is_rounded}"
     return f"case when {is_rounded} then {value}::text end"
 
 
@@ -266,11 +282,11 @@ def _stratum(target: Column | None, problem_type: ProblemType | None) -> str:
         return "split::text"
     value = "coalesce(exact, label::text)" if target.sql_type == "numeric" else "label::text"
     if problem_type is None and target.kind == "number":
-        few = f"select count(distinct label) <= {MAX_NUMERIC_CLASSES} from read"
+        few = f"select pg_catalog.count(distinct label) <= {MAX_NUMERIC_CLASSES} from read"
         value = f"case when ({few}) then {value} end"
-    return f"concat(split, ' ', {value})"
+    return f"pg_catalog.concat(split, ' ', {value})"
 
 
 def _unit(digest: str) -> str:
     """A number in [0, 1) from the first 48 bits of a hexadecimal digest."""
-    return f"(('x' || substr({digest}, 1, 12))::bit(48)::bigint / {2.0**48})"
+    return f"(('x' || pg_catalog.substr({digest}, 1, 12))::bit(48)::bigint::float8 / '{2.0**48}')"

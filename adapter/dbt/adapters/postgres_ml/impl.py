@@ -15,13 +15,16 @@ from dbt.adapters.contracts.relation import RelationType
 from dbt.adapters.postgres_ml.build.materialization import MaterializationAdapter
 from dbt.adapters.postgres_ml.catalog import versions
 from dbt.adapters.postgres_ml.catalog.champion import move_champion
+from dbt.adapters.postgres_ml.catalog.dependents import renew_dependents
 from dbt.adapters.postgres_ml.catalog.exclusive_lock import execute_exclusively
 from dbt.adapters.postgres_ml.catalog.read import read_versions
+from dbt.adapters.postgres_ml.catalog.search_path import set_search_path, trusted_path
 from dbt.adapters.postgres_ml.config.model import (
     check_manifest,
     default_function,
     execute_grantees,
     is_create_model,
+    reindexes,
 )
 from dbt.adapters.postgres_ml.connections import PostgresMLConnectionManager
 from dbt.adapters.postgres_ml.log import logger
@@ -84,6 +87,35 @@ class PostgresMLAdapter(MaterializationAdapter):
         cursor = self._open_cursor()
         with self.connections.exception_handler(sql):
             execute_exclusively(cursor, sql, [str(relation) for relation in relations])
+
+    @available.parse_none
+    def trust_only_catalog(self) -> str:
+        """Let names mean Postgres's own until the transaction ends; return the search_path that was."""
+        self.connections.begin_if_idle()
+        return set_search_path(self._open_cursor())
+
+    @available.parse_none
+    def restore_search_path(self, path: str) -> None:
+        """Set the search_path that `trust_only_catalog` returned."""
+        set_search_path(self._open_cursor(), path)
+
+    @available.parse_none
+    def renew_dependents(self, card: Any, functions: list[Any]) -> list[str]:
+        """Reindex what calls functions that changed; return a warning for each other thing that holds values.
+
+        Parameters
+        ----------
+        functions : names, unquoted
+        """
+        node = next(
+            filter(lambda n: (n.schema, n.alias) == (card.schema, card.identifier), self._nodes()), None
+        )
+        return renew_dependents(
+            self._open_cursor(),
+            card.schema,
+            [str(name) for name in functions],
+            node is None or reindexes(node),
+        )
 
     @available.parse_none
     def seed_staging_types(self, agate_table: Any) -> list[str | None]:
@@ -169,9 +201,12 @@ class PostgresMLAdapter(MaterializationAdapter):
         return {**stored, "functions": functions, "functions_json": json.dumps(functions)}
 
     @available.parse_none
-    def parity_query(self, card: Any) -> str:
-        """Return a query that holds the serving function against its pipeline's predictions."""
-        return versions.parity_query(self._open_cursor(), card.schema, card.identifier)
+    def compare_parity_rows(self, card: Any) -> dict[str, Any] | None:
+        """Hold the serving function against its pipeline's predictions; None where no rows are kept of it."""
+        self.connections.begin_if_idle()
+        cursor = self._open_cursor()
+        with trusted_path(cursor):
+            return versions.compare_parity_rows(cursor, card.schema, card.identifier)
 
     @available.parse_none
     def orphaned_models(self) -> list[Any]:

@@ -14,6 +14,7 @@ from dbt.adapters.postgres_ml.build.node import NodeBuild, TrainingQuery
 from dbt.adapters.postgres_ml.build.runtimes import renew_runtime
 from dbt.adapters.postgres_ml.build.unpublished import UnpublishedResult
 from dbt.adapters.postgres_ml.catalog.read import STUB, StoredVersion, read_functions, read_versions
+from dbt.adapters.postgres_ml.catalog.search_path import trusted_path
 
 from postgres_ml.contract.exceptions import ConcurrentBuildError
 from postgres_ml.snapshot import digest as digests
@@ -116,7 +117,8 @@ def plan_build(build: NodeBuild, *, full_refresh: bool, is_empty: bool) -> Build
     """
     cursor = build.cursor()
     query = build.describe(cursor)
-    versions = read_versions(cursor, build.spec.schema, build.node.alias)
+    with trusted_path(cursor):
+        versions = read_versions(cursor, build.spec.schema, build.node.alias)
     expected = Digest(
         data=0,
         n_rows=0,
@@ -131,12 +133,19 @@ def plan_build(build: NodeBuild, *, full_refresh: bool, is_empty: bool) -> Build
     plan = BuildPlan(
         build, query, decision, versions[0].version if versions else 0, planner.newest, planner.serving
     )
-    if plan.serving is not None and plan.action == "keep":
-        plan = _with_functions(plan, cursor, plan.serving)
-    if plan.serving is not None and plan.action in ("keep", "restore"):
-        said = renew_runtime(cursor, build.spec.runtime, plan.serving, build.config.credentials.embedded)
-        if said:
-            build.log("info", said)
+    return plan if plan.serving is None else _of_what_serves(plan, cursor, plan.serving)
+
+
+def _of_what_serves(plan: BuildPlan, cursor: Any, serving: StoredVersion) -> BuildPlan:
+    """Return the plan of a version that is kept with what its functions and its runtime need."""
+    build = plan.build
+    with trusted_path(cursor):
+        if plan.action == "keep":
+            plan = _with_functions(plan, cursor, serving)
+        if plan.action in ("keep", "restore"):
+            said = renew_runtime(cursor, build.spec.runtime, serving, build.config.credentials.embedded)
+            if said:
+                build.log("info", said)
     return plan
 
 

@@ -21,6 +21,7 @@ from dbt.adapters.postgres_ml.build.runtimes import lacking_runtimes
 from dbt.adapters.postgres_ml.build.stub import stub_model
 from dbt.adapters.postgres_ml.build.unpublished import UnpublishedResult
 from dbt.adapters.postgres_ml.catalog.read import read_champion
+from dbt.adapters.postgres_ml.catalog.search_path import trusted_path
 
 from postgres_ml.contract.exceptions import TrainingDataError
 from postgres_ml.contract.model import TrainedModel
@@ -207,6 +208,8 @@ def _champion_file(plan: BuildPlan) -> str:
     if build.spec.promote == "always" or serving is None or serving.digest is None:
         return ""
     path = build.directory / "champion.json"
-    champion = read_champion(build.cursor(), build.spec.schema, build.node.alias)
+    cursor = build.cursor()
+    with trusted_path(cursor):
+        champion = read_champion(cursor, build.spec.schema, build.node.alias)
     path.write_text(json.dumps(champion), encoding="utf-8")
     return str(path)

@@ -143,12 +143,15 @@ def cloned_functions(stored: dict[str, Any], source: str, target: str) -> list[d
     return _renamed(stored["functions"], replaced)
 
 
-def parity_query(cursor: Cursor, schema: str, model: str) -> str:
-    """Return a query of n_rows, n_different, difference for the serving version; '' where it has no rows."""
+def compare_parity_rows(cursor: Cursor, schema: str, model: str) -> dict[str, Any] | None:
+    """Return n_rows, n_different and the greatest difference of the serving version on the rows it keeps.
+
+    None where it keeps none, or is not published yet: `dbt compile` comes before the first build, too.
+    """
     cursor.execute(LAYOUT)
     exists, layout = cursor.fetchall()[0]
-    if not exists or layout < 2:  # `dbt compile` comes before the first build, too
-        return ""
+    if not exists or layout < 2:
+        return None
     cursor.execute(
         """select functions::text, features::text, return_type, problem_type from postgres_ml.model_version
         where model_schema = %s and model_name = %s and is_serving and parity_rows is not null""",
@@ -156,13 +159,15 @@ def parity_query(cursor: Cursor, schema: str, model: str) -> str:
     )
     rows = cursor.fetchall()
     if not rows:
-        return ""
+        return None
     functions, features, return_type, problem_type = rows[0]
     columns = tuple(Column(**column) for column in json.loads(features))
     bodies = tuple(json_file.from_json(FunctionBody, json.dumps(body)) for body in json.loads(functions))
     where = f"v.model_schema = {text(schema)} and v.model_name = {text(model)} and v.is_serving"
     sample = sample_sql("postgres_ml.model_version", where, len(columns))
-    return compare_sql(schema, Predictor(columns, bodies, return_type, problem_type), sample)
+    cursor.execute(compare_sql(schema, Predictor(columns, bodies, return_type, problem_type), sample))
+    n_rows, n_different, difference, _ = cursor.fetchall()[0]
+    return {"n_rows": n_rows, "n_different": n_different, "difference": difference or 0.0}
 
 
 def orphaned(cursor: Cursor, nodes: Iterable[Any], default_schema: str) -> list[tuple[str, str]]:

@@ -263,6 +263,15 @@ MODEL = Section(
             see="lifecycle.md",
         ),
         Key(
+            "reindex",
+            Boolean(),
+            "whether a new version reindexes the indexes that call the function, in the transaction that "
+            "publishes it",
+            "With `false` a warning names them and the statement to run.",
+            default=TrainingSpec.reindex,
+            see="lifecycle.md#what-keeps-old-predictions",
+        ),
+        Key(
             "retrain",
             Retrain(),
             "when `dbt build` trains the model again",

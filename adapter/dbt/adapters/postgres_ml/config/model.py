@@ -10,7 +10,7 @@ from dbt.adapters.postgres_ml.config import keys
 from dbt.adapters.postgres_ml.config.external import external_problems
 from dbt.adapters.postgres_ml.config.holdout import settings_of
 from dbt.adapters.postgres_ml.config.objectives import AUTO_OBJECTIVES, XGBOOST_OBJECTIVES
-from dbt.adapters.postgres_ml.config.values import hint
+from dbt.adapters.postgres_ml.config.values import boolean_of, hint
 
 from postgres_ml.contract.config import Endpoint, Settings, TrainingSpec
 from postgres_ml.contract.exceptions import SpecError
@@ -259,3 +259,9 @@ def execute_grantees(node: Any) -> list[str] | None:
     if found is None:
         return None
     return [found] if isinstance(found, str) else list(found)
+
+
+def reindexes(node: Any) -> bool:
+    """Return whether a new version of a node's functions reindexes the indexes that call them."""
+    given = node.config.get("reindex")
+    return TrainingSpec.reindex if given is None else boolean_of(given) is not False
