@@ -19,9 +19,8 @@
         model_name as model, version, state, trained_at, problem_type, model_type, objective, metric, score, metrics,
         n_rows, n_holdout, n_features, model_schema || '.' || function_name as function, signature, runtime, n_nodes,
         est_rows_per_s, mlflow_run_id, dbt_unique_id
-    from postgres_ml.model_version
+    from postgres_ml.model_card
     where model_schema = {{ postgres_ml__literal(card.schema) }} and model_name = {{ postgres_ml__literal(card.identifier) }}
-        and is_serving
 {% endmacro %}
 
 
@@ -40,4 +39,13 @@
     drop view pg_temp.postgres_ml_wanted_card
   {%- endcall -%}
   {{ return(is_same) }}
+{% endmacro %}
+
+
+{#- False of a card that an older release created: nobody but the catalog's owner would see a row in it any more. -#}
+{% macro postgres_ml__reads_model_card(card) %}
+  {%- set query -%}
+    select pg_get_viewdef(to_regclass({{ postgres_ml__literal(card.include(database=false)) }})) like '%model_card%' as reads
+  {%- endset -%}
+  {{ return(run_query(query).columns[0].values()[0]) }}
 {% endmacro %}

@@ -6,7 +6,7 @@
   To change the catalog: raise the layout's number and add a statement below that does nothing where it was done
   (`add column if not exists`, `create or replace`). A later layout than ours is left alone: it has all that we need.
 #}
-{% macro postgres_ml__catalog_layout() %}{{ return(4) }}{% endmacro %}
+{% macro postgres_ml__catalog_layout() %}{{ return(5) }}{% endmacro %}
 
 
 {% macro postgres_ml__create_catalog() %}
@@ -69,6 +69,7 @@
           add column if not exists parity_rows text,
           add column if not exists is_champion boolean;
       {{ postgres_ml__row_policies() }}
+      {{ postgres_ml__model_card_view() }}
       comment on column postgres_ml.model_version.digest is 'What the training followed from: data, query, config, code and libraries';
       comment on column postgres_ml.model_version.changes is 'Why it was trained';
       comment on column postgres_ml.model_version.evaluated_program is
@@ -85,20 +86,56 @@
 
 
 {#-
-  Who may publish into a schema may change the catalog's rows of its models, and no others. All may be read: a card
-  reads its row with the rights of the card's owner, but current_user is then whoever asks.
-#}
+  Who may publish into a schema reads and changes the catalog's rows of its models, and no others: a row has cells of the
+  training data. Functions in an untrusted language, or that run with their owner's rights, are only in rows that a
+  superuser wrote: whoever publishes such a version again runs what the row says.
+-#}
 {% macro postgres_ml__row_policies() %}
   {%- set is_own -%}
     exists (select from pg_namespace as n where n.nspname = model_schema and has_schema_privilege(n.oid, 'create'))
   {%- endset -%}
+  {%- set is_trusted -%}
+    not jsonb_path_exists(
+        functions,
+        '$[*] ? (@.language != "sql" && @.language != "plpgsql" && @.language != "plmodel" || @.options != "immutable parallel safe")'
+    )
+  {%- endset -%}
   alter table postgres_ml.model_version enable row level security;
   drop policy if exists read_all on postgres_ml.model_version;
+  drop policy if exists read_own on postgres_ml.model_version;
   drop policy if exists insert_own on postgres_ml.model_version;
   drop policy if exists update_own on postgres_ml.model_version;
   drop policy if exists delete_own on postgres_ml.model_version;
-  create policy read_all on postgres_ml.model_version for select using (true);
-  create policy insert_own on postgres_ml.model_version for insert with check ({{ is_own }});
-  create policy update_own on postgres_ml.model_version for update using ({{ is_own }});
+  create policy read_own on postgres_ml.model_version for select using ({{ is_own }});
+  create policy insert_own on postgres_ml.model_version for insert with check ({{ is_own }} and {{ is_trusted }});
+  create policy update_own on postgres_ml.model_version for update using ({{ is_own }}) with check ({{ is_own }} and {{ is_trusted }});
   create policy delete_own on postgres_ml.model_version for delete using ({{ is_own }});
+{%- endmacro %}
+
+
+{#-
+  What cards show, of every model: a card reads with its own owner's rights, while the policies above ask who calls.
+  Trainers may read it, and nobody else.
+-#}
+{% macro postgres_ml__model_card_view() %}
+  create or replace view postgres_ml.model_card as
+  select
+      model_schema, model_name, version, state, trained_at, problem_type, model_type, objective, metric, score, metrics,
+      n_rows, n_holdout, n_features, function_name, signature, runtime, n_nodes, est_rows_per_s, mlflow_run_id, dbt_unique_id
+  from postgres_ml.model_version
+  where is_serving;
+  comment on view postgres_ml.model_card is 'The serving versions, without what a training saw: what the cards of all models read';
+  do $grants$
+  declare
+      trainer name;
+  begin
+      for trainer in
+          select pg_get_userbyid(a.grantee)
+          from pg_class as c cross join lateral aclexplode(c.relacl) as a
+          where c.oid = 'postgres_ml.model_version'::regclass and a.privilege_type = 'INSERT' and a.grantee not in (0, c.relowner)
+      loop
+          execute format('grant select on postgres_ml.model_card to %I', trainer);
+      end loop;
+  end
+  $grants$;
 {%- endmacro %}

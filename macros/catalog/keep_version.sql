@@ -14,7 +14,7 @@
   {%- for signature in plan.superseded -%}  {#- their parts go with the next publication -#}
     {%- do postgres_ml__drop_function({'signature': signature}) -%}
   {%- endfor -%}
-  {%- if existing_relation is none or not existing_relation.is_view -%}
+  {%- if existing_relation is none or not existing_relation.is_view or not postgres_ml__reads_model_card(card) -%}
     {%- do postgres_ml__create_card(card, existing_relation) -%}
   {%- endif -%}
 {% endmacro %}

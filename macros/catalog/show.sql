@@ -39,7 +39,7 @@
 
 
 {#- Raised whenever one of the statements below changes. -#}
-{% macro postgres_ml__show_release() %}{{ return(4) }}{% endmacro %}
+{% macro postgres_ml__show_release() %}{{ return(5) }}{% endmacro %}
 
 
 {#
@@ -62,9 +62,10 @@ select
         order by a.position
     ) as feature_names,
     array(
-        select coalesce((select t.typname::text from pg_type as t where t.oid = to_regtype(a.value ->> 1)), a.value ->> 1)
+        select coalesce(known.short, a.value ->> 1)
         from jsonb_array_elements(case when d.body -> 'composite' = '[]' then d.body -> 'arguments' else d.body -> 'composite' end)
             with ordinality as a (value, position)
+        left join (values {{ postgres_ml__short_types() }}) as known (long, short) on known.long = a.value ->> 1
         order by a.position
     ) as feature_types,
     case when d.body -> 'composite' = '[]' then '' else d.body -> 'arguments' -> 0 ->> 1 end as features_type,
@@ -85,6 +86,15 @@ cross join lateral (
 ) as p
 where v.is_serving
 {% endmacro %}
+
+
+{#- Redshift shows types by their short names. The catalog's texts are never read as types here: a row may say anything. -#}
+{% macro postgres_ml__short_types() -%}
+  ('boolean', 'bool'), ('smallint', 'int2'), ('integer', 'int4'), ('bigint', 'int8'), ('real', 'float4'),
+  ('double precision', 'float8'), ('character varying', 'varchar'), ('character', 'bpchar'),
+  ('timestamp without time zone', 'timestamp'), ('timestamp with time zone', 'timestamptz'),
+  ('time without time zone', 'time'), ('time with time zone', 'timetz')
+{%- endmacro %}
 
 
 {% macro postgres_ml__model_info_view() %}

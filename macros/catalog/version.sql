@@ -22,7 +22,7 @@
     {%- set result = adapter.evaluate_endpoint(result) -%}
     {%- do adapter.trust_only_catalog() -%}
   {%- endif -%}
-  {%- do postgres_ml__publish_functions(card, adapter.publication_of(result), version) -%}
+  {%- do postgres_ml__publish_functions(card, adapter.publication_of(result), version, is_stored=false) -%}
   {%- do adapter.check_parity(result) -%}
   {%- do postgres_ml__record_version(card, result, version) -%}
   {{ return((result, version)) }}

@@ -126,6 +126,11 @@ drifts as (
         (select t.n_rows from totals as t where t.feature = b.feature) as n_rows
     from bounded as b
 )
+select 'postgres_ml.model_version' || ' shows no row of this model to this role' as feature, null::numeric as psi,
+    null::numeric as ks, null::float8 as n_rows
+from {{ model }} as card
+where card.state <> 'STUB' and not exists (select from version)
+union all
 select feature, pg_catalog.round(psi::numeric, 4) as psi, pg_catalog.round(ks::numeric, 4) as ks, n_rows
 from drifts
 where exists (select from observed) and (n_rows is null or psi > '{{ max_psi }}' or ks > '{{ max_ks }}')

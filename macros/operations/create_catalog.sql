@@ -12,7 +12,8 @@
     {%- set role = adapter.quote(trainer | replace('"', '""')) -%}
     {%- call statement('grant_catalog') -%}
       grant usage on schema postgres_ml to {{ role }};
-      grant select, insert, update, delete on postgres_ml.model_version to {{ role }}
+      grant select, insert, update, delete on postgres_ml.model_version to {{ role }};
+      grant select on postgres_ml.model_card to {{ role }}
     {%- endcall -%}
   {%- endfor -%}
   {%- do adapter.commit() -%}

@@ -17,6 +17,7 @@
   {%- if row.target is none -%}
     {%- do exceptions.raise_compiler_error(model ~ ' has no target: it cannot be evaluated on labelled rows') -%}
   {%- endif -%}
+  {%- do adapter.check_catalog_types(found.quoted, [row.return_type, row.features_type or 'text']) -%}
   {%- set name = adapter.operation_relation(relation) -%}
   {%- set query -%}
     select attname::text
@@ -52,7 +53,7 @@
   {%- if row.features_type -%}
     {%- set arguments = 'row(' ~ arguments ~ ')::' ~ row.features_type -%}
   {%- endif -%}
-  {%- set function = adapter.quote(row.model_schema) ~ '.' ~ adapter.quote(row.function_name) -%}
+  {%- set function = postgres_ml__identifier(row.model_schema) ~ '.' ~ postgres_ml__identifier(row.function_name) -%}
   {%- set truth = 'r.' ~ adapter.quote(row.target | replace('"', '""')) -%}
   {%- set as_text = '::double precision::text' if row.return_type == 'numeric' else '::text' -%}
   {%- if row.problem_type == 'regression' -%}
@@ -60,7 +61,7 @@
   {%- endif -%}
     select
         {{ truth }}{{ as_text }} as truth, {{ function }}({{ arguments }}){{ as_text }} as predicted
-        {%- if row.has_probabilities %}, {{ adapter.quote(row.model_schema) }}.{{ adapter.quote(row.function_name ~ '_probabilities') }}({{ arguments }}) as answer{% endif %}
+        {%- if row.has_probabilities %}, {{ postgres_ml__identifier(row.model_schema) }}.{{ postgres_ml__identifier(row.function_name ~ '_probabilities') }}({{ arguments }}) as answer{% endif %}
     from {{ name }} as r
     where {{ truth }} is not null
 {% endmacro %}

@@ -15,10 +15,14 @@
     {%- for body in stored.functions if body.composite and body.role == 'predict' -%}
       {%- do postgres_ml__create_features_type(card, body) -%}
     {%- endfor -%}
+    {%- set role = adapter.become_schema_owner(card.schema, stored.functions) -%}
     {%- for body in stored.functions -%}
       {%- do postgres_ml__create_function(card.schema, body) -%}
       {%- do postgres_ml__comment_on_function(card, body, stored, version, is_pinned=true) -%}
     {%- endfor -%}
+    {%- if role -%}
+      {%- do adapter.become(role) -%}
+    {%- endif -%}
     {%- if function.grantees is not none -%}
       {%- do postgres_ml__grant_execute(card, function.grantees) -%}
     {%- endif -%}

@@ -3,8 +3,9 @@
   The bodies come from the code generator; everything around them is decided here.
 
   published: functions, runtime, metric, score and mlflow_run_id, of a new result or of a version from the catalog
+  is_stored: whether they are from the catalog, where the schema's owner may have written them
 #}
-{% macro postgres_ml__publish_functions(card, published, version) %}
+{% macro postgres_ml__publish_functions(card, published, version, is_stored=true) %}
   {%- if published.runtime == 'endpoint' -%}
     {%- do postgres_ml__create_endpoint_table() -%}
   {%- endif -%}
@@ -22,10 +23,14 @@
   {%- if predict.composite -%}  {#- before the parts, which take it too -#}
     {%- do postgres_ml__create_features_type(card, predict) -%}
   {%- endif -%}
+  {%- set role = adapter.become_schema_owner(card.schema, published.functions) if is_stored -%}
   {%- for body in published.functions -%}
     {%- do postgres_ml__create_function(card.schema, body) -%}
     {%- do postgres_ml__comment_on_function(card, body, published, version) -%}
   {%- endfor -%}
+  {%- if role -%}
+    {%- do adapter.become(role) -%}
+  {%- endif -%}
   {%- for warning in adapter.renew_dependents(card, callable | map(attribute='name') | list) -%}
     {%- do exceptions.warn(card.identifier ~ ': ' ~ warning) -%}
   {%- endfor -%}
@@ -34,7 +39,7 @@
 
 {#- The signature as in `drop function`, `comment on function`, `grant … on function`. -#}
 {% macro postgres_ml__signature(schema, body) -%}
-  {{ adapter.quote(schema) }}.{{ adapter.quote(body.name) }}({{ body.arguments | map(attribute=1) | join(', ') }})
+  {{ postgres_ml__identifier(schema) }}.{{ postgres_ml__identifier(body.name) }}({{ body.arguments | map(attribute=1) | join(', ') }})
 {%- endmacro %}
 
 
@@ -44,7 +49,7 @@
     {%- do arguments.append(adapter.quote(name | replace('"', '""')) ~ ' ' ~ type) -%}
   {%- endfor -%}
   {%- set statement -%}
-    create or replace function {{ adapter.quote(schema) }}.{{ adapter.quote(body.name) }}({{ arguments | join(', ') }})
+    create or replace function {{ postgres_ml__identifier(schema) }}.{{ postgres_ml__identifier(body.name) }}({{ arguments | join(', ') }})
     returns {{ body.returns }}
     language {{ body.language }} {{ body.options or 'immutable parallel safe' }}
     as {{ postgres_ml__literal(body.body) }}
@@ -91,4 +96,10 @@
 {#- A string literal; E'' because then backslashes mean the same under both standard_conforming_strings. -#}
 {% macro postgres_ml__literal(text) -%}
   E'{{ text | string | replace('\\', '\\\\') | replace("'", "''") }}'
+{%- endmacro %}
+
+
+{#- A quoted name; dbt's adapter.quote leaves quotes inside it as they are. -#}
+{% macro postgres_ml__identifier(name) -%}
+  "{{ name | string | replace('"', '""') }}"
 {%- endmacro %}

@@ -170,7 +170,9 @@ class TestTraps:
     def traps(self, server_connection):
         with server_connection.cursor() as cursor:
             cursor.execute("drop schema if exists trap cascade; create schema trap")
-            cursor.execute("create schema if not exists postgres_ml; comment on schema postgres_ml is 'layout 0'")
+            cursor.execute(
+                "create schema if not exists postgres_ml; comment on schema postgres_ml is 'layout 0'"
+            )
             lists = {"names": NAMES, "types": list(TYPES), "operators": list(OPERATORS)}
             cursor.execute(TRAPS, lists)
             yield

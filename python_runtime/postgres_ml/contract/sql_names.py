@@ -44,6 +44,15 @@ def part_name(function: str, suffix: str) -> str:
     return f"{function.encode()[:room].decode(errors='ignore')}_{digest}__{suffix}"
 
 
+def is_part_of(name: str, function: str) -> bool:
+    """Return whether `part_name(function, …)` can be that name, so that it is of no other function."""
+    if name.startswith(f"{function}__"):
+        return True
+    digest = hashlib.md5(function.encode(), usedforsecurity=False).hexdigest()[:8]
+    start, found, _ = name.partition(f"_{digest}__")
+    return bool(found) and function.startswith(start) and len(name.encode()) == IDENTIFIER_BYTES
+
+
 def check_function_name(function: str) -> None:
     """Check that the names derived from a prediction function's can be told apart.
 

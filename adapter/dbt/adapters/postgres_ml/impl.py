@@ -13,7 +13,7 @@ from dbt.adapters.base.impl import AdapterTrackingRelationInfo
 from dbt.adapters.contracts.macros import MacroResolverProtocol
 from dbt.adapters.contracts.relation import RelationType
 from dbt.adapters.postgres_ml.build.materialization import MaterializationAdapter
-from dbt.adapters.postgres_ml.catalog import versions
+from dbt.adapters.postgres_ml.catalog import stored_functions, versions
 from dbt.adapters.postgres_ml.catalog.champion import move_champion
 from dbt.adapters.postgres_ml.catalog.dependents import renew_dependents
 from dbt.adapters.postgres_ml.catalog.exclusive_lock import execute_exclusively
@@ -209,6 +209,21 @@ class PostgresMLAdapter(MaterializationAdapter):
             return versions.compare_parity_rows(cursor, card.schema, card.identifier)
 
     @available.parse_none
+    def become_schema_owner(self, schema: str, functions: list[dict[str, Any]]) -> str:
+        """Let the schema's owner create a stored version's functions; return who was, if that changed."""
+        return stored_functions.become_schema_owner(self._open_cursor(), schema, functions)
+
+    @available.parse_none
+    def become(self, role: str) -> None:
+        """Set the role until the transaction ends."""
+        stored_functions.become(self._open_cursor(), role)
+
+    @available.parse_none
+    def check_catalog_types(self, what: str, names: list[str]) -> None:
+        """Check that texts of the catalog name types: they are written into a query."""
+        stored_functions.check_types(self._open_cursor(), names, what)
+
+    @available.parse_none
     def orphaned_models(self) -> list[Any]:
         """Return the cards of the models in the project's schemas that no node makes any more."""
         credentials = self.config.credentials
@@ -269,7 +284,8 @@ class PostgresMLAdapter(MaterializationAdapter):
     def operation_model(self, name: str, published: Any) -> dict[str, str]:
         """Return schema and identifier of the published model that a macro's argument means."""
         nodes = [node for node in self._nodes() if is_create_model(node)]
-        return find.find_model(name, nodes, [tuple(row) for row in published])
+        found = find.find_model(name, nodes, [tuple(row) for row in published])
+        return {key: stored_functions.check_name(value, name) for key, value in found.items()}
 
     @available.parse_none
     def operation_relation(self, name: str) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from dbt.adapters.postgres_ml.catalog.read import LAYOUT
+from dbt.adapters.postgres_ml.catalog.stored_functions import check_functions, check_name, check_types
 from dbt_common.exceptions import CompilationError
 
 from postgres_ml.contract import json_file
@@ -36,7 +37,10 @@ def read_stored(cursor: Cursor, schema: str, model: str, version: int) -> dict[s
     if not rows:
         raise CompilationError(f"{schema}.{model} has no v{version}; {_kept(cursor, schema, model)}")
     *values, functions = rows[0]
-    return {**dict(zip(STORED, values, strict=True)), "functions": json.loads(functions)}
+    stored = dict(zip(STORED, values, strict=True))
+    what = f"{schema}.{model} v{version}"
+    function = check_name(stored["function_name"], what)
+    return {**stored, "functions": check_functions(cursor, json.loads(functions), schema, function, what)}
 
 
 def version_to_serve(cursor: Cursor, schema: str, model: str, version: int | None) -> dict[str, Any]:
@@ -153,16 +157,20 @@ def compare_parity_rows(cursor: Cursor, schema: str, model: str) -> dict[str, An
     if not exists or layout < 2:
         return None
     cursor.execute(
-        """select functions::text, features::text, return_type, problem_type from postgres_ml.model_version
+        """select functions::text, features::text, return_type, problem_type, function_name
+        from postgres_ml.model_version
         where model_schema = %s and model_name = %s and is_serving and parity_rows is not null""",
         (schema, model),
     )
     rows = cursor.fetchall()
     if not rows:
         return None
-    functions, features, return_type, problem_type = rows[0]
+    stored, features, return_type, problem_type, function = rows[0]
+    what = f"{schema}.{model}"
+    functions = check_functions(cursor, json.loads(stored), schema, check_name(function, what), what)
     columns = tuple(Column(**column) for column in json.loads(features))
-    bodies = tuple(json_file.from_json(FunctionBody, json.dumps(body)) for body in json.loads(functions))
+    check_types(cursor, [return_type, *(column.sql_type for column in columns)], what)
+    bodies = tuple(json_file.from_json(FunctionBody, json.dumps(body)) for body in functions)
     where = f"v.model_schema = {text(schema)} and v.model_name = {text(model)} and v.is_serving"
     sample = sample_sql("postgres_ml.model_version", where, len(columns))
     cursor.execute(compare_sql(schema, Predictor(columns, bodies, return_type, problem_type), sample))
@@ -185,4 +193,5 @@ def orphaned(cursor: Cursor, nodes: Iterable[Any], default_schema: str) -> list[
     cursor.execute("select distinct model_schema, model_name from postgres_ml.model_version order by 1, 2")
     schemas = {node.schema for node in nodes} | {default_schema}
     made = {(node.schema, node.alias) for node in nodes if node.config.materialized == "create_model"}
-    return [found for found in cursor.fetchall() if found[0] in schemas and found not in made]
+    found = [found for found in cursor.fetchall() if found[0] in schemas and found not in made]
+    return [(schema, check_name(name, f"{schema}.{name}")) for schema, name in found]
