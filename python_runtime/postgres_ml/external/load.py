@@ -6,6 +6,7 @@ Input: a file, or an MLflow URI. Output: `Loaded`. What could run code is loaded
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from postgres_ml.contract.exceptions import ArtifactError
 from postgres_ml.external import mlflow_registry, onnx_file
 from postgres_ml.serve import audit
 
+SCHEME = re.compile(r"[a-z][a-z0-9-]+:", re.IGNORECASE)  # two letters or more: not a disk of Windows
 PICKLES = (".joblib", ".pkl", ".pickle", audit.SKOPS)
 
 
@@ -58,11 +60,14 @@ def load(source: str, *, trust: bool, tracking_uri: str, directory: Path) -> Loa
     TrackingError
         MLflow can't be reached.
     """
-    if source.startswith(("models:/", "runs:/")):
-        return _of_registry(mlflow_registry.fetch(source, tracking_uri, directory), trust)
     path = Path(source)
+    if SCHEME.match(source) or path.is_dir():
+        return _of_registry(mlflow_registry.fetch(source, tracking_uri, directory), trust)
     if not path.is_file():
-        raise ArtifactError(f"source {source}: there is no such file (paths are relative to the dbt project)")
+        what = "file" if path.suffix else "file or folder"
+        raise ArtifactError(
+            f"source {source}: there is no such {what} (paths are relative to the dbt project)"
+        )
     model = plain(read_file(path, trust))
     return Loaded(model, path.name, onnx_file.arguments_of(model))
 
