@@ -123,7 +123,7 @@ class _AuditedArray(joblib.numpy_pickle.NumpyArrayWrapper):  # type: ignore[misc
     def read_array(self, unpickler: Any, ensure_native_byte_order: bool = False) -> Any:
         check_dtype(self.dtype)
         if self.dtype.hasobject:
-            return _Plain(unpickler.file_handle).load()
+            return _Plain(unpickler.file_handle, unpickler.memory).load()
         _check_size(self.shape, self.dtype, unpickler.memory)
         return super().read_array(unpickler, ensure_native_byte_order)
 
@@ -247,8 +247,23 @@ def _audited(dispatch: dict[int, Any]) -> dict[int, Any]:
     return {**dispatch, **checked}
 
 
+def _bounded(read: Callable[[int], bytes], memory: int) -> Callable[[int], bytes]:
+    """Return a function that reads no piece which the file can't hold; memory is taken before it is filled."""
+
+    def bounded(size: int) -> bytes:
+        if size > memory:
+            raise pickle.UnpicklingError(f"a piece of {size} bytes, more than a file of this size may hold")
+        return read(size)
+
+    return bounded
+
+
 class _Plain(_Audited, pickle._Unpickler):
     dispatch: ClassVar[dict[int, Any]] = _audited(pickle._Unpickler.dispatch)
+
+    def __init__(self, file: BinaryIO, memory: int) -> None:
+        super().__init__(file)
+        self.memory, self._file_read = memory, _bounded(file.read, memory)
 
 
 class _Joblib(_Audited, joblib.numpy_pickle.NumpyUnpickler):  # type: ignore[misc]
@@ -256,4 +271,4 @@ class _Joblib(_Audited, joblib.numpy_pickle.NumpyUnpickler):  # type: ignore[mis
 
     def __init__(self, filename: str, file: BinaryIO, memory: int) -> None:
         super().__init__(filename, file, ensure_native_byte_order=True)
-        self.memory = memory
+        self.memory, self._file_read = memory, _bounded(file.read, memory)

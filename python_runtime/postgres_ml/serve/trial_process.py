@@ -6,6 +6,7 @@ Reads requests and writes answers, one JSON object a line.
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib
 import json
 import os
@@ -42,6 +43,7 @@ def main() -> None:
     for line in sys.stdin.buffer:
         request = json.loads(line)
         read = _function(*request["read"])
+        gc.freeze()  # what is here already is no garbage, and a fork shares it untouched
         answer = supervise(Path(request["path"]), read, **request["limits"])
         for name in answer.pop("modules", ()):  # so that the next process has them already
             importlib.import_module(name)

@@ -109,3 +109,17 @@ def test_endpoint_defaults():
 )
 def test_each_bad_value_is_named(config, text):
     assert text in "\n".join(problems(**config))
+
+
+@pytest.mark.parametrize("rest", ["/x?api-key=s3cr3t", "?a", "/x#y"])
+def test_a_key_in_an_address_would_be_seen(rest):
+    found = problems(
+        endpoint={"url": f"https://models.example{rest}"}, arguments={"a": "real"}, returns="real"
+    )
+    assert len(found) == 1 and "must end with its path" in found[0] and "s3cr3t" not in found[0]
+
+
+@pytest.mark.parametrize("url", ["https://[::1", "https://x:port/", "https://x:99999/", "https://x:0/", 3])
+def test_addresses_that_are_none(url):
+    found = problems(endpoint={"url": url}, arguments={"a": "real"}, returns="real")
+    assert len(found) == 1 and "must be an http or https address" in found[0]

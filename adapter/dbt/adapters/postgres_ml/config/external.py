@@ -194,6 +194,11 @@ class Url(Kind):
                 "the function can read them: put them into the table postgres_ml.endpoint and name the row "
                 "in 'secret'"
             )
+        elif parts.query or parts.fragment:
+            problems.append(
+                f"{where} must end with its path, because everyone who can see the function can read it and "
+                "what follows a '?' is not sent: put a key into the headers of postgres_ml.endpoint's secret"
+            )
         elif parts.scheme == "http" and not is_loopback(parts.hostname):
             problems.append(f"{where} must be https, or http on this machine: found {found!r}")
         else:
@@ -207,13 +212,14 @@ class Url(Kind):
 
     @override
     def schema(self) -> Schema:
-        return {"type": "string", "pattern": r"^https?://[^/?#@\s]+([/?#]|$)"}
+        return {"type": "string", "pattern": r"^https?://[^/?#@\s]+(/[^?#\s]*)?$"}
 
 
 def _split_url(found: Any) -> SplitResult | None:
     try:
-        return urlsplit(found) if isinstance(found, str) else None
-    except ValueError:  # a bracket that is not closed
+        parts = urlsplit(found) if isinstance(found, str) else None
+        return parts if parts is None or parts.port is None or parts.port else None
+    except ValueError:  # a bracket that is not closed, or a port that is none
         return None
 
 
