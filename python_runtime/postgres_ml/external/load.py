@@ -87,6 +87,8 @@ def read_file(path: Path, trust: bool) -> Any:
     """
     if path.suffix.lower() in PICKLES:
         return audit.load(path, trust=trust)
+    if path.suffix.lower() in native_files.LIGHTGBM:
+        native_files.lightgbm_for(path)  # said before a process is started for the file
     trial.check(path, native_files.read)
     return native_files.read(path)
 

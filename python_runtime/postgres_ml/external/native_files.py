@@ -11,6 +11,8 @@ import xgboost
 from postgres_ml.contract.exceptions import ArtifactError
 from postgres_ml.external import onnx_file
 
+LIGHTGBM = (".txt", ".lgb")
+
 
 def read(path: Path) -> Any:
     """Return the model in a file, by its suffix.
@@ -23,7 +25,7 @@ def read(path: Path) -> Any:
     suffix = path.suffix.lower()
     if suffix == ".onnx":
         return onnx_file.read_onnx(path)
-    if suffix in (".txt", ".lgb"):
+    if suffix in LIGHTGBM:
         return _lightgbm(path)
     try:
         return _xgboost(path)
@@ -36,14 +38,26 @@ def _unreadable(path: Path, library: str, error: Exception) -> ArtifactError:
     return ArtifactError(f"source {path.name} is not a model that {library} can read: {reason}")
 
 
-def _lightgbm(path: Path) -> Any:
+def lightgbm_for(path: Path) -> Any:
+    """Return the module, which is no requirement of this package.
+
+    Raises
+    ------
+    ArtifactError
+        It isn't installed.
+    """
     try:
-        import lightgbm  # no requirement of this package
+        import lightgbm
     except ImportError as error:
         raise ArtifactError(
             f"source {path.name} needs the package lightgbm, which isn't installed in dbt's environment: "
             "pip install lightgbm"
         ) from error
+    return lightgbm
+
+
+def _lightgbm(path: Path) -> Any:
+    lightgbm = lightgbm_for(path)
     try:
         return lightgbm.Booster(model_file=str(path))
     except (lightgbm.basic.LightGBMError, ValueError, KeyError) as error:

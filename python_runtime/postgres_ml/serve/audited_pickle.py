@@ -248,7 +248,7 @@ def _audited(dispatch: dict[int, Any]) -> dict[int, Any]:
 
 
 def _bounded(read: Callable[[int], bytes], memory: int) -> Callable[[int], bytes]:
-    """Return a function that reads no piece which the file can't hold; memory is taken before it is filled."""
+    """Return a function that reads no piece which the file can't hold: memory is taken before it is read."""
 
     def bounded(size: int) -> bytes:
         if size > memory:
