@@ -27,7 +27,7 @@ from sklearn.utils.validation import check_array
 
 from postgres_ml.contract.exceptions import ArtifactError
 from postgres_ml.serve.loaded_structure import check_dtype, check_structure
-from postgres_ml.serve.pickle_names import CYTHON_FUNCTIONS, is_only_held, refusal
+from postgres_ml.serve.pickle_names import ALIASES, CYTHON_FUNCTIONS, is_only_held, refusal
 from postgres_ml.serve.trial import Limits
 
 SKOPS = ".skops"
@@ -151,6 +151,7 @@ class _Audited:
         if self.proto < 3:
             module, name = _compat_pickle.NAME_MAPPING.get((module, name), (module, name))
             module = _compat_pickle.IMPORT_MAPPING.get(module, module)
+        module = ALIASES.get(module, module)
         why = refusal(module, name)
         if why is not None:
             raise ArtifactError(f"{module}.{name}: {why}")

@@ -58,6 +58,8 @@ PARTS = (
 #: modules whose functions compute numbers of numbers: estimators hold some, and a file may not call them
 METRICS = tuple(f"sklearn.metrics._{n}" for n in ("classification", "regression", "ranking"))
 UFUNCS = ("numpy", "numpy.core._multiarray_umath", "numpy._core._multiarray_umath")
+#: modules under the names that compiled classes of scikit-learn before 1.7 give them
+ALIASES = {"_loss": "sklearn._loss._loss"}
 #: what HistGradientBoosting reads columns without categories by
 HELD = {("functools", "partial"), ("sklearn.utils.validation", "check_array")}
 
@@ -89,7 +91,7 @@ def refusal(module: str, name: str) -> str | None:
 
 def _is_estimator(found: Any) -> bool:
     """Return whether this is an estimator's class, or that of a part of one."""
-    home = str(getattr(found, "__module__", ""))
+    home = _home(found)
     if not isinstance(found, type) or (home.partition(".")[0] not in LIBRARIES and home not in OWN_MODULES):
         return False
     return issubclass(found, BaseEstimator) or home.startswith(PARTS)
@@ -101,15 +103,16 @@ def _is_metric(found: Any, module: str) -> bool:
 
 def is_only_held(found: Any) -> bool:
     """Return whether a file may hold this function, and not call it."""
-    return isinstance(found, np.ufunc) or found is check_array or _is_metric(found, str(_home(found)))
+    return isinstance(found, np.ufunc) or found is check_array or _is_metric(found, _home(found))
 
 
-def _home(found: Any) -> Any:
-    return getattr(found, "__module__", None)
+def _home(found: Any) -> str:
+    home = str(getattr(found, "__module__", ""))
+    return ALIASES.get(home, home)
 
 
 def _is_rebuilder(found: Any, module: str, name: str) -> bool:
     """Return whether this is the function of a Cython module that rebuilds an extension type of its own."""
     is_named = name == "newObj" or name.startswith("__pyx_unpickle_")
-    is_own = type(found).__name__ in CYTHON_FUNCTIONS and getattr(found, "__module__", None) == module
+    is_own = type(found).__name__ in CYTHON_FUNCTIONS and _home(found) == module
     return is_named and is_own and module.startswith(PARTS)

@@ -14,6 +14,7 @@ import skops.io
 from postgres_ml.contract.exceptions import ArtifactError
 from postgres_ml.serve.audit import load, refusal
 from postgres_ml.serve.audited_pickle import read
+from sklearn._loss._loss import CyHalfBinomialLoss
 from sklearn.linear_model import Ridge
 from sklearn.neighbors import KDTree
 from sklearn.preprocessing import FunctionTransformer
@@ -150,6 +151,15 @@ def test_calls_and_sizes_that_no_library_writes(tmp_path: Path, name: str) -> No
     path.write_bytes({**WALKS, **SIZES}[name])
     with pytest.raises(ArtifactError, match=r"evil\.joblib"):
         read(path)  # without the trial: these are refused before they are done
+
+
+def test_names_that_compiled_classes_had_in_earlier_versions(tmp_path: Path) -> None:
+    path = tmp_path / "old.pkl"
+    path.write_bytes(program(named("_loss", "CyHalfBinomialLoss")))
+    assert read(path) is CyHalfBinomialLoss
+    path.write_bytes(program(named("_loss", "np")))
+    with pytest.raises(ArtifactError, match=r"sklearn\._loss\._loss\.np: no estimator"):
+        read(path)
 
 
 def test_a_data_type_cannot_hide_that_it_holds_addresses(tmp_path: Path) -> None:
