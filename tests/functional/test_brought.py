@@ -113,6 +113,7 @@ class TestPublished(Brought):
             "customers.sql": CUSTOMERS,
             "joined.sql": config("pipeline.joblib", ", target='churned'", query),
             "registered.sql": config("models:/churn@champion"),
+            "newest.sql": config("models:/churn/latest"),
             "classifier.sql": config(
                 "classifier.ubj", ", arguments='spend float8, calls float8', returns='smallint'"
             ),
@@ -136,7 +137,7 @@ class TestPublished(Brought):
 
     def test_all_are_built_and_lowered(self, built):
         runtimes = {n: r.adapter_response["runtime"] for n, r in built.items() if n != "customers"}
-        assert set(runtimes) == {"joined", "registered", "classifier", "booster", "light"}
+        assert set(runtimes) == {"joined", "registered", "newest", "classifier", "booster", "light"}
         assert set(runtimes.values()) <= {"sql", "native"}
 
     def test_a_query_evaluates(self, built, select):
@@ -176,8 +177,12 @@ class TestPublished(Brought):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             champion = self.register(frame, target, 0.001)
-        [made] = run_dbt(["run", "--select", "registered"])
-        assert made.message.startswith("CREATE MODEL v2")
+        for made in run_dbt(["run", "--select", "registered", "newest"]):
+            assert made.message.startswith("CREATE MODEL v2")
+        assert select(
+            "select digest -> 'config' ->> 'source_version' "
+            "from postgres_ml.model_version where model_name = 'newest' order by version"
+        ) == [("models:/churn/1",), ("models:/churn/2",)]
         rows = select("select predict_registered(spend, calls, region) from customers order by id")
         assert (
             [row[0] for row in rows] == champion.predict(frame).tolist() != pipeline().predict(frame).tolist()

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.server
 import json
 import shutil
+import signal
+import subprocess
+import sys
 import tempfile
 import threading
+import time
 from pathlib import Path
 
 import psycopg2
 import pytest
 from dbt.tests.util import run_dbt, run_dbt_and_capture
+from support.slow_service import DRIPS, SlowService
 from support.tls import self_signed, with_tls
 
 from tests.functional.test_python_models import OnDebian
@@ -210,3 +216,150 @@ class TestCertificate(OnDebian):
         finally:
             select("delete from postgres_ml.endpoint where name = 'tls' returning name")
             shutil.rmtree(readable)
+
+
+SECRET = "sk-Live/9f8e7d6c5b4a+3210=Zyx"
+
+
+class TestBadService(OnDebian):
+    """A service that drips for ever, and one that repeats its secret, seen from SQL and from a build."""
+
+    @pytest.fixture(scope="class")
+    def drip(self):
+        service = SlowService(lambda request: DRIPS[type(self).kind](request), 0.2)
+        yield service
+        service.close()
+
+    kind = "chunks"
+
+    @pytest.fixture(scope="class")
+    def echo(self):
+        def answer(request):
+            body = request.partition(b"\r\n\r\n")[0]
+            return [b"HTTP/1.1 401 No\r\ncontent-length: %d\r\n\r\n" % len(body), body]
+
+        service = SlowService(answer)
+        yield service
+        service.close()
+
+    @pytest.fixture(scope="class")
+    def models(self, drip, echo):
+        config = (
+            "{{{{ config(materialized='create_model', {}returns='float8', "
+            "endpoint={{'url': '{}', 'timeout': 60, 'retries': 3{}}}) }}}}"
+        )
+        arguments = "arguments='spend numeric', "
+        return {
+            "dripping.sql": config.format(arguments, drip.url, ""),
+            "repeating.sql": config.format(arguments, echo.url, ", 'secret': 'echo'"),
+            "evaluated.sql": config.format("target='answer', ", drip.url, "")
+            + "\nselect 1.0 as spend, 2.0::float8 as answer",
+        }
+
+    @pytest.fixture(scope="class")
+    def built(self, project, echo, debian):
+        run_dbt(["run", "--select", "dripping"])  # makes the catalog
+        connection = psycopg2.connect(
+            host=debian.host, port=debian.port, user=debian.user, dbname=debian.dbname
+        )
+        connection.autocommit = True
+        with contextlib.closing(connection), connection.cursor() as cursor:
+            cursor.execute(
+                "insert into postgres_ml.endpoint (name, url_prefix, secret) values ('echo', %s, %s)",
+                (echo.url, json.dumps({"bearer": SECRET, "headers": {"x-team": "hunter2"}})),
+            )
+            run_dbt(["run", "--select", "repeating"])
+            yield
+            cursor.execute("delete from postgres_ml.endpoint where name = 'echo'")
+
+    @pytest.fixture
+    def session(self, built, project, debian):
+        connection = psycopg2.connect(
+            host=debian.host, port=debian.port, user=debian.user, dbname=debian.dbname
+        )
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            cursor.execute(f'set search_path to "{project.test_schema}"')
+            yield cursor
+        connection.close()
+
+    @pytest.mark.parametrize("kind", DRIPS)
+    def test_statement_timeout_ends_a_drip(self, session, kind):
+        type(self).kind = kind
+        session.execute("set statement_timeout = '2s'")
+        began = time.monotonic()
+        with pytest.raises(psycopg2.errors.QueryCanceled):
+            session.execute("select predict_dripping(1)")
+        assert 1.9 < time.monotonic() - began < 3
+        session.execute("select 1")
+        assert session.fetchall() == [(1,)]
+
+    @pytest.mark.parametrize("function", ["pg_cancel_backend", "pg_terminate_backend"])
+    def test_cancel_and_terminate_end_a_drip(self, session, debian_connection, function):
+        type(self).kind = "headers"
+        pid, began = session.connection.info.backend_pid, time.monotonic()
+
+        def end():
+            time.sleep(1)
+            with debian_connection.cursor() as cursor:
+                cursor.execute(f"select {function}({pid})")
+
+        ending = threading.Thread(target=end)
+        ending.start()
+        with pytest.raises(psycopg2.OperationalError):  # what both are
+            session.execute("select predict_dripping(1)")
+        assert time.monotonic() - began < 2.5
+        ending.join()
+        with debian_connection.cursor() as cursor:  # the server didn't restart: this session is still there
+            cursor.execute(
+                "select count(*) from pg_stat_activity where pid = %s and state = 'active'", (pid,)
+            )
+            assert cursor.fetchall() == [(0,)]
+
+    def test_no_text_and_no_source_shows_the_secret(self, session):
+        with pytest.raises(psycopg2.Error, match="answered HTTP 401") as caught:
+            session.execute("select predict_repeating(1)")
+        told = caught.value.diag
+        shown = " ".join(
+            str(text)
+            for text in (
+                caught.value, told.message_primary, told.message_detail, told.message_hint, told.context,
+                told.internal_query,
+            )
+        )  # fmt: skip
+        assert "***" in shown
+        for part in (SECRET, SECRET[:9], SECRET[9:], "hunter2"):
+            assert part not in shown
+        session.execute(
+            "select count(*) from pg_proc where prosrc like %s or prosrc ~ 'hunter2'", (f"%{SECRET}%",)
+        )
+        assert session.fetchall() == [(0,)]
+
+    def test_interrupting_a_build_ends_the_evaluation(self, built, project, debian_connection):
+        type(self).kind = "body of a length"
+        process = subprocess.Popen(
+            [sys.executable, "-m", "dbt.cli.main", "run", "--select", "evaluated", "--profiles-dir",
+             str(project.profiles_dir)],
+            cwd=project.project_root, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        )  # fmt: skip
+        asked = (
+            "select count(*) from pg_stat_activity where query like '%__batch%' and pid <> pg_backend_pid()"
+        )
+        try:
+            with debian_connection.cursor() as cursor:
+                for _ in range(300):
+                    cursor.execute(asked)
+                    if cursor.fetchone()[0]:
+                        break
+                    time.sleep(0.1)
+                else:
+                    raise AssertionError("the build never asked the service")
+                began = time.monotonic()
+                process.send_signal(signal.SIGINT)
+                output, _ = process.communicate(timeout=20)
+                assert time.monotonic() - began < 15, output
+                cursor.execute(f"{asked} and state = 'active'")
+                assert cursor.fetchall() == [(0,)]
+        finally:
+            process.kill()
+            process.wait()

@@ -1,13 +1,14 @@
 """Calls a scoring server from inside a Postgres backend: one row, or many in requests of limited size.
 
 The source of this module stands in the functions and runs in the server's own Python: standard library only,
-nothing of this package but `messages` and `sigv4`, whose sources are there too.
+nothing of this package but the other modules of this folder, whose sources are there too.
 """
 
 from __future__ import annotations
 
 import array
 import http.client
+import re
 import ssl
 import sys
 import time
@@ -15,9 +16,14 @@ from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
-from postgres_ml.endpoint.messages import INTEGERS, NUMBERS, SHOWN, EndpointError, Messages
+from postgres_ml.endpoint.messages import INTEGERS, NUMBERS, EndpointError, Messages, PassingError
+from postgres_ml.endpoint.scrub import Scrubber
 from postgres_ml.endpoint.sigv4 import signed_headers
+from postgres_ml.endpoint.transport import Clock, Line, Overdue, TooLong, connect, exchange
 
+#: bytes that an answer may have, for all rows and for each, and at most
+LEAST_ANSWER, ROW_ANSWER, LONGEST_ANSWER = 2**16, 2**11, 2**26
+CREDENTIALS = ("bearer", "access_key_id", "secret_access_key", "session_token")
 PASSING = (429, 500, 502, 503, 504)  # an attempt later may succeed
 
 
@@ -28,7 +34,7 @@ class Client:
     ----------
     about : the fields of `spec.Endpoint`, 'columns' as [name, SQL type], 'returns', and 'function' for errors
     read_secret : returns the row of postgres_ml.endpoint that allows the URL, or None
-    sleep : waits for some seconds in a way that a cancelled query ends
+    sleep : waits for some seconds, 0 included, in a way that a cancelled query ends
     """
 
     def __init__(
@@ -45,7 +51,7 @@ class Client:
         if about["protocol"] == "kserve":
             self.path = f"{self.path.rstrip('/')}/v2/models/{about['model']}/infer"
         self.messages = Messages(about, self._who)
-        self.connection: http.client.HTTPConnection | None = None
+        self.line: Line | None = None
         self.connected_with: str | None = None
 
     def predict(self, arguments: Sequence[Any]) -> Any:
@@ -85,59 +91,84 @@ class Client:
         if not sent:
             return answers
         content_type, body = self.messages.request([rows[i] for i in sent])
-        values = self.messages.values(self._post(content_type, body))
+        values = self.messages.values(self._post(content_type, body, len(sent)))
         if len(values) != len(sent):
             raise EndpointError(f"{self._who} returned {len(values)} predictions for {len(sent)} rows")
         for i, value in zip(sent, values):  # noqa: B905  # as above
             answers[i] = self.messages.typed(value)
         return answers
 
-    def _post(self, content_type: str, body: bytes) -> bytes:
-        """Return the answer's body; tries again after errors that may pass, each time waiting longer."""
+    def _post(self, content_type: str, body: bytes, n_rows: int) -> bytes:
+        """Return the answer's body, by one deadline for all attempts and the waits between them."""
+        clock = Clock(self.about["timeout"], self.sleep)
         for attempt in range(self.about["retries"] + 1):
-            last = attempt == self.about["retries"]
+            wait = 0.1 * 2**attempt
             try:
-                status, answer = self._send(content_type, body)
-            except ssl.SSLCertVerificationError as error:
-                raise EndpointError(
-                    f"{self._who} has no valid certificate: {error.verify_message}",
-                    "To trust your own certificate authority, set ca_file in postgres_ml.endpoint's secret.",
-                    "08006",
-                ) from error
-            except ssl.SSLError as error:
-                raise EndpointError(
-                    f"{self._who}: TLS fails: {error.reason or error}", "", "08006"
-                ) from error
-            except TimeoutError as error:
-                if last:
-                    raise EndpointError(
-                        f"{self._who} gave no answer within {self.about['timeout']:g} s",
-                        "Raise endpoint: timeout, or send fewer rows at once (max_batch_rows).",
-                        "08006",
-                    ) from error
-            except (OSError, http.client.HTTPException) as error:
-                if last:
-                    reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-                    raise EndpointError(f"{self._who} can't be reached: {reason}", "", "08001") from error
-            else:
-                if status == 200:
-                    return answer
-                if last or status not in PASSING:
-                    raise self._refused(status, answer)
-            self.close()
-            self.sleep(0.1 * 2**attempt)
+                return self._attempt(content_type, body, n_rows, clock)
+            except PassingError:
+                self.close()
+                if attempt == self.about["retries"] or wait >= clock.end - time.monotonic():
+                    raise
+            except BaseException:  # a cancelled query too: what comes next would answer another request
+                self.close()
+                raise
+            clock.sleep(wait)
         raise AssertionError("unreachable")
 
+    def _attempt(self, content_type: str, body: bytes, n_rows: int, clock: Clock) -> bytes:
+        """Return the answer's body.
+
+        Raises
+        ------
+        PassingError
+            Another attempt may succeed.
+        EndpointError
+            None will.
+        """
+        who, shown = self._who, self.messages.shown
+        allowed = min(LEAST_ANSWER + ROW_ANSWER * n_rows, LONGEST_ANSWER)
+        try:
+            status, encoding, answer = self._send(content_type, body, allowed, clock)
+        except ssl.SSLCertVerificationError as error:
+            raise EndpointError(
+                f"{who} has no valid certificate: {error.verify_message}",
+                "To trust your own certificate authority, set ca_file in postgres_ml.endpoint's secret.",
+                "08006",
+            ) from None
+        except ssl.SSLError as error:
+            raise EndpointError(f"{who}: TLS fails: {error.reason or error}", "", "08006") from None
+        except Overdue:
+            raise EndpointError(
+                f"{who} gave no answer within {self.about['timeout']:g} s",
+                "Raise endpoint: timeout, or send fewer rows at once (max_batch_rows).",
+                "08006",
+            ) from None
+        except TooLong:
+            raise EndpointError(
+                f"{who} answered more than {allowed} bytes for {n_rows} rows, which no prediction takes",
+                "Let the service answer with the predictions alone, or lower endpoint: max_batch_rows.",
+            ) from None
+        except (OSError, http.client.HTTPException) as error:
+            reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+            raise PassingError(f"{who} can't be reached: {shown(reason)}", "", "08001") from None
+        if status != 200:
+            raise self._refused(status, answer)
+        if encoding not in ("", "identity"):
+            raise EndpointError(f"{who} answered in the encoding {shown(encoding)}, which was not asked for")
+        return answer
+
     def _refused(self, status: int, answer: bytes) -> EndpointError:
-        text = " ".join(answer.decode("utf-8", "replace").split())[:SHOWN]
+        text = self.messages.shown(answer.decode("utf-8", "replace"))
         hint = ""
         if status in (401, 403):
             hint = "Check this endpoint's secret in postgres_ml.endpoint."
         elif 300 <= status < 400:
             hint = "Redirects are not followed: set endpoint: url to the final address."
-        return EndpointError(f"{self._who} answered HTTP {status}: {text}", hint)
+        kind = PassingError if status in PASSING else EndpointError
+        return kind(f"{self._who} answered HTTP {status}: {text}", hint)
 
-    def _send(self, content_type: str, body: bytes) -> tuple[int, bytes]:
+    def _send(self, content_type: str, body: bytes, allowed: int, clock: Clock) -> tuple[int, str, bytes]:
+        """Return status, content encoding and body of the answer."""
         secret = self.read_secret()
         if secret is None:
             raise EndpointError(
@@ -145,35 +176,63 @@ class Client:
                 "Its owner adds it: insert into postgres_ml.endpoint (name, url_prefix) values (…).",
                 "42501",
             )
-        headers = {"content-type": content_type, **secret.get("headers", {})}
+        headers = self._headers(secret, content_type, body)
+        line = self._connect(secret.get("ca_file"), clock)
+        response, answer = exchange(line, self.parts.netloc, self.path, body, headers, allowed)
+        if response.status != 200 or response.will_close:
+            self.close()
+        return response.status, response.getheader("content-encoding", "").lower(), answer
+
+    def _headers(self, secret: dict[str, Any], content_type: str, body: bytes) -> dict[str, str]:
+        """Return the request's headers, and tell the messages what may not be shown of them."""
+        own = secret.get("headers") or {}
+        values = [secret.get(key) for key in CREDENTIALS]
+        self.messages.scrubber = Scrubber(
+            [str(value) for value in (*values, *(own.values() if isinstance(own, dict) else ())) if value]
+        )
+        self._check_secret(own, [value for value in values if value is not None])
+        headers = {"content-type": content_type, **own}
         headers["accept"] = content_type
         if secret.get("bearer"):
             headers["authorization"] = f"Bearer {secret['bearer']}"
         if self.about["protocol"] == "sagemaker" and self.about["model"]:
             headers["x-amzn-sagemaker-target-model"] = self.about["model"]
         if secret.get("access_key_id"):
+            if not secret.get("secret_access_key"):
+                raise self._unusable("it has an access_key_id and no secret_access_key")
             moment = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
             host = self.parts.netloc
             headers = signed_headers(secret, host, self.path, body, headers, self._region(), moment)
-        connection = self._connect(secret.get("ca_file"))
-        try:
-            connection.request("POST", self.path, body, headers)
-            response = connection.getresponse()
-            return response.status, response.read()
-        except BaseException:
-            self.close()
-            raise
+            signature = headers["authorization"].rpartition("=")[2]
+            self.messages.scrubber = Scrubber(
+                [*(str(value) for value in (*values, *own.values()) if value), signature]
+            )
+        return headers
 
-    def _connect(self, ca_file: str | None) -> http.client.HTTPConnection:
-        if self.connection is None or self.connected_with != ca_file:
-            host, port, timeout = self.parts.hostname or "", self.parts.port, self.about["timeout"]
-            if self.parts.scheme == "https":
-                context = self._context(ca_file)
-                self.connection = http.client.HTTPSConnection(host, port, timeout=timeout, context=context)
-            else:
-                self.connection = http.client.HTTPConnection(host, port, timeout=timeout)
+    def _check_secret(self, own: Any, values: list[Any]) -> None:
+        """Check that headers can be made of a secret; http.client's own errors would show it."""
+        if not isinstance(own, dict) or not all(isinstance(value, str) for value in (*own.values(), *values)):
+            raise self._unusable("its values must be texts, and headers an object of texts")
+        if not all(re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name) for name in own):
+            raise self._unusable("a header has a name that HTTP doesn't allow")
+        if not all(re.fullmatch(r"[\t -~\xa0-\xff]*", value) for value in (*own.values(), *values)):
+            raise self._unusable("a value has characters that no header can have, such as the end of a line")
+
+    def _unusable(self, reason: str) -> EndpointError:
+        return EndpointError(f"{self._who}: its secret in postgres_ml.endpoint can't be used: {reason}")
+
+    def _connect(self, ca_file: str | None, clock: Clock) -> Line:
+        """Return a connection: that of the call before, if nothing came over it since."""
+        if self.line is not None and (self.connected_with != ca_file or not self.line.is_quiet()):
+            self.close()
+        if self.line is None:
+            is_secure = self.parts.scheme == "https"
+            context = self._context(ca_file) if is_secure else None
+            port = self.parts.port or (443 if is_secure else 80)
+            self.line = connect(self.parts.hostname or "", port, context, clock)
             self.connected_with = ca_file
-        return self.connection
+        self.line.clock = clock
+        return self.line
 
     def _context(self, ca_file: str | None) -> ssl.SSLContext:
         try:
@@ -186,9 +245,9 @@ class Client:
 
     def close(self) -> None:
         """Close the connection; the next request opens another."""
-        if self.connection is not None:
-            self.connection.close()
-            self.connection = None
+        if self.line is not None:
+            self.line.hang_up()
+            self.line = None
 
     def _region(self) -> str:
         """Return AWS's region, from the config or from runtime.sagemaker.<region>.amazonaws.com."""

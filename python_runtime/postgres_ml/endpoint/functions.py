@@ -16,7 +16,7 @@ from postgres_ml.contract.config import Endpoint
 from postgres_ml.contract.exceptions import SpecError
 from postgres_ml.contract.model import FunctionBody
 from postgres_ml.contract.sql_names import MAX_ARGUMENTS, text
-from postgres_ml.endpoint import client, messages, sigv4
+from postgres_ml.endpoint import client, messages, scrub, sigv4, transport
 
 #: volatile: what a service answers is its own affair; restricted: each worker would open a connection
 OPTIONS = (
@@ -82,7 +82,7 @@ def generate_endpoint(
     }
     sources = [
         (module.__name__, Path(module.__file__ or "").read_text(encoding="utf-8"))
-        for module in (sigv4, messages, client)
+        for module in (sigv4, scrub, messages, transport, client)
     ]
     values = {
         "SOURCES": repr(sources),

@@ -11,8 +11,12 @@ import json
 import math
 from typing import Any
 
+from postgres_ml.endpoint.scrub import Scrubber
+
 NUMBERS = ("smallint", "integer", "bigint", "numeric", "real", "double precision")
 INTEGERS = ("smallint", "integer", "bigint")
+RANGE = {"smallint": 2**15, "integer": 2**31, "bigint": 2**63}
+DIGITS = 400  # more than any double has
 SHOWN = 200  # characters of an answer in an error
 
 
@@ -24,6 +28,10 @@ class EndpointError(Exception):
         self.hint, self.sqlstate = hint, sqlstate
 
 
+class PassingError(EndpointError):
+    """A request that failed, and may succeed later."""
+
+
 class Messages:
     """Rows as requests, and answers as values of the function's type.
 
@@ -31,10 +39,17 @@ class Messages:
     ----------
     about : the fields of `spec.Endpoint`, 'columns' as [name, SQL type], 'returns', and 'function' for errors
     who : the endpoint in errors
+    scrubber : takes the secrets out of what the service wrote
     """
 
     def __init__(self, about: dict[str, Any], who: str) -> None:
         self.about, self.who = about, who
+        self.scrubber = Scrubber(())
+
+    def shown(self, text: str) -> str:
+        """Return the beginning of what a service wrote, as an error may show it: without the secrets."""
+        cleaned = self.scrubber.clean(" ".join(text[: 4 * SHOWN].split()))[:SHOWN]
+        return "".join(letter if letter.isprintable() else "?" for letter in cleaned)
 
     def can_be_sent(self, row: list[Any]) -> bool:
         """JSON has no infinities, and the Open Inference Protocol no missing numbers."""
@@ -76,19 +91,21 @@ class Messages:
         protocol = self.about["protocol"]
         text = answer.decode("utf-8", "replace")
         if protocol == "sagemaker":
-            lines = [row for row in csv.reader(io.StringIO(text)) if row]
+            try:
+                lines = [row for row in csv.reader(io.StringIO(text)) if row]
+            except csv.Error as error:
+                raise EndpointError(f"{self.who} answered something other than CSV: {error}") from None
             # one value a line, or all in one line, as SageMaker's own algorithms answer
             return [row[0] for row in lines] if len(lines) != 1 else lines[0]
         try:
-            found = json.loads(text)
+            found = json.loads(text, parse_int=_integer)
             values = found["outputs"][0]["data"] if protocol == "kserve" else found["predictions"]
             if not isinstance(values, list):
                 raise TypeError("no list")
-        except (ValueError, KeyError, TypeError, IndexError):
+        except (ValueError, KeyError, TypeError, IndexError, RecursionError):
             wanted = 'outputs[0]["data"]' if protocol == "kserve" else '"predictions"'
             raise EndpointError(
-                f"{self.who} answered something other than JSON with a list {wanted}: "
-                f"{' '.join(text.split())[:SHOWN]}"
+                f"{self.who} answered something other than JSON with a list {wanted}: {self.shown(text)}"
             ) from None
         return [
             value[0] if isinstance(value, list) and len(value) == 1 else _first(value) for value in values
@@ -116,18 +133,25 @@ class Messages:
                     return None
                 if not number.is_integer():
                     raise ValueError
-                return int(value) if isinstance(value, int) else int(number)
+                whole = int(value) if isinstance(value, int) else int(number)
+                if not -RANGE[returns] <= whole < RANGE[returns]:
+                    raise ValueError
+                return whole
             if returns in NUMBERS:
                 if isinstance(value, bool):
                     raise ValueError
                 return float(value)
             if isinstance(value, (list, dict)):
                 raise ValueError
-        except (ValueError, TypeError, KeyError):
+            if isinstance(value, str) and "\x00" in value.encode().decode():  # raises where no UTF-8 has it
+                raise ValueError
+        except (ValueError, TypeError, KeyError, OverflowError):
             raise EndpointError(
-                f"{self.who} answered {str(value)[:SHOWN]!r}, which is not of type {returns}, which "
+                f"{self.who} answered '{self.shown(str(value))}', which is not of type {returns}, which "
                 f"{self.about['function']} returns"
             ) from None
+        if isinstance(value, str) and self.scrubber.holds_secret(value):
+            raise EndpointError(f"{self.who} answered with the secret that it was sent")
         if isinstance(value, float) and value.is_integer():
             return str(int(value))
         return str(value).lower() if isinstance(value, bool) else str(value)
@@ -138,6 +162,12 @@ def _first(value: Any) -> Any:
     if isinstance(value, list) and len(value) == 1:
         return value[0]
     return next(iter(value.values())) if isinstance(value, dict) and len(value) == 1 else value
+
+
+def _integer(digits: str) -> int:
+    if len(digits) > DIGITS:  # reading them takes the square of their number
+        raise ValueError("an integer of too many digits")
+    return int(digits)
 
 
 def _given(value: Any) -> bool:

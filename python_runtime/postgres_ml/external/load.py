@@ -5,19 +5,19 @@ Input: a file, or an MLflow URI. Output: `Loaded`. What could run code is loaded
 
 from __future__ import annotations
 
-import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import xgboost
 from sklearn.pipeline import Pipeline
 
 from postgres_ml.contract.column import Column
 from postgres_ml.contract.exceptions import ArtifactError
-from postgres_ml.external import mlflow_registry, onnx_file
-from postgres_ml.serve import audit
+from postgres_ml.external import mlflow_registry, native_files, onnx_file
+from postgres_ml.serve import audit, trial
 
+SCHEME = re.compile(r"[a-z][a-z0-9-]+:", re.IGNORECASE)  # two letters or more: not a disk of Windows
 PICKLES = (".joblib", ".pkl", ".pickle", audit.SKOPS)
 
 
@@ -58,11 +58,21 @@ def load(source: str, *, trust: bool, tracking_uri: str, directory: Path) -> Loa
     TrackingError
         MLflow can't be reached.
     """
-    if source.startswith(("models:/", "runs:/")):
-        return _of_registry(mlflow_registry.fetch(source, tracking_uri, directory), trust)
+    try:
+        return _load(source, trust, tracking_uri, directory)
+    finally:
+        trial.close()
+
+
+def _load(source: str, trust: bool, tracking_uri: str, directory: Path) -> Loaded:
     path = Path(source)
+    if SCHEME.match(source) or path.is_dir():
+        return _of_registry(mlflow_registry.fetch(source, tracking_uri, directory), trust)
     if not path.is_file():
-        raise ArtifactError(f"source {source}: there is no such file (paths are relative to the dbt project)")
+        what = "file" if path.suffix else "file or folder"
+        raise ArtifactError(
+            f"source {source}: there is no such {what} (paths are relative to the dbt project)"
+        )
     model = plain(read_file(path, trust))
     return Loaded(model, path.name, onnx_file.arguments_of(model))
 
@@ -75,47 +85,12 @@ def read_file(path: Path, trust: bool) -> Any:
     ArtifactError
         It is of another format, damaged, or could run code and isn't trusted.
     """
-    suffix = path.suffix.lower()
-    if suffix in PICKLES:
+    if path.suffix.lower() in PICKLES:
         return audit.load(path, trust=trust)
-    if suffix == ".onnx":
-        return onnx_file.read_onnx(path)
-    if suffix in (".txt", ".lgb"):
-        return _lightgbm(path)
-    try:
-        return _xgboost(path)
-    except (xgboost.core.XGBoostError, ValueError, KeyError) as error:
-        raise _unreadable(path, "xgboost", error) from error
-
-
-def _unreadable(path: Path, library: str, error: Exception) -> ArtifactError:
-    reason = str(error).strip().splitlines()[0]
-    return ArtifactError(f"source {path.name} is not a model that {library} can read: {reason}")
-
-
-def _lightgbm(path: Path) -> Any:
-    try:
-        import lightgbm  # no requirement of this package
-    except ImportError as error:
-        raise ArtifactError(
-            f"source {path.name} needs the package lightgbm, which isn't installed in dbt's environment: "
-            "pip install lightgbm"
-        ) from error
-    try:
-        return lightgbm.Booster(model_file=str(path))
-    except (lightgbm.basic.LightGBMError, ValueError, KeyError) as error:
-        raise _unreadable(path, "lightgbm", error) from error
-
-
-def _xgboost(path: Path) -> Any:
-    """Return XGBClassifier or XGBRegressor: the file says which, or for a bare Booster its objective."""
-    booster = xgboost.Booster(model_file=str(path))
-    objective = json.loads(booster.save_config())["learner"]["objective"]["name"]
-    kind = json.loads(booster.attr("scikit_learn") or "{}").get("_estimator_type", "")
-    is_classifier = kind == "classifier" if kind else objective.startswith(("binary:", "multi:"))
-    model = xgboost.XGBClassifier() if is_classifier else xgboost.XGBRegressor()
-    model.load_model(str(path))
-    return model
+    if path.suffix.lower() in native_files.LIGHTGBM:
+        native_files.lightgbm_for(path)  # said before a process is started for the file
+    trial.check(path, native_files.read)
+    return native_files.read(path)
 
 
 def _of_registry(found: mlflow_registry.Fetched, trust: bool) -> Loaded:

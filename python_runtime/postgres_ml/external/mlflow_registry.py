@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import sys
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -60,16 +61,42 @@ class Fetched:
 
 
 def resolve(source: str, client: MlflowClient) -> tuple[str, str]:
-    """Return the URI of the version that the source means now, and the version in words."""
-    if source.startswith("models:/") and "@" in source:
-        name, _, alias = source.removeprefix("models:/").partition("@")
-        version = client.get_model_version_by_alias(name, alias).version
-        return f"models:/{name}/{version}", f"{name} version {version} ({alias})"
-    if source.startswith("models:/"):
-        name, _, version = source.removeprefix("models:/").rpartition("/")
-        client.get_model_version(name, version)
-        return source, f"{name} version {version}"
-    return source, source
+    """Return the URI of the version that the source means now, and the version in words.
+
+    Raises
+    ------
+    ArtifactError
+        No version of the model, or none in the stage that the source names.
+    MlflowException
+        There is no such model, version, alias or stage.
+    """
+    if not source.startswith("models:/"):
+        return source, source
+    path = source.removeprefix("models:/")
+    name, slash, wanted = path.partition("/")
+    words = ""
+    if not slash and "@" in path:
+        name, _, wanted = path.rpartition("@")
+        version, words = client.get_model_version_by_alias(name, wanted).version, f" ({wanted})"
+    elif not slash:
+        return source, f"{client.get_logged_model(path).name} {path}"
+    elif wanted.isdigit():
+        version = client.get_model_version(name, wanted).version
+    else:
+        version, words = _newest(source, client, name, wanted), f" ({wanted})"
+    return f"models:/{name}/{version}", f"{name} version {version}{words}"
+
+
+def _newest(source: str, client: MlflowClient, name: str, wanted: str) -> int:
+    """Return the newest version of all or, where `wanted` is no 'latest', of a stage."""
+    stages = None if wanted.lower() == "latest" else [wanted]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # stages are deprecated, and still in use
+        found = client.get_latest_versions(name, stages)
+    if not found:
+        among = "" if stages is None else f" in the stage {wanted}"
+        raise ArtifactError(f"source {source}: the model {name} has no version{among}")
+    return max(int(version.version) for version in found)
 
 
 def fetch(source: str, tracking_uri: str, directory: Path) -> Fetched:
@@ -85,12 +112,16 @@ def fetch(source: str, tracking_uri: str, directory: Path) -> Fetched:
     mlflow.set_tracking_uri(tracking_uri)
     with _errors(source, tracking_uri):
         uri, origin = resolve(source, MlflowClient(tracking_uri))
-        target = directory / "source"
-        target.mkdir(parents=True, exist_ok=True)
-        folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=str(target)))
+        if Path(uri).is_dir():
+            folder, origin = Path(uri), Path(uri).name
+        else:
+            target = directory / "source"
+            target.mkdir(parents=True, exist_ok=True)
+            folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=str(target)))
     if not (folder / "MLmodel").is_file():
         raise ArtifactError(f"source {source} is not an MLflow model: it has no file MLmodel")
-    described = Model.load(str(folder))
+    with _errors(source, tracking_uri):
+        described = Model.load(str(folder))
     files = {}
     for flavor, key in FILES.items():
         if flavor in described.flavors and described.flavors[flavor].get(key):
@@ -108,6 +139,10 @@ def _errors(source: str, tracking_uri: str) -> Iterator[None]:
         missing = error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
         kind = ArtifactError if missing else TrackingError
         raise kind(f"source {source}: {error.message} (MLflow at {place})") from error
+    except ImportError as error:  # the client of a cloud's storage is no requirement of MLflow
+        raise ArtifactError(
+            f"source {source} needs the package {error.name}, which isn't installed in dbt's environment"
+        ) from error
     except (sqlalchemy.exc.SQLAlchemyError, OSError) as error:
         raise TrackingError(f"source {source} can't be read from MLflow at {place}: {error}") from error
 

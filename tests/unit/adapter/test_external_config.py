@@ -1,6 +1,7 @@
 """The keys of models made elsewhere: what is accepted, and what is said about the rest."""
 
 import pytest
+from dbt.adapters.postgres_ml.build.external import content_digest, moves
 from postgres_ml.contract.column import Column
 from postgres_ml.contract.config import Endpoint
 
@@ -12,6 +13,41 @@ ENDPOINT = {"url": "https://models.example/invocations"}
 def test_source_needs_no_target():
     spec = ConfigReader(node(source="models:/churn@champion", trust=True)).read()
     assert (spec.source, spec.trust, spec.target) == ("models:/churn@champion", True, None)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        *("models:/churn/3", "models:/churn/latest", "models:/churn/Production", "models:/a b.c@champion"),
+        *("models:/m-0123456789abcdef0123456789abcdef", "runs:/0123/model", "mlflow-artifacts:/1/2/model"),
+        *("s3://bucket/model", "gs://bucket/a.b/model", "dbfs:/models/churn", "file:///srv/models/churn"),
+        *("ml/churn", "ml/churn/", "/srv/models/churn", "ml/churn.v2.joblib", "C:/models/churn.onnx"),
+    ],
+)
+def test_every_form_of_a_source(source):
+    assert ConfigReader(node(source=source)).read().source == source
+
+
+@pytest.mark.parametrize(
+    ("source", "may_move"),
+    [
+        *(("models:/churn/3", False), ("models:/m-01ab", False)),
+        *(("models:/churn/latest", True), ("models:/churn@v1", True), ("models:/churn/Staging", True)),
+        *(("runs:/01ab/model", False), ("s3://bucket/model", False)),
+    ],
+)
+def test_which_names_may_mean_another_version_tomorrow(source, may_move):
+    assert moves(source) is may_move
+
+
+def test_a_folder_changes_with_its_files_and_their_names(tmp_path):
+    seen = {content_digest(tmp_path / "model")}
+    folder = tmp_path / "model" / "data"
+    folder.mkdir(parents=True)
+    for name, content in (("a", b"1"), ("a", b"2"), ("b", b"2")):
+        (folder / name).write_bytes(content)
+        seen.add(content_digest(tmp_path / "model"))
+    assert len(seen) == 4
 
 
 @pytest.mark.parametrize(
@@ -41,6 +77,8 @@ def test_endpoint_defaults():
     ("config", "text"),
     [
         ({"source": "models:/churn"}, "must name a version or an alias"),
+        ({"source": "models:/churn/"}, "must name a version or an alias"),
+        ({"source": "models:/a/b/c"}, "must name a version or an alias"),
         ({"source": "runs:/abc"}, "must be 'runs:/<run id>/<artifact path>'"),
         ({"source": "model.bin"}, "is neither 'models:/…' nor 'runs:/…' nor a file ending in .joblib"),
         ({"source": 3}, "source must be a string such as"),
@@ -71,3 +109,17 @@ def test_endpoint_defaults():
 )
 def test_each_bad_value_is_named(config, text):
     assert text in "\n".join(problems(**config))
+
+
+@pytest.mark.parametrize("rest", ["/x?api-key=s3cr3t", "?a", "/x#y"])
+def test_a_key_in_an_address_would_be_seen(rest):
+    found = problems(
+        endpoint={"url": f"https://models.example{rest}"}, arguments={"a": "real"}, returns="real"
+    )
+    assert len(found) == 1 and "must end with its path" in found[0] and "s3cr3t" not in found[0]
+
+
+@pytest.mark.parametrize("url", ["https://[::1", "https://x:port/", "https://x:99999/", "https://x:0/", 3])
+def test_addresses_that_are_none(url):
+    found = problems(endpoint={"url": url}, arguments={"a": "real"}, returns="real")
+    assert len(found) == 1 and "must be an http or https address" in found[0]

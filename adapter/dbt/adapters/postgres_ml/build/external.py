@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import re
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 from dbt.adapters.postgres_ml.build.node import NodeBuild, TrainingQuery
+from dbt.adapters.postgres_ml.config.external import MLFLOW
 from dbt.adapters.postgres_ml.connections import project_root, tracking_uri
 
 from postgres_ml.contract.config import TrainingSpec
@@ -42,34 +45,62 @@ class ExternalModelBuild(NodeBuild):
         """Copy the rows to evaluate on, if there are any."""
         return super().copy_rows(cursor, query) if self.has_query else None
 
+    @functools.cached_property
+    def source(self) -> str | None:
+        """The version that the source means now, asked once a build: what is compared is what is loaded.
+
+        Raises
+        ------
+        ArtifactError, TrackingError
+            There is no such version, or MLflow can't be reached.
+        """
+        source = self.spec.source
+        if source is None:
+            return None
+        if not MLFLOW.match(source):
+            return str((project_root(self.config) / source).resolve())
+        if not moves(source):
+            return source
+        return resolve(source, absolute_uri(tracking_uri(self.config)))
+
     def identity(self) -> dict[str, Any]:
         """Return the version that the source means now: a new champion, or another file, is a change."""
-        source = self.spec.source
-        if source is None or source.startswith("runs:/"):
+        source = self.source
+        if source is None or (MLFLOW.match(source) and not moves(str(self.spec.source))):
             return {}
-        if source.startswith("models:/"):
-            if "@" not in source:
-                return {}
-            return {"source_version": resolve_alias(source, absolute_uri(tracking_uri(self.config)))}
-        path = project_root(self.config) / source
-        content = path.read_bytes() if path.is_file() else b""  # that it is missing is said when it is loaded
-        return {"source_version": hashlib.sha256(content).hexdigest()}
+        return {"source_version": source if MLFLOW.match(source) else content_digest(Path(source))}
 
     def job_spec(self) -> TrainingSpec:
-        """Return the specification with the source's path, which begins at the dbt project, made absolute."""
-        source = self.spec.source
-        if source is not None and not source.startswith(("models:/", "runs:/")):
-            source = str((project_root(self.config) / source).resolve())
-        return dataclasses.replace(self.spec, source=source)
+        """Return the specification with what the source means now, or its path made absolute."""
+        return dataclasses.replace(self.spec, source=self.source)
 
 
-def resolve_alias(source: str, uri: str) -> str:
-    """Return the version that an alias names now, asked in a process of its own: MLflow takes 2 s to import.
+def moves(source: str) -> bool:
+    """Return whether MLflow's name can mean another version tomorrow: an alias, a stage, the latest."""
+    return source.startswith("models:/") and not re.fullmatch(r"models:/([^/]+/\d+|m-\w+)", source)
+
+
+def content_digest(path: Path) -> str:
+    """Return the digest of a file, or of a folder's files with their names; that of nothing if it is missing.
+
+    That it is missing is said when it is loaded.
+    """
+    if not path.is_dir():
+        return hashlib.sha256(path.read_bytes() if path.is_file() else b"").hexdigest()
+    digest = hashlib.sha256()
+    for file in sorted(file for file in path.rglob("*") if file.is_file()):
+        digest.update(f"{file.relative_to(path).as_posix()}\n".encode())
+        digest.update(hashlib.sha256(file.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def resolve(source: str, uri: str) -> str:
+    """Return the version that a name means now, asked in a process of its own: MLflow takes 2 s to import.
 
     Raises
     ------
     ArtifactError, TrackingError
-        There is no such alias, or MLflow can't be reached.
+        There is no such version, or MLflow can't be reached.
     """
     command = [sys.executable, "-m", "postgres_ml.external.mlflow_registry", source, uri]
     answer = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -29,9 +29,23 @@ SUFFIXES = {
 SOURCE_FORMS = {
     "models:/churn/3": "a version of a model in MLflow's registry",
     "models:/churn@champion": "the version that an alias of MLflow's registry points to",
+    "models:/churn/latest": "the newest version, or with a stage's name the newest of that stage",
+    "models:/m-<model id>": "a logged model, as MLflow 3's `log_model` returns it",
     "runs:/<run id>/<artifact path>": "a model among the artifacts of an MLflow run",
+    "mlflow-artifacts:/<path>": "a model's folder on MLflow's server; also `s3://…`, `gs://…` and the like",
     "ml/churn.joblib": "a file; a relative path begins at the dbt project",
+    "ml/churn": "a folder that MLflow saved; a relative path begins at the dbt project",
 }
+#: the forms of `models:/`, as MLflow reads them: a version, `latest` or a stage; an alias; a logged model
+REGISTERED = r"models:/([^/@]+/[^/@]+|[^/@]+@[^/@]+|m-[0-9a-f]+)"
+RUN = r"runs:/[^/]+/.+"
+#: beginnings of what MLflow resolves or downloads; everything else is a path
+MLFLOW = re.compile(
+    r"models:|runs:|mlflow-artifacts:|file:|dbfs:|(s3|gs|wasbs|abfss|hdfs|r2)://", re.IGNORECASE
+)
+#: where MLflow downloads a model's folder from
+STORED = r"(mlflow-artifacts:|file:|dbfs:|(s3|gs|wasbs|abfss|hdfs|r2):/)/.+"
+FOLDER = r"[^:]*/[^.:/]*"
 SPELLINGS = {
     **{"int": "integer", "int4": "integer", "int2": "smallint", "int8": "bigint"},
     **{"float": "double precision", "float8": "double precision", "double": "double precision"},
@@ -54,16 +68,21 @@ class Source(Kind):
             problems.append(wrong_type(where, found, "a string such as 'models:/churn@champion'"))
             return None
         source = found.strip()
-        if source.startswith("models:/"):
-            is_right = re.fullmatch(r"models:/[^/@]+(/\d+|@[\w.-]+)", source)
-            wanted = "must name a version or an alias: 'models:/name/3' or 'models:/name@alias'"
-        elif source.startswith("runs:/"):
-            is_right = re.fullmatch(r"runs:/[^/]+/.+", source)
-            wanted = "must be 'runs:/<run id>/<artifact path>'"
+        if source.startswith("models:"):
+            form = REGISTERED
+            wanted = (
+                "must name a version or an alias, or a logged model: 'models:/name/3', "
+                "'models:/name/latest', 'models:/name@alias' or 'models:/m-<model id>'"
+            )
+        elif source.startswith("runs:"):
+            form, wanted = RUN, "must be 'runs:/<run id>/<artifact path>'"
         else:
-            is_right = re.search(rf"({'|'.join(map(re.escape, SUFFIXES))})$", source, re.IGNORECASE)
-            wanted = f"is neither 'models:/…' nor 'runs:/…' nor a file ending in {', '.join(SUFFIXES)}"
-        if is_right:
+            form = rf"{STORED}|{FOLDER}|.*({'|'.join(map(re.escape, SUFFIXES))})"
+            wanted = (
+                f"is neither 'models:/…' nor 'runs:/…' nor a file ending in {', '.join(SUFFIXES)} "
+                "nor a folder that MLflow saved"
+            )
+        if re.fullmatch(form, source, re.IGNORECASE):
             return source
         problems.append(f"{where} '{source}' {wanted}")
         return None
@@ -71,13 +90,14 @@ class Source(Kind):
     @property
     @override
     def words(self) -> str:
-        return f"{listed(('models:/…', 'runs:/…'))}, or a file ending in {listed(SUFFIXES)}"
+        uris = listed(("models:/…", "runs:/…"))
+        return f"{uris}, a file ending in {listed(SUFFIXES)}, or a folder of MLflow's"
 
     @override
     def schema(self) -> Schema:
         suffixes = "|".join(rf"\{suffix}" for suffix in SUFFIXES)
-        uris = r"models:/[^/@]+(/\d+|@[\w.-]+)|runs:/[^/]+/.+"
-        return {"type": "string", "pattern": f"^({uris}|.*({suffixes}))$", "examples": list(SOURCE_FORMS)}
+        forms = rf"{REGISTERED}|{RUN}|{STORED}|{FOLDER}|(?!models:|runs:).*({suffixes})"
+        return {"type": "string", "pattern": f"^({forms})$", "examples": list(SOURCE_FORMS)}
 
 
 class SqlType(Kind):
@@ -174,6 +194,11 @@ class Url(Kind):
                 "the function can read them: put them into the table postgres_ml.endpoint and name the row "
                 "in 'secret'"
             )
+        elif parts.query or parts.fragment:
+            problems.append(
+                f"{where} must end with its path, because everyone who can see the function can read it and "
+                "what follows a '?' is not sent: put a key into the headers of postgres_ml.endpoint's secret"
+            )
         elif parts.scheme == "http" and not is_loopback(parts.hostname):
             problems.append(f"{where} must be https, or http on this machine: found {found!r}")
         else:
@@ -187,13 +212,14 @@ class Url(Kind):
 
     @override
     def schema(self) -> Schema:
-        return {"type": "string", "pattern": r"^https?://[^/?#@\s]+([/?#]|$)"}
+        return {"type": "string", "pattern": r"^https?://[^/?#@\s]+(/[^?#\s]*)?$"}
 
 
 def _split_url(found: Any) -> SplitResult | None:
     try:
-        return urlsplit(found) if isinstance(found, str) else None
-    except ValueError:  # a bracket that is not closed
+        parts = urlsplit(found) if isinstance(found, str) else None
+        return parts if parts is None or parts.port is None or parts.port else None
+    except ValueError:  # a bracket that is not closed, or a port that is none
         return None
 
 

@@ -118,7 +118,8 @@ ENDPOINT = Section(
         Key(
             "timeout",
             Number(0.1, 3600),
-            "the time in seconds that one request may take",
+            "the time in seconds that a request may take",
+            "It covers the connection, the whole answer, further attempts and the waits between them.",
             default=Endpoint.timeout,
         ),
         Key(
