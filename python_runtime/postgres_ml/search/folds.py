@@ -14,6 +14,8 @@ import numpy as np
 from postgres_ml.snapshot.rows import Array, TrainingRows, fold_numbers
 
 N_FOLDS = 5
+# The only row of a class: held out, it would be of a class that no estimator of the fold knows.
+ALWAYS_LEARNED = -1
 MAX_CROSS_VALIDATED = 20_000
 MAX_VALID = 25_000  # of one hold-out; more rows make no difference of two candidates clearer
 # A first look at a candidate learns from this many rows, where there are at least three times as many.
@@ -48,6 +50,7 @@ class Folds:
         """Return the folds of the rows."""
         strata = codes if stratified else np.zeros(len(rows), np.int64)
         folds = fold_numbers(rows.keys, strata, N_FOLDS)
+        folds[np.bincount(strata)[strata] == 1] = ALWAYS_LEARNED
         if len(rows) <= MAX_CROSS_VALIDATED:
             splits = tuple(
                 Split(f"fold {fold}", np.flatnonzero(folds != fold), np.flatnonzero(folds == fold))
