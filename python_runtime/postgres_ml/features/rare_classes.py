@@ -123,8 +123,8 @@ def _warn(
     if rare:
         messages.append(
             f'classes of "{column.name}" with few rows: {_named(problem, train, held, rare)}; they are '
-            "learned from as they are, so their predictions are unreliable, and a class without hold-out rows is "
-            "not in the scores: add rows, merge small classes, or leave them out of the query"
+            "learned from as they are, so predictions of them are unreliable, and one without hold-out rows "
+            "is not in the scores: add rows, merge small classes, or leave them out of the query"
         )
 
 
