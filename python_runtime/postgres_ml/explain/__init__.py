@@ -30,9 +30,9 @@ MAX_ROWS = 500
 MIN_ROWS = 30
 SAMPLED_ROWS = 200
 BACKGROUND_ROWS = 5_000
-BACKGROUND_VISITS = 2_000_000  # rows times trees
+BACKGROUND_VISITS = 1_000_000  # rows times trees
 MAX_COST = 200_000_000  # multiplications
-VALUES_S = 4.0  # for exact values: where the first rows are slow, fewer are explained
+VALUES_S = 2.0  # for exact values: where the first rows are slow, fewer are explained
 
 
 @dataclass(frozen=True)

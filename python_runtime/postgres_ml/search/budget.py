@@ -44,6 +44,7 @@ class Budget:
         self.task, self.n_splits, self.growth = task, n_splits, growth
         self.row_share = 1.0
         self.is_short = False
+        self._final_fits = FINAL_FITS
         self._unit_s: dict[str, float] = {}
         self._cost: dict[str, float] = {}
         self._best_cost: dict[str, float] = {}
@@ -66,8 +67,9 @@ class Budget:
         found = Plan(self.n_splits)
         if "xgboost" in self._unit_s:
             seconds = self.task.deadline.left - self._unforeseen
-            fits = FINAL_FITS * self.growth
+            fits = FINAL_FITS * self.growth, ONE_FIT * self.growth
             found = plan(seconds, self._unit_s["xgboost"], self.n_splits, n_rows, self.task.n_threads, fits)
+        self._final_fits = ONE_FIT if found.is_hurried else FINAL_FITS
         self.is_short = found != Plan(self.n_splits)
         self.n_splits, self.row_share = found.n_splits, found.row_share
         for kind in self._unit_s:
@@ -94,8 +96,9 @@ class Budget:
         # where rows are many, some of them have to do: the final fits then take what is left
         self._reserve = self._unforeseen + self.row_share * self.final_s(members)
 
-    def final_s(self, members: Sequence[tuple[Trial, float]], fits: float = FINAL_FITS) -> float:
+    def final_s(self, members: Sequence[tuple[Trial, float]], fits: float | None = None) -> float:
         """Return how long evaluation and refit of these members will take on all rows."""
+        fits = fits or self._final_fits
         growth = self.growth / self.row_share
         each = [self._n_fits(trial.candidate) * fits * growth * trial.best_s for trial, _ in members]
         return max(sum(each) / self.task.n_threads, max(each, default=0.0))
@@ -143,9 +146,9 @@ class Budget:
         return seconds * spread < self.task.deadline.left - reserve
 
     def _final_of(self, candidate: Candidate) -> float:
-        """Return what evaluating and refitting the candidate takes, on the share of rows it learns from."""
+        """Return what it takes to fit the candidate once more, on the share of rows that it learns from."""
         fit_s = self._best_cost.get(_kind(candidate), self.expected_s(candidate))
-        return FINAL_FITS * self.growth * fit_s * max(1.0, self._n_fits(candidate) / self.task.n_threads)
+        return ONE_FIT * self.growth * fit_s * max(1.0, self._n_fits(candidate) / self.task.n_threads)
 
     def _n_fits(self, candidate: Candidate) -> float:
         """Return how many fits of a fold the candidate's final fit is, for the same rows."""
@@ -160,7 +163,7 @@ class Budget:
     def fit_deadline(self, cut: Deadline) -> Deadline:
         """Return when a fit that begins now has to end, so that there is time for the final fits like it."""
         clock = self.task.deadline.clock
-        return Deadline(min(cut.left, self.task.deadline.left / (1 + FINAL_FITS * self.growth)), clock)
+        return Deadline(min(cut.left, self.task.deadline.left / (1 + self._final_fits * self.growth)), clock)
 
 
 def _kind(candidate: Candidate) -> str:

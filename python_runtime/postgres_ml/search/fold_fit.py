@@ -88,6 +88,7 @@ def fit_split(
     elif not task.problem.is_regression:
         n_products = max(1, train.size * (1 if len(task.problem.classes) == 2 else len(task.problem.classes)))
         more = {"max_iter": limit or int(np.clip(LINEAR_WORK / 4 / n_products, 20, 300)), "tol": 1e-3}
+    begun = until.clock()
     estimator = build_estimator(candidate, task.problem, task.spec.settings.seed, 1, **more)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
@@ -97,8 +98,10 @@ def fit_split(
         raise ValueError("predictions that are not finite")
     inner = getattr(estimator, "estimator_", estimator)
     rounds, n_run, nodes = _size(inner, candidate)
-    unit_s, is_cut = _pace(inner, candidate, until.clock() - started)
+    unit_s, is_cut = _pace(inner, candidate, until.clock() - begun)
     forget_clock(estimator)
+    if candidate.is_linear:  # as a function it computes in double precision
+        inner.coef_, inner.intercept_ = np.float64(inner.coef_), np.float64(inner.intercept_)
     seconds = until.clock() - started
     return FoldFit(
         raw.astype(np.float32), rounds, nodes, seconds, seconds * rounds / n_run if n_run else seconds,

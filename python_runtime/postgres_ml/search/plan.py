@@ -12,6 +12,8 @@ import dataclasses
 import math
 from dataclasses import dataclass
 
+import numpy as np
+
 from postgres_ml.fit.candidates import Candidate
 
 # Rounds times learning rate by which boosting has learned what it can: 100 rounds of xgboost's default rate.
@@ -36,6 +38,11 @@ class Plan:
     least_rate: float = 0.0
     row_share: float = 1.0
 
+    @property
+    def is_hurried(self) -> bool:
+        """Whether boosting learns faster than it would, and what is evaluated is published."""
+        return self.least_rate > 0
+
     def adapted(self, candidate: Candidate) -> Candidate:
         """Return the candidate with the learning rate that it has time for; its name tells it."""
         rate = candidate.parameters.get("learning_rate", math.inf)
@@ -53,7 +60,12 @@ def n_rounds(rate: float) -> float:
 
 
 def plan(
-    seconds: float, round_s: float, n_splits: int, n_rows: int, n_threads: int, final_fits: float
+    seconds: float,
+    round_s: float,
+    n_splits: int,
+    n_rows: int,
+    n_threads: int,
+    final_fits: tuple[float, float],
 ) -> Plan:
     """Return what fits into the time.
 
@@ -62,19 +74,21 @@ def plan(
     seconds : for search, evaluation and refit
     round_s : of a boosting round on one fold's rows, on one core
     n_splits, n_rows : folds, and rows that each of them learns from
-    final_fits : what evaluation and refit take, in fits of a fold
+    final_fits : what evaluation and refit take, in fits of a fold; and evaluation alone, which has to do
+        where boosting is hurried
     """
     time = FIRST_SHARE * max(seconds, 0.0)
 
     def needed(splits: int, rate: float) -> float:
-        return n_rounds(rate) * round_s * (math.ceil(splits / n_threads) + final_fits)
+        fits = final_fits[rate > USUAL_RATE]
+        return n_rounds(rate) * round_s * (math.ceil(splits / n_threads) + fits)
 
     if needed(n_splits, USUAL_RATE) <= time:
         return Plan(n_splits)
     if needed(1, USUAL_RATE) <= time:
         return Plan(1)
     if needed(1, FASTEST_RATE) <= time:
-        rate = USUAL_RATE * needed(1, USUAL_RATE) / time
-        return Plan(1, min(FASTEST_RATE, float(f"{rate:.2g}")))
+        rate = FASTEST_RATE * needed(1, FASTEST_RATE) / time
+        return Plan(1, float(f"{np.clip(rate, USUAL_RATE, FASTEST_RATE):.2g}"))
     share = time / needed(1, FASTEST_RATE)
     return Plan(1, FASTEST_RATE, min(1.0, max(share, MIN_ROWS / n_rows)))

@@ -15,7 +15,7 @@ from postgres_ml.fit.task import Task
 from postgres_ml.search.budget import Budget
 from postgres_ml.search.encoded_rows import EncodedRows
 from postgres_ml.search.fold_fit import fit_split
-from postgres_ml.search.folds import LOOK_ROWS, Folds, Split
+from postgres_ml.search.folds import LOOK_ROWS, Folds
 from postgres_ml.search.plan import Plan
 from postgres_ml.search.progress import OnProgress
 from postgres_ml.snapshot.rows import spread_part
@@ -33,14 +33,15 @@ def prepare(
 ) -> Plan:
     """Measure, decide on a plan, and make the folds those of the plan."""
     whole = encoded.folds
-    split = _part(encoded, whole.splits[0])
+    few = _some(task, encoded)
+    split = few.folds.splits[0]
     n_rows = len(whole.splits[0].train)
     for candidate in {candidate.model_type: candidate for candidate in reversed(candidates)}.values():
         if task.deadline.passed:
             break
         try:
             fitted = fit_split(
-                task, candidate, encoded, split, task.deadline.part(SHARE), limit=UNITS[candidate.model_type]
+                task, candidate, few, split, task.deadline.part(SHARE), limit=UNITS[candidate.model_type]
             )
         except ValueError:  # its trial will say why
             continue
@@ -52,10 +53,13 @@ def prepare(
     return found
 
 
-def _part(encoded: EncodedRows, split: Split) -> Split:
-    train = split.train[spread_part(encoded.strata[split.train], min(1.0, LOOK_ROWS / len(split.train)))]
-    n_valid = max(1, min(len(split.valid), len(train) // 4))
-    return Split("probe", train, split.valid[np.linspace(0, len(split.valid) - 1, n_valid).astype(np.int64)])
+def _some(task: Task, encoded: EncodedRows) -> EncodedRows:
+    """Return some of the rows, encoded by themselves: all of them are encoded only for who is tried."""
+    if len(encoded.codes) <= LOOK_ROWS:
+        return encoded
+    mask = np.zeros(len(encoded.codes), bool)
+    mask[spread_part(encoded.strata, LOOK_ROWS / len(mask))] = True
+    return EncodedRows(task, encoded.rows.take(mask))
 
 
 def _said(found: Plan, whole: Folds, folds: Folds) -> str:
