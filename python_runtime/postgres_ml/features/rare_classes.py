@@ -55,8 +55,8 @@ def settle_split(
     Raises
     ------
     TrainingDataError
-        Fewer than two rows on a side; one class only on a side; of two classes one that has not a row for
-        each side.
+        Fewer than two rows on a side; one class only; a single row to train on of every class; of two
+        classes one that has not a row for each side.
     """
     unknown = np.zeros(len(holdout), bool)
     if column is None or problem.is_regression:
@@ -80,6 +80,11 @@ def settle_split(
         side = "the hold-out has no rows" if np.count_nonzero(train) > 1 else "one class is left to train on"
         raise TrainingDataError(f'target "{column.name}": {side}; add rows, or choose another hold-out')
     _check_sides(holdout)
+    if train.max() < MIN_ROWS:
+        raise TrainingDataError(
+            f'each class of "{column.name}" has a single row to train on, from which nothing can be learned: '
+            "add rows, merge classes, or set problem_type to regression if the target measures something"
+        )
     _warn(problem, column, train, held, messages, np.bincount(codes[unknown], minlength=n))
     return SettledSplit(holdout, unknown)
 

@@ -86,6 +86,13 @@ def test_the_users_own_split_moves_no_row_and_leaves_out_what_can_not_be_learned
         settled([*COMMON, "x"], [20], is_marked=True)
 
 
+def test_classes_of_a_single_row_each_are_refused() -> None:
+    with pytest.raises(
+        TrainingDataError, match="a single row to train on, from which nothing can be learned"
+    ):
+        settled([*"abc", "a", "b"], [3, 4], is_marked=True)
+
+
 def test_sides_of_less_than_two_rows_are_refused() -> None:
     regression = Problem("regression", "mse", "mse", np.array([]))
     with pytest.raises(TrainingDataError, match="7 training rows and 1 hold-out"):
