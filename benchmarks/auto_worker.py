@@ -57,12 +57,11 @@ def auto_sql(train: pd.DataFrame, test: pd.DataFrame, target: str, task: str, bu
 def _ours(
     train: pd.DataFrame, test: pd.DataFrame, target: str, task: str, budget: float, runtime: str
 ) -> Any:
-    from postgres_ml import pipeline as pipelines
     from postgres_ml import preparation
     from postgres_ml.contract.column import Column
     from postgres_ml.contract.config import Settings, TrainingSpec
     from postgres_ml.contract.job import TrainingJob
-    from postgres_ml.fit.fit import fit_pipeline
+    from postgres_ml.fit.in_time import fit_to_evaluate, refit
     from postgres_ml.fit.task import Deadline
     from postgres_ml.lower import parse_pipeline
     from postgres_ml.process.report import Report
@@ -93,8 +92,8 @@ def _ours(
     prepared, rows, training, _ = preparation.prepare(job, rows, deadline, report)
     choice = search(prepared, training, report.progress)
     with report.phase("evaluate"):
-        evaluated = fit_pipeline(prepared, choice, training, deadline)
-    fitted = pipelines.refit(prepared, choice, rows, report) or evaluated
+        choice, evaluated = fit_to_evaluate(prepared, choice, training, report)
+    fitted = refit(prepared, choice, rows, report) or evaluated
     seconds = budget - deadline.left
     given = pd.DataFrame({name: _as_trained(test[name]) for name in test})
     predicted = fitted.predict(given) if task == "regression" else fitted.predict_proba(given)

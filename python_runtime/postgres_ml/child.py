@@ -96,7 +96,7 @@ def _track(run: TrackedRun, trained: TrainedModel, directory: Path, parent: Pare
 
     report = Report(parent.relay)
     try:
-        with report.phase("track"):
+        with report.phase("track", "info"):
             uri = run.log(trained, directory)
     except (TrackingError, StorageError) as error:
         raise type(error)(f"{error}\n{KEPT}") from error

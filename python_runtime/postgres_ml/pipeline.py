@@ -26,7 +26,7 @@ from postgres_ml.explain.row_function import row_function
 from postgres_ml.features.problem import return_type
 from postgres_ml.fit.candidates import Candidate
 from postgres_ml.fit.choice import Choice
-from postgres_ml.fit.fit import fit_pipeline
+from postgres_ml.fit.in_time import fit_to_evaluate, refit
 from postgres_ml.fit.task import Deadline, Task
 from postgres_ml.fit.user_code import UserCode
 from postgres_ml.process.report import Relay, Report
@@ -39,10 +39,6 @@ from postgres_ml.snapshot.rows import TrainingRows
 from postgres_ml.track.artifacts import write_artifacts
 from postgres_ml.track.run_record import write_record
 from postgres_ml.verify.rows import write_parity
-
-SCORES_SHARE = 0.15  # of the time left: half a million rows of a network took a tenth of 30 s to score
-STOPPED = ("xgboost", "mlp", "ensemble")
-"""Model types that a deadline cuts short; a fit of the others is whole, however late."""
 
 
 def train(job: TrainingJob, run_id: str, relay: Relay) -> TrainedModel:
@@ -60,13 +56,13 @@ def train(job: TrainingJob, run_id: str, relay: Relay) -> TrainedModel:
     with report.phase("search"):
         choice = choose(task, training, code, report)
     with report.phase("evaluate"):
-        evaluated = fit_pipeline(task, choice, training, task.deadline.part(1 - SCORES_SHARE))
+        choice, evaluated = fit_to_evaluate(task, choice, training, report)
         own_metrics = {} if code is None else code.metrics  # the refit's are of a model that saw all rows
         comparison = Comparison() if spec.promote == "always" else score_champion(job, task, holdout)
         evaluation = evaluate_pipeline(task.problem, evaluated, training, holdout, own_metrics, comparison)
     with report.phase("refit"):
         pipeline = refit(task, choice, rows, report) or evaluated
-    with report.phase("lower"):
+    with report.phase("lower", "info"):
         returns = return_type(task.problem, job.target)
         labels = pipeline[-1].classes_.tolist() if task.problem.has_probabilities else None
         deployment = deploy(job, pipeline, job.features, returns, labels, holdout.frame)
@@ -75,16 +71,16 @@ def train(job: TrainingJob, run_id: str, relay: Relay) -> TrainedModel:
         )
         for text in deployment.runtime.messages:
             report.note(text)
-    with report.phase("explain"):
+    with report.phase("explain", "info"):
         explanation = explain_model(task, deployment.program, pipeline, rows)
         if spec.explain:
             deployment = deployment.with_functions(explain_rows(explanation, spec, report))
     fitted = Fitted(
         job, task, rows, holdout, choice, evaluated, pipeline, evaluation, deployment, explanation, returns
     )
-    with report.phase("parity rows"):
+    with report.phase("parity rows", "info"):
         write_parity(directory / "parity.copy", fitted)
-    with report.phase("artifacts"):
+    with report.phase("artifacts", "info"):
         write_artifacts(fitted, report, directory / "artifacts", run_id)
         write_record(fitted, directory)
     return preparation.trained_model(fitted, report, run_id, directory / "parity.copy")
@@ -96,7 +92,10 @@ def load(
     """Return what `preparation.prepare` makes of the snapshot, which is deleted; the clock begins to run."""
     rows = snapshot_rows.load(snapshot, job.features, job.target, job.spec.settings.seed)
     snapshot.unlink()  # the database's rows stay on the disk no longer than they must
-    return preparation.prepare(job, rows, Deadline(job.spec.settings.max_runtime), report)
+    prepared = preparation.prepare(job, rows, Deadline(job.spec.settings.max_runtime), report)
+    _, _, training, holdout = prepared
+    report.progress(f"{len(training):,} rows to train on, {len(holdout):,} held out", None)
+    return prepared
 
 
 def choose(task: Task, training: TrainingRows, code: UserCode | None, report: Report) -> Choice:
@@ -107,23 +106,6 @@ def choose(task: Task, training: TrainingRows, code: UserCode | None, report: Re
     if choice.trials:
         report.note(f"chosen: {choice.candidate.name}, {choice.reason}")
     return choice
-
-
-def refit(task: Task, choice: Choice, rows: TrainingRows, report: Report) -> Pipeline | None:
-    """Return the chosen pipeline fitted on all rows, or None where settings or the time left forbid it."""
-    if not task.spec.settings.refit:
-        return None
-    # all rows take longer than the training rows, and a refit that the deadline cut short would be worse
-    if task.deadline.left < 1.5 * report.seconds["evaluate"]:
-        report.note(
-            "max_runtime leaves no time to fit again on all rows: the evaluated pipeline is published"
-        )
-        return None
-    pipeline = fit_pipeline(task, choice, rows, task.deadline)
-    if task.deadline.passed and choice.candidate.model_type in STOPPED:
-        report.note("max_runtime ended the fit on all rows: the evaluated pipeline is published")
-        return None
-    return pipeline
 
 
 def explain_model(

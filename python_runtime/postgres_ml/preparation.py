@@ -16,6 +16,7 @@ from postgres_ml.features import column_checks
 from postgres_ml.features import problem as problems
 from postgres_ml.features.holdout import holdout_of
 from postgres_ml.features.preprocess import choose_columns
+from postgres_ml.features.rare_classes import settle_split
 from postgres_ml.fit.task import Deadline, Task
 from postgres_ml.process.report import Report
 from postgres_ml.publish.fitted import Fitted
@@ -41,7 +42,13 @@ def prepare(
     if problem.is_regression and rows.target.dtype == object:  # what is measured needs no exact digits
         rows = dataclasses.replace(rows, target=rows.target.astype(np.float64))
     mask = holdout_of(rows, spec.settings, notes)
-    problems.check_split(problem, problem.encode(rows.target), mask, job.target)
+    is_marked = spec.settings.split_column is not None
+    codes = problem.encode(rows.target)
+    split = settle_split(problem, codes, mask, job.target, notes, is_marked=is_marked)
+    mask = split.holdout[~split.unknown]
+    if split.unknown.any():
+        rows = rows.take(~split.unknown)
+        problem = problems.resolve(spec, job.target, rows.target, [])  # fewer classes, two perhaps
     columns = choose_columns(job.features, rows, notes, spec.preprocessors)
     notes += column_checks.misread(rows.frame)
     if spec.auto:
@@ -49,7 +56,7 @@ def prepare(
         used = [name for name in rows.frame if name in columns.kinds]
         notes += column_checks.leaks(problem, training.frame[used], training.target)
     for text in notes:
-        report.note(text, "warning" if text.startswith("column") else "info")
+        report.note(text, "warning" if text.startswith(("column", "classes")) else "info")
     is_sql = spec.runtime == "sql" or (spec.runtime == "auto" and "native" in job.lacking)
     task = Task(spec, problem, columns, job.n_threads, deadline, is_sql)
     return task, rows, rows.take(~mask), rows.take(mask)

@@ -18,8 +18,8 @@ from postgres_ml.fit.candidates import Candidate, build_estimator
 from postgres_ml.fit.choice import Choice, Member
 from postgres_ml.fit.configured import configured_candidate
 from postgres_ml.fit.fit import fit_pipeline
+from postgres_ml.fit.in_time import SCORES_SHARE, refit
 from postgres_ml.fit.task import Deadline, Task
-from postgres_ml.pipeline import SCORES_SHARE, refit
 from postgres_ml.process.report import Report
 from postgres_ml.search import search
 from postgres_ml.search.encoded_rows import EncodedRows
@@ -146,7 +146,8 @@ def test_search_evaluation_and_refit_keep_within_max_runtime(rows: TrainingRows,
     fit_pipeline(task, choice, rows, deadline.part(1 - SCORES_SHARE))
     report.seconds["evaluate"] = started - deadline.left
     refit(task, choice, rows, report)
-    assert -0.05 * seconds < deadline.left < 0.7 * seconds
+    # of one second, boosting and its final fits would take more than is left: only the linear model is tried
+    assert -0.05 * seconds < deadline.left < (0.75 if seconds == 1 else 0.7) * seconds
 
 
 @pytest.mark.usefixtures("small_networks")
@@ -388,7 +389,8 @@ def test_large_tables_are_looked_at_in_part_first() -> None:
     assert codes[folds.look.train].sum() >= 2
     small = Folds.of(rows.take(np.arange(n) < 1000), codes[:1000], stratified=True)
     assert len(small.splits) == 5 and small.looks_at_fold
-    assert np.array_equal(np.sort(np.concatenate([s.valid for s in small.splits])), np.arange(1000))
+    # the first row, the only one of its class, is learned from in every fold
+    assert np.array_equal(np.sort(np.concatenate([s.valid for s in small.splits])), np.arange(1, 1000))
 
 
 def test_hopeless_is_what_is_worse_beyond_doubt() -> None:

@@ -71,7 +71,7 @@ def test_a_column_without_effect_is_named_and_why_the_problem_is_what_it_is(tmp_
         (TARGET, {"objective": "mse"}, "objective 'mse' doesn't fit problem_type binary_classification"),
         (TARGET, {"problem_type": "regression"}, "not a number, but problem_type is regression"),
         (np.arange(N) % 4, {"hyperparameters": {"num_class": 3}}, "num_class is 3, but .* has 4 classes"),
-        (np.where(np.arange(N) == 7, "once", TARGET), {}, r"too few of 'once' \(1 rows"),
+        (np.where(np.arange(N) == 7, "once", "no").astype(object), {}, r"too few of 'once' \(1 row:"),
         (np.full(N, "yes", dtype=object), {}, "only one class"),
     ],
 )

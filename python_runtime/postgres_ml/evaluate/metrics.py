@@ -95,7 +95,12 @@ def _log_loss(codes: Array, probabilities: Array) -> float:
 
 
 def _auc(codes: Array, probabilities: Array) -> float:
-    """Area under the ROC curve; of several classes the mean of one against the rest, over classes present."""
+    """Area under the ROC curve; of several classes the mean of one against the rest, over classes present.
+
+    Of rows of one class only, which have no such curve, it is what guessing gets: 0.5.
+    """
+    if len(codes) and np.all(codes == codes[0]):
+        return 0.5
     if probabilities.shape[1] == 2:
         return float(sk.roc_auc_score(codes, probabilities[:, 1]))
     present = [c for c in range(probabilities.shape[1]) if 0 < np.count_nonzero(codes == c) < len(codes)]

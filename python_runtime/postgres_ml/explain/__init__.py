@@ -8,6 +8,7 @@ Exact for trees (path-dependent TreeSHAP) and linear models, sampled for the res
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -29,8 +30,9 @@ MAX_ROWS = 500
 MIN_ROWS = 30
 SAMPLED_ROWS = 200
 BACKGROUND_ROWS = 5_000
-BACKGROUND_VISITS = 5_000_000  # rows times trees
-MAX_COST = 200_000_000  # multiplications: about 3 s
+BACKGROUND_VISITS = 1_000_000  # rows times trees
+MAX_COST = 200_000_000  # multiplications
+VALUES_S = 2.0  # for exact values: where the first rows are slow, fewer are explained
 
 
 @dataclass(frozen=True)
@@ -183,7 +185,30 @@ def _exact(sums: Sums, terms: list[Terms], frame: pd.DataFrame) -> tuple[ExactSc
     if n_rows < MIN_ROWS or not len(slots):
         return None
     exact = ExactScores(sums, terms, explainers, background.mean(axis=0))
-    return exact, exact.values(_spread(slots, n_rows))
+    return exact, values_in_time(exact.values, _spread(slots, n_rows))
+
+
+def values_in_time(
+    values_of: Callable[[Floats], Floats], rows: Floats, clock: Callable[[], float] = time.monotonic
+) -> Floats:
+    """Return the Shapley values of the rows, or of as many of them, evenly spread, as there is time for.
+
+    Parameters
+    ----------
+    values_of : takes rows, returns values of shape (n_scores, n_rows, n_inputs)
+    """
+    first = np.unique(np.linspace(0, len(rows) - 1, min(MIN_ROWS, len(rows))).astype(np.int64))
+    started = clock()
+    values = values_of(rows[first])
+    seconds = clock() - started
+    others = np.setdiff1d(np.arange(len(rows)), first)
+    n_more = int(min(len(others), (VALUES_S - seconds) / max(seconds, 1e-9) * len(first)))
+    if n_more < 1:
+        return values
+    more = _spread(others, n_more)
+    values = np.concatenate([values, values_of(rows[more])], axis=1)
+    found: Floats = values[:, np.argsort(np.concatenate([first, more]))]
+    return found
 
 
 def _slots(program: Program, terms: list[Terms], frame: pd.DataFrame) -> Floats:

@@ -59,7 +59,7 @@ def publish_external(job: TrainingJob, run_id: str, relay: Relay) -> TrainedMode
         deployment = _deploy(job, loaded, signature, sample)
         for text in deployment.runtime.messages:
             report.note(text)
-    with report.phase("parity rows"):
+    with report.phase("parity rows", "info"):
         ordinary = sample.head(MAX_HOLDOUT_ROWS if rows is not None else 0)
         parity_file = directory / "parity.copy"
         details = _details(deployment, signature)

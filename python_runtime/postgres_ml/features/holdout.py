@@ -1,7 +1,7 @@
 """Which rows are held out: a fraction, those that a column marks, or those after a point in time.
 
 Input: the rows and the settings. Output: a mask. Whether the sides can be learned and judged from is checked
-by `problem.check_split`.
+by `rare_classes.settle_split`.
 """
 
 from __future__ import annotations

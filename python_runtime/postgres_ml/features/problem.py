@@ -5,7 +5,6 @@ Input: the job's config and the labelled rows. Output: `Problem`, and what the u
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -249,38 +248,3 @@ def _check_objective_range(spec: TrainingSpec, column: Column, target: Array) ->
             f"objective {spec.objective} needs a target {words}: "
             f'"{column.name}" isn\'t in {wrong:,} of {len(target):,} rows'
         )
-
-
-def check_split(problem: Problem, codes: Array, holdout: Array, column: Column | None) -> None:
-    """Check that there are rows, and two of each class, on both sides of the split.
-
-    Raises
-    ------
-    TrainingDataError
-        Names the classes that are too small, with their counts.
-    """
-    if column is None or problem.is_regression:
-        sides = int(np.count_nonzero(~holdout)), int(np.count_nonzero(holdout))
-        if min(sides) < 2:
-            raise TrainingDataError(
-                f"{sides[0]} training rows and {sides[1]} hold-out rows: two are needed in each"
-            )
-        return
-    n = len(problem.classes)
-    train, held = np.bincount(codes[~holdout], minlength=n), np.bincount(codes[holdout], minlength=n)
-    small = [
-        f"{label!r} ({held[i] + train[i]} rows: {train[i]} to train on, {held[i]} in the hold-out)"
-        for i, label in enumerate(problem.labels)
-        if min(train[i], held[i]) < 2
-    ]
-    if small:
-        raise TrainingDataError(
-            f'each class of "{column.name}" needs two rows on each side of the split; there are too few of '
-            + _shorten(small)
-            + ": add rows, merge small classes, or leave them out of the query"
-        )
-
-
-def _shorten(items: Sequence[str], limit: int = 5) -> str:
-    more = f" and {len(items) - limit} more" if len(items) > limit else ""
-    return ", ".join(items[:limit]) + more

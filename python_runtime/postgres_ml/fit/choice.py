@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from postgres_ml.fit.candidates import Candidate
 from postgres_ml.fit.trial import Trial
@@ -25,6 +26,23 @@ class Member:
 
 
 @dataclass(frozen=True)
+class KeptFit:
+    """An estimator that the search fitted on one fold's rows, kept in case there is no time for another fit.
+
+    Parameters
+    ----------
+    estimator : of class codes or numbers, fitted on the candidate's encoding of the rows
+    n_rows : it learned from
+    weight : of its predictions, among those of all parts
+    """
+
+    candidate: Candidate
+    estimator: Any
+    n_rows: int
+    weight: float = 1.0
+
+
+@dataclass(frozen=True)
 class Choice:
     """What to fit.
 
@@ -39,6 +57,10 @@ class Choice:
     code : of a dbt model in Python, which fits an estimator of its own; None otherwise
     class_multipliers : of the classes' probabilities: the greatest product is the label; empty for the most
         likely class
+    row_share : of the rows, which is fitted on: less than 1 where time is too short for all of them
+    fold_fits : the same parts as the search fitted them on one fold; empty if they weren't kept
+    is_fold_fit : whether these are published, since there is no time to fit anything as good again
+    loss : on rows not learned from, by which it was chosen; None where it was not compared
     """
 
     candidate: Candidate
@@ -49,3 +71,7 @@ class Choice:
     members: tuple[Member, ...] = ()
     code: UserCode | None = None
     class_multipliers: tuple[float, ...] = ()
+    row_share: float = 1.0
+    fold_fits: tuple[KeptFit, ...] = ()
+    is_fold_fit: bool = False
+    loss: float | None = None

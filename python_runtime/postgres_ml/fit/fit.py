@@ -9,6 +9,7 @@ import functools
 import warnings
 from typing import Any
 
+import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.pipeline import Pipeline
 
@@ -81,6 +82,43 @@ def member_pipeline(task: Task, member: Member, n_threads: int, deadline: Deadli
     else:
         columns = linear_columns(task.columns) if candidate.is_linear else tree_columns(task.columns)
     return Pipeline([("columns", columns), ("estimator", estimator)])
+
+
+def fold_pipeline(task: Task, choice: Choice, training: TrainingRows) -> Pipeline:
+    """Return the choice as the search fitted it on one fold, as a pipeline like those of `fit_pipeline`.
+
+    Parameters
+    ----------
+    training : the rows that the search had; encodings follow from all of them, estimators from a part
+    """
+    codes = task.problem.encode(training.target)
+    parts = []
+    for fit in choice.fold_fits:
+        columns = encoded_columns(fit.candidate.encoding, task.columns, task.problem)
+        parts.append(
+            Pipeline([("columns", columns.fit(training.frame, codes)), ("estimator", fit.estimator)])
+        )
+    if len(parts) == 1:
+        (pipeline,) = parts
+        pipeline.steps[-1] = ("estimator", _known(task, choice, pipeline[-1]))
+        return pipeline
+    blend = BlendedRegressor if task.problem.is_regression else BlendedClassifier
+    names = [f"{number} {fit.candidate.name}" for number, fit in enumerate(choice.fold_fits, 1)]
+    fitted = blend(list(zip(names, parts, strict=True)), [fit.weight for fit in choice.fold_fits])
+    fitted.estimators_, fitted.weights_ = parts, list(fitted.weights)
+    if not task.problem.is_regression:
+        fitted.classes_ = np.arange(len(task.problem.classes))
+    return Pipeline([("estimator", _known(task, choice, fitted))])
+
+
+def _known(task: Task, choice: Choice, estimator: Any) -> Any:
+    """Return a fitted estimator of class codes as one of labels."""
+    labelled = _labelled(task, choice, estimator)
+    if labelled is not estimator:
+        labelled.classes_, labelled.estimator_ = task.problem.classes, estimator
+        if hasattr(estimator, "n_features_in_"):
+            labelled.n_features_in_ = estimator.n_features_in_
+    return labelled
 
 
 def _blend(task: Task, choice: Choice, deadline: Deadline | None) -> BlendedClassifier | BlendedRegressor:

@@ -14,15 +14,27 @@ from postgres_ml.fit.task import Deadline
 
 
 class StopAtDeadline(xgboost.callback.TrainingCallback):  # type: ignore[misc]
-    """Ends boosting when the deadline has passed; the trees so far are an estimator."""
+    """Ends boosting when the deadline has passed; the trees so far are an estimator.
+
+    Attributes
+    ----------
+    times : of the clock, after each round
+    """
 
     def __init__(self, deadline: Deadline) -> None:
         super().__init__()
         self.deadline = deadline
+        self.times: list[float] = []
 
     def after_iteration(self, model: Any, epoch: int, evals_log: Any) -> bool:
         """Return whether to stop."""
-        return self.deadline.passed
+        self.times.append(self.deadline.clock())
+        return self.is_late
+
+    @property
+    def is_late(self) -> bool:
+        """Whether the last round ended after the deadline."""
+        return bool(self.times) and self.times[-1] >= self.deadline.end
 
 
 def stoppable_network(library: type[BaseMultilayerPerceptron], deadline: Deadline) -> type:

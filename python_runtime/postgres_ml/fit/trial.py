@@ -27,6 +27,8 @@ class Trial:
     finished_s : seconds from the search's beginning
     truth : class codes or true values of the rows that were predicted
     raw : their predicted values, or probabilities of shape (n_rows, n_classes); empty unless done
+    unit_s : seconds of one boosting round, epoch or iteration of a fold's fit
+    is_cut : whether time ended a fit before it was through: it has fewer trees or epochs than it would have
     state : 'done'; 'pruned' after the first look; 'failed', with the reason in `note`; 'late', cut by time
     """
 
@@ -41,6 +43,8 @@ class Trial:
     raw: Array
     best_s: float = 0.0
     finished_s: float = 0.0
+    unit_s: float = 0.0
+    is_cut: bool = False
     state: State = "done"
     note: str = ""
 
@@ -61,5 +65,6 @@ class Trial:
             "parameters": self.candidate.parameters,
             "encoding": self.candidate.encoding,
             "log_target": self.candidate.log_target,
+            "cut_short": self.is_cut,
             "note": self.note,
         }

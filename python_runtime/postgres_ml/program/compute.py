@@ -192,7 +192,8 @@ def leaf_index(step: scorers.TreeEnsemble, tree: scorers.Tree, x: npt.NDArray[An
         value = x[active, split_index[at]]
         # float32 values compare as the doubles they are: thresholds of scikit-learn's trees are doubles
         goes_left = compare(value.astype(np.float64), threshold[at])
-        for number in {n for n in at.tolist() if tree.categories and tree.categories[n] is not None}:
+        asked = set(at.tolist()) if tree.categories else ()
+        for number in (n for n in asked if tree.categories[n] is not None):
             here = at == number
             listed = np.isin(value[here], np.array(tree.categories[number], dtype=np.float64))
             goes_left[here] = listed == step.category_goes_left

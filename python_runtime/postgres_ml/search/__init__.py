@@ -17,10 +17,11 @@ from postgres_ml.fit.choice import Choice
 from postgres_ml.fit.task import Task
 from postgres_ml.fit.trial import Trial
 from postgres_ml.search.budget import Budget
-from postgres_ml.search.choice import decide
+from postgres_ml.search.choice import best_of, decide, publishable
 from postgres_ml.search.encoded_rows import EncodedRows
 from postgres_ml.search.ensemble import blend_loss, greedy
 from postgres_ml.search.portfolio import portfolio
+from postgres_ml.search.probe import prepare
 from postgres_ml.search.progress import OnProgress, Progress
 from postgres_ml.search.proposals import Proposals
 from postgres_ml.search.runner import Runner
@@ -50,12 +51,16 @@ def search(task: Task, rows: TrainingRows, on_progress: OnProgress) -> Choice:
     encoded = EncodedRows(task, rows)
     budget = Budget(task, len(encoded.folds.splits), len(rows) / len(encoded.folds.splits[0].train))
     candidates = portfolio(task, encoded.codes)
+    plan = prepare(task, encoded, budget, candidates, on_progress)
+    candidates = [plan.adapted(candidate) for candidate in candidates]
+    progress = Progress(task, on_progress)
     with Runner(task, encoded, budget) as runner:
-        end = _try(task, runner, Proposals(task, candidates), Progress(task, on_progress))
+        end = _try(task, runner, Proposals(task, candidates, plan), progress)
     if not runner.done:
         return _simplest(candidates, runner.trials, on_progress)
     on_progress(end, None)
-    choice = decide(task, runner.done, budget.affords)
+    choice = decide(task, runner.done, budget.rows_for, runner.kept)
+    progress.compare(choice)
     # predictions were needed to compare and to blend; the table of trials does without
     trials = tuple(dataclasses.replace(trial, raw=trial.raw[:0]) for trial in runner.trials)
     return dataclasses.replace(choice, trials=trials)
@@ -77,7 +82,8 @@ def _try(task: Task, runner: Runner, proposals: Proposals, progress: Progress) -
         if runner.done:
             members = greedy(task, runner.done)
             runner.budget.note_best(blend_loss(task, members), len(trials), members)
-            progress.show(runner.trials, members)
+            runner.keep(publishable(task, runner.done, members))
+            progress.show(runner.trials, lambda: best_of(task, runner.done)[0])
         if runner.budget.has_converged:
             return f"the search converged after {_count(runner.trials)}"
     return f"the search ended after {_count(runner.trials)}"

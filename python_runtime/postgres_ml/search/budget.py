@@ -1,4 +1,8 @@
-"""How the time is spent: what a trial may cost, what the final fits need, and when more search is in vain."""
+"""How the time is spent: what a trial may cost, what the final fits need, and when more search is in vain.
+
+All estimates come from what was measured in this run: first from a short probe of each model type, then from
+the trials' own fits.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,7 @@ from postgres_ml.fit.candidates import Candidate
 from postgres_ml.fit.task import Deadline, Task
 from postgres_ml.fit.trial import Trial
 from postgres_ml.search.ensemble import n_fits
+from postgres_ml.search.plan import Plan, n_rounds, plan
 
 # The evaluated pipeline is fitted on the training rows, the published one on all: 1 + 1.25 times a trial's
 # fit on all folds' rows, and a tenth more trees.
@@ -18,6 +23,8 @@ SHARE = 0.06  # of the whole, for what isn't foreseen: another process on the sa
 GAIN = 0.002  # relative: what the loss has to fall by so that the search counts as going on
 PATIENCE = 8  # trials without such a gain
 ROUNDS_LEFT = 2.5  # a round of several candidates may take this part of the time left
+ITERATIONS = 100.0  # of a linear classifier's solver, about
+LINEAR_FINAL = 3.0  # its final fit goes on to a finer tolerance
 
 
 class Budget:
@@ -27,19 +34,58 @@ class Budget:
     ----------
     n_splits : fits of a trial that goes through
     growth : rows of all training rows for each row that a fold's fit learns from
+
+    Attributes
+    ----------
+    is_short : whether trials do less than they would with enough time
     """
 
     def __init__(self, task: Task, n_splits: int, growth: float) -> None:
         self.task, self.n_splits, self.growth = task, n_splits, growth
+        self.row_share = 1.0
+        self.is_short = False
+        self._final_fits = FINAL_FITS
+        self._unit_s: dict[str, float] = {}
         self._cost: dict[str, float] = {}
+        self._best_cost: dict[str, float] = {}
         self._best_loss = float("inf")
         self._idle = 0
-        self._reserve = FIXED_S + SHARE * task.deadline.seconds
+        self._unforeseen = FIXED_S + SHARE * task.deadline.seconds
+        self._reserve = self._unforeseen
 
-    def note_cost(self, candidate: Candidate, seconds_a_fit: float) -> None:
-        """Remember what one fit of the candidate's kind took: the greater of the last two, a little faded."""
+    def note_unit(self, candidate: Candidate, seconds: float) -> None:
+        """Remember what a round, epoch or iteration of the kind takes on a fold's rows, by a probe."""
+        self._unit_s[_kind(candidate)] = seconds
+
+    def plan(self, n_rows: int) -> Plan:
+        """Return what trials have time for, given what a boosting round takes, and keep to it.
+
+        Parameters
+        ----------
+        n_rows : that each fold learns from
+        """
+        found = Plan(self.n_splits)
+        if "xgboost" in self._unit_s:
+            seconds = self.task.deadline.left - self._unforeseen
+            fits = FINAL_FITS * self.growth, ONE_FIT * self.growth
+            found = plan(seconds, self._unit_s["xgboost"], self.n_splits, n_rows, self.task.n_threads, fits)
+        self._final_fits = ONE_FIT if found.is_hurried else FINAL_FITS
+        self.is_short = found != Plan(self.n_splits)
+        self.n_splits, self.row_share = found.n_splits, found.row_share
+        for kind in self._unit_s:
+            self._unit_s[kind] *= found.row_share
+        return found
+
+    def note_cost(self, candidate: Candidate, seconds_a_fit: float, best_s: float) -> None:
+        """Remember what one fit of the candidate's kind took: the greater of the last two, a little faded.
+
+        Parameters
+        ----------
+        best_s : of the seconds, those up to the best round
+        """
         key = _kind(candidate)
         self._cost[key] = max(seconds_a_fit, 0.8 * self._cost.get(key, 0.0))
+        self._best_cost[key] = max(best_s, 0.8 * self._best_cost.get(key, 0.0))
 
     def note_best(self, loss: float, n_trials: int, members: Sequence[tuple[Trial, float]]) -> None:
         """Remember the best loss after a round of trials, and keep time free for the fits it would need."""
@@ -47,18 +93,24 @@ class Budget:
             self._best_loss, self._idle = loss, 0
         else:
             self._idle += n_trials
-        self._reserve = FIXED_S + SHARE * self.task.deadline.seconds + self.final_s(members)
+        # where rows are many, some of them have to do: the final fits then take what is left
+        self._reserve = self._unforeseen + self.row_share * self.final_s(members)
 
-    def final_s(self, members: Sequence[tuple[Trial, float]], fits: float = FINAL_FITS) -> float:
-        """Return how long evaluation and refit of these members will take."""
-        each = [
-            n_fits(self.task, trial.candidate) * fits * self.growth * trial.best_s for trial, _ in members
-        ]
+    def final_s(self, members: Sequence[tuple[Trial, float]], fits: float | None = None) -> float:
+        """Return how long evaluation and refit of these members will take on all rows."""
+        fits = fits or self._final_fits
+        growth = self.growth / self.row_share
+        each = [self._n_fits(trial.candidate) * fits * growth * trial.best_s for trial, _ in members]
         return max(sum(each) / self.task.n_threads, max(each, default=0.0))
 
-    def affords(self, members: Sequence[tuple[Trial, float]]) -> bool:
-        """Return whether there is time to fit these members at least once more, to evaluate them."""
-        return self.final_s(members, ONE_FIT) <= self.task.deadline.left
+    def rows_for(self, members: Sequence[tuple[Trial, float]]) -> float | None:
+        """Return the share of the training rows on which there is time to fit these members once more.
+
+        None where it is less than the rows that the members' trials learned from.
+        """
+        left, needed = self.task.deadline.left, self.final_s(members, ONE_FIT)
+        share = 1.0 if needed <= left else left / needed
+        return share if share >= self.row_share else None
 
     @property
     def left_s(self) -> float:
@@ -70,14 +122,39 @@ class Budget:
         """Whether the last trials gained nothing."""
         return self._idle >= PATIENCE
 
+    def expected_s(self, candidate: Candidate) -> float:
+        """Return what one fit of the candidate on a fold's rows will take; 0 where nothing was measured."""
+        kind = _kind(candidate)
+        if kind in self._cost:
+            return self._cost[kind]
+        units = 1.0 if self.task.problem.is_regression else ITERATIONS
+        if kind == "xgboost":
+            units = n_rounds(candidate.parameters["learning_rate"])
+        elif kind == "mlp":
+            units = candidate.parameters["n_epochs"]
+        return units * self._unit_s.get(kind, 0.0)
+
     def allows(self, candidates: Sequence[Candidate]) -> bool:
-        """Return whether a round of these trials is likely to end in time."""
-        fits = [self._cost.get(_kind(candidate), 0.0) for candidate in candidates]
+        """Return whether a round of these trials is likely to end in time, with the final fits of each."""
+        fits = [self.expected_s(candidate) for candidate in candidates]
         rounds = max(1.0, self.n_splits / self.task.n_threads)
         seconds = max(sum(fits) * self.n_splits / self.task.n_threads, max(fits) * rounds)
         # a number of trials that is asked for has to be the same ones each time
         spread = 1.0 if len(candidates) == 1 or self.task.spec.settings.max_trials else ROUNDS_LEFT
-        return seconds * spread < self.left_s
+        finals = max(self._final_of(candidate) for candidate in candidates)
+        reserve = max(self._reserve, self._unforeseen + finals)
+        return seconds * spread < self.task.deadline.left - reserve
+
+    def _final_of(self, candidate: Candidate) -> float:
+        """Return what it takes to fit the candidate once more, on the share of rows that it learns from."""
+        fit_s = self._best_cost.get(_kind(candidate), self.expected_s(candidate))
+        return ONE_FIT * self.growth * fit_s * max(1.0, self._n_fits(candidate) / self.task.n_threads)
+
+    def _n_fits(self, candidate: Candidate) -> float:
+        """Return how many fits of a fold the candidate's final fit is, for the same rows."""
+        if candidate.is_linear and not self.task.problem.is_regression:
+            return LINEAR_FINAL
+        return n_fits(self.task, candidate)
 
     def cut(self) -> Deadline:
         """Return when fits in progress have to end so that the best so far can be published."""
@@ -86,7 +163,7 @@ class Budget:
     def fit_deadline(self, cut: Deadline) -> Deadline:
         """Return when a fit that begins now has to end, so that there is time for the final fits like it."""
         clock = self.task.deadline.clock
-        return Deadline(min(cut.left, self.task.deadline.left / (1 + FINAL_FITS * self.growth)), clock)
+        return Deadline(min(cut.left, self.task.deadline.left / (1 + self._final_fits * self.growth)), clock)
 
 
 def _kind(candidate: Candidate) -> str:

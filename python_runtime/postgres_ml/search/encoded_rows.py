@@ -26,12 +26,14 @@ class EncodedRows:
     Attributes
     ----------
     codes : class codes or true values, of shape (n_rows,)
+    strata : class codes, or zeros for a regression
     """
 
     def __init__(self, task: Task, rows: TrainingRows) -> None:
         self.task, self.rows = task, rows
         self.codes = task.problem.encode(rows.target)
         self.folds = Folds.of(rows, self.codes, stratified=not task.problem.is_regression)
+        self.strata = np.zeros(len(rows), np.int64) if task.problem.is_regression else self.codes
         self._lock = threading.Lock()
         self._made: dict[Any, Any] = {}
 
@@ -50,7 +52,9 @@ class EncodedRows:
         parts = matrix[split.train], matrix[split.valid]
         if not self.task.columns.crowded:
             return parts
-        means = self._once(("means", encoding == "codes", split.name), lambda: self._means(encoding, split))
+        means = self._once(
+            ("means", encoding == "codes", split.name, len(split.train)), lambda: self._means(encoding, split)
+        )
         return np.hstack([means[0], parts[0]]), np.hstack([means[1], parts[1]])
 
     def _means(self, encoding: str, split: Split) -> tuple[Array, Array]:

@@ -12,7 +12,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from postgres_ml.features.preprocess import feature_types
 from postgres_ml.fit.candidates import Candidate, build_estimator
-from postgres_ml.fit.stop import StopAtDeadline
+from postgres_ml.fit.stop import StopAtDeadline, forget_clock
 from postgres_ml.fit.task import Deadline, Task
 from postgres_ml.search.encoded_rows import EncodedRows
 from postgres_ml.search.folds import Split
@@ -36,6 +36,10 @@ class FoldFit:
     n_rounds : trees per class or epochs up to the best; 0 for linear
     n_nodes : their tree nodes
     best_s : of the seconds, those up to the best round: what a fit of that many takes
+    unit_s : seconds of one round, epoch or iteration
+    is_cut : whether time ended it before it was through
+    estimator : fitted, without this process's clock
+    n_rows : it learned from
     """
 
     raw: Array
@@ -43,16 +47,26 @@ class FoldFit:
     n_nodes: float
     seconds: float
     best_s: float
+    unit_s: float = 0.0
+    is_cut: bool = False
+    estimator: Any = None
+    n_rows: int = 0
 
 
 def fit_split(
-    task: Task, candidate: Candidate, encoded: EncodedRows, split: Split, until: Deadline
+    task: Task,
+    candidate: Candidate,
+    encoded: EncodedRows,
+    split: Split,
+    until: Deadline,
+    limit: int | None = None,
 ) -> FoldFit:
     """Return what the candidate predicts of the split's held-out rows.
 
     Parameters
     ----------
     until : boosting and epochs end there
+    limit : of rounds, epochs or iterations; None leaves it to the candidate
 
     Raises
     ------
@@ -65,14 +79,16 @@ def fit_split(
     more: dict[str, Any] = {}
     fit_options: dict[str, Any] = {}
     if candidate.model_type == "xgboost":
-        more = _boosting(task, candidate, until)
+        more = _boosting(task, candidate, until, limit or MAX_ROUNDS)
         fit_options = {"eval_set": [(valid, held)], "verbose": False}
     elif candidate.model_type == "mlp":
         more = {"is_late": functools.partial(getattr, until, "passed"), "patience": NETWORK_PATIENCE}
+        more["stop_epoch"] = limit
         fit_options = {"validation": (valid, held)}
     elif not task.problem.is_regression:
         n_products = max(1, train.size * (1 if len(task.problem.classes) == 2 else len(task.problem.classes)))
-        more = {"max_iter": int(np.clip(LINEAR_WORK / 4 / n_products, 20, 300)), "tol": 1e-3}
+        more = {"max_iter": limit or int(np.clip(LINEAR_WORK / 4 / n_products, 20, 300)), "tol": 1e-3}
+    begun = until.clock()
     estimator = build_estimator(candidate, task.problem, task.spec.settings.seed, 1, **more)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
@@ -80,16 +96,39 @@ def fit_split(
     raw = estimator.predict(valid) if task.problem.is_regression else estimator.predict_proba(valid)
     if not np.all(np.isfinite(raw)):
         raise ValueError("predictions that are not finite")
-    rounds, n_run, nodes = _size(getattr(estimator, "estimator_", estimator), candidate)
+    inner = getattr(estimator, "estimator_", estimator)
+    rounds, n_run, nodes = _size(inner, candidate)
+    unit_s, is_cut = _pace(inner, candidate, until.clock() - begun)
+    forget_clock(estimator)
+    if candidate.is_linear:  # as a function it computes in double precision
+        inner.coef_, inner.intercept_ = np.float64(inner.coef_), np.float64(inner.intercept_)
     seconds = until.clock() - started
     return FoldFit(
-        raw.astype(np.float32), rounds, nodes, seconds, seconds * rounds / n_run if n_run else seconds
-    )
+        raw.astype(np.float32), rounds, nodes, seconds, seconds * rounds / n_run if n_run else seconds,
+        unit_s, is_cut, estimator, len(train),
+    )  # fmt: skip
 
 
-def _boosting(task: Task, candidate: Candidate, until: Deadline) -> dict[str, Any]:
+def _pace(estimator: Any, candidate: Candidate, seconds: float) -> tuple[float, bool]:
+    """Return the seconds of a round, epoch or iteration, and whether time ended the fit too early.
+
+    Parameters
+    ----------
+    seconds : of the whole fit
+    """
+    if candidate.model_type == "xgboost":
+        (callback,) = estimator.callbacks
+        gaps = np.diff(callback.times)  # the first round's is not among them: what it prepares is done once
+        return float(np.median(gaps)) if len(gaps) else seconds, callback.is_late
+    if candidate.model_type == "mlp":
+        n_left = (estimator.stop_epoch or estimator.n_epochs) - estimator.n_iter_
+        return seconds / estimator.n_iter_, n_left > 0 and bool(estimator.is_late())
+    return seconds / max(1, int(np.max(getattr(estimator, "n_iter_", None) or 1))), False
+
+
+def _boosting(task: Task, candidate: Candidate, until: Deadline, n_rounds: int) -> dict[str, Any]:
     return {
-        "n_estimators": MAX_ROUNDS,
+        "n_estimators": n_rounds,
         "early_stopping_rounds": max(20, round(PATIENCE / candidate.parameters["learning_rate"])),
         "callbacks": [StopAtDeadline(until)],
         "enable_categorical": True,

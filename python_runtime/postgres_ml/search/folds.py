@@ -11,9 +11,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from postgres_ml.snapshot.rows import Array, TrainingRows, fold_numbers
+from postgres_ml.snapshot.rows import Array, TrainingRows, fold_numbers, spread_part
 
 N_FOLDS = 5
+# The only row of a class: held out, it would be of a class that no estimator of the fold knows.
+ALWAYS_LEARNED = -1
 MAX_CROSS_VALIDATED = 20_000
 MAX_VALID = 25_000  # of one hold-out; more rows make no difference of two candidates clearer
 # A first look at a candidate learns from this many rows, where there are at least three times as many.
@@ -48,6 +50,7 @@ class Folds:
         """Return the folds of the rows."""
         strata = codes if stratified else np.zeros(len(rows), np.int64)
         folds = fold_numbers(rows.keys, strata, N_FOLDS)
+        folds[np.bincount(strata)[strata] == 1] = ALWAYS_LEARNED
         if len(rows) <= MAX_CROSS_VALIDATED:
             splits = tuple(
                 Split(f"fold {fold}", np.flatnonzero(folds != fold), np.flatnonzero(folds == fold))
@@ -60,25 +63,32 @@ class Folds:
         whole = Split("fold 0", np.setdiff1d(np.arange(len(rows)), valid), valid)
         if len(whole.train) < 3 * LOOK_ROWS:
             return cls(whole, (whole,))
-        return cls(Split("look", _part(whole.train, strata), valid), (whole,))
+        part = whole.train[spread_part(strata[whole.train], LOOK_ROWS / len(whole.train))]
+        return cls(Split("look", part, valid), (whole,))
 
     @property
     def looks_at_fold(self) -> bool:
         """Whether the look is one of the splits, so that its work isn't lost."""
         return self.look is self.splits[0]
 
+    def fewer(self, n_splits: int, row_share: float, strata: Array) -> Folds:
+        """Return at most this many of the splits, and this share of the rows that each learns from.
+
+        Parameters
+        ----------
+        strata : class codes of all rows; all 0 for a regression
+        """
+        splits = self.splits[:n_splits]
+        if row_share < 1:
+            parts = [split.train[spread_part(strata[split.train], row_share)] for split in splits]
+            splits = tuple(
+                Split(split.name, part, split.valid) for split, part in zip(splits, parts, strict=True)
+            )
+        if self.looks_at_fold or len(splits[0].train) < 3 * LOOK_ROWS:
+            return Folds(splits[0], splits)
+        return Folds(self.look, splits)
+
     @property
     def predicted(self) -> Array:
         """Row numbers that some fold predicts, increasing."""
         return np.sort(np.concatenate([split.valid for split in self.splits]))
-
-
-def _part(train: Array, strata: Array) -> Array:
-    """Return every n-th row of each class, and at least two of it."""
-    share = LOOK_ROWS / len(train)
-    parts = []
-    for code in np.unique(strata[train]):
-        rows = train[strata[train] == code]
-        n = min(len(rows), max(2, round(share * len(rows))))
-        parts.append(rows[np.linspace(0, len(rows) - 1, n).astype(np.int64)])
-    return np.sort(np.concatenate(parts))

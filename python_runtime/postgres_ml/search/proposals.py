@@ -9,13 +9,14 @@ from postgres_ml.fit.task import Task
 from postgres_ml.fit.trial import Trial
 from postgres_ml.search.budget import Budget
 from postgres_ml.search.optuna_sampler import Sampler
+from postgres_ml.search.plan import Plan
 
 
 class Proposals:
     """Hands out candidates in rounds, and learns from their trials."""
 
-    def __init__(self, task: Task, candidates: Sequence[Candidate]) -> None:
-        self._task = task
+    def __init__(self, task: Task, candidates: Sequence[Candidate], plan: Plan) -> None:
+        self._task, self._plan = task, plan
         self._left = list(candidates)
         self._sampler: Sampler | None = None
 
@@ -33,7 +34,8 @@ class Proposals:
         batch: list[Candidate] = []
         while self._left and len(batch) < size:
             candidate = self._left.pop(0)
-            if budget.allows([*batch, candidate]):
+            is_first = not trials and not batch and budget.left_s > 0
+            if budget.allows([*batch, candidate]) or is_first:
                 batch.append(candidate)
             elif batch:
                 self._left.insert(0, candidate)
@@ -42,7 +44,7 @@ class Proposals:
             return batch
         if self._sampler is None:
             self._sampler = Sampler(self._task, trials)
-        batch = self._sampler.ask(size)
+        batch = [self._plan.adapted(candidate) for candidate in self._sampler.ask(size)]
         while batch and not budget.allows(batch):
             batch.pop()
         return batch

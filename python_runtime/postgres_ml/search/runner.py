@@ -16,6 +16,7 @@ import numpy as np
 
 from postgres_ml.evaluate import metrics as evaluate
 from postgres_ml.fit.candidates import Candidate
+from postgres_ml.fit.choice import KeptFit
 from postgres_ml.fit.task import Deadline, Task
 from postgres_ml.fit.trial import State, Trial
 from postgres_ml.search.budget import Budget
@@ -46,11 +47,13 @@ class Runner:
     Attributes
     ----------
     trials : all so far, in the order of the candidates
+    kept : by the candidate's name, an estimator of the best trials, fitted on one fold
     """
 
     def __init__(self, task: Task, encoded: EncodedRows, budget: Budget) -> None:
         self.task, self.encoded, self.budget = task, encoded, budget
         self.trials: list[Trial] = []
+        self.kept: dict[str, KeptFit] = {}
         self._looks: dict[str, Array] = {}
         self._pool = ThreadPoolExecutor(max(1, task.n_threads))
         self._clock = task.deadline.clock
@@ -83,9 +86,15 @@ class Runner:
                 found = [look] * folds.looks_at_fold + fitted
                 if fitted == ["late"] and not folds.looks_at_fold:
                     found = [look]  # it learnt from fewer rows, and may still be the best there is
+                    self._keep_look(candidate, look)
             trials.append(self._trial(candidate, found, is_whole=candidate in worth))
         self.trials += trials
         return trials
+
+    def keep(self, trials: Sequence[Trial]) -> None:
+        """Forget the fits of all other trials: only the best could be published."""
+        names = {trial.candidate.name for trial in trials}
+        self.kept = {name: fit for name, fit in self.kept.items() if name in names}
 
     def _fit(self, jobs: Sequence[tuple[Candidate, Split]], cut: Deadline) -> list[Found]:
         def fit(candidate: Candidate, split: Split) -> Found:
@@ -102,10 +111,15 @@ class Runner:
             number: self._pool.submit(fit, *jobs[number]) for number in order
         }
         found = [futures[number].result() for number in range(len(jobs))]
-        for (candidate, _), fitted in zip(jobs, found, strict=True):
-            if isinstance(fitted, FoldFit):
-                self.budget.note_cost(candidate, fitted.seconds)
+        for (candidate, split), fitted in zip(jobs, found, strict=True):
+            if isinstance(fitted, FoldFit) and any(split is whole for whole in self.encoded.folds.splits):
+                self.budget.note_cost(candidate, fitted.seconds, fitted.best_s)
+                self.kept[candidate.name] = KeptFit(candidate, fitted.estimator, fitted.n_rows)
         return found
+
+    def _keep_look(self, candidate: Candidate, look: Found) -> None:
+        if isinstance(look, FoldFit):
+            self.kept[candidate.name] = KeptFit(candidate, look.estimator, look.n_rows)
 
     def _judge(self, candidates: Sequence[Candidate], looks: Sequence[Found]) -> list[Candidate]:
         """Return the candidates that go on, after comparing them with the best look of each model type."""
@@ -146,7 +160,7 @@ class Runner:
             loss = float(np.mean(row_losses(self.task, truth, fits[0].raw)))
         trial = Trial(
             candidate, math.nan, loss, 0, 0, 0.5, seconds, nothing, nothing, 0.0,
-            self._clock() - self._started, state, why,
+            self._clock() - self._started, state=state, note=why,
         )  # fmt: skip
         if state != "done":
             return trial
@@ -156,12 +170,19 @@ class Runner:
         truth = self.encoded.codes[predicted[order]]
         fits = fits[-len(splits) :]
         raw = np.concatenate([item.raw for item in fits])[order]
-        n_trees = math.ceil(ROUNDS_PER_FOLD_ROUND * float(np.mean([item.n_rounds for item in fits])))
+        is_cut = any(item.is_cut for item in fits)
+        more = 1.0 if is_cut else ROUNDS_PER_FOLD_ROUND  # one cut short is fitted again as what it scored
+        n_trees = math.ceil(more * float(np.mean([item.n_rounds for item in fits])))
         n_trees = min(n_trees, candidate.parameters.get("n_epochs", n_trees))
-        n_nodes = round(ROUNDS_PER_FOLD_ROUND * float(np.mean([item.n_nodes for item in fits])))
-        best_s = float(np.mean([item.best_s for item in fits]))
+        n_nodes = round(more * float(np.mean([item.n_nodes for item in fits])))
+        n_rows = len(splits[0].train)
+        best_s = float(np.mean([item.best_s * n_rows / max(item.n_rows, 1) for item in fits]))
         done = scored(self.task, candidate, truth, raw, (n_trees, n_nodes), seconds)
-        return dataclasses.replace(done, best_s=best_s, finished_s=trial.finished_s)
+        unit_s = float(np.mean([item.unit_s for item in fits]))
+        note = f"time ended it after {n_trees} rounds" if is_cut else ""
+        return dataclasses.replace(
+            done, best_s=best_s, finished_s=trial.finished_s, unit_s=unit_s, is_cut=is_cut, note=note
+        )
 
 
 def scored(

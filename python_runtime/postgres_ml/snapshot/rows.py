@@ -174,6 +174,22 @@ def holdout_mask(keys: Array, fraction: float) -> Array:
     return mask
 
 
+def spread_part(codes: Array, share: float, least: int = 2) -> Array:
+    """Return increasing places of this share of the rows: every n-th of each class, and at least some of it.
+
+    Parameters
+    ----------
+    codes : ndarray of shape (n_rows,), class codes; all 0 for a regression
+    least : rows of a class that are kept, or all it has
+    """
+    parts = []
+    for code in np.unique(codes):
+        rows = np.flatnonzero(codes == code)
+        n = min(len(rows), max(least, round(share * len(rows))))
+        parts.append(rows[np.linspace(0, len(rows) - 1, n).astype(np.int64)])
+    return np.sort(np.concatenate(parts))
+
+
 def fold_numbers(keys: Array, codes: Array, n_folds: int) -> Array:
     """Return each row's fold, 0…n_folds - 1: stratified by `codes`, equal rows together.
 

@@ -40,7 +40,9 @@ def write_artifacts(fitted: Fitted, report: Report, folder: Path, run_id: str) -
         _write(folder / "model_card.md", pages.markdown(title, lead, parts))
         _write(folder / "model_card.html", pages.to_html(title, lead, parts))
         if fitted.deployment.program is not None:
-            _write(folder / "program.json", program_to_json(fitted.deployment.program))
+            # the evaluated pipeline's is written already, and takes seconds where trees are many
+            written = fitted.evaluation.program if fitted.evaluated is fitted.pipeline else None
+            _write(folder / "program.json", written or program_to_json(fitted.deployment.program))
         _write(folder / "functions.sql", functions_sql(fitted))
         _write(folder / "training_query.sql", fitted.job.query)
         _write(folder / "trials.json", trials_json(fitted))

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 from postgres_ml.contract.exceptions import SpecError, TrainingDataError
-from postgres_ml.features.problem import Problem, check_split, label_text, label_values, resolve
+from postgres_ml.features.problem import Problem, label_text, label_values, resolve
 from support.training import column, make_spec
 
 
@@ -93,24 +93,3 @@ def test_whole_numbers_of_type_numeric_are_integer_labels() -> None:
     assert label_values(np.array([1.0, 2.0]), "numeric").tolist() == [1, 2]
     assert label_values(np.array([1.0, 2.5]), "numeric").tolist() == [1.0, 2.5]
     assert label_values(np.array([1.0, 2.0]), "real").dtype == np.float64
-
-
-def test_a_class_too_small_for_the_split_is_named_with_its_counts() -> None:
-    problem = solve("text", ["a"] * 10 + ["rare"] * 3)
-    codes, holdout = np.array([0] * 10 + [1] * 3), np.array([True] * 5 + [False] * 5 + [True, False, False])
-    with pytest.raises(TrainingDataError, match=r"'rare' \(3 rows: 2 to train on, 1 in the hold-out\)"):
-        check_split(problem, codes, holdout, column("target", "text"))
-    holdout[-1] = True
-    with pytest.raises(TrainingDataError, match="1 to train on, 2 in the hold-out"):
-        check_split(problem, codes, holdout, column("target", "text"))
-
-
-def test_a_split_with_two_rows_of_each_class_passes() -> None:
-    problem = solve("text", ["a", "b"])
-    check_split(problem, np.array([0, 0, 1, 1] * 2), np.arange(8) < 4, column("target", "text"))
-
-
-def test_a_regression_needs_two_rows_on_each_side() -> None:
-    problem = solve("real", [0.5, 1.5])
-    with pytest.raises(TrainingDataError, match="7 training rows and 1 hold-out"):
-        check_split(problem, np.zeros(8), np.arange(8) < 1, column("target", "real"))

@@ -39,8 +39,8 @@ def trial(name: str, positive: np.ndarray, n_nodes: int = 10, model_type: str = 
     return Trial(Candidate(name, model_type), accuracy, loss, 10, n_nodes, 0.5, 1.0, TRUTH, raw)
 
 
-def always(members: object) -> bool:
-    return True
+def always(members: object) -> float:
+    return 1.0
 
 
 def test_a_clearly_better_score_wins_whatever_its_size() -> None:
@@ -100,7 +100,7 @@ def test_a_blend_that_gains_nothing_is_not_made() -> None:
 
 def test_a_blend_for_which_there_is_no_time_is_not_made() -> None:
     trials = [trial("one", noisy(1, 1.5)), trial("other", noisy(2, 1.5))]
-    choice: Choice = decide(task(is_sql=False), trials, lambda members: len(members) == 1)
+    choice: Choice = decide(task(is_sql=False), trials, lambda members: 1.0 if len(members) == 1 else None)
     assert choice.members == ()
 
 

@@ -40,7 +40,7 @@ def roc(problem: Problem, codes: Array, probabilities: Array, threshold: float) 
     axes.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle="--", label="guessing (area 0.50)")
     for color, number in zip(PALETTE, _curve_classes(problem, codes), strict=False):
         truth, score = codes == number, probabilities[:, number]
-        x, y, _ = roc_curve(truth, score, drop_intermediate=False)
+        x, y, _ = roc_curve(truth, score)
         name = f"{short(problem.labels[number])} (area {auc(x, y):.3f})"
         axes.plot(x, y, color=color, linewidth=2, label=name)
         if len(problem.classes) == 2:
@@ -58,7 +58,7 @@ def precision_recall(problem: Problem, codes: Array, probabilities: Array, thres
     figure, axes = new_axes("Precision and recall on the hold-out", "recall", "precision")
     for color, number in zip(PALETTE, _curve_classes(problem, codes), strict=False):
         truth, score = codes == number, probabilities[:, number]
-        y, x, _ = precision_recall_curve(truth, score)
+        y, x, _ = precision_recall_curve(truth, score, drop_intermediate=True)
         name = (
             f"{short(problem.labels[number])} (average precision {average_precision_score(truth, score):.3f})"
         )

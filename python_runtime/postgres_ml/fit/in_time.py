@@ -1,0 +1,71 @@
+"""The fits after the search, within what `max_runtime` leaves: for the evaluation, then on all rows.
+
+A fit that time would cut short is worse than one that the search made on a fold: then that one is published.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+from sklearn.pipeline import Pipeline
+
+from postgres_ml.fit.choice import Choice
+from postgres_ml.fit.fit import fit_pipeline, fold_pipeline
+from postgres_ml.fit.task import Task
+from postgres_ml.process.report import Report
+from postgres_ml.snapshot.rows import TrainingRows, spread_part
+
+SCORES_SHARE = 0.15  # of the time left: half a million rows of a network took a tenth of 30 s to score
+STOPPED = ("xgboost", "mlp", "ensemble")
+"""Model types that a deadline cuts short; a fit of the others is whole, however late."""
+
+
+def fit_to_evaluate(
+    task: Task, choice: Choice, training: TrainingRows, report: Report
+) -> tuple[Choice, Pipeline]:
+    """Return a pipeline that never saw the hold-out, and the choice, which says if it is a fold's fit."""
+    if not choice.is_fold_fit:
+        until = task.deadline.part(1 - SCORES_SHARE)
+        pipeline = fit_pipeline(task, choice, _some(task, choice, training, report), until)
+        if not (until.passed and choice.fold_fits and choice.candidate.model_type in STOPPED):
+            return choice, pipeline
+        reason = f"{choice.reason}; max_runtime ended its fit, so a fold's fit of it is published"
+        choice = dataclasses.replace(choice, is_fold_fit=True, reason=reason)
+    n_rows = max(fit.n_rows for fit in choice.fold_fits)
+    report.note(
+        f"max_runtime leaves no time to fit {choice.candidate.name} again: it is published as the search "
+        f"fitted it, on {n_rows:,} of {len(training):,} training rows; raise max_runtime for a better model",
+        "warning",
+    )
+    return choice, fold_pipeline(task, choice, training)
+
+
+def refit(task: Task, choice: Choice, rows: TrainingRows, report: Report) -> Pipeline | None:
+    """Return the chosen pipeline fitted on all rows, or None where settings or the time left forbid it."""
+    if not task.spec.settings.refit or choice.is_fold_fit:
+        return None
+    # all rows take longer than the training rows, and a refit that the deadline cut short would be worse
+    if task.deadline.left < 1.5 * report.seconds["evaluate"]:
+        report.note(
+            "max_runtime leaves no time to fit again on all rows: the evaluated pipeline is published"
+        )
+        return None
+    pipeline = fit_pipeline(task, choice, _some(task, choice, rows, report), task.deadline)
+    if task.deadline.passed and choice.candidate.model_type in STOPPED:
+        report.note("max_runtime ended the fit on all rows: the evaluated pipeline is published")
+        return None
+    return pipeline
+
+
+def _some(task: Task, choice: Choice, rows: TrainingRows, report: Report) -> TrainingRows:
+    """Return the choice's share of the rows, and say so where it isn't all of them."""
+    if choice.row_share >= 1:
+        return rows
+    codes = np.zeros(len(rows), np.int64) if task.problem.is_regression else task.problem.encode(rows.target)
+    mask = np.zeros(len(rows), bool)
+    mask[spread_part(codes, choice.row_share)] = True
+    report.note(
+        f"max_runtime is short: the model learns from {mask.sum():,} of {len(rows):,} rows", "warning"
+    )
+    return rows.take(mask)
