@@ -1,3 +1,8 @@
+{#-
+  Relations stand in parentheses: with --empty, or a `where` in the test's config, they bring an alias of their own.
+-#}
+
+
 {#
   On a create_model: fails for each feature whose distribution in `relation` is not that of the training rows.
 
@@ -8,6 +13,7 @@
   condition : SQL, on the rows to compare
 #}
 {% test feature_drift(model, relation, features=none, max_psi=0.2, max_ks=0.2, condition='true') %}
+{%- do adapter.check_tested_model(context.get('model') or {}, 'feature_drift') if execute -%}
 {%- set chosen = [] -%}
 {%- for name in features or [] -%}
   {%- do chosen.append(postgres_ml__literal(name)) -%}
@@ -21,7 +27,7 @@
 {%- endset -%}
 {%- set observed -%}
     select e.key as feature, e.value
-    from {{ relation }} as t cross join lateral pg_catalog.jsonb_each_text(pg_catalog.to_jsonb(t)) as e
+    from (select * from {{ relation }}) as t cross join lateral pg_catalog.jsonb_each_text(pg_catalog.to_jsonb(t)) as e
     where {{ condition }}
 {%- endset -%}
 {{ postgres_ml__drift(model, reference, observed, max_psi, max_ks) }}
@@ -33,12 +39,13 @@
   Arguments as for feature_drift; column : where the predictions are.
 #}
 {% test prediction_drift(model, relation, column, max_psi=0.2, max_ks=0.2, condition='true') %}
+{%- do adapter.check_tested_model(context.get('model') or {}, 'prediction_drift') if execute -%}
 {%- set reference -%}
     select 'prediction' as feature, version.statistics -> 'prediction'::text as s from version
 {%- endset -%}
 {%- set observed -%}
     select 'prediction' as feature, pg_catalog.to_jsonb(t.{{ adapter.quote(column) }}) #>> '{}'::text[] as value
-    from {{ relation }} as t
+    from (select * from {{ relation }}) as t
     where {{ condition }}
 {%- endset -%}
 {{ postgres_ml__drift(model, reference, observed, max_psi, max_ks) }}
@@ -56,7 +63,7 @@
 with version as (
     select v.statistics
     from postgres_ml.model_version as v
-    inner join {{ model }} as card
+    inner join (select * from {{ model }}) as card
         on card.model = v.model_name and card.version = v.version and card.function = v.model_schema || '.' || v.function_name
     where v.is_serving and v.state <> 'STUB'
 ),
@@ -128,7 +135,7 @@ drifts as (
 )
 select 'postgres_ml.model_version' || ' shows no row of this model to this role' as feature, null::numeric as psi,
     null::numeric as ks, null::float8 as n_rows
-from {{ model }} as card
+from (select * from {{ model }}) as card
 where card.state <> 'STUB' and not exists (select from version)
 union all
 select feature, pg_catalog.round(psi::numeric, 4) as psi, pg_catalog.round(ks::numeric, 4) as ks, n_rows

@@ -3,7 +3,7 @@
   published, on a hundred rows that the catalog keeps: after an upgrade of the server, a restore, another machine.
 #}
 {% test prediction_parity(model) %}
-{%- set compared = adapter.compare_parity_rows(model) if execute -%}
+{%- set compared = adapter.compare_parity_rows(context.get('model') or {}) if execute -%}
 {%- if compared -%}
 select {{ compared.n_rows }} as n_rows, {{ compared.n_different }} as n_different, '{{ compared.difference }}'::float8 as difference
 where {{ compared.n_different }} > 0

@@ -6,7 +6,7 @@
   {%- if model.config.materialized != 'create_model' -%}
     {{ return(context['materialization_clone_default']()) }}
   {%- endif -%}
-  {%- set card = this.incorporate(type='view') -%}
+  {%- set card = adapter.card_of(this) -%}
   {%- set existing_relation = load_cached_relation(this) -%}
   {%- set version = none -%}
   {%- if not defer_relation -%}
@@ -16,7 +16,7 @@
   {%- elif defer_relation.schema == this.schema and defer_relation.identifier == this.identifier -%}
     {%- do log(this ~ ' is the model to clone itself', info=true) -%}
   {%- else -%}
-    {%- set version = postgres_ml__clone_model(card, defer_relation, existing_relation) -%}
+    {%- set version = postgres_ml__clone_model(card, adapter.card_of(defer_relation), existing_relation) -%}
   {%- endif -%}
   {{ return({'relations': [card] if version else []}) }}
 {% endmaterialization %}

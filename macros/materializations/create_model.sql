@@ -5,7 +5,7 @@
 #}
 {% materialization create_model, adapter='postgres_ml', supported_languages=['sql', 'python'] %}
   {%- set existing_relation = load_cached_relation(this) -%}
-  {%- set card = this.incorporate(type='view') -%}
+  {%- set card = adapter.card_of(this) -%}
 
   {{ run_hooks(pre_hooks, inside_transaction=False) }}
   {{ run_hooks(pre_hooks, inside_transaction=True) }}

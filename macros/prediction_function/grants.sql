@@ -1,45 +1,62 @@
 {#
-  Makes the privileges those of the config: select and the like on the card by dbt's own macro, execute on
-  the functions. Who has been granted execute and is no longer listed loses it, PUBLIC too. Without `execute` in the
-  config the functions' privileges stay as they are. One query when nothing is to change.
+  Makes the privileges those of the config: execute on the functions, all others on the card. Who has been granted one
+  and is no longer listed loses it, PUBLIC too. A privilege that the config doesn't name stays as it is. One query for
+  each privilege when nothing is to change. Roles are written as in SQL: quoted, folded, public, current_user.
 #}
 {% macro postgres_ml__apply_model_grants(card, grants, existing_relation) %}
-  {%- set on_card = {} -%}
-  {%- for privilege, grantees in grants.items() if privilege | lower != 'execute' -%}
-    {%- do on_card.update({privilege: grantees}) -%}
-  {%- endfor -%}
-  {%- do apply_grants(card, on_card, should_revoke=should_revoke(existing_relation, full_refresh_mode=False)) -%}
-  {%- for privilege, grantees in grants.items() if privilege | lower == 'execute' -%}
-    {%- do postgres_ml__grant_execute(card, [grantees] if grantees is string else grantees) -%}
+  {%- for privilege, grantees in grants.items() -%}
+    {%- set grantees = [grantees] if grantees is string else grantees -%}
+    {%- if privilege | lower == 'execute' -%}
+      {%- do postgres_ml__grant_execute(card, grantees) -%}
+    {%- else -%}
+      {%- do postgres_ml__grant(privilege, postgres_ml__acl_of_card(card), grantees) -%}
+    {%- endif -%}
   {%- endfor -%}
 {% endmacro %}
 
 
 {% macro postgres_ml__grant_execute(card, grantees) %}
+  {%- set acls -%}
+    select 'function ' || f.signature as object, f.owner, f.acl from ({{ postgres_ml__functions_of(card) }}) as f
+  {%- endset -%}
+  {%- do postgres_ml__grant('execute', acls, grantees) -%}
+{% endmacro %}
+
+
+{% macro postgres_ml__acl_of_card(card) %}
+  select 'table ' || c.oid::regclass::text as object, c.relowner as owner, coalesce(c.relacl, acldefault('r', c.relowner)) as acl
+  from pg_class as c
+  where c.oid = to_regclass({{ postgres_ml__literal(card.include(database=false)) }})
+{% endmacro %}
+
+
+{#- acls: a query of object, owner and acl -#}
+{% macro postgres_ml__grant(privilege, acls, grantees) %}
   {%- set roles = [] -%}
-  {%- for grantee in grantees -%}
+  {%- for grantee in adapter.grantee_names(grantees) -%}
     {%- do roles.append(postgres_ml__literal(grantee)) -%}
   {%- endfor -%}
   {%- set query -%}
     with wanted as (
-      select case when lower(role) = 'public' then 'public' else quote_ident(role) end as role
-      from unnest(array[{{ roles | join(', ') }}]::text[]) as role
+      select role from unnest(array[{{ roles | join(', ') }}]::text[]) as role
     ),
-    functions as ({{ postgres_ml__functions_of(card) }}),
+    objects as ({{ acls }}),
     held as (
-      select functions.signature, case when a.grantee = 0 then 'public' else quote_ident(pg_get_userbyid(a.grantee)) end as role
-      from functions cross join lateral aclexplode(functions.acl) as a
-      where a.privilege_type = 'EXECUTE' and a.grantee <> functions.owner
+      select o.object, case when a.grantee = 0 then 'public' else quote_ident(pg_get_userbyid(a.grantee)) end as role
+      from objects as o cross join lateral aclexplode(o.acl) as a
+      where lower(a.privilege_type) = {{ postgres_ml__literal(privilege | lower) }} and a.grantee <> o.owner
     )
-    select 'revoke execute on function ' || signature || ' from ' || role as change
+    select 'revoke {{ privilege }} on ' || object || ' from ' || role as change
     from held where role not in (select role from wanted)
     union all
-    select 'grant execute on function ' || signature || ' to ' || role
-    from functions cross join wanted where (signature, role) not in (select signature, role from held)
+    select 'grant {{ privilege }} on ' || o.object || ' to ' || w.role
+    from objects as o cross join wanted as w
+    where (o.object, w.role) not in (select object, role from held)
+        and w.role <> quote_ident(pg_get_userbyid(o.owner))
   {%- endset -%}
   {%- set changes = run_query(query).columns[0].values() -%}
   {%- if changes -%}
-    {%- call statement('grant_execute') -%}
+    {%- call statement('grant_' ~ privilege) -%}
       {{ changes | join(';\n') }}
     {%- endcall -%}
   {%- endif -%}

@@ -172,13 +172,15 @@ def test_no_file_and_no_function_holds_the_password(built: Any, world: World, fo
 def test_a_trainer_of_another_schema_changes_no_row_of_this_one(built: Any, world: World) -> None:
     world.ask(f"""create schema other authorization {world.stranger};
         grant usage on schema postgres_ml to {world.stranger};
-        grant select, insert, update, delete on postgres_ml.model_version to {world.stranger}""")
+        grant select, insert, update, delete on postgres_ml.model_version to {world.stranger};
+        create table other.rows_of_ml as select * from postgres_ml.model_version;
+        grant select on other.rows_of_ml to {world.stranger}""")
     world.ask("delete from postgres_ml.model_version", world.stranger)
     world.ask("update postgres_ml.model_version set version = 7", world.stranger)
     with pytest.raises(psycopg2.errors.InsufficientPrivilege, match="row-level security"):
         world.ask(
-            "insert into postgres_ml.model_version select (v).* from (select v from postgres_ml.model_version as v) as v",
+            "insert into postgres_ml.model_version select * from other.rows_of_ml",
             world.stranger,
         )
     assert world.ask("select version from ml.m") == [(1,)]
-    world.ask(f"drop owned by {world.stranger}")
+    world.ask(f"drop table other.rows_of_ml; drop owned by {world.stranger}")

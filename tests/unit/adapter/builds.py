@@ -83,7 +83,7 @@ class Build(SimpleNamespace):
 
     def __init__(self, **spec_changes: Any) -> None:
         super().__init__(
-            spec=spec(**spec_changes), node=SimpleNamespace(name="churn", alias="churn"), said=[], n_measured=0,
+            spec=spec(**spec_changes), node=SimpleNamespace(name="churn", alias="churn"), place=("ml", "churn"), said=[], n_measured=0,
             is_remote=False, rows=(1, 10),
         )  # fmt: skip
 

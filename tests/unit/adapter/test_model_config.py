@@ -3,7 +3,7 @@
 from types import SimpleNamespace
 
 import pytest
-from dbt.adapters.postgres_ml.config.model import check_manifest
+from dbt.adapters.postgres_ml.config.manifest import check_manifest
 from postgres_ml.contract.config import ColumnSet, Gate, Settings
 
 from tests.support.model_config import ConfigReader, node, problems

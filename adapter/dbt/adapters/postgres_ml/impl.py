@@ -19,11 +19,13 @@ from dbt.adapters.postgres_ml.catalog.dependents import renew_dependents
 from dbt.adapters.postgres_ml.catalog.exclusive_lock import execute_exclusively
 from dbt.adapters.postgres_ml.catalog.read import read_versions
 from dbt.adapters.postgres_ml.catalog.search_path import set_search_path, trusted_path
+from dbt.adapters.postgres_ml.config import grants
+from dbt.adapters.postgres_ml.config.manifest import check_manifest
 from dbt.adapters.postgres_ml.config.model import (
-    check_manifest,
     default_function,
     execute_grantees,
     is_create_model,
+    place_of,
     reindexes,
 )
 from dbt.adapters.postgres_ml.connections import PostgresMLConnectionManager
@@ -107,9 +109,7 @@ class PostgresMLAdapter(MaterializationAdapter):
         ----------
         functions : names, unquoted
         """
-        node = next(
-            filter(lambda n: (n.schema, n.alias) == (card.schema, card.identifier), self._nodes()), None
-        )
+        node = next(filter(lambda n: place_of(n) == (card.schema, card.identifier), self._nodes()), None)
         return renew_dependents(
             self._open_cursor(),
             card.schema,
@@ -154,7 +154,8 @@ class PostgresMLAdapter(MaterializationAdapter):
         plan : the BuildPlan of a node that keeps the version that serves
         """
         if plan.serving.is_champion is False:
-            self._move_champion(plan.build.spec.schema, plan.build.node.alias, plan.serving.version)
+            schema, model = plan.build.place
+            self._move_champion(schema, model, plan.serving.version)
 
     def _move_champion(self, schema: str, model: str, version: int) -> None:
         cursor = self.connections.get_thread_connection().handle.cursor()
@@ -201,12 +202,47 @@ class PostgresMLAdapter(MaterializationAdapter):
         return {**stored, "functions": functions, "functions_json": json.dumps(functions)}
 
     @available.parse_none
-    def compare_parity_rows(self, card: Any) -> dict[str, Any] | None:
-        """Hold the serving function against its pipeline's predictions; None where no rows are kept of it."""
+    def check_tested_model(self, test: dict[str, Any], name: str) -> None:
+        """Check that a generic test of this package stands on a create_model.
+
+        Raises
+        ------
+        CompilationError
+            It stands on another node.
+        """
+        resolve.tested_model(self.get_macro_resolver(), test, name)
+
+    @available.parse_none
+    def compare_parity_rows(self, test: dict[str, Any]) -> dict[str, Any] | None:
+        """Hold the serving function against its pipeline's predictions; None where no rows are kept of it.
+
+        Parameters
+        ----------
+        test : the node of the test prediction_parity
+
+        Raises
+        ------
+        CompilationError
+            The test stands on no create_model.
+        """
+        schema, model = place_of(resolve.tested_model(self.get_macro_resolver(), test, "prediction_parity"))
         self.connections.begin_if_idle()
         cursor = self._open_cursor()
         with trusted_path(cursor):
-            return versions.compare_parity_rows(cursor, card.schema, card.identifier)
+            return versions.compare_parity_rows(cursor, schema, model)
+
+    @available.parse_none
+    def card_of(self, relation: Any) -> Any:
+        """Return the card's relation by the names it has in the database, whatever dbt's quoting policy."""
+        schema, identifier = resolve.place_of_relation(relation)
+        return self.Relation.create(
+            database=relation.database, schema=schema, identifier=identifier, type=RelationType.View
+        )
+
+    @available.parse_none
+    def grantee_names(self, grantees: list[str]) -> list[str]:
+        """Return roles of a config as `grant … to` takes them: quoted where they have to be."""
+        return grants.grantee_names(self._open_cursor(), grantees)
 
     @available.parse_none
     def become_schema_owner(self, schema: str, functions: list[dict[str, Any]]) -> str:
@@ -268,7 +304,9 @@ class PostgresMLAdapter(MaterializationAdapter):
         else:
             node = resolve.node_of(manifest, relation)
         is_real = relation.schema and not getattr(relation, "is_cte", False)
-        schema = relation.schema if is_real else node.schema
+        schema, model = place_of(node)
+        if is_real:
+            schema = resolve.place_of_relation(relation)[0]
         function = node.config.get("function") or default_function(node)
         return {
             "schema": schema,
@@ -276,7 +314,7 @@ class PostgresMLAdapter(MaterializationAdapter):
             "qualified": f"{self.quote(schema)}.{self.quote(function + suffix)}",
             "features_type_name": f"{function}_features",
             "features_type": f"{self.quote(schema)}.{self.quote(function + '_features')}",
-            "model": node.alias,
+            "model": model,
             "grantees": execute_grantees(node),
         }
 

@@ -11,13 +11,14 @@ from typing import Any
 
 from dbt.adapters.postgres_ml.build.job import node_directory
 from dbt.adapters.postgres_ml.config.dbt_contract import check_contract
+from dbt.adapters.postgres_ml.config.model import place_of
 from dbt.adapters.postgres_ml.config.node import read_spec
 from dbt.adapters.postgres_ml.connections import PostgresMLConnectionManager
 from dbt.adapters.postgres_ml.log import logger
 
 from postgres_ml.contract.column import Column
 from postgres_ml.contract.config import TrainingSpec
-from postgres_ml.contract.exceptions import SpecError
+from postgres_ml.contract.exceptions import SpecError, TrainingDataError
 from postgres_ml.contract.job import OtherRelation
 from postgres_ml.features.transformer_rules import check_columns
 from postgres_ml.snapshot import digest as digests
@@ -69,6 +70,11 @@ class NodeBuild:
     def function(self) -> str:
         """The prediction function's name, with its schema."""
         return f"{self.spec.schema}.{self.spec.function}"
+
+    @property
+    def place(self) -> tuple[str, str]:
+        """The card's schema and name in the database."""
+        return place_of(self.node)
 
     def cursor(self) -> Any:
         """Return a cursor in this thread's transaction, which begins here if none is open."""
@@ -122,11 +128,23 @@ class NodeBuild:
         return {}
 
     def copy_rows(self, cursor: Any, query: TrainingQuery) -> SnapshotSummary | None:
-        """Copy the rows into the folder of the training; None where there are none to copy."""
-        return copy_snapshot(
+        """Copy the rows into the folder of the training; None where there are none to copy.
+
+        Raises
+        ------
+        TrainingDataError
+            There is no row to learn from.
+        """
+        summary = copy_snapshot(
             cursor, query.sql, query.features, query.target, self.directory / "snapshot.bin",
             self.spec.settings, self.spec.problem_type,
         )  # fmt: skip
+        if summary.n_rows_query and summary.n_null_target == summary.n_rows_query and query.target:
+            raise TrainingDataError(
+                f'target "{query.target.name}" is NULL in all {summary.n_rows_query:,} rows of the query: '
+                "a join that finds nothing does that, or a column of labels that are yet to come"
+            )
+        return summary
 
     def job_spec(self) -> TrainingSpec:
         """Return the specification as the training process needs it."""

@@ -9,14 +9,16 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+import psycopg2.errors
 from dbt.adapters.postgres_ml.__version__ import version as package_version
 from dbt.adapters.postgres_ml.build.node import NodeBuild, TrainingQuery
+from dbt.adapters.postgres_ml.build.preflight import find_problems
 from dbt.adapters.postgres_ml.build.runtimes import renew_runtime
 from dbt.adapters.postgres_ml.build.unpublished import UnpublishedResult
 from dbt.adapters.postgres_ml.catalog.read import STUB, StoredVersion, read_functions, read_versions
 from dbt.adapters.postgres_ml.catalog.search_path import trusted_path
 
-from postgres_ml.contract.exceptions import ConcurrentBuildError
+from postgres_ml.contract.exceptions import ConcurrentBuildError, SpecError
 from postgres_ml.snapshot import digest as digests
 from postgres_ml.snapshot.digest import Digest
 
@@ -117,8 +119,8 @@ def plan_build(build: NodeBuild, *, full_refresh: bool, is_empty: bool) -> Build
     """
     cursor = build.cursor()
     query = build.describe(cursor)
-    with trusted_path(cursor):
-        versions = read_versions(cursor, build.spec.schema, build.node.alias)
+    problems = find_problems(build, query, cursor)
+    versions = _read_versions(build, cursor, problems)
     expected = Digest(
         data=0,
         n_rows=0,
@@ -130,10 +132,21 @@ def plan_build(build: NodeBuild, *, full_refresh: bool, is_empty: bool) -> Build
     planner = Planner(build, cursor, query, versions, expected, UnpublishedResult(build.directory))
     # an external model needs no rows to be published, so --empty means nothing to it
     decision = planner.decide_empty() if is_empty and build.trains_here else planner.decide(full_refresh)
+    if problems and decision.action not in ("keep", "restore"):
+        raise SpecError("; ".join(problems))
     plan = BuildPlan(
         build, query, decision, versions[0].version if versions else 0, planner.newest, planner.serving
     )
     return plan if plan.serving is None else _of_what_serves(plan, cursor, plan.serving)
+
+
+def _read_versions(build: NodeBuild, cursor: Any, problems: list[str]) -> tuple[StoredVersion, ...]:
+    """Return the catalog's versions; where the role may not read them, the preflight's problems say why."""
+    try:
+        with trusted_path(cursor):
+            return read_versions(cursor, *build.place)
+    except psycopg2.errors.InsufficientPrivilege as error:
+        raise SpecError("; ".join(problems) or str(error).strip()) from error
 
 
 def _of_what_serves(plan: BuildPlan, cursor: Any, serving: StoredVersion) -> BuildPlan:

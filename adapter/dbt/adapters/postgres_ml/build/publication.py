@@ -93,7 +93,7 @@ def version_row(result: Result, version: int) -> str:
     """Return the row of postgres_ml.model_version as JSON, keyed by column."""
     build = result.build
     row = catalog_row(build.spec, result.trained, result.plan.query.sql)
-    place = {"model_schema": build.spec.schema, "model_name": build.node.alias, "version": version}
+    place = {"model_schema": build.place[0], "model_name": build.place[1], "version": version}
     lineage = {"digest": result.origin, "changes": result.changes}
     return json.dumps({**row, **place, **lineage}, ensure_ascii=False)
 
@@ -115,6 +115,6 @@ def finish(result: Result, version: int, closing: Closing) -> None:
     finally:
         shutil.rmtree(build.directory, ignore_errors=True)
     try:
-        note_champion(build.open_cursor(), build.spec.schema, build.node.alias, version)
+        note_champion(build.open_cursor(), *build.place, version)
     except psycopg2.Error as error:  # the next build asks MLflow once more
         logger.debug(f"{build.spec.name}: the catalog doesn't know of MLflow's champion: {error}")

@@ -210,6 +210,6 @@ def _champion_file(plan: BuildPlan) -> str:
     path = build.directory / "champion.json"
     cursor = build.cursor()
     with trusted_path(cursor):
-        champion = read_champion(cursor, build.spec.schema, build.node.alias)
+        champion = read_champion(cursor, *build.place)
     path.write_text(json.dumps(champion), encoding="utf-8")
     return str(path)

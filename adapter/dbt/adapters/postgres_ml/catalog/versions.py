@@ -8,6 +8,7 @@ from typing import Any
 
 from dbt.adapters.postgres_ml.catalog.read import LAYOUT
 from dbt.adapters.postgres_ml.catalog.stored_functions import check_functions, check_name, check_types
+from dbt.adapters.postgres_ml.config.model import place_of
 from dbt_common.exceptions import CompilationError
 
 from postgres_ml.contract import json_file
@@ -191,7 +192,7 @@ def orphaned(cursor: Cursor, nodes: Iterable[Any], default_schema: str) -> list[
     if not cursor.fetchall()[0][0]:
         return []
     cursor.execute("select distinct model_schema, model_name from postgres_ml.model_version order by 1, 2")
-    schemas = {node.schema for node in nodes} | {default_schema}
-    made = {(node.schema, node.alias) for node in nodes if node.config.materialized == "create_model"}
+    schemas = {place_of(node)[0] for node in nodes} | {default_schema}
+    made = {place_of(node) for node in nodes if node.config.materialized == "create_model"}
     found = [found for found in cursor.fetchall() if found[0] in schemas and found not in made]
     return [(schema, check_name(name, f"{schema}.{name}")) for schema, name in found]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from dbt.adapters.postgres_ml.config import keys
 from dbt.adapters.postgres_ml.config.external import external_problems
+from dbt.adapters.postgres_ml.config.grants import privilege_problems
 from dbt.adapters.postgres_ml.config.holdout import settings_of
 from dbt.adapters.postgres_ml.config.objectives import AUTO_OBJECTIVES, XGBOOST_OBJECTIVES
 from dbt.adapters.postgres_ml.config.values import boolean_of, hint
@@ -59,6 +59,7 @@ class ConfigReader:
         self._check_hyperparameters(model_types, auto)
         function = self._function()
         self._check_split_column(settings)
+        self.problems += privilege_problems(config.get("grants") or {})
         self.problems += external_problems(self.given, self.values, keys.MODEL["returns"].meaning)
         return None if self.problems else self._spec(function, model_types, auto, settings)
 
@@ -71,7 +72,7 @@ class ConfigReader:
             name=versioned_name(node),
             unique_id=node.unique_id,
             database=node.database,
-            schema=node.schema,
+            schema=place_of(node)[0],
             function=function,
             target=self.values.get("target"),
             auto=auto,
@@ -166,7 +167,7 @@ class ConfigReader:
                 f"function '{name}' is too long: with '_probabilities' appended it exceeds Postgres's limit "
                 f"of {IDENTIFIER_BYTES} bytes; set 'function' to a shorter name"
             )
-        if name == (node.alias or node.name):
+        if name == place_of(node)[1]:
             self.problems.append(
                 f"function '{name}' has the same name as the model's card view; choose another, or leave "
                 f"'function' out to get '{default_function(node)}'"
@@ -195,6 +196,21 @@ class ConfigReader:
         ]
 
 
+def place_of(node: Any) -> tuple[str, str]:
+    """Return the schema and the name that a node's relation has in the database.
+
+    Where dbt's quoting policy leaves a name unquoted, Postgres folds it to lower case.
+    """
+    rendered = getattr(node, "relation_name", None) or ""
+    alias = node.alias or node.name
+    is_schema_quoted = not rendered or f'"{node.schema}".' in rendered
+    is_alias_quoted = not rendered or rendered.endswith(f'"{alias}"')
+    return (
+        node.schema if is_schema_quoted or not node.schema else node.schema.lower(),
+        alias if is_alias_quoted else alias.lower(),
+    )
+
+
 def versioned_name(node: Any) -> str:
     """Return a node's name, with dbt's version of it where it has one: `churn_v2`, as dbt's default alias."""
     version = getattr(node, "version", None)
@@ -215,50 +231,18 @@ def is_create_model(node: Any) -> bool:
     )
 
 
-def check_manifest(manifest: Any) -> list[str]:
-    """Return every problem of every create_model in the manifest, each led by model name and file.
-
-    Besides each node's own config: two functions of one name in a schema, and a function named like a
-    relation there (Postgres would take both, dbt's relation cache would not).
-    """
-    nodes = list(getattr(manifest, "nodes", {}).values())
-    relations = {
-        (node.schema, node.alias): versioned_name(node)
-        for node in nodes
-        if getattr(node, "resource_type", None) in ("model", "seed", "snapshot")
+def grants_of(node: Any) -> dict[str, list[str]]:
+    """Return the roles of `grants`, as the config writes them, by privilege in lower case."""
+    grants = node.config.get("grants") or {}
+    return {
+        str(name).lower(): [found] if isinstance(found, str) else [str(role) for role in found]
+        for name, found in grants.items()
     }
-    functions: dict[tuple[str, str], str] = {}
-    return [
-        f"{node.name} ({node.original_file_path}): {problem}"
-        for node in filter(is_create_model, nodes)
-        for problem in _node_problems(node, functions, relations)
-    ]
-
-
-def _node_problems(
-    node: Any, functions: dict[tuple[str, str], str], relations: dict[tuple[str, str], str]
-) -> Iterator[str]:
-    """Yield what is wrong with a node; add its function to those seen, by schema and name."""
-    reader = ConfigReader(node)
-    spec = reader.read()
-    yield from reader.problems
-    if spec is None:
-        return
-    place = (spec.schema, spec.function)
-    if place in functions:
-        yield f"function '{spec.function}' is already the function of model {functions[place]}"
-    if place in relations and relations[place] != spec.name:
-        yield f"function '{spec.function}' has the same name as the relation of {relations[place]}"
-    functions[place] = spec.name
 
 
 def execute_grantees(node: Any) -> list[str] | None:
     """Return the roles of `grants: {execute: [...]}`; None where the config doesn't say."""
-    grants = {str(key).lower(): value for key, value in (node.config.get("grants") or {}).items()}
-    found = grants.get("execute")
-    if found is None:
-        return None
-    return [found] if isinstance(found, str) else list(found)
+    return grants_of(node).get("execute")
 
 
 def reindexes(node: Any) -> bool:

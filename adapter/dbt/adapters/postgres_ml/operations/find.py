@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from dbt.adapters.postgres_ml.config.model import versioned_name
+from dbt.adapters.postgres_ml.config.model import place_of, versioned_name
 from dbt_common.exceptions import CompilationError
 
 
@@ -33,12 +33,13 @@ def find_model(name: str, nodes: Iterable[Any], published: Sequence[tuple[str, s
     nodes = list(nodes)
     named = [node for node in nodes if is_called(node, name)]
     if len(named) > 1:
-        options = " or ".join(f"{node.schema}.{node.alias}" for node in named)
+        options = " or ".join(".".join(place_of(node)) for node in named)
         raise CompilationError(f"several packages have a model {name}: say {options}")
     for node in named:
-        if (node.schema, node.alias) in published:
-            return {"schema": node.schema, "identifier": node.alias}
-        raise CompilationError(f"{name} is not built in schema {node.schema} yet: dbt build --select {name}")
+        schema, identifier = place_of(node)
+        if (schema, identifier) in published:
+            return {"schema": schema, "identifier": identifier}
+        raise CompilationError(f"{name} is not built in schema {schema} yet: dbt build --select {name}")
     found = [pair for pair in published if pair[1] == name]
     if len(found) == 1:
         return {"schema": found[0][0], "identifier": name}

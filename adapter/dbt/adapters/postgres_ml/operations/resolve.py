@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from dbt.adapters.postgres_ml.config.model import is_create_model, versioned_name
+from dbt.adapters.postgres_ml.config.model import is_create_model, place_of, versioned_name
 from dbt_common.exceptions import CompilationError
 
 
@@ -41,15 +41,43 @@ def node_of(manifest: Any, relation: Any) -> Any:
     CompilationError
         It is no create_model's card.
     """
-    place = (relation.schema, relation.identifier)
+    place = place_of_relation(relation)
     for node in filter(is_create_model, manifest.nodes.values()):
         deferred = getattr(node, "defer_relation", None)
-        places = {(node.schema, node.alias)}
+        places = {place_of(node)}
         if deferred is not None:
-            places.add((deferred.schema, deferred.alias))
+            places.add(place_of(deferred))
         if place in places:
             return node
     raise _no_create_model(manifest, relation.identifier)
+
+
+def tested_model(manifest: Any, test: dict[str, Any], name: str) -> Any:
+    """Return the create_model that a generic test stands on.
+
+    Raises
+    ------
+    CompilationError
+        It stands on another node.
+    """
+    node = manifest.nodes.get(test.get("attached_node"))
+    if is_create_model(node):
+        return node
+    where = getattr(node, "name", "no model")
+    raise CompilationError(
+        f"the test {name} reads what is known of a create_model, and {where} is none: put it under the "
+        "create_model whose predictions it is about, and name other relations in its arguments"
+    )
+
+
+def place_of_relation(relation: Any) -> tuple[str, str]:
+    """Return the schema and the name of a relation in the database: unquoted ones are folded."""
+    policy = relation.quote_policy
+    schema, identifier = str(relation.schema), str(relation.identifier)
+    return (
+        schema if policy.schema else schema.lower(),
+        identifier if policy.identifier else identifier.lower(),
+    )
 
 
 def _no_create_model(manifest: Any, asked: str) -> CompilationError:

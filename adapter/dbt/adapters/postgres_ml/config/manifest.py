@@ -1,0 +1,65 @@
+"""All create_models of a project: each node's own config, and what they may not have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from dbt.adapters.postgres_ml.config.model import ConfigReader, is_create_model, place_of, versioned_name
+
+#: of the view `<model>`, as macros/catalog/card.sql creates it
+CARD_COLUMNS = frozenset(
+    (
+        *("model", "version", "state", "trained_at", "problem_type", "model_type", "objective", "metric"),
+        *("score", "metrics", "n_rows", "n_holdout", "n_features", "function", "signature", "runtime"),
+        *("n_nodes", "est_rows_per_s", "mlflow_run_id", "dbt_unique_id"),
+    )
+)
+
+
+def check_manifest(manifest: Any) -> list[str]:
+    """Return every problem of every create_model in the manifest, each led by model name and file.
+
+    Besides each node's own config: two functions of one name in a schema, and a function named like a
+    relation there (Postgres would take both, dbt's relation cache would not).
+    """
+    nodes = list(getattr(manifest, "nodes", {}).values())
+    relations = {
+        place_of(node): versioned_name(node)
+        for node in nodes
+        if getattr(node, "resource_type", None) in ("model", "seed", "snapshot")
+    }
+    functions: dict[tuple[str, str], str] = {}
+    return [
+        f"{node.name} ({node.original_file_path}): {problem}"
+        for node in filter(is_create_model, nodes)
+        for problem in (*_node_problems(node, functions, relations), *_column_tests(node, nodes))
+    ]
+
+
+def _column_tests(model: Any, nodes: list[Any]) -> Iterator[str]:
+    """Yield tests of columns that the card, which is what dbt tests, doesn't have: those of the query."""
+    for node in nodes:
+        column = getattr(node, "column_name", None)
+        if column and getattr(node, "attached_node", None) == model.unique_id and column not in CARD_COLUMNS:
+            yield (
+                f"test '{node.name}' is on column '{column}' of the training query, and dbt tests the "
+                "model's card, which has no such column: put the test on the model that the query reads"
+            )
+
+
+def _node_problems(
+    node: Any, functions: dict[tuple[str, str], str], relations: dict[tuple[str, str], str]
+) -> Iterator[str]:
+    """Yield what is wrong with a node; add its function to those seen, by schema and name."""
+    reader = ConfigReader(node)
+    spec = reader.read()
+    yield from reader.problems
+    if spec is None:
+        return
+    place = (spec.schema, spec.function)
+    if place in functions:
+        yield f"function '{spec.function}' is already the function of model {functions[place]}"
+    if place in relations and relations[place] != spec.name:
+        yield f"function '{spec.function}' has the same name as the relation of {relations[place]}"
+    functions[place] = spec.name
