@@ -12,6 +12,7 @@ from typing import Any
 
 from sklearn.pipeline import Pipeline
 
+from postgres_ml.components.frame_reader import FrameTypes
 from postgres_ml.contract.column import Column
 from postgres_ml.contract.exceptions import ArtifactError
 from postgres_ml.external import mlflow_registry, native_files, onnx_file
@@ -41,6 +42,13 @@ class Loaded:
     returns: str | None = None
     uri: str = ""
     pyfunc: Path | None = None
+
+    @property
+    def model_type(self) -> str:
+        """The model's class, whatever stands before it so that it gets the frames it was fitted on."""
+        steps = getattr(self.model, "steps", [])
+        is_alone = len(steps) == 2 and isinstance(steps[0][1], FrameTypes)
+        return type(steps[1][1] if is_alone else self.model).__name__
 
 
 def load(source: str, *, trust: bool, tracking_uri: str, directory: Path) -> Loaded:

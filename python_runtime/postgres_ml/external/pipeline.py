@@ -6,6 +6,7 @@ Output: `TrainedModel` and files.
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,8 +28,10 @@ from postgres_ml.contract.model import (
 )
 from postgres_ml.evaluate import metrics as evaluate
 from postgres_ml.external import load as sources
+from postgres_ml.external.boosters import as_estimator
 from postgres_ml.external.load import Loaded
 from postgres_ml.external.signature import Signature, describe
+from postgres_ml.features.frame_types import as_fitted
 from postgres_ml.features.problem import DEFAULT_METRIC
 from postgres_ml.process.report import Relay, Report
 from postgres_ml.publish.deployment import Deployment, deploy, publish_artifact
@@ -83,8 +86,14 @@ def _load(job: TrainingJob, report: Report) -> tuple[Loaded, Signature]:
     loaded = sources.load(
         str(spec.source), trust=spec.trust, tracking_uri=job.tracking_uri, directory=Path(job.directory)
     )
+    labelled = job.target is not None if spec.problem_type is None else spec.problem_type != "regression"
+    returns = spec.returns or loaded.returns
+    model = as_estimator(loaded.model, loaded.origin, returns, labelled=labelled)
+    loaded = dataclasses.replace(loaded, model=model)
     signature = describe(spec, loaded, job.features, job.target)
-    report.note(f"source: {loaded.origin}, {type(loaded.model).__name__}")
+    report.note(f"source: {loaded.origin}, {loaded.model_type}")
+    if loaded.pyfunc is None:
+        loaded = dataclasses.replace(loaded, model=as_fitted(loaded.model, signature.columns))
     return loaded, signature
 
 
@@ -99,7 +108,7 @@ def _summary(
         features=signature.columns,
         return_type=signature.returns,
         problem_type=signature.problem_type,
-        model_type=type(loaded.model).__name__,
+        model_type=loaded.model_type,
         objective="none" if evaluation is None else evaluation.metric,
         labels=tuple(map(str, signature.labels)),
         n_rows=n_rows,

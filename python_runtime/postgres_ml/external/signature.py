@@ -110,7 +110,8 @@ def feature_names(model: Any) -> tuple[str, ...]:
 def are_invented(names: Sequence[str]) -> bool:
     """Return whether these are the names that xgboost or lightgbm gives a matrix's columns, in their order.
 
-    Only then do positions decide. A column that somebody called f_2, or f1 before f0, is found by its name.
+    Only then do positions decide, and only if no argument has such a name. A column that somebody called f_2,
+    or f1 before f0, is found by its name.
     """
     return any(list(names) == [f"{stem}{i}" for i in range(len(names))] for stem in ("f", "Column_"))
 
@@ -124,7 +125,7 @@ def check_columns(loaded: Loaded, columns: Sequence[Column], names: Sequence[str
         Says both.
     """
     given = [column.name for column in columns]
-    if names and not are_invented(names) and list(names) != given:
+    if names and list(names) != given and not (are_invented(names) and set(names).isdisjoint(given)):
         detail = "them in another order" if sorted(names) == sorted(given) else "other ones"
         raise SpecError(
             f"the function's arguments are {', '.join(given)}, but {loaded.origin} was fitted on {detail}: "
