@@ -29,6 +29,7 @@ class FrameReader(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     names : all columns, in the order of the training
     texts : those that are text
     moments : those that are dates or times: name -> 'date', 'time', 'timestamp' or 'timestamptz'
+    returns : SQL type of a predicted number; '' of labels
     """
 
     def __init__(
@@ -36,10 +37,12 @@ class FrameReader(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         names: tuple[str, ...] = (),
         texts: tuple[str, ...] = (),
         moments: Mapping[str, str] | None = None,
+        returns: str = "",
     ) -> None:
         self.names = names
         self.texts = texts
         self.moments = moments
+        self.returns = returns
 
     def fit(self, X: pd.DataFrame, y: Any = None) -> FrameReader:
         """Return itself, so there is nothing to learn."""

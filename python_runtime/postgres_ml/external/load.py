@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from sklearn.pipeline import Pipeline
 
 from postgres_ml.components.frame_reader import FrameTypes
@@ -34,6 +35,7 @@ class Loaded:
     returns : SQL type of the signature's prediction, or None
     uri : MLflow's, of the very version that was loaded; '' of files
     pyfunc : folder of an MLflow model that only MLflow itself can run, else None
+    example : MLflow's input example; None where there is none
     """
 
     model: Any
@@ -42,6 +44,7 @@ class Loaded:
     returns: str | None = None
     uri: str = ""
     pyfunc: Path | None = None
+    example: pd.DataFrame | None = None
 
     @property
     def model_type(self) -> str:
@@ -103,6 +106,7 @@ def read_file(path: Path, trust: bool) -> Any:
 
 def _of_registry(found: mlflow_registry.Fetched, trust: bool) -> Loaded:
     described: dict[str, Any] = {"columns": found.columns, "returns": found.returns, "uri": found.uri}
+    described["example"] = found.example
     for flavor in ("sklearn", "xgboost", "lightgbm", "onnx"):
         if flavor in found.files:
             model = plain(read_file(found.files[flavor], trust))

@@ -16,6 +16,7 @@ from typing import Any
 
 import mlflow.artifacts
 import mlflow.pyfunc
+import pandas as pd
 import sqlalchemy.exc
 from mlflow.exceptions import MlflowException
 from mlflow.models import Model
@@ -49,6 +50,7 @@ class Fetched:
     uri : of this version, whatever alias led to it
     columns, returns : of the signature
     files : the model's file of each flavor that has one
+    example : the input example; None where there is none, or it is no table
     """
 
     origin: str
@@ -58,6 +60,7 @@ class Fetched:
     columns: tuple[Column, ...] = ()
     returns: str | None = None
     files: dict[str, Path] = field(default_factory=dict)
+    example: pd.DataFrame | None = None
 
 
 def resolve(source: str, client: MlflowClient) -> tuple[str, str]:
@@ -127,7 +130,9 @@ def fetch(source: str, tracking_uri: str, directory: Path) -> Fetched:
         if flavor in described.flavors and described.flavors[flavor].get(key):
             files[flavor] = folder / described.flavors[flavor][key]
     columns, returns = _signature(source, described)
-    return Fetched(origin, uri, folder, tuple(described.flavors), columns, returns, files)
+    example = described.load_input_example(str(folder)) if described.saved_input_example_info else None
+    example = example if isinstance(example, pd.DataFrame) else None
+    return Fetched(origin, uri, folder, tuple(described.flavors), columns, returns, files, example)
 
 
 @contextlib.contextmanager

@@ -30,6 +30,8 @@ from postgres_ml.evaluate import metrics as evaluate
 from postgres_ml.external import load as sources
 from postgres_ml.external.boosters import as_estimator
 from postgres_ml.external.load import Loaded
+from postgres_ml.external.returns import check_range
+from postgres_ml.external.sample import plausible_rows
 from postgres_ml.external.signature import Signature, describe
 from postgres_ml.features.frame_types import as_fitted
 from postgres_ml.features.problem import DEFAULT_METRIC
@@ -40,7 +42,8 @@ from postgres_ml.serve.scorer import PyFunc
 from postgres_ml.snapshot import rows as training_data
 from postgres_ml.snapshot.rows import TrainingRows
 from postgres_ml.track.run_record import RunRecord, write_model
-from postgres_ml.verify.rows import MAX_HOLDOUT_ROWS, as_frame, hostile_rows, write_rows
+from postgres_ml.verify.refusals import REFUSED_SHARE, check_plausible, row_by_row
+from postgres_ml.verify.rows import MAX_HOLDOUT_ROWS, write_rows
 
 
 def publish_external(job: TrainingJob, run_id: str, relay: Relay) -> TrainedModel:
@@ -55,9 +58,14 @@ def publish_external(job: TrainingJob, run_id: str, relay: Relay) -> TrainedMode
     with report.phase("load"):
         loaded, signature = _load(job, report)
         rows = _rows(job, signature)
+    sample, may_refuse = plausible_rows(loaded.model, signature.columns, loaded.example)
+    if rows is not None:
+        sample, may_refuse = rows.frame, REFUSED_SHARE
+    check_plausible(_predictor(loaded).predict, sample.head(MAX_HOLDOUT_ROWS), may_refuse)
+    if signature.problem_type == "regression":
+        check_range(signature.returns, row_by_row(_predictor(loaded).predict, sample))
     with report.phase("evaluate"):
         evaluation = _evaluation(job, loaded, signature, rows)
-    sample = rows.frame if rows is not None else _invented(signature)
     with report.phase("lower"):
         deployment = _deploy(job, loaded, signature, sample)
         for text in deployment.runtime.messages:
@@ -68,7 +76,7 @@ def publish_external(job: TrainingJob, run_id: str, relay: Relay) -> TrainedMode
         details = _details(deployment, signature)
         write_rows(
             parity_file, _predictor(loaded), deployment.program, signature.columns, details, ordinary, sample,
-            job.spec.settings.seed,
+            job.spec.settings.seed, may_refuse=may_refuse,
         )  # fmt: skip
     _write_record(job, loaded, signature, {} if evaluation is None else evaluation.metrics, sample)
     return TrainedModel(
@@ -179,15 +187,6 @@ def _rows(job: TrainingJob, signature: Signature) -> TrainingRows | None:
         raise TrainingDataError("the query returns no rows to evaluate the model on")
     names = [column.name for column in signature.columns]
     return TrainingRows(rows.frame[names], rows.target, rows.keys, rows.digest)
-
-
-def _invented(signature: Signature) -> pd.DataFrame:
-    """Return rows of plausible values, for a model that comes without any."""
-    empty = as_frame({c.name: [] for c in signature.columns}, signature.columns)
-    frame = as_frame(hostile_rows(None, signature.columns, empty, 0), signature.columns)
-    numbers = frame.select_dtypes(float)
-    frame[numbers.columns] = numbers.where(numbers.abs() < 1e6, 1.5)
-    return frame
 
 
 def _metrics(target: Column, signature: Signature, model: Any, rows: TrainingRows) -> dict[str, float]:

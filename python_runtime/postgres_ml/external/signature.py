@@ -17,6 +17,7 @@ from postgres_ml.contract.config import ProblemType, TrainingSpec
 from postgres_ml.contract.exceptions import SpecError
 from postgres_ml.external import onnx_file
 from postgres_ml.external.load import Loaded
+from postgres_ml.external.returns import TEXTS, check_labels, check_number
 
 
 @dataclass(frozen=True)
@@ -54,8 +55,12 @@ def describe(
     labels = tuple(np.asarray(classes).tolist()) if classes is not None and loaded.pyfunc is None else ()
     problem, returns = _prediction(loaded, labels, target)
     returns = spec.returns or returns
-    if problem == "regression" and returns in ("text", "character varying", "boolean"):
-        problem = "multiclass_classification"  # of a pyfunc, whose labels nobody knows before it predicts
+    if labels:
+        check_labels(returns, labels)
+    elif loaded.pyfunc is not None and returns in (*TEXTS, "boolean"):
+        problem = "multiclass_classification"  # its labels nobody knows before it predicts
+    else:
+        check_number(returns)
     has_probabilities = bool(labels) and hasattr(loaded.model, "predict_proba")
     return Signature(columns, returns, problem, labels, has_probabilities)
 

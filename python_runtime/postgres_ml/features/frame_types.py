@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import FunctionTransformer
 
 from postgres_ml.components.frame_reader import FrameTypes
 from postgres_ml.contract.column import Column
@@ -45,11 +46,13 @@ class Learned:
     seen : missing values that stand among learned values: 'nan', 'none'
     replaced : those that imputers replace
     categories : of a booster that encodes the column itself
+    values : that encoders list besides missing ones
     """
 
     seen: set[str] = field(default_factory=set)
     replaced: set[str] = field(default_factory=set)
     categories: Array | None = None
+    values: list[Any] = field(default_factory=list)
 
 
 def as_fitted(model: Any, columns: Sequence[Column]) -> Any:
@@ -77,6 +80,25 @@ def as_fitted(model: Any, columns: Sequence[Column]) -> Any:
     step = FrameTypes(tuple(column.name for column in columns), nulls, categories)
     steps = model.steps if isinstance(model, Pipeline) else [("estimator", model)]
     return Pipeline([(STEP, step), *steps])
+
+
+def known_values(model: Any, columns: Sequence[Column]) -> dict[str, list[Any]]:
+    """Return, by name, the values that the model's encoders and boosters know of their columns.
+
+    Only those that the argument's kind can have: an encoder behind a fill knows the fill as well.
+    """
+    kinds: dict[str, tuple[type, ...]] = {
+        "text": (str,),
+        "number": (int, float),
+        "boolean": (bool, int, float),
+    }
+    known = {}
+    for column, found in zip(columns, _learned(model, columns), strict=True):
+        listed = found.values if found.categories is None else found.categories.tolist()
+        fitting = [value for value in listed if isinstance(value, kinds.get(column.kind, ()))]
+        if fitting:
+            known[column.name] = fitting
+    return known
 
 
 def _learned(model: Any, columns: Sequence[Column]) -> list[Learned]:
@@ -127,7 +149,7 @@ def _walk(step: Any, positions: Positions, names: Sequence[str], learned: list[L
     _note_booster(step, positions, learned)
     for member in _members(step):
         _walk(member, positions, names, learned)
-    keeps = type(step).__name__ == "FunctionTransformer"
+    keeps = isinstance(step, FrameTypes | FunctionTransformer)
     return positions if keeps else ()
 
 
@@ -186,6 +208,8 @@ def _note_categories(encoder: Any, positions: Positions, learned: list[Learned])
         for value in np.asarray(values, dtype=object).tolist():
             if value is None or _is_nan(value):
                 learned[position].seen.add("none" if value is None else "nan")
+            else:
+                learned[position].values.append(value)
 
 
 def _is_nan(value: Any) -> bool:
