@@ -18,12 +18,17 @@ import xgboost
 from postgres_ml.contract.column import Column
 from postgres_ml.contract.exceptions import SpecError
 from postgres_ml.external.boosters import as_estimator
-from postgres_ml.external.load import load
+from postgres_ml.external.load import Loaded, load
+from postgres_ml.external.signature import arguments
 from postgres_ml.lower import parse_pipeline
 from postgres_ml.program import interpret
 from postgres_ml.publish.deployment import inputs_of
 from postgres_ml.serve import unpack
 from postgres_ml.serve.artifact import pack
+from sklearn.linear_model import Ridge
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from support.training import make_spec
 
 ROW = np.arange(400)
 FRAME = pd.DataFrame({"spend": (ROW % 97) / 10.0, "calls": (ROW % 13).astype(float)})
@@ -169,3 +174,64 @@ def test_a_file_of_an_estimator_stays_that_estimator(tmp_path: Path) -> None:
     ranker = xgboost.XGBRanker(n_estimators=4).fit(FRAME, ROW % 3, qid=ROW // 40)
     model = as_estimator(saved(ranker, "json", tmp_path), "model", None, labelled=False)
     check(model, ranker.predict(FRAME))
+
+
+def renamed(kind: str, names: list[str]) -> Any:
+    """Return a model of a library that was fitted on columns of these names."""
+    frame = pd.DataFrame(FRAME.to_numpy(), columns=names)
+    if kind == "xgboost":
+        return xgboost.train({}, xgboost.DMatrix(frame, TWO), 2)
+    if kind == "xgboost estimator":
+        return xgboost.XGBRegressor(n_estimators=2).fit(frame, TWO)
+    if kind == "lightgbm":
+        return lightgbm.train({"verbose": -1}, lightgbm.Dataset(frame, TWO), 2)
+    if kind == "lightgbm estimator":
+        return lightgbm.LGBMRegressor(n_estimators=2, verbose=-1).fit(frame, TWO)
+    return make_pipeline(StandardScaler(), Ridge()).fit(frame, TWO)
+
+
+LIBRARIES = ["xgboost", "xgboost estimator", "lightgbm", "lightgbm estimator", "sklearn"]
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("kind", LIBRARIES)
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["f_2", "f_1"],
+        ["f1", "f0"],
+        ["Column_1", "Column_0"],
+        ["x1", "x0"],
+        ["b", "a"],
+        ["1", "0"],
+        ["f0", "f1"],
+    ],
+)
+def test_names_decide_which_argument_is_which(kind: str, names: list[str]) -> None:
+    model = as_estimator(renamed(kind, names), "model", "double precision", labelled=False)
+    spec = make_spec(arguments=tuple(Column(name, "double precision", "number") for name in names))
+    columns = arguments(spec, Loaded(model, "model"), ())
+    cells = {name: FRAME[own].head(20).tolist() for name, own in zip(names, FRAME, strict=True)}
+    program = parse_pipeline(model, inputs_of(columns), "double precision")
+    rows = pd.DataFrame(cells)
+    np.testing.assert_allclose(interpret.predict(program, cells), model.predict(rows), rtol=1e-6)
+    for wrong in (names[::-1], [names[0], "other"]):
+        spec = make_spec(arguments=tuple(Column(name, "double precision", "number") for name in wrong))
+        with pytest.raises(SpecError, match="was fitted on"):
+            arguments(spec, Loaded(model, "model"), ())
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_models_of_matrices_have_no_names() -> None:
+    matrix = FRAME.to_numpy()
+    models = [
+        xgboost.train({}, xgboost.DMatrix(matrix, TWO), 2),
+        xgboost.train({"booster": "gblinear"}, xgboost.DMatrix(matrix, TWO), 2),
+        lightgbm.train({"verbose": -1}, lightgbm.Dataset(matrix, TWO), 2),
+        Ridge().fit(matrix, TWO),
+    ]
+    for found in models:
+        model = as_estimator(found, "model", "double precision", labelled=False)
+        spec = make_spec(arguments=tuple(COLUMNS))
+        assert arguments(spec, Loaded(model, "model"), ()) == tuple(COLUMNS)
+        assert np.isfinite(model.predict(FRAME.head())).all()

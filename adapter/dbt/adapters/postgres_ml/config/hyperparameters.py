@@ -29,7 +29,7 @@ KIND_WORDS = {
     "text": "a string",
     "layers": "whole numbers{} such as `'64,32'`",
     "auto_int": "a whole number{}, or `auto`",
-    "columns": "a dict by column names such as `{spend: 1}`, or a list",
+    "columns": "a dict by column names such as `{{spend: 1}}`, or a list",
 }
 
 
