@@ -36,6 +36,7 @@ class Loaded:
     uri : MLflow's, of the very version that was loaded; '' of files
     pyfunc : folder of an MLflow model that only MLflow itself can run, else None
     example : MLflow's input example; None where there is none
+    labelled : whether MLflow's signature says that labels are predicted
     """
 
     model: Any
@@ -45,6 +46,7 @@ class Loaded:
     uri: str = ""
     pyfunc: Path | None = None
     example: pd.DataFrame | None = None
+    labelled: bool = False
 
     @property
     def model_type(self) -> str:
@@ -106,7 +108,7 @@ def read_file(path: Path, trust: bool) -> Any:
 
 def _of_registry(found: mlflow_registry.Fetched, trust: bool) -> Loaded:
     described: dict[str, Any] = {"columns": found.columns, "returns": found.returns, "uri": found.uri}
-    described["example"] = found.example
+    described |= {"example": found.example, "labelled": found.labelled}
     for flavor in ("sklearn", "xgboost", "lightgbm", "onnx"):
         if flavor in found.files:
             model = plain(read_file(found.files[flavor], trust))

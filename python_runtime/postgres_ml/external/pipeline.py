@@ -94,7 +94,8 @@ def _load(job: TrainingJob, report: Report) -> tuple[Loaded, Signature]:
     loaded = sources.load(
         str(spec.source), trust=spec.trust, tracking_uri=job.tracking_uri, directory=Path(job.directory)
     )
-    labelled = job.target is not None if spec.problem_type is None else spec.problem_type != "regression"
+    has_labels = job.target is not None or loaded.labelled
+    labelled = has_labels if spec.problem_type is None else spec.problem_type != "regression"
     returns = spec.returns or loaded.returns
     model = as_estimator(loaded.model, loaded.origin, returns, labelled=labelled)
     loaded = dataclasses.replace(loaded, model=model)
