@@ -20,6 +20,10 @@ ELSEWHERE = {
     "lightgbm.Booster": "tests/unit/lower/test_parse_lightgbm.py",
     "lightgbm.LGBMClassifier": "tests/unit/lower/test_parse_lightgbm.py",
     "lightgbm.LGBMRegressor": "tests/unit/lower/test_parse_lightgbm.py",
+    "postgres_ml.BoosterClassifier": "tests/training/test_brought_boosters.py",
+    "postgres_ml.BoosterRegressor": "tests/training/test_brought_boosters.py",
+    # stands before pipelines that were fitted on other frames than ours
+    "postgres_ml.FrameTypes": "tests/training/test_missing_values.py",
 }
 ROOT = Path(__file__).parents[2]
 

@@ -7,6 +7,7 @@ import math
 import random
 from collections.abc import Callable
 from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,7 @@ from postgres_ml.program.program import (
     Value,
 )
 from postgres_ml.program.scorers import Activation, Distances, Linear, Link, Scorer, Tree, TreeEnsemble
+from postgres_ml.serve.values import writer
 
 LARGEST = 1.7976931348623157e308
 EXTREMES = [
@@ -500,3 +502,39 @@ def test_parallel_workers_compute_the_same(runtime: SqlRuntime) -> None:
 
 def test_every_type_that_the_random_programs_read_is_there() -> None:
     assert {item.sql_type for item in INPUTS} >= {"real", "numeric", "bigint", "character", "date", "boolean"}
+
+
+HALVES = [
+    0.5,
+    1.5,
+    2.5,
+    -0.5,
+    -2.5,
+    32767.4,
+    32767.5,
+    -32768.5,
+    -32768.6,
+    2147483647.5,
+    -2147483648.5,
+    2.0**63,
+]
+
+
+@pytest.mark.parametrize("sql_type", ["smallint", "integer", "bigint", "numeric", "real"])
+def test_a_number_is_converted_and_never_raises(runtime: SqlRuntime, sql_type: str) -> None:
+    values = [*EXTREMES, *HALVES, 1e39, -1e39, 1e-50, 3.4028235677973366e38, 3.4028235677973362e38]
+    inputs = numbers(1)
+    program = Program(inputs, (Number(0),), (), Value(0), sql_type)
+    found, _ = runtime.predictions(program, {"x0": values})
+    write = writer(sql_type)
+    for value, got in zip(values, found, strict=True):
+        is_missing = value is None or value != value
+        expected = None if is_missing else write(value)
+        if sql_type == "numeric" and expected is not None:
+            assert abs(got - Decimal(expected)) <= abs(got) * Decimal("1e-14") + Decimal(
+                "1e-320"
+            )  # 15 digits
+        elif sql_type == "real" and expected is not None:
+            assert np.float32(got) == np.float32(expected), value
+        else:
+            assert got == expected, value

@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from sklearn.pipeline import Pipeline
 
+from postgres_ml.components.frame_reader import FrameTypes
 from postgres_ml.contract.column import Column
 from postgres_ml.contract.exceptions import ArtifactError
 from postgres_ml.external import mlflow_registry, native_files, onnx_file
@@ -33,6 +35,8 @@ class Loaded:
     returns : SQL type of the signature's prediction, or None
     uri : MLflow's, of the very version that was loaded; '' of files
     pyfunc : folder of an MLflow model that only MLflow itself can run, else None
+    example : MLflow's input example; None where there is none
+    labelled : whether MLflow's signature says that labels are predicted
     """
 
     model: Any
@@ -41,6 +45,15 @@ class Loaded:
     returns: str | None = None
     uri: str = ""
     pyfunc: Path | None = None
+    example: pd.DataFrame | None = None
+    labelled: bool = False
+
+    @property
+    def model_type(self) -> str:
+        """The model's class, whatever stands before it so that it gets the frames it was fitted on."""
+        steps = getattr(self.model, "steps", [])
+        is_alone = len(steps) == 2 and isinstance(steps[0][1], FrameTypes)
+        return type(steps[1][1] if is_alone else self.model).__name__
 
 
 def load(source: str, *, trust: bool, tracking_uri: str, directory: Path) -> Loaded:
@@ -95,6 +108,7 @@ def read_file(path: Path, trust: bool) -> Any:
 
 def _of_registry(found: mlflow_registry.Fetched, trust: bool) -> Loaded:
     described: dict[str, Any] = {"columns": found.columns, "returns": found.returns, "uri": found.uri}
+    described |= {"example": found.example, "labelled": found.labelled}
     for flavor in ("sklearn", "xgboost", "lightgbm", "onnx"):
         if flavor in found.files:
             model = plain(read_file(found.files[flavor], trust))

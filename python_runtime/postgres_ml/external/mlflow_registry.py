@@ -16,6 +16,7 @@ from typing import Any
 
 import mlflow.artifacts
 import mlflow.pyfunc
+import pandas as pd
 import sqlalchemy.exc
 from mlflow.exceptions import MlflowException
 from mlflow.models import Model
@@ -49,6 +50,8 @@ class Fetched:
     uri : of this version, whatever alias led to it
     columns, returns : of the signature
     files : the model's file of each flavor that has one
+    example : the input example; None where there is none, or it is no table
+    labelled : whether the signature's prediction is an array of labels: whole numbers, booleans or texts
     """
 
     origin: str
@@ -58,6 +61,8 @@ class Fetched:
     columns: tuple[Column, ...] = ()
     returns: str | None = None
     files: dict[str, Path] = field(default_factory=dict)
+    example: pd.DataFrame | None = None
+    labelled: bool = False
 
 
 def resolve(source: str, client: MlflowClient) -> tuple[str, str]:
@@ -127,7 +132,10 @@ def fetch(source: str, tracking_uri: str, directory: Path) -> Fetched:
         if flavor in described.flavors and described.flavors[flavor].get(key):
             files[flavor] = folder / described.flavors[flavor][key]
     columns, returns = _signature(source, described)
-    return Fetched(origin, uri, folder, tuple(described.flavors), columns, returns, files)
+    example = described.load_input_example(str(folder)) if described.saved_input_example_info else None
+    example = example if isinstance(example, pd.DataFrame) else None
+    labelled = _is_labelled(described)
+    return Fetched(origin, uri, folder, tuple(described.flavors), columns, returns, files, example, labelled)
 
 
 @contextlib.contextmanager
@@ -168,6 +176,12 @@ def _signature(source: str, described: Any) -> tuple[tuple[Column, ...], str | N
     kinds = outputs.inputs if outputs is not None and not outputs.is_tensor_spec() else []
     returns = _sql_type(kinds[0].type) if len(kinds) == 1 else None
     return tuple(columns), returns
+
+
+def _is_labelled(described: Any) -> bool:
+    """Return whether the signature's prediction is an array of what is no fraction."""
+    outputs = None if described.signature is None else described.signature.outputs
+    return outputs is not None and outputs.is_tensor_spec() and outputs.inputs[0].type.kind in "iubUO"
 
 
 def _sql_type(kind: Any) -> str | None:

@@ -65,11 +65,11 @@ def _lightgbm(path: Path) -> Any:
 
 
 def _xgboost(path: Path) -> Any:
-    """Return XGBClassifier or XGBRegressor: the file says which, or for a bare Booster its objective."""
+    """Return XGBClassifier or XGBRegressor where the file is of one of them, else the Booster."""
     booster = xgboost.Booster(model_file=str(path))
-    objective = json.loads(booster.save_config())["learner"]["objective"]["name"]
     kind = json.loads(booster.attr("scikit_learn") or "{}").get("_estimator_type", "")
-    is_classifier = kind == "classifier" if kind else objective.startswith(("binary:", "multi:"))
-    model = xgboost.XGBClassifier() if is_classifier else xgboost.XGBRegressor()
+    if kind not in ("classifier", "regressor"):
+        return booster
+    model = xgboost.XGBClassifier() if kind == "classifier" else xgboost.XGBRegressor()
     model.load_model(str(path))
     return model

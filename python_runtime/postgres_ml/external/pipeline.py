@@ -6,6 +6,7 @@ Output: `TrainedModel` and files.
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,8 +28,12 @@ from postgres_ml.contract.model import (
 )
 from postgres_ml.evaluate import metrics as evaluate
 from postgres_ml.external import load as sources
+from postgres_ml.external.boosters import as_estimator
 from postgres_ml.external.load import Loaded
+from postgres_ml.external.returns import check_range
+from postgres_ml.external.sample import plausible_rows
 from postgres_ml.external.signature import Signature, describe
+from postgres_ml.features.frame_types import as_fitted
 from postgres_ml.features.problem import DEFAULT_METRIC
 from postgres_ml.process.report import Relay, Report
 from postgres_ml.publish.deployment import Deployment, deploy, publish_artifact
@@ -37,7 +42,8 @@ from postgres_ml.serve.scorer import PyFunc
 from postgres_ml.snapshot import rows as training_data
 from postgres_ml.snapshot.rows import TrainingRows
 from postgres_ml.track.run_record import RunRecord, write_model
-from postgres_ml.verify.rows import MAX_HOLDOUT_ROWS, as_frame, hostile_rows, write_rows
+from postgres_ml.verify.refusals import REFUSED_SHARE, check_plausible, row_by_row
+from postgres_ml.verify.rows import MAX_HOLDOUT_ROWS, write_rows
 
 
 def publish_external(job: TrainingJob, run_id: str, relay: Relay) -> TrainedModel:
@@ -52,9 +58,14 @@ def publish_external(job: TrainingJob, run_id: str, relay: Relay) -> TrainedMode
     with report.phase("load"):
         loaded, signature = _load(job, report)
         rows = _rows(job, signature)
+    sample, may_refuse = plausible_rows(loaded.model, signature.columns, loaded.example)
+    if rows is not None:
+        sample, may_refuse = rows.frame, REFUSED_SHARE
+    check_plausible(_predictor(loaded).predict, sample.head(MAX_HOLDOUT_ROWS), may_refuse)
+    if signature.problem_type == "regression":
+        check_range(signature.returns, row_by_row(_predictor(loaded).predict, sample))
     with report.phase("evaluate"):
         evaluation = _evaluation(job, loaded, signature, rows)
-    sample = rows.frame if rows is not None else _invented(signature)
     with report.phase("lower"):
         deployment = _deploy(job, loaded, signature, sample)
         for text in deployment.runtime.messages:
@@ -65,7 +76,7 @@ def publish_external(job: TrainingJob, run_id: str, relay: Relay) -> TrainedMode
         details = _details(deployment, signature)
         write_rows(
             parity_file, _predictor(loaded), deployment.program, signature.columns, details, ordinary, sample,
-            job.spec.settings.seed,
+            job.spec.settings.seed, may_refuse=may_refuse,
         )  # fmt: skip
     _write_record(job, loaded, signature, {} if evaluation is None else evaluation.metrics, sample)
     return TrainedModel(
@@ -83,8 +94,15 @@ def _load(job: TrainingJob, report: Report) -> tuple[Loaded, Signature]:
     loaded = sources.load(
         str(spec.source), trust=spec.trust, tracking_uri=job.tracking_uri, directory=Path(job.directory)
     )
+    has_labels = job.target is not None or loaded.labelled
+    labelled = has_labels if spec.problem_type is None else spec.problem_type != "regression"
+    returns = spec.returns or loaded.returns
+    model = as_estimator(loaded.model, loaded.origin, returns, labelled=labelled)
+    loaded = dataclasses.replace(loaded, model=model)
     signature = describe(spec, loaded, job.features, job.target)
-    report.note(f"source: {loaded.origin}, {type(loaded.model).__name__}")
+    report.note(f"source: {loaded.origin}, {loaded.model_type}")
+    if loaded.pyfunc is None:
+        loaded = dataclasses.replace(loaded, model=as_fitted(loaded.model, signature.columns))
     return loaded, signature
 
 
@@ -99,7 +117,7 @@ def _summary(
         features=signature.columns,
         return_type=signature.returns,
         problem_type=signature.problem_type,
-        model_type=type(loaded.model).__name__,
+        model_type=loaded.model_type,
         objective="none" if evaluation is None else evaluation.metric,
         labels=tuple(map(str, signature.labels)),
         n_rows=n_rows,
@@ -170,15 +188,6 @@ def _rows(job: TrainingJob, signature: Signature) -> TrainingRows | None:
         raise TrainingDataError("the query returns no rows to evaluate the model on")
     names = [column.name for column in signature.columns]
     return TrainingRows(rows.frame[names], rows.target, rows.keys, rows.digest)
-
-
-def _invented(signature: Signature) -> pd.DataFrame:
-    """Return rows of plausible values, for a model that comes without any."""
-    empty = as_frame({c.name: [] for c in signature.columns}, signature.columns)
-    frame = as_frame(hostile_rows(None, signature.columns, empty, 0), signature.columns)
-    numbers = frame.select_dtypes(float)
-    frame[numbers.columns] = numbers.where(numbers.abs() < 1e6, 1.5)
-    return frame
 
 
 def _metrics(target: Column, signature: Signature, model: Any, rows: TrainingRows) -> dict[str, float]:

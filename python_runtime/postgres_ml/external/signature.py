@@ -17,6 +17,7 @@ from postgres_ml.contract.config import ProblemType, TrainingSpec
 from postgres_ml.contract.exceptions import SpecError
 from postgres_ml.external import onnx_file
 from postgres_ml.external.load import Loaded
+from postgres_ml.external.returns import TEXTS, check_labels, check_number
 
 
 @dataclass(frozen=True)
@@ -54,8 +55,12 @@ def describe(
     labels = tuple(np.asarray(classes).tolist()) if classes is not None and loaded.pyfunc is None else ()
     problem, returns = _prediction(loaded, labels, target)
     returns = spec.returns or returns
-    if problem == "regression" and returns in ("text", "character varying", "boolean"):
-        problem = "multiclass_classification"  # of a pyfunc, whose labels nobody knows before it predicts
+    if labels:
+        check_labels(returns, labels)
+    elif loaded.pyfunc is not None and returns in (*TEXTS, "boolean"):
+        problem = "multiclass_classification"  # its labels nobody knows before it predicts
+    else:
+        check_number(returns)
     has_probabilities = bool(labels) and hasattr(loaded.model, "predict_proba")
     return Signature(columns, returns, problem, labels, has_probabilities)
 
@@ -110,7 +115,8 @@ def feature_names(model: Any) -> tuple[str, ...]:
 def are_invented(names: Sequence[str]) -> bool:
     """Return whether these are the names that xgboost or lightgbm gives a matrix's columns, in their order.
 
-    Only then do positions decide. A column that somebody called f_2, or f1 before f0, is found by its name.
+    Only then do positions decide, and only if no argument has such a name. A column that somebody called f_2,
+    or f1 before f0, is found by its name.
     """
     return any(list(names) == [f"{stem}{i}" for i in range(len(names))] for stem in ("f", "Column_"))
 
@@ -124,7 +130,7 @@ def check_columns(loaded: Loaded, columns: Sequence[Column], names: Sequence[str
         Says both.
     """
     given = [column.name for column in columns]
-    if names and not are_invented(names) and list(names) != given:
+    if names and list(names) != given and not (are_invented(names) and set(names).isdisjoint(given)):
         detail = "them in another order" if sorted(names) == sorted(given) else "other ones"
         raise SpecError(
             f"the function's arguments are {', '.join(given)}, but {loaded.origin} was fitted on {detail}: "

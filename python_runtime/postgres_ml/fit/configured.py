@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import xgboost
+from sklearn.base import clone
 from sklearn.cluster import KMeans
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.neural_network import MLPClassifier, MLPRegressor
@@ -25,6 +26,7 @@ from postgres_ml.features.preprocess import FeatureColumns, given_columns, linea
 from postgres_ml.features.problem import Problem
 from postgres_ml.fit import hyperparameters
 from postgres_ml.fit.candidates import Candidate, linear_model
+from postgres_ml.fit.constraints import translated
 from postgres_ml.fit.stop import StopAtDeadline, stoppable_network
 from postgres_ml.fit.task import Deadline, Task
 from postgres_ml.snapshot.rows import TrainingRows
@@ -84,7 +86,9 @@ def fit(
         Missing values for a step that takes none, or more clusters than different rows.
     """
     _check_missing(task, candidate.model_type, rows)
-    columns, estimator = columns_of(task, candidate.model_type), _estimator(task, candidate, deadline)
+    columns = columns_of(task, candidate.model_type)
+    candidate = _by_position(candidate, columns, rows)
+    estimator = _estimator(task, candidate, deadline)
     pipeline = Pipeline([("columns", columns), ("estimator", estimator)])
     if task.problem.is_clustering:
         _check_k(candidate.parameters["n_clusters"], rows)
@@ -99,6 +103,14 @@ def fit(
     if task.problem.is_clustering:
         _check_clusters(pipeline)
     return pipeline
+
+
+def _by_position(candidate: Candidate, columns: Any, rows: TrainingRows) -> Candidate:
+    """Return the candidate with what names columns translated to those that the preprocessing makes."""
+    if not any(name in candidate.parameters for name in hyperparameters.BY_COLUMN):
+        return candidate
+    fitted = clone(columns).fit(rows.frame)
+    return replace(candidate, parameters=translated(candidate.parameters, list(rows.frame), fitted))
 
 
 def columns_of(task: Task, model_type: str) -> Any:

@@ -17,7 +17,9 @@ from typing import Any, Literal
 
 from postgres_ml.contract.exceptions import SpecError
 
-Kind = Literal["int", "float", "bool", "text", "layers", "auto_int"]
+Kind = Literal["int", "float", "bool", "text", "layers", "auto_int", "columns"]
+#: of xgboost: what names columns; by the query's names, and translated to the encoded columns
+BY_COLUMN = ("monotone_constraints", "interaction_constraints", "feature_weights")
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,8 @@ class Hyperparameter:
     Parameters
     ----------
     library_name : in scikit-learn's interface; '' is accepted and means nothing here
-    kind : of the value; 'layers' is whole numbers such as '64,32', 'auto_int' a whole number or 'auto'
+    kind : of the value; 'layers' is whole numbers such as '64,32', 'auto_int' a whole number or 'auto',
+        'columns' a dict by the query's column names, or a list
     low, high : what the library takes; `above` where `low` itself is excluded
     one_of : texts allowed
     redshift : the range that Amazon Redshift documents where it is narrower
@@ -110,6 +113,7 @@ XGBOOST: dict[str, Hyperparameter] = {
     "huber_slope": H("huber_slope", "float", 0, above=True),
     "eval_metric": H("eval_metric", "text"),
     "seed": H("random_state", "int", 0),
+    **{name: H(name, "columns") for name in BY_COLUMN},
 }
 # Ridge for a regression, LogisticRegression for classes
 LINEAR: dict[str, Hyperparameter] = {
@@ -168,6 +172,8 @@ REFUSED = {
     "callbacks": "callbacks can't be written in a config",
     "missing": "NULL is what is missing",
     "enable_categorical": "text is encoded before",
+    "feature_types": "they follow from the query's columns",
+    "feature_names": "they are the query's columns",
     "early_stopping_rounds": "use auto: true, which finds the number of trees by early stopping",
     "nthread": "dbt's threads share the cores, so it is set for you",
     "n_jobs": "dbt's threads share the cores, so it is set for you",
@@ -254,6 +260,10 @@ def _convert(known: Hyperparameter, value: Any) -> Any:
         if str(value).lower() not in words:
             raise ValueError("true or false")
         return words[str(value).lower()]
+    if known.kind == "columns":
+        if not isinstance(value, Mapping | list | tuple | str):
+            raise ValueError("a dict of column names, or a list")
+        return value
     if known.kind == "text":
         text = SPELLINGS.get(str(value).lower(), str(value))
         if known.one_of and text not in known.one_of:

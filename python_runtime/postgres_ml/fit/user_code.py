@@ -20,8 +20,10 @@ import pandas as pd
 from sklearn.base import BaseEstimator, is_classifier
 from sklearn.pipeline import Pipeline
 
+from postgres_ml.contract.column import Column
 from postgres_ml.contract.exceptions import SpecError
 from postgres_ml.contract.job import TrainingJob
+from postgres_ml.features.frame_types import as_fitted
 from postgres_ml.snapshot import rows as training_data
 from postgres_ml.snapshot.rows import TrainingRows
 
@@ -126,4 +128,15 @@ def _checked(estimator: Any, frame: pd.DataFrame, is_regression: bool) -> Pipeli
             f"the estimator was fitted on {', '.join(map(str, names))}, but the function's arguments are "
             f"{', '.join(frame.columns)}: select these columns in `model`, or set 'arguments'"
         )
-    return estimator if isinstance(estimator, Pipeline) else Pipeline([("estimator", estimator)])
+    fitted = as_fitted(estimator, [_column(name, frame) for name in frame])
+    return fitted if isinstance(fitted, Pipeline) else Pipeline([("estimator", fitted)])
+
+
+def _column(name: str, frame: pd.DataFrame) -> Column:
+    """Return the column by what our own frames hold: the code may have retyped it before it fitted."""
+    kind = frame[name].dtype.kind
+    if kind == "O":
+        return Column(name, "text", "text")
+    if kind == "f":
+        return Column(name, "double precision", "number")
+    return Column(name, "timestamp without time zone", "timestamp")

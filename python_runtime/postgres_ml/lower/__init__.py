@@ -28,6 +28,7 @@ from postgres_ml.lower.categories import parse_one_hot_encoder, parse_ordinal_en
 from postgres_ml.lower.cluster import parse_kmeans
 from postgres_ml.lower.components import (
     parse_date_time_vectorizer,
+    parse_frame_types,
     parse_piecewise_linear,
     parse_quantile_normal,
     parse_robust_smooth_clip,
@@ -44,7 +45,13 @@ from postgres_ml.lower.hist_gradient_boosting import (
     parse_hist_gradient_boosting_regressor,
 )
 from postgres_ml.lower.impute import parse_missing_indicator, parse_simple_imputer
-from postgres_ml.lower.lightgbm import parse_lgbm_booster, parse_lgbm_classifier, parse_lgbm_regressor
+from postgres_ml.lower.lightgbm import (
+    parse_booster_classifier,
+    parse_booster_regressor,
+    parse_lgbm_booster,
+    parse_lgbm_classifier,
+    parse_lgbm_regressor,
+)
 from postgres_ml.lower.linear import (
     parse_linear_classifier,
     parse_linear_regressor,
@@ -80,6 +87,7 @@ from postgres_ml.program.validate import check_program
 # Written out by hand: a registry filled by imports would change what is supported at a distance.
 TRANSFORMERS: dict[str, Parser] = {
     "postgres_ml.DateTimeVectorizer": parse_date_time_vectorizer,
+    "postgres_ml.FrameTypes": parse_frame_types,
     "postgres_ml.PiecewiseLinear": parse_piecewise_linear,
     "postgres_ml.QuantileNormal": parse_quantile_normal,
     "postgres_ml.RobustSmoothClip": parse_robust_smooth_clip,
@@ -108,6 +116,8 @@ ESTIMATORS: dict[str, Parser] = {
     "lightgbm.LGBMRegressor": parse_lgbm_regressor,
     "postgres_ml.BlendedClassifier": parse_blended_classifier,
     "postgres_ml.BlendedRegressor": parse_blended_regressor,
+    "postgres_ml.BoosterClassifier": parse_booster_classifier,
+    "postgres_ml.BoosterRegressor": parse_booster_regressor,
     "postgres_ml.LabelEncodedClassifier": parse_label_encoded_classifier,
     "postgres_ml.LogTargetRegressor": parse_log_target_regressor,
     "postgres_ml.NetworkClassifier": parse_mlp_classifier,

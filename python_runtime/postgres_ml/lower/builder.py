@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -26,16 +26,23 @@ INTEGER_LIMITS = {"smallint": 2.0**15, "integer": 2.0**31, "bigint": 2.0**63, "b
 
 @dataclass(frozen=True)
 class RawColumn:
-    """A column of the frame from which nothing was computed yet, at most its NULLs were replaced.
+    """A column of the frame from which nothing was computed yet, at most some values were replaced.
 
     Parameters
     ----------
     input : position in the program's inputs
     fill : what stands for NULL; None when NULL is still there
+    null : which missing value NULL is to the pipeline, 'none' or 'nan'; '' is that of our own frames: None in
+        text, NaN in numbers
+    replaced : texts that an imputer takes for missing, and what it puts there
+    categories : those that a booster has of a column of dtype category, in the order of their codes
     """
 
     input: int
     fill: Scalar | None = None
+    null: Literal["", "none", "nan"] = ""
+    replaced: tuple[tuple[str, str], ...] = ()
+    categories: tuple[Scalar, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -168,6 +175,9 @@ class Builder:
         if isinstance(column, SlotColumn):
             return column.slot
         source = self.inputs[column.input]
+        if column.categories:
+            detail = f"the column {source.name!r} of dtype category, used as a number,"
+            raise UnsupportedModelError("Pipeline", detail, "encode it with an OrdinalEncoder")
         if source.kind not in ("number", "boolean"):
             encoder = "an encoder" if source.kind == "text" else "a DateTimeVectorizer"
             detail = f"the {source.kind} column {source.name!r}, used as a number,"
@@ -188,9 +198,30 @@ class Builder:
         """Return the slots of all columns as numbers."""
         return tuple(self.number(column) for column in matrix.columns)
 
+    def coded(self, matrix: Matrix, *, unseen: float | None) -> tuple[int, ...]:
+        """Return the slots of all columns as a booster sees them: those of dtype category as their codes.
+
+        Parameters
+        ----------
+        unseen : code of a category that the booster doesn't know; None refuses the row
+        """
+        slots = []
+        for column in matrix.columns:
+            if isinstance(column, RawColumn) and column.categories:
+                codes = {value: float(code) for code, value in enumerate(column.categories)}
+                plain = RawColumn(column.input)
+                slots.append(self.lookup(plain, codes, np.nan, unseen))
+            else:
+                slots.append(self.number(column))
+        return tuple(slots)
+
     def is_text(self, column: Column) -> bool:
         """Return whether the column is a text input."""
         return isinstance(column, RawColumn) and self.inputs[column.input].kind == "text"
+
+    def null_is_nan(self, column: RawColumn) -> bool:
+        """Return whether NULL in the column is NaN to the pipeline; else it is None."""
+        return column.null == "nan" if column.null else not self.is_text(column)
 
     def check(self, matrix: Matrix, *, missing: bool = False, dtype: str = "float64") -> tuple[int, ...]:
         """Return the columns' slots after refusing what scikit-learn's check_array refuses.
@@ -230,6 +261,7 @@ class Builder:
         kind = self.inputs[column.input].kind
         if column.fill is not None:
             missing = outputs.get(column.fill, unseen)
+        outputs = _with_replaced(column, outputs, unseen)
         cast: type = {"text": str, "boolean": bool, "number": float}[kind]
         # a fill such as -1 is no boolean: it was looked up above, and no input equals it
         possible_values = [v for v in outputs if kind != "boolean" or v in (0, 1)]
@@ -250,6 +282,19 @@ class Builder:
         """Return the finished program without the steps that nothing needs."""
         program = Program(self.inputs, tuple(self.steps), tuple(self.refusals), output, return_type)
         return program.without_dead_steps()
+
+
+def _with_replaced(
+    column: RawColumn, outputs: Mapping[Any, float], unseen: float | None
+) -> Mapping[Any, float]:
+    """Return the outputs with those of texts that an imputer has replaced; what has none is unseen."""
+    table = dict(outputs)
+    for value, fill in column.replaced:
+        output = outputs.get(fill, unseen)
+        table.pop(value, None)
+        if output is not None:
+            table[value] = output
+    return table
 
 
 def type_name(estimator: Any) -> str:

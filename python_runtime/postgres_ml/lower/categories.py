@@ -112,7 +112,7 @@ def _lookup(
 ) -> int:
     """Return a slot with the code of the column's value.
 
-    None (text columns) or NaN (number columns) may itself be a category; if it is none, it is unseen.
+    The column's missing value, None or NaN, may itself be a category; if it is none, it is unseen.
     """
     if not isinstance(column, RawColumn):
         return _lookup_again(encoder, column.slot, codes, unseen, builder)
@@ -120,7 +120,7 @@ def _lookup(
     kind = builder.inputs[column.input].kind
     if kind not in ("text", "number", "boolean"):
         raise unsupported(encoder, f"categories of a {kind} column", "use a DateTimeVectorizer")
-    null = None if text else np.nan
+    null = np.nan if builder.null_is_nan(column) else None
     values = {value: code for value, code in codes.items() if value is not None and value is not np.nan}
     expected: tuple[type, ...] = (str,) if text else (int, float)
     for value in values:

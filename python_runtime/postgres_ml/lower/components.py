@@ -1,12 +1,13 @@
 """Transformers of our own: calendar parts, robust smooth clipping, piecewise-linear and quantile-normal
 columns.
 
-Source: postgres_ml/components/transformers.py.
+Source: postgres_ml/components/transformers.py, frame_reader.py.
 Exactness: bit-exact but for sine and cosine (1 ulp of the runtime's libm).
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, cast
 
 import numpy as np
@@ -28,6 +29,18 @@ from postgres_ml.program.encoders import DatePart, DatePartName, PiecewiseLinear
 TIME_OF_DAY = {
     "year": 1970.0, "quarter": 1.0, "month": 1.0, "day": 1.0, "weekday": 3.0, "day_of_year": 1.0,
 }  # fmt: skip
+
+
+def parse_frame_types(step: Any, matrix: Matrix, builder: Builder) -> Matrix:
+    """Return the columns with the missing values and categories that the pipeline was fitted on."""
+    nulls, categories = step.nulls or {}, step.categories or {}
+    columns: list[Column] = []
+    for name, column in zip(step.names, matrix.columns, strict=True):
+        if not isinstance(column, RawColumn):
+            raise unsupported(step, "a computed column", "put it before all other steps")
+        known = tuple(categories[name].tolist()) if name in categories else ()
+        columns.append(replace(column, null=nulls.get(name, ""), categories=known))
+    return Matrix(tuple(columns), matrix.names)
 
 
 def parse_date_time_vectorizer(vectorizer: Any, matrix: Matrix, builder: Builder) -> Matrix:

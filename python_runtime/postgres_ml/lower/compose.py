@@ -15,6 +15,7 @@ from typing import Any, cast
 
 import numpy as np
 
+from postgres_ml.features.frame_types import column_positions
 from postgres_ml.lower.builder import Builder, Facts, Matrix, Scores, SlotColumn, require, unsupported
 from postgres_ml.program.encoders import Arithmetic, Unary, UnaryName
 
@@ -55,22 +56,6 @@ def parse_column_transformer(transformer: Any, matrix: Matrix, builder: Builder)
         )
         blocks.append(block if isinstance(fitted, str) else builder.parse(fitted, block))
     return join(blocks, sparse=bool(transformer.sparse_output_))
-
-
-def column_positions(selected: Any, names: Sequence[str] | None, n_columns: int) -> list[int]:
-    """Return the positions that a ColumnTransformer's fitted column selection stands for."""
-    if isinstance(selected, slice):
-        if isinstance(selected.start, str) or isinstance(selected.stop, str):
-            # label slices include their end
-            start = 0 if selected.start is None else list(names or ()).index(selected.start)
-            stop = n_columns if selected.stop is None else list(names or ()).index(selected.stop) + 1
-            return list(range(start, stop))[:: selected.step or 1]
-        return list(range(n_columns))[selected]
-    items: list[Any] = [selected] if np.isscalar(selected) else list(selected)
-    if items and all(isinstance(item, bool | np.bool_) for item in items):
-        return [position for position, chosen in enumerate(items) if chosen]
-    labels = list(names or ())
-    return [labels.index(item) if isinstance(item, str) else range(n_columns)[item] for item in items]
 
 
 def join(blocks: Sequence[Matrix], *, sparse: bool) -> Matrix:

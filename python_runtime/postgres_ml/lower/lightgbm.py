@@ -59,6 +59,22 @@ def parse_lgbm_regressor(estimator: Any, matrix: Matrix, builder: Builder) -> Sc
 def parse_lgbm_classifier(estimator: Any, matrix: Matrix, builder: Builder) -> Scores:
     """Return probabilities, and the label of the greatest (two classes: the first where p is 0.5)."""
     text = read_model_text(estimator.booster_.model_to_string(num_iteration=_n_rounds(estimator)))
+    return _classes(estimator, text, matrix, builder)
+
+
+def parse_booster_classifier(estimator: Any, matrix: Matrix, builder: Builder) -> Scores:
+    """Return the booster's probabilities, and the number of the class of the greatest."""
+    text = read_model_text(estimator.booster.model_to_string())
+    return _classes(estimator, text, matrix, builder)
+
+
+def parse_booster_regressor(estimator: Any, matrix: Matrix, builder: Builder) -> Scores:
+    """Return what Booster.predict returns, a number."""
+    text = read_model_text(estimator.booster.model_to_string())
+    return Scores(Value(_value(estimator, text, matrix, builder)))
+
+
+def _classes(estimator: Any, text: ModelText, matrix: Matrix, builder: Builder) -> Scores:
     labels = tuple(np.asarray(estimator.classes_).tolist())
     probabilities: tuple[int, ...]
     if text.objective == "binary":
@@ -106,7 +122,7 @@ def _n_rounds(estimator: Any) -> int:
 def _raw_scores(owner: Any, text: ModelText, matrix: Matrix, builder: Builder) -> tuple[int, ...]:
     if matrix.sparse or matrix.single:
         raise unsupported(owner, "a sparse or float32 matrix", "make it dense and float64")
-    slots = builder.numbers(matrix)
+    slots = builder.coded(matrix, unseen=np.nan)
     if len(slots) != text.n_features:
         raise unsupported(owner, f"{text.n_features} features for {len(slots)} columns")
     categorical = {

@@ -25,7 +25,7 @@ from postgres_ml.lower.builder import Builder, Matrix, RawColumn
 from postgres_ml.program.program import Input
 from postgres_ml.serve.fast_estimators import quick
 from postgres_ml.serve.scorer import ENCODER_SCOPE, last_step
-from postgres_ml.serve.values import reader
+from postgres_ml.serve.values import REFUSALS, reader
 
 N_SAMPLES = 24  # rows as they are, before as many with odd values
 ODD_TEXTS = (None, "", " ", "never seen 日本")
@@ -149,11 +149,11 @@ def _same(ours: Callable[[], Any], theirs: Callable[[], Any]) -> bool:
     """Return whether both give equal arrays of one dtype, or both refuse the row."""
     try:
         expected = theirs()
-    except ValueError:
+    except REFUSALS:
         expected = None
     try:
         found = ours()
-    except ValueError:
+    except REFUSALS:
         found = None
     if expected is None or found is None:
         return expected is None and found is None

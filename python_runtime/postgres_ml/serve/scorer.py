@@ -15,7 +15,7 @@ import numpy as np
 
 from postgres_ml.program.raw_values import calendar_part
 from postgres_ml.serve.fast_estimators import quick
-from postgres_ml.serve.values import instant, plain, reader, writer
+from postgres_ml.serve.values import REFUSALS, instant, plain, reader, writer
 
 #: what an encoder's source calls besides NumPy
 ENCODER_SCOPE = {"instant": instant, "calendar_part": calendar_part}
@@ -53,7 +53,7 @@ class Scorer:
             if rows is None:
                 return None
             predicted = self.estimator.predict(rows)
-        except ValueError:  # scikit-learn's, and xgboost's XGBoostError, which is one
+        except REFUSALS:
             return None
         return self.write(plain(np.asarray(predicted).ravel()[0]))
 
@@ -64,7 +64,7 @@ class Scorer:
             if rows is None:
                 return None
             row = np.asarray(self.estimator.predict_proba(rows))[0]
-        except ValueError:
+        except REFUSALS:
             return None
         return self._ranked(row)
 
@@ -78,7 +78,7 @@ class Scorer:
                 rows, last = last[:-1].transform(rows), last[-1]
             space = np.asarray(rows, dtype=np.float64)
             last.predict(space)  # refuses what it can't assign
-        except ValueError:
+        except REFUSALS:
             return None
         distances = np.sqrt(np.sum((last.cluster_centers_ - space) ** 2, axis=1))
         return [None if value != value else value for value in distances.tolist()]
@@ -169,7 +169,7 @@ def by_halves(predict: Callable[[Any], list[Any]], rows: Any) -> list[Any]:
         return []
     try:
         return predict(rows)
-    except ValueError:
+    except REFUSALS:
         if len(rows) == 1:
             return [None]
     half = len(rows) // 2

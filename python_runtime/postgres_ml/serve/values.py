@@ -52,15 +52,52 @@ def instant(value: str | None) -> np.datetime64:
     return result
 
 
+#: whole numbers, and the number that is the first too great for the type
+WHOLE_NUMBERS = {"smallint": 2**15, "integer": 2**31, "bigint": 2**63}
+#: texts that Postgres reads as booleans
+WORDS = {
+    **dict.fromkeys(("t", "true", "y", "yes", "on", "1"), True),
+    **dict.fromkeys(("f", "false", "n", "no", "off", "0"), False),
+}
+#: what libraries raise for rows that they can't predict; xgboost's XGBoostError is a ValueError
+REFUSALS = (ValueError, TypeError, AttributeError, LookupError, ArithmeticError)
+
+
 def writer(sql_type: str) -> Callable[[Any], Any]:
-    """Return what makes a value for Postgres out of a prediction."""
+    """Return what makes a value for Postgres out of a prediction; None where the type has none for it."""
     if sql_type == "boolean":
-        return lambda value: None if value is None else bool(value)
-    if sql_type in ("smallint", "integer", "bigint"):
-        return lambda value: None if value is None or value != value else int(value)
-    if sql_type in ("real", "double precision"):
+        return lambda value: None if value is None else _boolean(value)
+    if sql_type in WHOLE_NUMBERS:
+        limit = WHOLE_NUMBERS[sql_type]
+        return lambda value: None if value is None else _whole(value, limit)
+    if sql_type == "real":
+        return lambda value: None if value is None else _single(value)
+    if sql_type == "double precision":
         return lambda value: None if value is None else float(value)
+    if sql_type == "numeric":
+        return lambda value: None if value is None or _is_endless(value) else _text(value)
     return lambda value: None if value is None else _text(value)
+
+
+def _boolean(value: Any) -> bool:
+    return WORDS[value.strip().lower()] if isinstance(value, str) else bool(value)
+
+
+def _whole(value: Any, limit: int) -> int | None:
+    """Return the number, rounded half to even as SQL's cast does."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    number = int(value) if isinstance(value, str) else round(value)
+    return number if -limit <= number < limit else None
+
+
+def _single(value: Any) -> float:
+    with np.errstate(over="ignore"):
+        return float(np.float32(value))
+
+
+def _is_endless(value: Any) -> bool:
+    return isinstance(value, float) and not math.isfinite(value)
 
 
 def _text(value: Any) -> str:

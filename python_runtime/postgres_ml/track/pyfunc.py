@@ -11,14 +11,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator
 from sklearn.utils.metaestimators import available_if
 
 from postgres_ml.serve.scorer import by_halves
+from postgres_ml.serve.values import REFUSALS, writer
 
 #: of MLflow's `predict`: probabilities instead of labels
 PROBABILITIES = "proba"
+#: SQL types of which a number is made as Postgres casts
+CONVERTED = ("smallint", "integer", "bigint", "real")
 
 
 class BoosterModel(BaseEstimator):  # type: ignore[misc]
@@ -76,15 +80,22 @@ class Predictor:
         try:
             if params and params.get(PROBABILITIES):
                 return pd.DataFrame(model.predict_proba(frame), columns=self.pipeline.classes_)
-            return model.predict(frame)
-        except ValueError:  # scikit-learn's, and xgboost's XGBoostError, which is one
+            return self._converted(model.predict(frame))
+        except REFUSALS:
             if params and params.get(PROBABILITIES):
                 rows = by_halves(lambda part: list(model.predict_proba(part)), frame)
                 missing = [float("nan")] * len(self.pipeline.classes_)
                 return pd.DataFrame(
                     [missing if row is None else row for row in rows], columns=self.pipeline.classes_
                 )
-            return by_halves(lambda part: model.predict(part).tolist(), frame)
+            return by_halves(lambda part: list(self._converted(model.predict(part))), frame)
+
+    def _converted(self, predictions: Any) -> Any:
+        """Return predicted numbers in the function's type; labels, and double precision, as they are."""
+        returns = getattr(self.pipeline[0], "returns", "")
+        if returns not in CONVERTED:
+            return predictions
+        return [writer(returns)(value) for value in np.asarray(predictions, dtype=np.float64).tolist()]
 
 
 def _load_pyfunc(path: str) -> Predictor:

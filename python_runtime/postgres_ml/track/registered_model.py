@@ -67,7 +67,7 @@ def log_model(
     returns : SQL type of the prediction
     example : a few rows
     """
-    pipeline = with_reader(model, columns)
+    pipeline = with_reader(model, columns, "" if hasattr(model, "classes_") else returns)
     with tempfile.TemporaryDirectory() as folder:
         names = {name.partition(":")[0] for name in globals_of(cloudpickle.dumps(pipeline))}
         logged = Model.log(
@@ -100,12 +100,18 @@ class Flavor:
         mlflow_model.save(str(Path(path) / MLMODEL_FILE_NAME))
 
 
-def with_reader(model: Any, columns: Sequence[Column]) -> Pipeline:
-    """Return the model behind a step that takes frames of any driver."""
+def with_reader(model: Any, columns: Sequence[Column], returns: str = "") -> Pipeline:
+    """Return the model behind a step that takes frames of any driver.
+
+    Parameters
+    ----------
+    returns : SQL type of a predicted number; '' of labels
+    """
     reader = FrameReader(
         names=tuple(column.name for column in columns),
         texts=tuple(column.name for column in columns if column.kind == "text"),
         moments={c.name: c.kind for c in columns if c.kind not in ("number", "boolean", "text")},
+        returns=returns,
     )
     if isinstance(model, Pipeline):
         return Pipeline([("frame", reader), *model.steps])

@@ -21,6 +21,8 @@ TOLERANCE = 1e-6  # absolute for probabilities, relative for a regression and fo
 SAMPLE_ROWS = 50  # of each kind
 UNESCAPED = {"t": "\t", "n": "\n", "r": "\r"}
 TABLE = "pg_temp.postgres_ml_parity"
+#: the least number that is too great for a type of whole numbers
+LIMITS = {"smallint": "32768", "integer": "2147483648", "bigint": "9223372036854775808"}
 CHECKED = ("expected", "probabilities", "explanation")  # columns behind the features'
 
 
@@ -132,8 +134,7 @@ def compare_sql(schema: str, trained: Predictor, source: str = TABLE) -> str:
     probabilities = _body(trained, "probabilities")
     distances = _body(trained, "distances")
     if trained.problem_type == "regression":
-        numbers = "got::float8", "expected::float8"
-        differs, difference = _numbers_differ(*numbers), _relative(*numbers)
+        differs, difference = _values_differ(trained.return_type)
     else:
         differs, difference = f"got is distinct from expected::{_cast(trained.return_type)}", "0::float8"
     if probabilities is not None:
@@ -201,6 +202,33 @@ def _call(schema: str, body: FunctionBody, trained: Predictor) -> str:
 def _cast(sql_type: str) -> str:
     """`character` alone means character(1) in a cast, and would cut the text."""
     return "bpchar" if sql_type == "character" else sql_type
+
+
+def _values_differ(return_type: str) -> tuple[str, str]:
+    """Return the condition under which a predicted number differs, and by how much.
+
+    Numbers are compared after the conversion to the function's type. Of whole numbers those agree that are
+    between what the limits of the tolerance are rounded to.
+    """
+    got, expected = "got::float8", "expected::float8"
+    if return_type in LIMITS:
+        slack = f"least(greatest(abs({expected}),1e-9),1e280)*{TOLERANCE}"
+        low, high = (
+            f"case when round({end}) >= -{LIMITS[return_type]} and round({end}) < {LIMITS[return_type]} "
+            f"then round({end}) end"
+            for end in (f"({expected}-{slack})", f"({expected}+{slack})")
+        )
+        differs = f"""case when {got} is null then ({low}) is not null and ({high}) is not null
+    when ({low}) is null and ({high}) is null then true
+    else not ({got} between coalesce({low}, {got}) and coalesce({high}, {got})) end"""
+        return differs, f"case when {differs} then 'Infinity'::float8 else 0 end"
+    if return_type == "real":
+        limit = "3.4028235677973366e38"
+        great = f"sign({expected}) * 'Infinity'"
+        expected = f"case when abs({expected}) >= {limit} then {great} else {expected} end"
+    if return_type == "numeric":
+        expected = f"nullif(nullif(nullif({expected}, 'Infinity'), '-Infinity'), 'NaN')"
+    return _numbers_differ(got, expected), _relative(got, expected)
 
 
 def _numbers_differ(got: str, expected: str) -> str:

@@ -31,10 +31,11 @@ from postgres_ml.program.scorers import Linear
 from postgres_ml.publish.fitted import Fitted
 from postgres_ml.snapshot.copy import KINDS
 from postgres_ml.snapshot.query import INTEGER_TYPES
-from postgres_ml.snapshot.rows import Array
+from postgres_ml.verify.refusals import REFUSED_SHARE, check_plausible, row_by_row
 
 MAX_HOLDOUT_ROWS = 2_000
 N_ADVERSARIAL_ROWS = 400
+MAX_NULL_ROWS = 200
 MAX_BIGINT = 2**63 - 1
 TIMES_OF_DAY = ("time without time zone", "time with time zone")
 MOMENTS = ("date", "timestamp without time zone", "timestamp with time zone", *TIMES_OF_DAY)
@@ -75,8 +76,11 @@ def write_rows(
     seen: pd.DataFrame,
     seed: int,
     explain: Callable[[pd.DataFrame], list[str | None]] | None = None,
+    may_refuse: float = REFUSED_SHARE,
 ) -> int:
     """Write rows with the pipeline's predictions, and return how many.
+
+    They are the ordinary ones, then an ordinary one with NULL in each column in turn, then the hostile ones.
 
     Parameters
     ----------
@@ -84,16 +88,26 @@ def write_rows(
     ordinary : rows to write, before the adversarial ones
     seen : rows whose values stand for what the columns hold
     explain : returns the SHAP values of the first rows; None where no function explains
+    may_refuse : the share of ordinary rows, or of those seen if there are none, that the pipeline may refuse
 
     Raises
     ------
     StorageError
         The file can't be written.
+    ParityError
+        The pipeline refuses more rows than that, or all of them.
     """
+    plausible = ordinary if len(ordinary) else seen.head(MAX_HOLDOUT_ROWS)
+    names = [column.name for column in features]
+    check_plausible(pipeline.predict, plausible[names], may_refuse)
     hostile = hostile_rows(program, features, seen, seed)
+    nulls = null_rows(features, plausible)
     columns = {
-        c.name: [*_plain(ordinary[c.name]), *_castable(hostile[c.name], c, seen[c.name])] for c in features
-    }
+        c.name: [
+            *_plain(ordinary[c.name]), *nulls[c.name], *_castable(hostile[c.name], c, seen[c.name])
+        ]
+        for c in features
+    }  # fmt: skip
     frame = as_frame(columns, features)
     with np.errstate(all="ignore"):  # the hostile rows overflow on purpose
         predictions = expected(pipeline, frame, details)
@@ -109,6 +123,20 @@ def write_rows(
     except OSError as error:
         raise StorageError(f"the parity rows can't be written to {path}: {error.strerror}") from error
     return len(frame)
+
+
+def null_rows(features: Sequence[Column], plausible: pd.DataFrame) -> dict[str, list[Any]]:
+    """Return an ordinary row with NULL in one column for each column, and one with NULL in all of them."""
+    if not len(plausible):
+        return {column.name: [] for column in features}
+    chosen = features[:MAX_NULL_ROWS]
+    rows = {}
+    for column in features:
+        values = _plain(plausible[column.name].head(MAX_NULL_ROWS))
+        around = [values[number % len(values)] for number in range(len(chosen))]
+        cells = [None if one is column else value for one, value in zip(chosen, around, strict=True)]
+        rows[column.name] = [*cells, None]
+    return rows
 
 
 def hostile_rows(
@@ -248,17 +276,24 @@ def expected(pipeline: Any, frame: pd.DataFrame, details: Details | None) -> lis
     None where the pipeline refuses the row.
     """
     columns: list[list[str | None]] = []
-    columns.append([None if v is None else label_text(v) for v in row_by_row(pipeline.predict, frame)])
+    columns.append([None if v is None else _text(v) for v in row_by_row(pipeline.predict, frame)])
     if details is None:
         return [*columns, [None] * len(frame)]
     if details == "distances":
         rows = row_by_row(lambda some: predict_distances(pipeline, some), frame)
         arrays = [None if row is None else "{" + ",".join(map(_array_item, row)) + "}" for row in rows]
         return [*columns, arrays]
-    labels = [label_text(label) for label in pipeline.classes_.tolist()]
+    labels = [_text(label) for label in pipeline.classes_.tolist()]
     likely = row_by_row(pipeline.predict_proba, frame)
     columns.append([None if values is None else _by_label(labels, values) for values in likely])
     return columns
+
+
+def _text(value: Any) -> str:
+    """Return the label or number as text that casts to its type: 1.0 is no text of an integer, and 1 is."""
+    if isinstance(value, float) and value.is_integer() and abs(value) < MAX_BIGINT:
+        return "-0.0" if value == 0 and math.copysign(1, value) < 0 else str(int(value))
+    return label_text(value)
 
 
 def _by_label(labels: list[str], values: Sequence[float]) -> str:
@@ -269,32 +304,3 @@ def _by_label(labels: list[str], values: Sequence[float]) -> str:
 
 def _array_item(value: float) -> str:
     return "NULL" if math.isnan(value) else to_text(value, "double precision") or "NULL"
-
-
-def row_by_row(predict: Callable[[pd.DataFrame], Array], frame: pd.DataFrame) -> list[Any]:
-    """Return each row's prediction as Python values, None where the library refuses it.
-
-    A library refuses a whole batch for one row: batches are halved until the row is found. Rows with an
-    infinity, which are the usual cause, are asked apart.
-    """
-    results: list[Any] = [None] * len(frame)
-    numbers = frame.select_dtypes(float).to_numpy()
-    infinite = np.isinf(numbers).any(axis=1)
-
-    def ask(positions: Array) -> None:
-        if len(positions) == 0:
-            return
-        try:
-            predictions = predict(frame.iloc[positions])
-        except ValueError:  # scikit-learn's, and xgboost's XGBoostError, which is one
-            if len(positions) > 1:
-                half = len(positions) // 2
-                ask(positions[:half])
-                ask(positions[half:])
-            return
-        for position, prediction in zip(positions.tolist(), np.asarray(predictions).tolist(), strict=True):
-            results[position] = prediction
-
-    ask(np.flatnonzero(~infinite))
-    ask(np.flatnonzero(infinite))
-    return results

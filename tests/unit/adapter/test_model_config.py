@@ -99,13 +99,13 @@ def test_warnings_are_kept_for_the_build():
             target="y",
             auto=False,
             model_type="xgboost",
-            hyperparameters={"eta": 0.05, "monotone_constraints": "(1,0)"},
+            hyperparameters={"eta": 0.05, "refresh_leaf": "1"},
         )
     )
     assert reader.read().hyperparameters["eta"] == 0.05
     assert reader.warnings == [
         "hyperparameter 'eta' is 0.05; Amazon Redshift takes 0.1 to 0.5 only",
-        "hyperparameter 'monotone_constraints' is not known here and goes to xgboost as it is",
+        "hyperparameter 'refresh_leaf' is not known here and goes to xgboost as it is",
     ]
 
 

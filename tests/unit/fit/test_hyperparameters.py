@@ -75,11 +75,22 @@ def test_what_would_change_the_training_behind_its_back_is_refused(key: str) -> 
 
 
 def test_other_keys_go_to_xgboost_and_to_no_other_library() -> None:
-    checked = check("xgboost", {"interaction_constraints": "[[0, 1]]"})
-    assert checked.values == {"interaction_constraints": "[[0, 1]]"}
+    checked = check("xgboost", {"refresh_leaf": "1"})
+    assert checked.values == {"refresh_leaf": "1"}
     assert "goes to xgboost as it is" in checked.warnings[0]
     with pytest.raises(SpecError, match="'interaction_constraints' of mlp; known are"):
         check("mlp", {"interaction_constraints": 1})
+
+
+@pytest.mark.parametrize(
+    "value", [{"spend": 1}, [0, 1, 0], (0, 1), "(0,1,0)", "{'spend': 1}", [["spend"], ["calls"]]]
+)
+@pytest.mark.parametrize("key", ["monotone_constraints", "interaction_constraints", "feature_weights"])
+def test_what_names_columns_is_a_dict_or_a_list(key: str, value: Any) -> None:
+    checked = check("xgboost", {key: value})
+    assert checked.values == {key: value} and checked.warnings == ()
+    with pytest.raises(SpecError, match="a dict of column names, or a list"):
+        check("xgboost", {key: 1})
 
 
 def test_redshifts_narrower_ranges_are_told_and_not_enforced() -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import functools
 import json
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -19,6 +20,9 @@ from postgres_ml.program.program import BinaryLabel, ClusterLabel, Label, Multic
 from postgres_ml.program.program import Value as ValueOutput
 
 Read = Callable[[int], Value]
+WHOLE_NUMBERS = {"smallint": 2.0**15, "integer": 2.0**31, "bigint": 2.0**63}
+#: half an ulp above the greatest single, and half the least one
+TOO_GREAT, TOO_SMALL = 3.4028235677973366e38, 2.0**-150
 
 
 def prediction(program: Program, read: Read) -> str:
@@ -36,7 +40,32 @@ def write_prediction(output: Any, return_type: str, read: Read) -> str:
 def _value(output: ValueOutput, return_type: str, read: Read) -> str:
     slot = read(output.slot)
     value = _operand(slot)
+    if return_type in WHOLE_NUMBERS:
+        return f"{_in_range(value, WHOLE_NUMBERS[return_type])}::{return_type}"
+    if return_type == "numeric":
+        value = f"nullif(nullif({value},'Infinity'),'-Infinity')"
+    elif return_type == "real" and not slot.is_real:
+        return _as_single(value)
     return value if return_type == DOUBLE and not slot.is_real else f"{value}::{return_type}"
+
+
+def _in_range(value: str, limit: float) -> str:
+    """Return the rounded number; NULL where it is out of the range, in which the cast would raise.
+
+    The expression stands in it once: it may be long. greatest() and least() leave NULL and NaN out of range.
+    """
+    low = -limit - 1 if limit < 2.0**53 else math.nextafter(-limit, -math.inf)
+    outer = f"least(greatest(pg_catalog.round({value}),{literals.double(low)}),{literals.double(limit)})"
+    return f"nullif(nullif({outer},{literals.double(low)}),{literals.double(limit)})"
+
+
+def _as_single(value: str) -> str:
+    """Return the number in single precision, infinite or zero where the cast would raise."""
+    size, great, small = "pg_catalog.abs(v)", literals.double(TOO_GREAT), literals.double(TOO_SMALL)
+    return (
+        f"(select case when {size}>={great} then case when v>'0' then 'Infinity' else '-Infinity' end::real "
+        f"when {size}<={small} then '0'::real else v::real end from (values ({value})) as r(v))"
+    )
 
 
 @write_prediction.register

@@ -29,6 +29,7 @@ KIND_WORDS = {
     "text": "a string",
     "layers": "whole numbers{} such as `'64,32'`",
     "auto_int": "a whole number{}, or `auto`",
+    "columns": "a dict by column names such as `{{spend: 1}}`, or a list",
 }
 
 
@@ -101,6 +102,8 @@ def _alternatives(known: Hyperparameter) -> list[Schema]:
             return [{}]
         spellings = tuple(hyperparameters.SPELLINGS)
         return [{"enum": list(known.one_of)}, *one_of_any_case((), spellings)["anyOf"]]
+    if known.kind == "columns":
+        return [{"type": ["object", "array", "string"]}]
     if known.kind == "layers":
         return [{"type": ["integer", "string"]}, {"type": "array", "items": {"type": ["integer", "string"]}}]
     number: Schema = {"type": "number" if known.kind == "float" else "integer"}
