@@ -23,6 +23,7 @@ typedef struct SlotsStep
 		{ \
 			double		x = cells[self->slots[i]]; \
 			\
+			PLM_CHECK_INTERRUPTS(i); \
 			out[i] = (expression); \
 		} \
 		return true; \
@@ -50,7 +51,10 @@ greatest(const SlotsStep *self, const double *cells)
 	double		max = cells[self->slots[0]];
 
 	for (uint32 i = 1; i < self->count; i++)
+	{
+		PLM_CHECK_INTERRUPTS(i);
 		max = Max(cells[self->slots[i]], max);
+	}
 	return max;
 }
 
@@ -65,11 +69,15 @@ run_softmax(const Step *step, double *cells, const Text *texts)
 	(void) texts;
 	for (uint32 i = 0; i < self->count; i++)
 	{
+		PLM_CHECK_INTERRUPTS(i);
 		out[i] = exp(cells[self->slots[i]] - max);
 		sum += out[i];
 	}
 	for (uint32 i = 0; i < self->count; i++)
+	{
+		PLM_CHECK_INTERRUPTS(i);
 		out[i] /= sum;
+	}
 	return true;
 }
 
@@ -85,11 +93,15 @@ run_softmax_single(const Step *step, double *cells, const Text *texts)
 	(void) texts;
 	for (uint32 i = 0; i < self->count; i++)
 	{
+		PLM_CHECK_INTERRUPTS(i);
 		out[i] = exp_single((float) cells[self->slots[i]] - max);
 		sum += out[i];
 	}
 	for (uint32 i = 0; i < self->count; i++)
+	{
+		PLM_CHECK_INTERRUPTS(i);
 		out[i] = (float) out[i] / (float) sum;
+	}
 	return true;
 }
 
@@ -102,9 +114,15 @@ run_normalize(const Step *step, double *cells, const Text *texts)
 
 	(void) texts;
 	for (uint32 i = 0; i < self->count; i++)
+	{
+		PLM_CHECK_INTERRUPTS(i);
 		sum += cells[self->slots[i]];
+	}
 	for (uint32 i = 0; i < self->count; i++)
+	{
+		PLM_CHECK_INTERRUPTS(i);
 		out[i] = sum == 0 ? 1.0 / self->count : cells[self->slots[i]] / sum;
+	}
 	return true;
 }
 
@@ -117,9 +135,15 @@ run_normalize_single(const Step *step, double *cells, const Text *texts)
 
 	(void) texts;
 	for (uint32 i = 0; i < self->count; i++)
+	{
+		PLM_CHECK_INTERRUPTS(i);
 		sum += (float) cells[self->slots[i]];
+	}
 	for (uint32 i = 0; i < self->count; i++)
+	{
+		PLM_CHECK_INTERRUPTS(i);
 		out[i] = (float) sum == 0 ? (float) (1.0 / self->count) : (float) cells[self->slots[i]] / (float) sum;
+	}
 	return true;
 }
 
