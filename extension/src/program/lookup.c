@@ -196,7 +196,10 @@ plm_number_lookup(double *values, uint32 count)
 	Lookup	   *lookup = new_lookup(count);
 
 	for (uint32 i = 0; i < count; i++)
+	{
+		PLM_CHECK_INTERRUPTS(i);
 		values[i] += 0.0;
+	}
 	lookup->numbers = values;
 	while (!fill(lookup, false))
 		lookup->key = *plm_hash_key(true);

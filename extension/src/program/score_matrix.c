@@ -77,7 +77,10 @@ linear(const MatrixStep *self, double *cells)
 {
 	MATRIX_LOOP(linear_block)
 	for (uint32 o = 0; o < outputs; o++)
+	{
+		PLM_CHECK_INTERRUPTS(o);
 		out[o] += self->intercepts[o];
+	}
 	return true;
 }
 
@@ -86,7 +89,10 @@ distances(const MatrixStep *self, double *cells)
 {
 	MATRIX_LOOP(distance_block)
 	for (uint32 o = 0; o < outputs; o++)
+	{
+		PLM_CHECK_INTERRUPTS(o);
 		out[o] = sqrt(out[o]);
+	}
 	return true;
 }
 

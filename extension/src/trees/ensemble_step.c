@@ -25,7 +25,10 @@ run_single_sums(const Step *step, double *cells, const Text *texts)
 	}
 	self->kernel((Ensemble *) self, cells);
 	for (uint32 o = 0; o < step->width; o++)
+	{
+		PLM_CHECK_INTERRUPTS(o);
 		out[o] = self->divisor == 1 ? self->single[o] : self->single[o] / (float) self->divisor;
+	}
 	return true;
 }
 
@@ -39,7 +42,10 @@ run_double_sums(const Step *step, double *cells, const Text *texts)
 	memcpy(self->sums, self->base_scores, sizeof(double) * step->width);
 	self->kernel((Ensemble *) self, cells);
 	for (uint32 o = 0; o < step->width; o++)
+	{
+		PLM_CHECK_INTERRUPTS(o);
 		out[o] = self->divisor == 1 ? self->sums[o] : self->sums[o] / self->divisor;
+	}
 	return true;
 }
 

@@ -79,8 +79,11 @@ settle(Ranker *self, Thresholds *thresholds)
 		return;
 	qsort(values, n_values, sizeof(uint64), compare_keys);
 	for (uint32 i = 0; i < n_values; i++)
+	{
+		PLM_CHECK_INTERRUPTS(i);
 		if (count == 0 || values[i] != values[count - 1])
 			values[count++] = values[i];
+	}
 	self->n_thresholds += count - thresholds->count;
 	thresholds->count = count;
 	thresholds->n_new = 0;

@@ -143,7 +143,10 @@ read_set(Reader *reader)
 		set.n_bits = codes[set.count - 1] + 1;
 		set.bits = plm_alloc(sizeof(uint64) * (set.n_bits / 64 + 1));
 		for (uint32 i = 0; i < set.count; i++)
+		{
+			PLM_CHECK_INTERRUPTS(i);
 			set.bits[codes[i] / 64] |= UINT64_C(1) << (codes[i] % 64);
+		}
 		set.codes = NULL;
 		plm_free(codes);
 	}

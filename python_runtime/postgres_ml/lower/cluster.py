@@ -3,8 +3,8 @@
 Source: sklearn/cluster/_kmeans.py (predict, _labels_inertia), _k_means_lloyd.pyx.
 Exactness: labels compare |c|^2 - 2 x.c, as scikit-learn does, which tells centres apart where distances from
 a row far out are all the same. x.c is added up column by column, each product rounded; BLAS rounds product
-and sum at once, so a label can differ where two of these are equal but for the last digits of their terms, and
-where a product x * c is beyond the greatest double. Distances are those of the definition.
+and sum at once, so a label can differ where two of these are equal but for the last digits of their terms,
+and where a product x * c is beyond the greatest double. Distances are those of the definition.
 Refused: single precision.
 """
 
