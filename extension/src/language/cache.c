@@ -62,6 +62,13 @@ plm_forget_models(void)
 	plm_generation++;
 }
 
+/* Have the setting obeyed by the next call. */
+void
+plm_check_cache_size(void)
+{
+	has_invalid = true;
+}
+
 /* Let go of a model; the last one to do so frees it. */
 void
 plm_release_model(Model *model)
@@ -84,6 +91,35 @@ remove_entry(Cached *entry)
 
 	hash_search(cache, &entry->function, HASH_REMOVE, NULL);
 	plm_release_model(model);
+}
+
+/* The least recently used model but the latest one, where all together take more than the setting allows; or NULL. */
+static Cached *
+find_surplus(void)
+{
+	HASH_SEQ_STATUS scan;
+	Cached	   *entry;
+	Cached	   *oldest = NULL;
+	Size		size = 0;
+
+	hash_seq_init(&scan, cache);
+	while ((entry = hash_seq_search(&scan)) != NULL)
+	{
+		size += MemoryContextMemAllocated(entry->model->context, true);
+		if (entry->last_use < n_uses && (oldest == NULL || entry->last_use < oldest->last_use))
+			oldest = entry;
+	}
+	return size > (Size) plm_cache_size * 1024 ? oldest : NULL;
+}
+
+/* Let go of models beyond the setting; those that a query holds are freed at its end. */
+static void
+evict(void)
+{
+	Cached	   *entry;
+
+	while ((entry = find_surplus()) != NULL)
+		remove_entry(entry);
 }
 
 /*
@@ -111,25 +147,7 @@ sweep(void)
 		if (!entry->valid)
 			remove_entry(entry);
 	}
-}
-
-/* The least recently used model but the latest one, where all together take more than the setting allows; or NULL. */
-static Cached *
-find_surplus(void)
-{
-	HASH_SEQ_STATUS scan;
-	Cached	   *entry;
-	Cached	   *oldest = NULL;
-	Size		size = 0;
-
-	hash_seq_init(&scan, cache);
-	while ((entry = hash_seq_search(&scan)) != NULL)
-	{
-		size += MemoryContextMemAllocated(entry->model->context, true);
-		if (entry->last_use < n_uses && (oldest == NULL || entry->last_use < oldest->last_use))
-			oldest = entry;
-	}
-	return size > (Size) plm_cache_size * 1024 ? oldest : NULL;
+	evict();
 }
 
 static Model *
@@ -186,8 +204,7 @@ plm_acquire_model(Oid function)
 	/* the row may have changed meanwhile: have the next call look at it again */
 	entry->valid = false;
 	has_invalid = true;
-	while ((entry = find_surplus()) != NULL)
-		remove_entry(entry);
+	evict();
 	return model;
 }
 

@@ -44,6 +44,13 @@ assign_kernel(int value, void *extra)
 	plm_forget_models();
 }
 
+static void
+assign_cache_size(int value, void *extra)
+{
+	(void) value, (void) extra;
+	plm_check_cache_size();
+}
+
 void
 _PG_init(void)
 {
@@ -57,7 +64,7 @@ _PG_init(void)
 							"Memory for models that a session keeps from one statement to the next.",
 							"Beyond it those that were not used for the longest time are read again when they are called.",
 							&plm_cache_size, 256 * 1024, 0, MAX_KILOBYTES, PGC_USERSET, GUC_UNIT_KB,
-							NULL, NULL, NULL);
+							NULL, assign_cache_size, NULL);
 #if PG_VERSION_NUM >= 150000
 	MarkGUCPrefixReserved("plmodel");
 #else
