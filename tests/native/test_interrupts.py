@@ -152,6 +152,7 @@ BOUNDED = {
         "k < 4": "four digits",
     },
     "program/score_matrix.c": {"o < width": "a block"},
+    "program/score_slots.c": {"i < last": "a stride"},
     "trees/kernel_avx2.c": {"first < n_codes": "256 codes", "i < 16": "sixteen"},
     "trees/kernel_avx512.c": {"i < 4": "four registers"},
     "trees/kernel_scalar.c": {

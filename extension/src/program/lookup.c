@@ -27,65 +27,32 @@ typedef struct Probe
 /* A search that takes more steps has met a key that happens to be bad, and another one is drawn. */
 #define MAX_STEPS 1024
 
-#define ROTATE(x, bits) ((x) << (bits) | (x) >> (64 - (bits)))
-
-typedef struct Sip
+/* Both halves of a product, one upon the other. */
+PLM_INLINE uint64
+fold(uint64 a, uint64 b)
 {
-	uint64		v0;
-	uint64		v1;
-	uint64		v2;
-	uint64		v3;
-} Sip;
+#ifdef __SIZEOF_INT128__
+	unsigned __int128 product = (unsigned __int128) a * b;
 
-PLM_INLINE void
-sip_round(Sip *s)
-{
-	s->v0 += s->v1;
-	s->v2 += s->v3;
-	s->v1 = ROTATE(s->v1, 13) ^ s->v0;
-	s->v3 = ROTATE(s->v3, 16) ^ s->v2;
-	s->v0 = ROTATE(s->v0, 32) + s->v3;
-	s->v2 += s->v1;
-	s->v1 = ROTATE(s->v1, 17) ^ s->v2;
-	s->v3 = ROTATE(s->v3, 21) ^ s->v0;
-	s->v2 = ROTATE(s->v2, 32);
+	return (uint64) product ^ (uint64) (product >> 64);
+#else
+	uint64		low = (a & UINT32_MAX) * (b & UINT32_MAX);
+	uint64		one = (a >> 32) * (b & UINT32_MAX) + (low >> 32);
+	uint64		other = (a & UINT32_MAX) * (b >> 32) + (one & UINT32_MAX);
+
+	return (other << 32 | (low & UINT32_MAX)) ^ ((a >> 32) * (b >> 32) + (one >> 32) + (other >> 32));
+#endif
 }
 
 /*
- * SipHash-1-3 (Aumasson and Bernstein 2012): whoever writes a body does not
- * know the key, so he can't choose values that collide.
+ * Hashes are products with secret numbers: whoever writes a body does not know
+ * them, so he can't choose values that collide. (As in wyhash; SipHash would be
+ * a quarter of the time of a row with eight categories.)
  */
-PLM_INLINE Sip
-sip_begin(const HashKey *key)
-{
-	Sip			s = {key->words[0] ^ UINT64_C(0x736F6D6570736575), key->words[1] ^ UINT64_C(0x646F72616E646F6D),
-		key->words[0] ^ UINT64_C(0x6C7967656E657261), key->words[1] ^ UINT64_C(0x7465646279746573)};
-
-	return s;
-}
-
-PLM_INLINE void
-sip_add(Sip *s, uint64 word)
-{
-	s->v3 ^= word;
-	sip_round(s);
-	s->v0 ^= word;
-}
-
-PLM_INLINE uint64
-sip_end(Sip *s)
-{
-	s->v2 ^= 0xFF;
-	sip_round(s);
-	sip_round(s);
-	sip_round(s);
-	return s->v0 ^ s->v1 ^ s->v2 ^ s->v3;
-}
-
 PLM_INLINE Probe
 probe_text(const Lookup *lookup, Text value)
 {
-	Sip			s = sip_begin(&lookup->key);
+	uint64		hash = lookup->key.words[0] ^ value.length;
 	Probe		probe = {0, 0, value};
 	uint64		word;
 	uint32		i = 0;
@@ -93,26 +60,23 @@ probe_text(const Lookup *lookup, Text value)
 	for (; value.length - i >= 8; i += 8)
 	{
 		memcpy(&word, value.bytes + i, 8);
-		sip_add(&s, word);
+		hash = fold(hash ^ word, lookup->key.words[1]);
 	}
-	word = (uint64) value.length << 56;
+	word = 0;
 	for (uint32 shift = 0; i < value.length; i++, shift += 8)
 		word |= (uint64) (uint8) value.bytes[i] << shift;
-	sip_add(&s, word);
-	probe.hash = sip_end(&s);
+	probe.hash = fold(hash ^ word, lookup->key.words[1]);
 	return probe;
 }
 
 PLM_INLINE Probe
 probe_number(const Lookup *lookup, double value)
 {
-	Sip			s = sip_begin(&lookup->key);
 	Probe		probe = {0};
 
 	value += 0.0;				/* -0.0 equals 0.0 */
 	memcpy(&probe.bits, &value, sizeof(probe.bits));
-	sip_add(&s, probe.bits);
-	probe.hash = sip_end(&s);
+	probe.hash = fold(probe.bits ^ lookup->key.words[0], lookup->key.words[1]);
 	return probe;
 }
 

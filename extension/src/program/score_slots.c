@@ -10,6 +10,9 @@ typedef struct SlotsStep
 	uint32	   *slots;
 } SlotsStep;
 
+/* Slots between two looks at interrupts. */
+#define STRIDE 4096
+
 /* A step that maps each of its slots by itself. */
 #define SLOTS_STEP(name, expression) \
 	static bool \
@@ -19,12 +22,17 @@ typedef struct SlotsStep
 		double	   *out = &cells[step->out]; \
 		\
 		(void) texts; \
-		for (uint32 i = 0; i < self->count; i++) \
+		for (uint32 first = 0; first < self->count; first += STRIDE) \
 		{ \
-			double		x = cells[self->slots[i]]; \
+			uint32		last = Min(self->count - first, STRIDE) + first; \
 			\
-			PLM_CHECK_INTERRUPTS(i); \
-			out[i] = (expression); \
+			CHECK_FOR_INTERRUPTS(); \
+			for (uint32 i = first; i < last; i++) \
+			{ \
+				double		x = cells[self->slots[i]]; \
+				\
+				out[i] = (expression); \
+			} \
 		} \
 		return true; \
 	}

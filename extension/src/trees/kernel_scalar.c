@@ -135,7 +135,6 @@ walk(Ensemble *ensemble, const double *cells, bool categories, bool vector)
 		{
 			uint32		inner = 0;
 
-			PLM_CHECK_INTERRUPTS(depth / STRIDE);
 			for (uint32 levels = Min(depth, STRIDE); levels > 0; levels--, depth--)
 				for (uint32 i = 0; i < GROUP; i++)
 					nodes[i] = step(ensemble, nodes[i], keys, categories);
@@ -143,6 +142,7 @@ walk(Ensemble *ensemble, const double *cells, bool categories, bool vector)
 				inner |= nodes[i]->left;
 			if (inner == 0)
 				break;
+			PLM_CHECK_INTERRUPTS(depth / STRIDE);
 		}
 		for (uint32 i = 0; i < GROUP; i++)
 			payloads[i] = nodes[i]->threshold;
@@ -195,7 +195,6 @@ walk_small(Ensemble *ensemble, const double *cells)
 		{
 			uint32		inner = 0;
 
-			PLM_CHECK_INTERRUPTS(depth / STRIDE);
 			for (uint32 levels = Min(depth, STRIDE); levels > 0; levels--, depth--)
 #pragma GCC unroll 8
 				for (uint32 i = 0; i < GROUP; i++)
@@ -204,6 +203,7 @@ walk_small(Ensemble *ensemble, const double *cells)
 				inner |= nodes[i]->left;
 			if (inner == 0)
 				break;
+			PLM_CHECK_INTERRUPTS(depth / STRIDE);
 		}
 		for (uint32 i = 0; i < GROUP; i++)
 			payloads[i] = nodes[i]->threshold;
