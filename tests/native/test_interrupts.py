@@ -202,7 +202,12 @@ def loops(source: str) -> Iterator[tuple[str, str]]:
         body = []
         for line in lines:
             depth = len(line) - len(line.lstrip("\t"))
-            if line.strip(" \\\t") and depth <= indent and line.strip(" \\") not in ("\t" * indent + "{",):
+            if (
+                line.strip(" \\\t")
+                and not line.startswith("#")
+                and depth <= indent
+                and line.strip(" \\") not in ("\t" * indent + "{",)
+            ):
                 break
             body.append(line)
         parts = found[2].split(";")

@@ -9,7 +9,7 @@
 #define MIN_NODES 128
 #endif
 
-/* Bytes of a layout for each byte of the ensemble in the body; most take three. */
+/* Bytes of a layout for each byte of the ensemble in the body, at most; most take two. */
 #define MAX_GROWTH 8
 
 static uint32
