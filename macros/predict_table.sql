@@ -91,7 +91,7 @@ from (
     ) as numbered
     group by postgres_ml_chunk
 ) as chunk
-cross join lateral pg_catalog.unnest({{ names | join(', ') }}, predictions) as scored ({{ keys | join(', ') }}, prediction)
+cross join lateral rows from ({% for name in names + ['predictions'] %}pg_catalog.unnest({{ name }}){{ ', ' if not loop.last }}{% endfor %}) as scored ({{ keys | join(', ') }}, prediction)
 {%- endmacro %}
 
 

@@ -113,6 +113,13 @@ plm_bind_composite(Model *model, TupleDesc descriptor)
 
 	if (model->context != NULL)
 		MemoryContextSwitchTo(model->context);
+	if (composite->positions != NULL)
+	{
+		pfree(composite->positions);
+		pfree(composite->values);
+		pfree(composite->nulls);
+		composite->positions = NULL;
+	}
 	composite->identifier = 0;
 	composite->n_attributes = descriptor->natts;
 	composite->positions = palloc0(sizeof(int) * (model->program->n_inputs + 1));

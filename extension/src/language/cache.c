@@ -12,14 +12,17 @@ typedef struct Cached
 	Oid			function;		/* hash key */
 	uint32		hash;			/* of the pg_proc cache entry, to know an invalidation by */
 	bool		valid;
+	uint64		last_use;		/* greater is later */
 	Model	   *model;
 } Cached;
 
 uint64		plm_generation = 1;
+int			plm_cache_size;
 
 static HTAB *cache = NULL;
 static MemoryContext cache_context = NULL;
 static bool has_invalid = false;
+static uint64 n_uses = 0;
 
 /* A pg_proc row changed. Mark the models it may concern and free none: a call may be under way. */
 static void
@@ -31,13 +34,14 @@ invalidate(Datum argument, int cache_id, uint32 hash)
 	(void) argument, (void) cache_id;
 	if (cache == NULL)
 		return;
+	/* also for callers of a model that is not in the cache any more */
+	plm_generation++;
 	hash_seq_init(&scan, cache);
 	while ((entry = hash_seq_search(&scan)) != NULL)
 		if (hash == 0 || entry->hash == hash)
 		{
 			entry->valid = false;
 			has_invalid = true;
-			plm_generation++;
 		}
 }
 
@@ -58,6 +62,13 @@ plm_forget_models(void)
 	plm_generation++;
 }
 
+/* Have the setting obeyed by the next call. */
+void
+plm_check_cache_size(void)
+{
+	has_invalid = true;
+}
+
 /* Let go of a model; the last one to do so frees it. */
 void
 plm_release_model(Model *model)
@@ -71,6 +82,44 @@ is_current(const Model *model, HeapTuple tuple)
 {
 	return model->xmin == HeapTupleHeaderGetRawXmin(tuple->t_data) &&
 		ItemPointerEquals((ItemPointer) &model->tid, &tuple->t_self);
+}
+
+static void
+remove_entry(Cached *entry)
+{
+	Model	   *model = entry->model;
+
+	hash_search(cache, &entry->function, HASH_REMOVE, NULL);
+	plm_release_model(model);
+}
+
+/* The least recently used model but the latest one, where all together take more than the setting allows; or NULL. */
+static Cached *
+find_surplus(void)
+{
+	HASH_SEQ_STATUS scan;
+	Cached	   *entry;
+	Cached	   *oldest = NULL;
+	Size		size = 0;
+
+	hash_seq_init(&scan, cache);
+	while ((entry = hash_seq_search(&scan)) != NULL)
+	{
+		size += MemoryContextMemAllocated(entry->model->context, true);
+		if (entry->last_use < n_uses && (oldest == NULL || entry->last_use < oldest->last_use))
+			oldest = entry;
+	}
+	return size > (Size) plm_cache_size * 1024 ? oldest : NULL;
+}
+
+/* Let go of models beyond the setting; those that a query holds are freed at its end. */
+static void
+evict(void)
+{
+	Cached	   *entry;
+
+	while ((entry = find_surplus()) != NULL)
+		remove_entry(entry);
 }
 
 /*
@@ -96,20 +145,18 @@ sweep(void)
 		if (HeapTupleIsValid(tuple))
 			ReleaseSysCache(tuple);
 		if (!entry->valid)
-		{
-			Model	   *model = entry->model;
-
-			hash_search(cache, &entry->function, HASH_REMOVE, NULL);
-			plm_release_model(model);
-		}
+			remove_entry(entry);
 	}
+	evict();
 }
 
 static Model *
 load(HeapTuple tuple)
 {
 	MemoryContext caller = CurrentMemoryContext;
-	MemoryContext context = AllocSetContextCreate(caller, "plmodel model", ALLOCSET_DEFAULT_SIZES);
+	/* small blocks: a model is never followed by much memory that is not used */
+	MemoryContext context = AllocSetContextCreate(caller, "plmodel model", ALLOCSET_DEFAULT_MINSIZE,
+												  ALLOCSET_DEFAULT_INITSIZE, 8 * ALLOCSET_DEFAULT_INITSIZE);
 	Model	   *model;
 
 	/* after an error the context is freed with its parent */
@@ -134,6 +181,7 @@ plm_acquire_model(Oid function)
 	if (entry != NULL && entry->valid)
 	{
 		entry->model->n_users++;
+		entry->last_use = ++n_uses;
 		return entry->model;
 	}
 
@@ -152,9 +200,11 @@ plm_acquire_model(Oid function)
 		plm_release_model(entry->model);
 	entry->hash = GetSysCacheHashValue1(PROCOID, ObjectIdGetDatum(function));
 	entry->model = model;
+	entry->last_use = ++n_uses;
 	/* the row may have changed meanwhile: have the next call look at it again */
 	entry->valid = false;
 	has_invalid = true;
+	evict();
 	return model;
 }
 

@@ -1,5 +1,7 @@
-/* The language: call handler, validator, and its one setting. */
+/* The language: call handler, validator, and its settings. */
 #include "model.h"
+
+#include <limits.h>
 
 #include "access/htup_details.h"
 #include "miscadmin.h"
@@ -42,6 +44,13 @@ assign_kernel(int value, void *extra)
 	plm_forget_models();
 }
 
+static void
+assign_cache_size(int value, void *extra)
+{
+	(void) value, (void) extra;
+	plm_check_cache_size();
+}
+
 void
 _PG_init(void)
 {
@@ -51,6 +60,11 @@ _PG_init(void)
 							 "All give the same predictions. Where the machine lacks the one that is set, its best one is used.",
 							 &plm_kernel_setting, KERNEL_AUTO, kernel_options, PGC_USERSET, 0,
 							 NULL, assign_kernel, NULL);
+	DefineCustomIntVariable("plmodel.cache_size",
+							"Memory for models that a session keeps from one statement to the next.",
+							"Beyond it those that were not used for the longest time are read again when they are called.",
+							&plm_cache_size, 256 * 1024, 0, MAX_KILOBYTES, PGC_USERSET, GUC_UNIT_KB,
+							NULL, assign_cache_size, NULL);
 #if PG_VERSION_NUM >= 150000
 	MarkGUCPrefixReserved("plmodel");
 #else

@@ -63,6 +63,10 @@ extern void plm_release_model(Model *model);
 extern void plm_forget_models(void);
 extern void plm_init_cache(void);
 
+/* The setting plmodel.cache_size, in kilobytes. */
+extern int	plm_cache_size;
+extern void plm_check_cache_size(void);
+
 /* Changes whenever a cached model may be out of date. */
 extern uint64 plm_generation;
 

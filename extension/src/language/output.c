@@ -48,8 +48,11 @@ bind_labels(Model *model)
 	getTypeInputInfo(model->return_type, &input_function, &type_parameter);
 	model->labels = palloc0(sizeof(Datum) * output->n_labels);
 	for (uint32 i = 0; i < output->n_labels; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
 		model->labels[i] = OidInputFunctionCall(input_function, (char *) output->labels[i].text,
 												type_parameter, -1);
+	}
 }
 
 /* The labels of probabilities that JSON writes as numbers; the others are checked. */
@@ -63,6 +66,7 @@ bind_json_labels(Model *model)
 	{
 		const Label *label = &output->labels[i];
 
+		CHECK_FOR_INTERRUPTS();
 		if (label->type == LABEL_BOOLEAN && strcmp(label->text, "true") != 0 && strcmp(label->text, "false") != 0)
 			plm_reject("a boolean label is neither true nor false");
 		if (label->type != LABEL_NUMBER)
@@ -161,6 +165,7 @@ compare_ranked(const void *left, const void *right)
 	const RankedLabel *a = left;
 	const RankedLabel *b = right;
 
+	CHECK_FOR_INTERRUPTS();
 	if (isnan(a->probability) != isnan(b->probability))
 		return isnan(a->probability) ? -1 : 1;
 	if (a->probability != b->probability && !isnan(a->probability))
@@ -175,6 +180,7 @@ rank_labels(const Output *output, const double *cells)
 
 	for (uint32 i = 0; i < output->n_labels; i++)
 	{
+		PLM_CHECK_INTERRUPTS(i);
 		ranked[i].probability = cells[output->probabilities[i]];
 		ranked[i].label = i;
 	}
@@ -230,7 +236,10 @@ probabilities(const Model *model)
 	push_key(&state, "labels");
 	pushJsonbValue(&state, WJB_BEGIN_ARRAY, NULL);
 	for (uint32 i = 0; i < output->n_labels; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
 		push_label(&state, model, ranked[i].label);
+	}
 	pushJsonbValue(&state, WJB_END_ARRAY, NULL);
 	push_key(&state, "probabilities");
 	pushJsonbValue(&state, WJB_BEGIN_ARRAY, NULL);
@@ -238,6 +247,7 @@ probabilities(const Model *model)
 	{
 		JsonbValue	value;
 
+		CHECK_FOR_INTERRUPTS();
 		/* JSON has neither NaN nor infinity */
 		value.type = isfinite(ranked[i].probability) ? jbvNumeric : jbvNull;
 		if (value.type == jbvNumeric)
@@ -263,6 +273,7 @@ distances(const Program *program)
 	{
 		double		distance = program->cells[output->scores[i]];
 
+		PLM_CHECK_INTERRUPTS(i);
 		nulls[i] = isnan(distance);
 		values[i] = Float8GetDatum(distance);
 	}

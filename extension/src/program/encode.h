@@ -4,13 +4,12 @@
 
 #include "step.h"
 
-/* One input or slot, up to two constants. */
+/* One input or slot, and a constant. */
 typedef struct SlotStep
 {
 	Step		step;
 	uint32		slot;
 	double		a;
-	double		b;
 } SlotStep;
 
 extern Step *plm_parse_encoder(StepParser *parser, uint8 opcode);

@@ -112,6 +112,7 @@ parse_category_values(StepParser *parser, CategoryStep *self, bool is_text)
 
 		for (uint32 i = 0; i < count; i++)
 		{
+			PLM_CHECK_INTERRUPTS(i);
 			values[i].length = read_count(reader, 1);
 			values[i].bytes = (const char *) read_bytes(reader, values[i].length);
 			values[i] = plm_server_text(values[i]);

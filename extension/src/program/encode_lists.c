@@ -23,7 +23,10 @@ run_one_hot(const Step *step, double *cells, const Text *texts)
 
 	(void) texts;
 	for (uint32 i = 0; i < self->count; i++)
+	{
+		PLM_CHECK_INTERRUPTS(i);
 		out[i] = x == self->x[i] ? 1.0 : 0.0;
+	}
 	return true;
 }
 
@@ -97,7 +100,10 @@ run_product(const Step *step, double *cells, const Text *texts)
 
 	(void) texts;
 	for (uint32 i = 1; i < self->count; i++)
+	{
+		PLM_CHECK_INTERRUPTS(i);
 		product *= cells[self->slots[i]];
+	}
 	cells[step->out] = product;
 	return true;
 }
@@ -108,7 +114,10 @@ divide_by_norm(const ListStep *self, double *cells, double norm)
 	double	   *out = &cells[self->step.out];
 
 	for (uint32 i = 0; i < self->count; i++)
+	{
+		PLM_CHECK_INTERRUPTS(i);
 		out[i] = norm == 0 ? cells[self->slots[i]] : cells[self->slots[i]] / norm;
+	}
 }
 
 static bool
@@ -119,7 +128,10 @@ run_normalize_l1(const Step *step, double *cells, const Text *texts)
 
 	(void) texts;
 	for (uint32 i = 0; i < self->count; i++)
+	{
+		PLM_CHECK_INTERRUPTS(i);
 		norm += fabs(cells[self->slots[i]]);
+	}
 	divide_by_norm(self, cells, norm);
 	return true;
 }
@@ -132,7 +144,10 @@ run_normalize_l2(const Step *step, double *cells, const Text *texts)
 
 	(void) texts;
 	for (uint32 i = 0; i < self->count; i++)
+	{
+		PLM_CHECK_INTERRUPTS(i);
 		norm += cells[self->slots[i]] * cells[self->slots[i]];
+	}
 	divide_by_norm(self, cells, sqrt(norm));
 	return true;
 }
@@ -148,6 +163,7 @@ run_normalize_max(const Step *step, double *cells, const Text *texts)
 	{
 		double		size = fabs(cells[self->slots[i]]);
 
+		PLM_CHECK_INTERRUPTS(i);
 		/* a NaN is kept, as numpy.max keeps it */
 		norm = size > norm || isnan(size) ? size : norm;
 	}

@@ -10,9 +10,8 @@
 		const SlotStep *self = (const SlotStep *) step; \
 		double		x = cells[self->slot]; \
 		double		a = self->a; \
-		double		b = self->b; \
 		\
-		(void) texts, (void) a, (void) b; \
+		(void) texts, (void) a; \
 		cells[step->out] = (expression); \
 		return true; \
 	}
@@ -24,7 +23,6 @@ SLOT_STEP(run_add, x + a)
 SLOT_STEP(run_subtract, x - a)
 SLOT_STEP(run_multiply, x * a)
 SLOT_STEP(run_divide, x / a)
-SLOT_STEP(run_clip, x < a ? a : x > b ? b : x)
 SLOT_STEP(run_abs, fabs(x))
 SLOT_STEP(run_cbrt, cbrt(x))
 SLOT_STEP(run_cos, cos(x))
@@ -43,6 +41,25 @@ SLOT_STEP(run_tanh, tanh(x))
 /* beyond 1e154 the square overflows; the limit is reached long before */
 SLOT_STEP(run_smooth_clip, fabs(x) > 1e100 ? copysign(3.0, x) : x / sqrt(1.0 + (x / 3.0) * (x / 3.0)))
 
+typedef struct ClipStep
+{
+	Step		step;
+	uint32		slot;
+	double		low;
+	double		high;
+} ClipStep;
+
+static bool
+run_clip(const Step *step, double *cells, const Text *texts)
+{
+	const ClipStep *self = (const ClipStep *) step;
+	double		x = cells[self->slot];
+
+	(void) texts;
+	cells[step->out] = x < self->low ? self->low : x > self->high ? self->high : x;
+	return true;
+}
+
 static const StepRun unary_functions[] = {
 	run_abs, run_cbrt, run_cos, run_exp, run_expm1, run_log, run_log1p, run_log2, run_log10, run_negative,
 	run_sign, run_sin, run_sqrt, run_square, run_tanh, run_smooth_clip
@@ -51,60 +68,63 @@ static const StepRun unary_functions[] = {
 static const StepRun arithmetic_functions[] = {run_add, run_subtract, run_multiply, run_divide};
 
 static Step *
-parse_slot_step(StepParser *parser, StepRun run, int n_constants)
+parse_slot_step(StepParser *parser, StepRun run, bool has_constant)
 {
 	SlotStep   *self = plm_new_step(parser, sizeof(SlotStep), run, 1);
 
 	self->slot = plm_read_slot(parser);
-	if (n_constants > 0)
+	if (has_constant)
 		self->a = read_f64(&parser->reader);
-	if (n_constants > 1)
-		self->b = read_f64(&parser->reader);
 	return &self->step;
 }
 
 static Step *
-parse_function_step(StepParser *parser, const StepRun *functions, size_t n_functions, int n_constants)
+parse_function_step(StepParser *parser, const StepRun *functions, size_t n_functions, bool has_constant)
 {
 	uint8		function = read_u8(&parser->reader);
 
 	if (function >= n_functions)
 		plm_reject("an operation is unknown");
-	return parse_slot_step(parser, functions[function], n_constants);
+	return parse_slot_step(parser, functions[function], has_constant);
 }
 
 Step *
 plm_parse_impute(StepParser *parser)
 {
-	return parse_slot_step(parser, run_impute, 1);
+	return parse_slot_step(parser, run_impute, true);
 }
 
 Step *
 plm_parse_null_if(StepParser *parser)
 {
-	return parse_slot_step(parser, run_null_if, 1);
+	return parse_slot_step(parser, run_null_if, true);
 }
 
 Step *
 plm_parse_is_missing(StepParser *parser)
 {
-	return parse_slot_step(parser, run_is_missing, 0);
+	return parse_slot_step(parser, run_is_missing, false);
 }
 
 Step *
 plm_parse_clip(StepParser *parser)
 {
-	return parse_slot_step(parser, run_clip, 2);
+	ClipStep   *self = plm_new_step(parser, sizeof(ClipStep), run_clip, 1);
+
+	self->slot = plm_read_slot(parser);
+	self->low = read_f64(&parser->reader);
+	self->high = read_f64(&parser->reader);
+	return &self->step;
 }
 
 Step *
 plm_parse_arithmetic(StepParser *parser)
 {
-	return parse_function_step(parser, arithmetic_functions, lengthof(arithmetic_functions), 1);
+	return parse_function_step(parser, arithmetic_functions, lengthof(arithmetic_functions), true);
 }
 
 Step *
 plm_parse_unary(StepParser *parser)
 {
-	return parse_function_step(parser, unary_functions, lengthof(unary_functions), 0);
+	return parse_function_step(parser, unary_functions, lengthof(unary_functions), false);
 }

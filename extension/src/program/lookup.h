@@ -9,7 +9,7 @@
 typedef struct Lookup Lookup;
 
 extern Lookup *plm_text_lookup(const Text *values, uint32 count);
-extern Lookup *plm_number_lookup(const double *values, uint32 count);
+extern Lookup *plm_number_lookup(double *values, uint32 count);
 extern uint32 plm_find_text(const Lookup *lookup, Text value);
 extern uint32 plm_find_number(const Lookup *lookup, double value);
 

@@ -117,6 +117,7 @@ parse_refusals(Reader *reader, Program *program)
 	{
 		Refusal    *refusal = &program->refusals[i];
 
+		PLM_CHECK_INTERRUPTS(i);
 		refusal->slot = read_below(reader, program->n_slots, "a slot");
 		refusal->missing = read_u8(reader) != 0;
 		refusal->above = read_f64(reader);
@@ -134,6 +135,7 @@ parse_labels(Reader *reader, Output *output)
 	{
 		uint8		type = read_u8(reader);
 
+		PLM_CHECK_INTERRUPTS(i);
 		if (type >= N_LABEL_TYPES)
 			plm_reject("the type of a label is unknown");
 		output->labels[i].type = (LabelType) type;

@@ -17,6 +17,21 @@ plm_free(void *memory)
 	pfree(memory);
 }
 
+const HashKey *
+plm_hash_key(bool draw)
+{
+	static HashKey key;
+	static bool drawn = false;
+
+	if (draw || !drawn)
+	{
+		if (!pg_strong_random(&key, sizeof(key)))
+			ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not generate random values")));
+		drawn = true;
+	}
+	return &key;
+}
+
 #define REJECT(code, text) \
 	do \
 	{ \

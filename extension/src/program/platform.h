@@ -31,6 +31,17 @@ typedef int64_t int64;
 #define PLM_NORETURN __attribute__((noreturn))
 #define PLM_INLINE static inline __attribute__((always_inline))
 
+/*
+ * For loops over counts that a body states, i being the round: nothing that a
+ * body asks for may keep the server from ending a statement.
+ */
+#define PLM_CHECK_INTERRUPTS(i) \
+	do \
+	{ \
+		if (__builtin_expect(((i) & 0xFFF) == 0xFFF, 0)) \
+			CHECK_FOR_INTERRUPTS(); \
+	} while (0)
+
 /* Zeroed memory that lives as long as the program; more than 1 GB if need be. */
 extern void *plm_alloc(size_t size);
 extern void plm_free(void *memory);
@@ -47,6 +58,14 @@ typedef struct Text
  * program's memory with a final zero byte. Refuses text that is not valid.
  */
 extern Text plm_server_text(Text utf8);
+
+/* The key that values are hashed by: drawn once in each process, or a new one. */
+typedef struct HashKey
+{
+	uint64		words[2];
+} HashKey;
+
+extern const HashKey *plm_hash_key(bool draw);
 
 /* The function whose body is being read: messages name it. */
 extern const char *plm_function_name;

@@ -87,7 +87,10 @@ read_indexes(Reader *reader, uint32 count, uint32 limit, const char *what)
 	uint32	   *indexes = plm_alloc(sizeof(uint32) * (size_t) count);
 
 	for (uint32 i = 0; i < count; i++)
+	{
+		PLM_CHECK_INTERRUPTS(i);
 		indexes[i] = read_below(reader, limit, what);
+	}
 	return indexes;
 }
 
@@ -97,7 +100,10 @@ read_doubles(Reader *reader, uint32 count)
 	double	   *values = plm_alloc(sizeof(double) * (size_t) count);
 
 	for (uint32 i = 0; i < count; i++)
+	{
+		PLM_CHECK_INTERRUPTS(i);
 		values[i] = read_f64(reader);
+	}
 	return values;
 }
 
@@ -146,6 +152,7 @@ plm_crc32(const uint8 *bytes, size_t length)
 	}
 	for (; length >= 8; length -= 8, bytes += 8)
 	{
+		PLM_CHECK_INTERRUPTS(length / 8);
 		crc ^= (uint32) bytes[0] | (uint32) bytes[1] << 8 | (uint32) bytes[2] << 16 | (uint32) bytes[3] << 24;
 		crc = table[7][crc & 0xFF] ^ table[6][crc >> 8 & 0xFF] ^ table[5][crc >> 16 & 0xFF] ^
 			table[4][crc >> 24] ^ table[3][bytes[4]] ^ table[2][bytes[5]] ^ table[1][bytes[6]] ^
@@ -195,6 +202,7 @@ plm_base64_decode(const char *text, size_t length, uint8 *bytes)
 		uint32		group = 0;
 		size_t		n_digits = i + 4 < length ? 4 : 4 - padding;
 
+		PLM_CHECK_INTERRUPTS(i / 4);
 		for (size_t k = 0; k < 4; k++)
 		{
 			uint8		digit = k < n_digits ? digits[in[i + k]] : 0;

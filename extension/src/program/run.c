@@ -12,6 +12,7 @@ plm_run(const Program *program)
 	{
 		const Step *step = program->steps[i];
 
+		PLM_CHECK_INTERRUPTS(i);
 		if (!step->run(step, cells, program->texts))
 			return false;
 	}
@@ -20,6 +21,7 @@ plm_run(const Program *program)
 		const Refusal *refusal = &program->refusals[i];
 		double		value = cells[refusal->slot];
 
+		PLM_CHECK_INTERRUPTS(i);
 		/* a NaN is not above any limit */
 		if ((refusal->missing && isnan(value)) || fabs(value) > refusal->above)
 			return false;
@@ -27,7 +29,11 @@ plm_run(const Program *program)
 	return true;
 }
 
-/* Position of the label that the row's scores choose; among equals the first, a NaN before all. */
+/*
+ * Position of the label that the row's scores choose; among equals the first.
+ * Of classes a NaN is taken before all; of clusters nothing is less than a NaN
+ * and a NaN is less than nothing, as scikit-learn compares.
+ */
 uint32
 plm_best_label(const Output *output, const double *cells)
 {
@@ -40,7 +46,8 @@ plm_best_label(const Output *output, const double *cells)
 	{
 		double		score = cells[output->scores[i]];
 
-		if (isnan(score) || (output->kind == OUTPUT_CLUSTER ? score < best : score > best))
+		PLM_CHECK_INTERRUPTS(i);
+		if (output->kind == OUTPUT_CLUSTER ? score < best : score > best || isnan(score))
 		{
 			best = score;
 			label = i;

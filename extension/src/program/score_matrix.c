@@ -27,6 +27,7 @@ linear_block(const MatrixStep *self, const double *cells, uint32 block, uint32 w
 	{
 		double		x = cells[self->slots[i]];
 
+		PLM_CHECK_INTERRUPTS(i);
 		for (uint32 o = 0; o < width; o++)
 			sums[o] += x * row[o];
 	}
@@ -43,6 +44,7 @@ distance_block(const MatrixStep *self, const double *cells, uint32 block, uint32
 	{
 		double		x = cells[self->slots[i]];
 
+		PLM_CHECK_INTERRUPTS(i);
 		for (uint32 o = 0; o < width; o++)
 			sums[o] += (x - row[o]) * (x - row[o]);
 	}
@@ -65,6 +67,7 @@ distance_block(const MatrixStep *self, const double *cells, uint32 block, uint32
 	else \
 		for (uint32 first = 0; first < outputs; first += BLOCK) \
 		{ \
+			PLM_CHECK_INTERRUPTS(first / BLOCK); \
 			block_function(self, cells, first / BLOCK, BLOCK, sums); \
 			memcpy(out + first, sums, sizeof(double) * Min(outputs - first, BLOCK)); \
 		}
@@ -74,7 +77,10 @@ linear(const MatrixStep *self, double *cells)
 {
 	MATRIX_LOOP(linear_block)
 	for (uint32 o = 0; o < outputs; o++)
+	{
+		PLM_CHECK_INTERRUPTS(o);
 		out[o] += self->intercepts[o];
+	}
 	return true;
 }
 
@@ -83,7 +89,10 @@ distances(const MatrixStep *self, double *cells)
 {
 	MATRIX_LOOP(distance_block)
 	for (uint32 o = 0; o < outputs; o++)
+	{
+		PLM_CHECK_INTERRUPTS(o);
 		out[o] = sqrt(out[o]);
+	}
 	return true;
 }
 
@@ -121,8 +130,14 @@ read_matrix(Reader *reader, MatrixStep *self)
 		plm_reject("a count is greater than the body can hold");
 	self->matrix = plm_alloc(sizeof(double) * n_blocks * self->count * width);
 	for (uint32 o = 0; o < outputs; o++)
+	{
+		PLM_CHECK_INTERRUPTS(o);
 		for (uint32 i = 0; i < self->count; i++)
+		{
+			PLM_CHECK_INTERRUPTS(i);
 			self->matrix[((size_t) (o / width) * self->count + i) * width + o % width] = read_f64(reader);
+		}
+	}
 }
 
 static Step *

@@ -10,6 +10,9 @@ typedef struct SlotsStep
 	uint32	   *slots;
 } SlotsStep;
 
+/* Slots between two looks at interrupts. */
+#define STRIDE 4096
+
 /* A step that maps each of its slots by itself. */
 #define SLOTS_STEP(name, expression) \
 	static bool \
@@ -19,11 +22,17 @@ typedef struct SlotsStep
 		double	   *out = &cells[step->out]; \
 		\
 		(void) texts; \
-		for (uint32 i = 0; i < self->count; i++) \
+		for (uint32 first = 0; first < self->count; first += STRIDE) \
 		{ \
-			double		x = cells[self->slots[i]]; \
+			uint32		last = Min(self->count - first, STRIDE) + first; \
 			\
-			out[i] = (expression); \
+			CHECK_FOR_INTERRUPTS(); \
+			for (uint32 i = first; i < last; i++) \
+			{ \
+				double		x = cells[self->slots[i]]; \
+				\
+				out[i] = (expression); \
+			} \
 		} \
 		return true; \
 	}
@@ -50,7 +59,10 @@ greatest(const SlotsStep *self, const double *cells)
 	double		max = cells[self->slots[0]];
 
 	for (uint32 i = 1; i < self->count; i++)
+	{
+		PLM_CHECK_INTERRUPTS(i);
 		max = Max(cells[self->slots[i]], max);
+	}
 	return max;
 }
 
@@ -65,11 +77,15 @@ run_softmax(const Step *step, double *cells, const Text *texts)
 	(void) texts;
 	for (uint32 i = 0; i < self->count; i++)
 	{
+		PLM_CHECK_INTERRUPTS(i);
 		out[i] = exp(cells[self->slots[i]] - max);
 		sum += out[i];
 	}
 	for (uint32 i = 0; i < self->count; i++)
+	{
+		PLM_CHECK_INTERRUPTS(i);
 		out[i] /= sum;
+	}
 	return true;
 }
 
@@ -85,11 +101,15 @@ run_softmax_single(const Step *step, double *cells, const Text *texts)
 	(void) texts;
 	for (uint32 i = 0; i < self->count; i++)
 	{
+		PLM_CHECK_INTERRUPTS(i);
 		out[i] = exp_single((float) cells[self->slots[i]] - max);
 		sum += out[i];
 	}
 	for (uint32 i = 0; i < self->count; i++)
+	{
+		PLM_CHECK_INTERRUPTS(i);
 		out[i] = (float) out[i] / (float) sum;
+	}
 	return true;
 }
 
@@ -102,9 +122,15 @@ run_normalize(const Step *step, double *cells, const Text *texts)
 
 	(void) texts;
 	for (uint32 i = 0; i < self->count; i++)
+	{
+		PLM_CHECK_INTERRUPTS(i);
 		sum += cells[self->slots[i]];
+	}
 	for (uint32 i = 0; i < self->count; i++)
+	{
+		PLM_CHECK_INTERRUPTS(i);
 		out[i] = sum == 0 ? 1.0 / self->count : cells[self->slots[i]] / sum;
+	}
 	return true;
 }
 
@@ -117,9 +143,15 @@ run_normalize_single(const Step *step, double *cells, const Text *texts)
 
 	(void) texts;
 	for (uint32 i = 0; i < self->count; i++)
+	{
+		PLM_CHECK_INTERRUPTS(i);
 		sum += (float) cells[self->slots[i]];
+	}
 	for (uint32 i = 0; i < self->count; i++)
+	{
+		PLM_CHECK_INTERRUPTS(i);
 		out[i] = (float) sum == 0 ? (float) (1.0 / self->count) : (float) cells[self->slots[i]] / (float) sum;
+	}
 	return true;
 }
 

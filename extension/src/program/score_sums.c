@@ -20,8 +20,12 @@ run_weighted_sum(const Step *step, double *cells, const Text *texts)
 	{
 		double		sum = 0;
 
+		PLM_CHECK_INTERRUPTS(i);
 		for (uint32 g = 0; g < self->n_groups; g++)
+		{
+			PLM_CHECK_INTERRUPTS(g);
 			sum += self->weights[g] * cells[self->slots[(size_t) g * step->width + i]];
+		}
 		out[i] = sum;
 	}
 	return true;

@@ -37,9 +37,8 @@ typedef struct CategorySet
 	uint32	   *codes;
 } CategorySet;
 
-/* Trees are walked in groups; padding trees, a single leaf each, fill the last one. */
+/* Trees are walked in groups; as many padding trees, a single leaf each, fill the last one. */
 #define GROUP 8
-#define PADDING 32
 
 typedef struct Ensemble Ensemble;
 typedef void (*Kernel) (Ensemble *ensemble, const double *cells);
@@ -55,6 +54,7 @@ struct Ensemble
 	bool		category_goes_left;
 	bool		has_categories;
 	bool		vector_leaves;	/* a tree adds to several outputs */
+	size_t		n_bytes;		/* in the body */
 	double		divisor;
 	double	   *base_scores;
 
@@ -62,9 +62,9 @@ struct Ensemble
 	uint32	   *cells;			/* [feature] */
 
 	uint32		n_trees;
-	uint32	   *roots;			/* [tree], PADDING more */
-	uint32	   *depths;			/* [tree], PADDING more; 0 is a single leaf */
-	uint32	   *outputs;		/* [tree], PADDING more; without vector leaves */
+	uint32	   *roots;			/* [tree], GROUP more */
+	uint32	   *depths;			/* [tree], GROUP more; 0 is a single leaf */
+	uint32	   *outputs;		/* [tree], GROUP more; without vector leaves */
 	uint32	   *n_tree_outputs; /* [tree]; with vector leaves, */
 	uint32	  **tree_outputs;	/* [tree] */
 	double	   *leaf_values;	/* of vector leaves */

@@ -19,10 +19,16 @@ run_single_sums(const Step *step, double *cells, const Text *texts)
 
 	(void) texts;
 	for (uint32 o = 0; o < step->width; o++)
+	{
+		PLM_CHECK_INTERRUPTS(o);
 		self->single[o] = (float) self->base_scores[o];
+	}
 	self->kernel((Ensemble *) self, cells);
 	for (uint32 o = 0; o < step->width; o++)
+	{
+		PLM_CHECK_INTERRUPTS(o);
 		out[o] = self->divisor == 1 ? self->single[o] : self->single[o] / (float) self->divisor;
+	}
 	return true;
 }
 
@@ -36,7 +42,10 @@ run_double_sums(const Step *step, double *cells, const Text *texts)
 	memcpy(self->sums, self->base_scores, sizeof(double) * step->width);
 	self->kernel((Ensemble *) self, cells);
 	for (uint32 o = 0; o < step->width; o++)
+	{
+		PLM_CHECK_INTERRUPTS(o);
 		out[o] = self->divisor == 1 ? self->sums[o] : self->sums[o] / self->divisor;
+	}
 	return true;
 }
 
@@ -54,6 +63,7 @@ Step *
 plm_parse_ensemble(StepParser *parser)
 {
 	Reader	   *reader = &parser->reader;
+	size_t		n_bytes = reader->end - reader->position;
 	uint8		flags = read_u8(reader);
 	double		divisor = read_f64(reader);
 	uint32		n_outputs = read_count(reader, 8);
@@ -66,15 +76,19 @@ plm_parse_ensemble(StepParser *parser)
 	self->single_sums = !(flags & FLAG_DOUBLE_SUMS);
 	self->category_goes_left = flags & FLAG_CATEGORY_GOES_LEFT;
 	self->vector_leaves = flags & FLAG_VECTOR_LEAVES;
+	self->n_bytes = n_bytes;
 	self->divisor = divisor;
 	self->base_scores = read_doubles(reader, n_outputs);
 	plm_read_trees(parser, self, flags & FLAG_WIDE_SPLITS);
 
 	choose_kernel(self);
 	if (self->single_sums)
+	{
 		self->step.run = run_single_sums;
-	self->single = plm_alloc(sizeof(float) * (size_t) n_outputs);
-	self->sums = plm_alloc(sizeof(double) * (size_t) n_outputs);
+		self->single = plm_alloc(sizeof(float) * (size_t) n_outputs);
+	}
+	else
+		self->sums = plm_alloc(sizeof(double) * (size_t) n_outputs);
 	parser->program->n_nodes += self->n_nodes;
 	parser->program->kernel = self->kernel_name;
 	return &self->step;

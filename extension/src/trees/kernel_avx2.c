@@ -63,12 +63,12 @@ count_single(const float *numbers, __m256 value)
 }
 
 PLM_INLINE TARGET uint8
-rank_single(const Ranked *ranked, uint32 column, float value)
+rank_single(const Ranked *ranked, const Column *column, float value)
 {
 	__m256		values = _mm256_set1_ps(value);
-	uint32		run = count_single(&ranked->single_pivots[16 * (size_t) column], values);
+	uint32		run = count_single(&ranked->singles[column->pivots], values);
 
-	return (uint8) (16 * run + count_single(&ranked->single_thresholds[256 * (size_t) column + 16 * run], values));
+	return (uint8) (16 * run + count_single(&ranked->singles[column->thresholds + 16 * run], values));
 }
 
 PLM_INLINE TARGET uint32
@@ -82,12 +82,12 @@ count_double(const double *numbers, __m256d value)
 }
 
 PLM_INLINE TARGET uint8
-rank_double(const Ranked *ranked, uint32 column, double value)
+rank_double(const Ranked *ranked, const Column *column, double value)
 {
 	__m256d		values = _mm256_set1_pd(value);
-	uint32		run = count_double(&ranked->double_pivots[16 * (size_t) column], values);
+	uint32		run = count_double(&ranked->doubles[column->pivots], values);
 
-	return (uint8) (16 * run + count_double(&ranked->double_thresholds[256 * (size_t) column + 16 * run], values));
+	return (uint8) (16 * run + count_double(&ranked->doubles[column->thresholds + 16 * run], values));
 }
 
 #include "ranked_walk.h"

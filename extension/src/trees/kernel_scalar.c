@@ -27,6 +27,7 @@ read_small_keys(const Ensemble *ensemble, const double *cells, uint32 *keys)
 		float		x = (float) cells[ensemble->cells[i]];
 		uint32		key = single_key(x);
 
+		PLM_CHECK_INTERRUPTS(i);
 		keys[2 * i] = isnan(x) ? UINT32_MAX : key;
 		keys[2 * i + 1] = isnan(x) ? 0 : key;
 	}
@@ -40,6 +41,7 @@ read_keys(const Ensemble *ensemble, const double *cells, uint64 *keys, double *v
 		double		x = cells[ensemble->cells[i]];
 		uint64		key;
 
+		PLM_CHECK_INTERRUPTS(i);
 		if (ensemble->single_splits)
 			x = (float) x;
 		key = ensemble->single_splits ? single_key((float) x) : double_key(x);
@@ -126,6 +128,7 @@ walk(Ensemble *ensemble, const double *cells, bool categories, bool vector)
 		const Node *nodes[GROUP];
 		uint64		payloads[GROUP];
 
+		PLM_CHECK_INTERRUPTS(tree / GROUP);
 		for (uint32 i = 0; i < GROUP; i++)
 			nodes[i] = &ensemble->nodes[ensemble->roots[tree + i]];
 		while (depth > 0)
@@ -139,6 +142,7 @@ walk(Ensemble *ensemble, const double *cells, bool categories, bool vector)
 				inner |= nodes[i]->left;
 			if (inner == 0)
 				break;
+			PLM_CHECK_INTERRUPTS(depth / STRIDE);
 		}
 		for (uint32 i = 0; i < GROUP; i++)
 			payloads[i] = nodes[i]->threshold;
@@ -184,6 +188,7 @@ walk_small(Ensemble *ensemble, const double *cells)
 		const SmallNode *nodes[GROUP];
 		uint32		payloads[GROUP];
 
+		PLM_CHECK_INTERRUPTS(tree / GROUP);
 		for (uint32 i = 0; i < GROUP; i++)
 			nodes[i] = &layout->small_nodes[ensemble->roots[tree + i]];
 		while (depth > 0)
@@ -198,6 +203,7 @@ walk_small(Ensemble *ensemble, const double *cells)
 				inner |= nodes[i]->left;
 			if (inner == 0)
 				break;
+			PLM_CHECK_INTERRUPTS(depth / STRIDE);
 		}
 		for (uint32 i = 0; i < GROUP; i++)
 			payloads[i] = nodes[i]->threshold;
@@ -218,13 +224,17 @@ make_small_nodes(Ensemble *ensemble)
 		ensemble->vector_leaves || ensemble->n_features >= UINT16_MAX / 2)
 		return NULL;
 	for (uint32 i = 0; i <= ensemble->n_nodes; i++)
+	{
+		PLM_CHECK_INTERRUPTS(i);
 		if (ensemble->nodes[i].left > UINT16_MAX)
 			return NULL;
+	}
 	small = plm_alloc(sizeof(SmallNode) * ((size_t) ensemble->n_nodes + 1));
 	for (uint32 i = 0; i <= ensemble->n_nodes; i++)
 	{
 		const Node *node = &ensemble->nodes[i];
 
+		PLM_CHECK_INTERRUPTS(i);
 		small[i].left = (uint16) node->left;
 		small[i].key = (uint16) node->key;
 		small[i].threshold = (uint32) node->threshold;
@@ -247,9 +257,13 @@ plm_choose_scalar_kernel(Ensemble *ensemble)
 	size_t		n_keys = 2 * (size_t) ensemble->n_features + 1;
 
 	layout->small_nodes = make_small_nodes(ensemble);
-	layout->small_keys = plm_alloc(sizeof(uint32) * n_keys);
-	layout->keys = plm_alloc(sizeof(uint64) * n_keys);
-	layout->values = plm_alloc(sizeof(double) * n_keys);
+	if (layout->small_nodes != NULL)
+		layout->small_keys = plm_alloc(sizeof(uint32) * n_keys);
+	else
+	{
+		layout->keys = plm_alloc(sizeof(uint64) * n_keys);
+		layout->values = plm_alloc(sizeof(double) * (size_t) ensemble->n_features);
+	}
 	ensemble->layout = layout;
 	ensemble->kernel_name = "scalar";
 	if (layout->small_nodes != NULL)

@@ -82,6 +82,7 @@ add_vector(Ensemble *ensemble, uint32 tree, size_t payload)
 
 	for (uint32 o = 0; o < n_outputs; o++)
 	{
+		PLM_CHECK_INTERRUPTS(o);
 		if (ensemble->single_sums)
 			ensemble->single[outputs[o]] += (float) values[o];
 		else

@@ -41,6 +41,18 @@ typedef struct Block
 	uint8	   *chunks;			/* [lane][place]: full subtrees of n_deeper levels instead, or NULL */
 } Block;
 
+/* A feature's thresholds, or a part of them. */
+typedef struct Column
+{
+	uint32		feature;
+	uint32		left_code;		/* where a missing value goes left; MAX_CODES: not used */
+	uint32		right_code;
+	uint32		pivots;			/* position in the tables: every sixteenth threshold, 16 of them */
+	uint32		thresholds;		/* position in the tables: whole runs of 16 */
+} Column;
+
+#define RUN 16
+
 typedef struct Ranked
 {
 	uint32		n_lanes;
@@ -50,16 +62,16 @@ typedef struct Ranked
 	double	   *values;			/* of leaves that are no floats; of vector leaves, see Ensemble */
 
 	uint32		n_columns;
-	uint32	   *features;		/* [column] */
-	uint32	   *left_codes;		/* [column] where a missing value goes left; MAX_CODES: not used */
-	uint32	   *right_codes;
+	Column	   *columns;
 	uint32		n_codes;
-	/* [column][256] a row is beyond these where it is greater: increasing, filled up with infinity */
-	float	   *single_thresholds;	/* one of the two */
-	double	   *double_thresholds;
-	/* [column][16] every sixteenth of them: the last of each run of 16 */
-	float	   *single_pivots;
-	double	   *double_pivots;
+
+	/*
+	 * The columns' thresholds, beyond which a row is where it is greater, and
+	 * their pivots, the last ones of each run: increasing, filled up with
+	 * infinity. Columns of one run share the pivots at the beginning.
+	 */
+	float	   *singles;		/* one of the two */
+	double	   *doubles;
 	uint8		codes[MAX_CODES + 64];	/* the row's ranks; those not used are written behind them */
 } Ranked;
 
@@ -71,7 +83,10 @@ typedef struct Ranked
 #define CHUNK_SHIFT(n_levels) ((n_levels) + 3)
 #define CHUNK_LEAVES(n_levels) ((size_t) 2 << (n_levels))
 
-/* Lay out the trees; false where they need more than MAX_CODES codes, or do not fit otherwise. */
+/*
+ * Lay out the trees; false where they need more than MAX_CODES codes, do not
+ * fit otherwise, or would take more memory than the body's size allows for.
+ */
 extern bool plm_rank_trees(Ensemble *ensemble, uint32 n_lanes);
 
 #endif

@@ -9,6 +9,9 @@
 #define MIN_NODES 128
 #endif
 
+/* Bytes of a layout for each byte of the ensemble in the body, at most; most take two. */
+#define MAX_GROWTH 8
+
 static uint32
 payload_of(Ranker *self, const Node *leaf)
 {
@@ -43,6 +46,7 @@ copy_subtree(Ranker *self, uint32 source)
 		RankedNode *copy = &self->ranked->nodes[i];
 		Split		split;
 
+		PLM_CHECK_INTERRUPTS(i);
 		copy->rank = MAX_RANK;	/* a leaf: no rank is greater */
 		if (is_leaf(node))
 		{
@@ -153,32 +157,59 @@ allocate_aligned(size_t size)
 	return memory + (-(uintptr_t) memory & 63);
 }
 
-static void
-make_block(Ranker *self, uint32 number)
+/* What a block takes. */
+typedef struct BlockShape
+{
+	uint32		n_levels;
+	uint32		n_deeper;
+	size_t		top_size;
+	size_t		entries_size;	/* one of the two */
+	size_t		chunks_size;
+} BlockShape;
+
+static BlockShape
+shape_of(const Ranker *self, uint32 number)
 {
 	const Ensemble *ensemble = self->ensemble;
 	uint32		n_lanes = self->ranked->n_lanes;
-	Block	   *block = &self->ranked->blocks[number];
 	uint32		first = number * n_lanes;
 	uint32		last = Min(first + n_lanes, ensemble->n_trees);
 	uint32		depth = 1;
 	size_t		n_nodes = ensemble->roots[last] - ensemble->roots[first];
 	size_t		n_places;
+	BlockShape	shape = {0};
 
 	for (uint32 tree = first; tree < last; tree++)
 		depth = Max(depth, ensemble->depths[tree]);
-	block->n_levels = Min(depth, MAX_TOP_LEVELS);
-	block->n_deeper = depth - block->n_levels;
-	n_places = (size_t) n_lanes << block->n_levels;
-	block->top = allocate_aligned(2 * n_places);
+	shape.n_levels = Min(depth, MAX_TOP_LEVELS);
+	shape.n_deeper = depth - shape.n_levels;
+	n_places = (size_t) n_lanes << shape.n_levels;
+	shape.top_size = 2 * n_places;
 	/* full subtrees where trees are full enough that these take no more than 16 bytes a node */
-	if (block->n_deeper > 0 && block->n_deeper <= MAX_CHUNK_LEVELS &&
-		n_places << CHUNK_SHIFT(block->n_deeper) <= 16 * n_nodes)
-		block->chunks = allocate_aligned(n_places << CHUNK_SHIFT(block->n_deeper));
+	if (shape.n_deeper > 0 && shape.n_deeper <= MAX_CHUNK_LEVELS &&
+		n_places << CHUNK_SHIFT(shape.n_deeper) <= 16 * n_nodes)
+		shape.chunks_size = n_places << CHUNK_SHIFT(shape.n_deeper);
 	else
-		block->entries = plm_alloc(sizeof(uint32) * n_places);
+		shape.entries_size = sizeof(uint32) * n_places;
+	return shape;
+}
+
+static void
+make_block(Ranker *self, uint32 number)
+{
+	BlockShape	shape = shape_of(self, number);
+	Block	   *block = &self->ranked->blocks[number];
+	uint32		n_lanes = self->ranked->n_lanes;
+
+	block->n_levels = shape.n_levels;
+	block->n_deeper = shape.n_deeper;
+	block->top = allocate_aligned(shape.top_size);
+	if (shape.chunks_size > 0)
+		block->chunks = allocate_aligned(shape.chunks_size);
+	else
+		block->entries = plm_alloc(shape.entries_size);
 	for (uint32 lane = 0; lane < n_lanes; lane++)
-		fill_lane(self, block, lane, Min(first + lane, ensemble->n_trees));
+		fill_lane(self, block, lane, Min(number * n_lanes + lane, self->ensemble->n_trees));
 }
 
 static bool
@@ -190,31 +221,66 @@ is_eligible(const Ensemble *ensemble)
 		return false;
 	/* in a tree of up to 2^17 nodes a left child is at most 2^16 - 1 away */
 	for (uint32 tree = 0; tree < ensemble->n_trees; tree++)
+	{
+		PLM_CHECK_INTERRUPTS(tree);
 		if (ensemble->roots[tree + 1] - ensemble->roots[tree] >= UINT32_C(1) << 17)
 			return false;
+	}
 	return true;
+}
+
+/* Whether the layout is small beside the body: lopsided trees, few to a block, would take many times its bytes. */
+static bool
+is_affordable(Ranker *self)
+{
+	const Ensemble *ensemble = self->ensemble;
+	size_t		n_nodes = (size_t) ensemble->n_nodes + MAX_LANES;
+	size_t		size = plm_rank_tables_size(self) + sizeof(Column) * self->ranked->n_columns;
+	bool		has_nodes = false;
+
+	for (uint32 i = 0; i < self->ranked->n_blocks; i++)
+	{
+		BlockShape	shape = shape_of(self, i);
+
+		PLM_CHECK_INTERRUPTS(i);
+		size += sizeof(Block) + shape.top_size + shape.entries_size + shape.chunks_size;
+		has_nodes = has_nodes || (shape.n_deeper > 0 && shape.entries_size > 0);
+	}
+	self->nodes_size = has_nodes ? sizeof(RankedNode) * n_nodes : 0;
+	/* a leaf may stand at several places of a chunk, which has 8 bytes for each and at most 16 for a node */
+	self->values_size = ensemble->single_sums || ensemble->vector_leaves ? 0 : sizeof(double) * 2 * n_nodes;
+	return size + self->nodes_size + self->values_size <= MAX_GROWTH * ensemble->n_bytes;
 }
 
 static void
 make_blocks(Ranker *self)
 {
-	const Ensemble *ensemble = self->ensemble;
 	Ranked	   *ranked = self->ranked;
-	size_t		n_nodes = (size_t) ensemble->n_nodes + MAX_LANES;
 
-	ranked->n_blocks = (ensemble->n_trees + ranked->n_lanes - 1) / ranked->n_lanes;
 	ranked->blocks = plm_alloc(sizeof(Block) * (size_t) ranked->n_blocks);
-	ranked->nodes = plm_alloc(sizeof(RankedNode) * n_nodes);
-	/* a leaf may stand at several places of a chunk, which has 8 bytes for each and at most 16 for a node */
-	if (!ensemble->single_sums && !ensemble->vector_leaves)
-		ranked->values = plm_alloc(sizeof(double) * 2 * n_nodes);
-	self->sources = plm_alloc(sizeof(uint32) * n_nodes);
+	ranked->nodes = plm_alloc(self->nodes_size);
+	ranked->values = plm_alloc(self->values_size);
+	self->sources = plm_alloc(sizeof(uint32) * (self->nodes_size / sizeof(RankedNode)));
 	for (uint32 i = 0; i < ranked->n_blocks; i++)
 	{
 		CHECK_FOR_INTERRUPTS();
 		make_block(self, i);
 	}
 	plm_free(self->sources);
+}
+
+static void
+free_ranker(Ranker *self, bool fits)
+{
+	for (uint32 feature = 0; feature < self->ensemble->n_features; feature++)
+		if (self->thresholds[feature].capacity > 0)
+			plm_free(self->thresholds[feature].values);
+	plm_free(self->thresholds);
+	if (fits)
+		return;
+	if (self->ranked->columns != NULL)
+		plm_free(self->ranked->columns);
+	plm_free(self->ranked);
 }
 
 bool
@@ -227,8 +293,9 @@ plm_rank_trees(Ensemble *ensemble, uint32 n_lanes)
 		return false;
 	self.ranked = plm_alloc(sizeof(Ranked));
 	self.ranked->n_lanes = n_lanes;
+	self.ranked->n_blocks = (ensemble->n_trees + n_lanes - 1) / n_lanes;
 	self.thresholds = plm_alloc(sizeof(Thresholds) * (size_t) ensemble->n_features);
-	fits = plm_collect_thresholds(&self) && plm_assign_codes(&self);
+	fits = plm_collect_thresholds(&self) && plm_assign_codes(&self) && is_affordable(&self);
 	if (fits)
 	{
 		make_blocks(&self);
@@ -237,9 +304,6 @@ plm_rank_trees(Ensemble *ensemble, uint32 n_lanes)
 		ensemble->nodes = NULL;
 		ensemble->layout = self.ranked;
 	}
-	for (uint32 feature = 0; feature < ensemble->n_features; feature++)
-		if (self.thresholds[feature].capacity > 0)
-			plm_free(self.thresholds[feature].values);
-	plm_free(self.thresholds);
+	free_ranker(&self, fits);
 	return fits;
 }

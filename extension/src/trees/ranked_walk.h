@@ -229,12 +229,14 @@ rank_row(const Ensemble *ensemble, const double *cells)
 
 	for (uint32 i = 0; i < ranked->n_columns; i++)
 	{
-		double		value = cells[ensemble->cells[ranked->features[i]]];
-		uint8		rank = ensemble->single_splits ? single_rank(ranked, i, (float) value) : double_rank(ranked, i, value);
+		const Column *column = &ranked->columns[i];
+		double		value = cells[ensemble->cells[column->feature]];
+		uint8		rank = ensemble->single_splits ? single_rank(ranked, column, (float) value) :
+			double_rank(ranked, column, value);
 
 		/* a missing value is greater than nothing: its rank is 0, which goes left everywhere */
-		ranked->codes[ranked->left_codes[i]] = rank;
-		ranked->codes[ranked->right_codes[i]] = isnan(value) ? MAX_RANK : rank;
+		ranked->codes[column->left_code] = rank;
+		ranked->codes[column->right_code] = isnan(value) ? MAX_RANK : rank;
 	}
 }
 
@@ -247,6 +249,8 @@ walk_ranked(Ensemble *ensemble, const double *cells)
 	rank_row(ensemble, cells);
 	codes = load_codes(ranked->codes);
 	for (uint32 i = 0; i < ranked->n_blocks; i++)
+	{
+		PLM_CHECK_INTERRUPTS(i);
 		switch (ranked->blocks[i].n_levels)
 		{
 			case 1:
@@ -267,4 +271,5 @@ walk_ranked(Ensemble *ensemble, const double *cells)
 			default:
 				walk_block(ensemble, &codes, i, 6);
 		}
+	}
 }

@@ -45,6 +45,7 @@ link_tree(Node *nodes, uint32 n_nodes, const uint8 *leaves, uint32 *levels)
 	{
 		uint32		child = 2 * n_inner + 1;
 
+		PLM_CHECK_INTERRUPTS(i);
 		if (is_leaf(leaves, i))
 			continue;
 		if (child <= i || child + 1 >= n_nodes)
@@ -108,6 +109,7 @@ read_leaf(TreeReader *self, Node *node, uint32 n_outputs)
 	{
 		double		value = ensemble->single_sums ? read_f32(self->reader) : read_f64(self->reader);
 
+		PLM_CHECK_INTERRUPTS(o);
 		if (!isfinite(value))
 			plm_reject("a leaf is not finite");
 		if (ensemble->vector_leaves)
@@ -129,16 +131,22 @@ read_set(Reader *reader)
 	set.count = read_count(reader, 4);
 	set.codes = read_indexes(reader, set.count, UINT32_MAX, "a category's code");
 	for (uint32 i = 1; i < set.count; i++)
+	{
+		PLM_CHECK_INTERRUPTS(i);
 		if (set.codes[i] <= set.codes[i - 1])
 			plm_reject("a split's category codes do not increase");
-	if (set.count > 0 && set.codes[set.count - 1] / 32 <= set.count + 8)
+	}
+	if (set.count > 0 && set.codes[set.count - 1] / 32 <= set.count)
 	{
 		uint32	   *codes = set.codes;
 
 		set.n_bits = codes[set.count - 1] + 1;
 		set.bits = plm_alloc(sizeof(uint64) * (set.n_bits / 64 + 1));
 		for (uint32 i = 0; i < set.count; i++)
+		{
+			PLM_CHECK_INTERRUPTS(i);
 			set.bits[codes[i] / 64] |= UINT64_C(1) << (codes[i] % 64);
+		}
 		set.codes = NULL;
 		plm_free(codes);
 	}
@@ -150,6 +158,7 @@ read_sets(TreeReader *self, Node *nodes, uint32 n_nodes)
 {
 	for (uint32 i = 0; i < n_nodes; i++)
 	{
+		PLM_CHECK_INTERRUPTS(i);
 		if (!(nodes[i].key & CATEGORICAL_FLAG))
 			continue;
 		if (self->n_sets >= self->sets_size)
@@ -189,6 +198,7 @@ read_splits(TreeReader *self, Node *nodes, uint32 n_nodes, const uint8 *leaves)
 	{
 		uint32		split;
 
+		PLM_CHECK_INTERRUPTS(i);
 		if (is_leaf(leaves, i))
 			continue;
 		split = self->wide_splits ? read_u32(self->reader) : read_u16(self->reader);
@@ -200,8 +210,11 @@ read_splits(TreeReader *self, Node *nodes, uint32 n_nodes, const uint8 *leaves)
 		}
 	}
 	for (uint32 i = 0; i < n_nodes; i++)
+	{
+		PLM_CHECK_INTERRUPTS(i);
 		if (!is_leaf(leaves, i))
 			nodes[i].threshold = read_threshold(self, nodes[i].key & CATEGORICAL_FLAG);
+	}
 }
 
 /* Returns the tree's number of nodes. */
@@ -221,8 +234,11 @@ read_tree(TreeReader *self, uint32 tree, uint32 root)
 	ensemble->depths[tree] = link_tree(nodes, n_nodes, leaves, self->levels);
 	read_splits(self, nodes, n_nodes, leaves);
 	for (uint32 i = 0; i < n_nodes; i++)
+	{
+		PLM_CHECK_INTERRUPTS(i);
 		if (is_leaf(leaves, i))
 			read_leaf(self, &nodes[i], n_outputs);
+	}
 	read_sets(self, nodes, n_nodes);
 	return n_nodes;
 }
@@ -239,11 +255,12 @@ allocate_trees(TreeReader *self)
 	/* a leaf has at least four bytes, a split six */
 	ensemble->n_nodes = read_count(reader, 4);
 	self->leaf_values_size = read_count(reader, 4);
-	self->sets_size = read_count(reader, 4);
-	n_padded = (size_t) ensemble->n_trees + PADDING;
-	ensemble->roots = plm_alloc(sizeof(uint32) * n_padded);
-	ensemble->depths = plm_alloc(sizeof(uint32) * n_padded);
-	ensemble->outputs = plm_alloc(sizeof(uint32) * n_padded);
+	/* a categorical split has the bytes of a split and a leaf, and a count of codes */
+	self->sets_size = read_count(reader, 14);
+	n_padded = (size_t) ensemble->n_trees + GROUP;
+	ensemble->roots = plm_alloc(sizeof(uint32) * 3 * n_padded);
+	ensemble->depths = ensemble->roots + n_padded;
+	ensemble->outputs = ensemble->depths + n_padded;
 	if (ensemble->vector_leaves)
 	{
 		ensemble->n_tree_outputs = plm_alloc(sizeof(uint32) * n_padded);
@@ -251,11 +268,11 @@ allocate_trees(TreeReader *self)
 		ensemble->leaf_values = plm_alloc(sizeof(double) * (size_t) self->leaf_values_size);
 	}
 	ensemble->nodes = plm_alloc(sizeof(Node) * ((size_t) ensemble->n_nodes + 1));
-	ensemble->sets = plm_alloc(sizeof(CategorySet) * (size_t) self->sets_size);
+	if (self->sets_size > 0)
+		ensemble->sets = plm_alloc(sizeof(CategorySet) * (size_t) self->sets_size);
 	self->levels = plm_alloc(sizeof(uint32) * (size_t) ensemble->n_nodes);
 	self->feature_of_slot = plm_alloc(sizeof(uint32) * (size_t) self->n_slots);
-	for (uint32 i = 0; i < self->n_slots; i++)
-		self->feature_of_slot[i] = NOT_USED;
+	memset(self->feature_of_slot, 0xFF, sizeof(uint32) * (size_t) self->n_slots);
 	ensemble->cells = plm_alloc(sizeof(uint32) * (size_t) self->n_slots);
 }
 
@@ -283,9 +300,12 @@ plm_read_trees(StepParser *parser, Ensemble *ensemble, bool wide_splits)
 
 	/* what leaves and padding trees read: a key that always goes left, to themselves */
 	for (uint32 i = 0; i <= n_nodes; i++)
+	{
+		PLM_CHECK_INTERRUPTS(i);
 		if (ensemble->nodes[i].left == 0)
 			ensemble->nodes[i].key = 2 * ensemble->n_features;
-	for (uint32 i = 0; i < PADDING; i++)
+	}
+	for (uint32 i = 0; i < GROUP; i++)
 		ensemble->roots[ensemble->n_trees + i] = n_nodes;
 	plm_free(self.levels);
 	plm_free(self.feature_of_slot);

@@ -17,6 +17,10 @@
 #define HEADER 16
 #define N_ROWS 6
 
+/* docs/plmodel-format.md: memory is at most 16 bytes for each of the body, and a little */
+#define MAX_GROWTH 16
+#define FIXED (16 * 1024)
+
 static const double numbers[] = {0.0, -0.0, 1.0, 2.0, -1.5, NAN, INFINITY, -INFINITY, 1e300, 5e-324, 3.0, 64.0};
 static const int64 times[] = {0, -1, INT64_MIN, INT64_MIN + 1, INT64_MAX, 951782400, 86399999999, -1000000};
 static const char *const texts[] = {NULL, "", "a", "WA", "a longer text than sixteen bytes"};
@@ -120,6 +124,11 @@ LLVMFuzzerTestOneInput(const uint8 *data, size_t size)
 
 		plm_kernel_setting = isa;
 		program = standalone_parse(body, length);
+		if (standalone_most_in_use() > MAX_GROWTH * length + FIXED)
+		{
+			fprintf(stderr, "%zu bytes of memory for a body of %zu\n", standalone_most_in_use(), length);
+			abort();
+		}
 		if (program != NULL)
 			for (uint32 row = 0; row < N_ROWS; row++)
 			{

@@ -106,4 +106,7 @@ def _multiclass_label(output: MulticlassLabel, slots: Matrix) -> list[Label]:
 
 @predictions_of.register
 def _cluster_label(output: ClusterLabel, slots: Matrix) -> list[Label]:
-    return [output.labels[number] for number in np.argmin(slots[:, output.distances], axis=1)]
+    scores = slots[:, output.prediction_reads]
+    # a NaN is less than nothing, and nothing is less than one that comes first
+    nearest = np.argmin(np.where(np.isnan(scores), np.inf, scores), axis=1)
+    return [output.labels[number] for number in np.where(np.isnan(scores[:, 0]), 0, nearest)]

@@ -150,15 +150,24 @@ class MulticlassLabel:
 
 @dataclass(frozen=True)
 class ClusterLabel:
-    """The id of the nearest centre; among equals the first."""
+    """The id of the nearest centre: the least score, among equals the first.
+
+    Nothing is less than a NaN, and a NaN is less than nothing: it is chosen only where it is the first.
+
+    Parameters
+    ----------
+    scores : by which the nearest is chosen; the distances themselves where there are none, as in programs
+        that 0.1.0 stored
+    """
 
     labels: tuple[int, ...]
     distances: tuple[int, ...]
+    scores: tuple[int, ...] = ()
 
     @property
     def prediction_reads(self) -> tuple[int, ...]:
-        """The distances."""
-        return self.distances
+        """The scores, or else the distances."""
+        return self.scores or self.distances
 
     @property
     def probabilities(self) -> tuple[int, ...]:
@@ -167,12 +176,16 @@ class ClusterLabel:
 
     @property
     def reads(self) -> tuple[int, ...]:
-        """The distances."""
-        return self.distances
+        """The distances, then the scores."""
+        return (*self.distances, *self.scores)
 
     def renumbered(self, numbers: Mapping[int, int]) -> ClusterLabel:
         """Return the output that reads its slots under new numbers."""
-        return replace(self, distances=_renumbered(self.distances, numbers))
+        return replace(
+            self,
+            distances=_renumbered(self.distances, numbers),
+            scores=_renumbered(self.scores, numbers),
+        )
 
 
 def _renumbered(slots: Iterable[int], numbers: Mapping[int, int]) -> tuple[int, ...]:

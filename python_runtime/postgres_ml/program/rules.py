@@ -287,6 +287,7 @@ def _check_multiclass_label(output: MulticlassLabel) -> None:
 def _check_cluster_label(output: ClusterLabel) -> None:
     _check_labels(output.labels)
     require(len(output.distances) == len(output.labels), "labels and distances differ in length")
+    require(len(output.scores) in (0, len(output.labels)), "labels and scores differ in length")
 
 
 def _check_probabilities(output: BinaryLabel | MulticlassLabel) -> None:

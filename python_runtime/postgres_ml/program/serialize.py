@@ -44,9 +44,10 @@ def program_from_json(text: str) -> Program:
         version = content.pop("ir_version")
     except (ValueError, KeyError, AttributeError, TypeError) as error:
         raise InvalidProgramError(f"not a scoring program: {error!r}") from error
-    if version != IR_VERSION:
+    # what a version added has a default, which is what was before
+    if version not in range(1, IR_VERSION + 1):
         raise InvalidProgramError(
-            f"scoring program of version {version!r}; this package reads version {IR_VERSION}"
+            f"scoring program of version {version!r}; this package reads versions 1 to {IR_VERSION}"
         )
     try:
         loaded = _build(Program, content)

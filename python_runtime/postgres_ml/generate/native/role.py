@@ -23,8 +23,11 @@ def program_for(program: Program, role: Role) -> Program:
 
 
 def _output_for(output: Output, role: Role) -> Output:
-    if isinstance(output, Value | ClusterLabel):
+    if isinstance(output, Value):
         return output
+    if isinstance(output, ClusterLabel):
+        chosen = output.distances if role == "distances" else output.prediction_reads
+        return replace(output, distances=chosen, scores=())
     if role == "predict":
         return replace(output, probabilities=())
     if isinstance(output, BinaryLabel):

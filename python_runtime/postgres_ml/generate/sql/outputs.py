@@ -8,6 +8,7 @@ import functools
 import json
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -83,7 +84,10 @@ def _multiclass_label(output: MulticlassLabel, return_type: str, read: Read) -> 
 
 @write_prediction.register
 def _cluster_label(output: ClusterLabel, return_type: str, read: Read) -> str:
-    return _first_best([read(slot) for slot in output.distances], output.labels, "least", return_type)
+    values = [read(slot) for slot in output.prediction_reads]
+    # NULL (NaN) is less than nothing, as least() has it; nothing is less than one that comes first
+    values = [values[0], *(replace(value, nullable=False) for value in values[1:])]
+    return _first_best(values, output.labels, "least", return_type)
 
 
 def _operand(value: Value) -> str:
