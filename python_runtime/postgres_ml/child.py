@@ -20,13 +20,13 @@ from postgres_ml.contract import json_file
 from postgres_ml.contract.exceptions import PostgresMLError, StorageError, TrackingError, TrainingProcessError
 from postgres_ml.contract.job import RESULT, TRACKING_URI, TrainingJob
 from postgres_ml.contract.model import RunReference, TrainedModel
+from postgres_ml.process.memory import is_shortage, peak_bytes, use_text
 
 if TYPE_CHECKING:
     from postgres_ml.track.run import TrackedRun
 
 KEPT = "What was trained is kept: the next build publishes it without training."
 MARKING_S = 2.0  # to mark the MLflow run, when the parent is gone
-OOM_SCORE = "800"  # the kernel should take this process before dbt or an embedded Postgres
 
 
 def main(job_path: Path) -> int:
@@ -39,21 +39,34 @@ def main(job_path: Path) -> int:
     parent = Parent(job_path.parent)
     job = json_file.read(TrainingJob, job_path)
     job = dataclasses.replace(job, tracking_uri=os.environ.get(TRACKING_URI, job.tracking_uri))
-    _volunteer_for_oom()
     warnings.showwarning = parent.warn
     try:
         return _train(job, parent)
-    except PostgresMLError as error:
+    except (PostgresMLError, OSError, MemoryError, ImportError, RuntimeError, ValueError) as error:
         parent.relay("debug", traceback.format_exc())
-        parent.fail(type(error).__name__, str(error))
-    except MemoryError as error:
-        text = f"not enough memory: {error}. Lower max_cells in settings, or select fewer columns"
-        parent.fail(TrainingProcessError.__name__, text)
-    except OSError as error:
-        parent.fail(StorageError.__name__, f"{error.strerror or error}: {error.filename or job.directory}")
+        if is_shortage(error):
+            parent.fail(TrainingProcessError.__name__, _shortage_text(error))
+        elif isinstance(error, PostgresMLError):
+            parent.fail(type(error).__name__, str(error))
+        elif isinstance(error, OSError):
+            parent.fail(
+                StorageError.__name__, f"{error.strerror or error}: {error.filename or job.directory}"
+            )
+        else:
+            raise
     finally:
         parent.end_run("FAILED", "the training process crashed")  # does nothing after an orderly end
     return 1
+
+
+def _shortage_text(error: BaseException) -> str:
+    said = str(error).strip().splitlines()
+    detail = f": {said[0]}" if said else ""
+    used = use_text(peak_bytes(os.getpid()))
+    return (
+        f"not enough memory{used}{detail}. Lower max_cells in settings or select fewer columns, or raise the "
+        "limit (`ulimit -v`, the container's)"
+    )
 
 
 def _train(job: TrainingJob, parent: Parent) -> int:
@@ -206,8 +219,3 @@ def _kill_own_group() -> None:
     if sys.platform != "win32" and os.getpgid(0) == os.getpid():
         os.killpg(0, signal.SIGKILL)
     os._exit(1)
-
-
-def _volunteer_for_oom() -> None:
-    with contextlib.suppress(OSError):  # only Linux has it
-        Path("/proc/self/oom_score_adj").write_text(OOM_SCORE)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -172,7 +173,28 @@ def test_a_killed_child_is_told_with_the_likely_cause(tmp_path: Path) -> None:
     process.start()
     process.wait_ready()
     os.kill(child_pid(process), signal.SIGKILL)
-    with pytest.raises(TrainingProcessError, match=r"out of memory.*max_cells"):
+    with pytest.raises(TrainingProcessError, match=r"after using \d+ MB of .*out of memory.*max_cells"):
+        process.train()
+
+
+def test_the_child_is_as_likely_to_be_killed_for_memory_as_any_process(tmp_path: Path) -> None:
+    process = TrainingProcess(job_in(tmp_path), Recorder(), never)
+    process.start()
+    process.wait_ready()
+    own, its = (Path(f"/proc/{pid}/oom_score_adj") for pid in ("self", child_pid(process)))
+    assert its.read_text() == own.read_text()
+    process.abandon("over")
+
+
+@pytest.mark.parametrize("room", [0, 20_000_000, 60_000_000])
+def test_a_limit_on_memory_is_told_with_its_cure(tmp_path: Path, room: int) -> None:
+    process = TrainingProcess(job_in(tmp_path), Recorder(), never)
+    process.start()
+    process.wait_ready()
+    pages = int(Path(f"/proc/{child_pid(process)}/statm").read_text().split()[0])
+    limit = pages * os.sysconf("SC_PAGE_SIZE") + room
+    resource.prlimit(child_pid(process), resource.RLIMIT_AS, (limit, limit))
+    with pytest.raises(TrainingProcessError, match=r"not enough memory after using (.|\n)*max_cells"):
         process.train()
 
 

@@ -31,11 +31,16 @@ from postgres_ml.contract.job import TRACKING_URI, TrainingJob
 from postgres_ml.contract.model import TrainedModel
 from postgres_ml.contract.redact import without_secrets
 from postgres_ml.process.environment import absolute_uri, environment
+from postgres_ml.process.memory import SHORTAGE, peak_bytes, use_text
 
 POLL_S = 0.1
 PATIENCE_S = 3.0  # for a child that was told to end, which marks its MLflow run first
 FINISH_S = 60.0  # for MLflow after the publication, which takes under a second where it answers
 LAST_LINES = 12
+MEMORY_CURE = (
+    "If most of the memory was the training's, train on less (settings: max_cells, fewer columns); if not, run "
+    "fewer threads at once, end what else takes it, or give the machine more"
+)
 
 OnMessage = Callable[[str, str, dict[str, Any] | None], None]
 
@@ -60,6 +65,7 @@ class TrainingProcess:
         self._last_lines: list[str] = []
         self._readers: list[threading.Thread] = []
         self._stderr_level = "warning"
+        self._peak: int | None = None
 
     def start(self) -> None:
         """Start the child, which imports its libraries and opens MLflow while the parent copies rows.
@@ -184,6 +190,7 @@ class TrainingProcess:
                 raise TrainingCancelledError("cancelled: the training was stopped")
             if deadline is not None and time.monotonic() > deadline:
                 raise TrainingProcessError(f"the training process didn't answer within {FINISH_S:.0f} s")
+            self._watch_memory()
             try:
                 event = self._events.get(timeout=POLL_S)
             except queue.Empty:
@@ -195,6 +202,11 @@ class TrainingProcess:
                 raise self._death(event)
             elif kind == name:
                 return event
+
+    def _watch_memory(self) -> None:
+        """Note how much memory the child has used: when it has been killed, nobody knows any more."""
+        assert self._process is not None
+        self._peak = peak_bytes(self._process.pid) or self._peak
 
     def _death(self, event: dict[str, Any] | None = None) -> PostgresMLError:
         """Return what the child reported last, or how it died; relay what it said meanwhile."""
@@ -209,7 +221,7 @@ class TrainingProcess:
                 errors.append(event)
         if errors:
             return _error(errors[0]["type"], errors[0]["text"])
-        return TrainingProcessError(death_text(self._process.returncode, self._last_lines))
+        return TrainingProcessError(death_text(self._process.returncode, self._last_lines, self._peak))
 
     def _end(self, patience: float = PATIENCE_S) -> None:
         """Close the child's stdin, which ends it; after `patience` seconds kill its whole group."""
@@ -261,21 +273,24 @@ def _error(kind: str, text: str) -> PostgresMLError:
     return error
 
 
-def death_text(code: int, last_lines: list[str]) -> str:
+def death_text(code: int, last_lines: list[str], peak: int | None = None) -> str:
     """Return how the child died, and what to do about it.
 
     Parameters
     ----------
     code : exit code; negative is the signal's number
+    peak : bytes of memory it had at most when it was last looked at; None where that isn't known
     """
+    lines = "\n".join(["", *last_lines]) if last_lines else ""
     if code in (-signal.SIGKILL, 137):
         return (
-            "the training process was killed (SIGKILL): most likely the machine ran out of memory. Train on "
-            "less (settings: max_cells, fewer columns), run fewer threads at once, or give it more memory"
+            f"the training process was killed (SIGKILL){use_text(peak)}: most likely the machine or its "
+            f"container ran out of memory. {MEMORY_CURE}"
         )
+    if code != 0 and SHORTAGE.search(lines):
+        return f"the training process had not enough memory{use_text(peak)}. {MEMORY_CURE}{lines}"
     if code < 0:
         cause = f"was ended by {signal.Signals(-code).name}"
     else:
         cause = f"ended without a result (exit code {code})"
-    lines = "\n".join(["", *last_lines]) if last_lines else ""
     return f"the training process {cause}{lines}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from postgres_ml.contract.exceptions import (
 )
 from postgres_ml.contract.redact import without_secrets
 from postgres_ml.process.environment import absolute_uri, environment
+from postgres_ml.process.memory import is_shortage
 from postgres_ml.process.parent import TrainingProcess, _error, death_text
 from postgres_ml.track import run as track
 from postgres_ml.track import store as tracking_store
@@ -26,6 +28,39 @@ from support.training import CHURN_COLUMNS, CHURN_TARGET, Recorder, make_job
 def test_a_kill_is_told_as_what_it_mostly_is() -> None:
     text = death_text(-signal.SIGKILL, ["noise"])
     assert "out of memory" in text and "max_cells" in text and "noise" not in text
+
+
+def test_a_kill_says_how_much_memory_the_training_had() -> None:
+    text = death_text(-signal.SIGKILL, [], 312_400_000)
+    assert re.search(r"after using 312 MB of the machine's \d+\.\d GB: most likely", text)
+    assert "after using" not in death_text(-signal.SIGKILL, [], None)
+
+
+@pytest.mark.parametrize(
+    ("code", "line"),
+    [
+        (-signal.SIGABRT, "terminate called after throwing an instance of 'std::bad_alloc'"),
+        (1, "OpenBLAS error: Memory allocation still failed after 10 retries, giving up."),
+        (1, "libgomp: Thread creation failed: Resource temporarily unavailable"),
+        (1, "ImportError: libx.so: failed to map segment from shared object"),
+        (1, "MemoryError"),
+    ],
+)
+def test_libraries_that_die_for_want_of_memory_are_told_so(code: int, line: str) -> None:
+    text = death_text(code, [line], 5_000_000_000)
+    assert "not enough memory after using 5.0 GB" in text and "max_cells" in text and line in text
+
+
+def test_a_want_of_memory_is_known_by_its_errors() -> None:
+    for error in (
+        MemoryError(),
+        OSError(12, "Cannot allocate memory"),
+        RuntimeError("can't start new thread"),
+    ):
+        outer = ValueError("the training failed")
+        outer.__cause__ = error
+        assert is_shortage(error) and is_shortage(outer)
+    assert not is_shortage(OSError(28, "No space left on device")) and not is_shortage(ValueError("a"))
 
 
 def test_another_death_shows_signal_or_code_and_the_last_lines() -> None:

@@ -1,0 +1,64 @@
+"""How much memory a process has used, and whether it ended for want of it. Stdlib only."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+from pathlib import Path
+
+PEAK = re.compile(r"^VmHWM:\s*(\d+) kB", re.MULTILINE)
+#: what libraries say whose own allocation failed: C++, glibc's loader and threads, OpenBLAS, libgomp
+SHORTAGE = re.compile(
+    r"bad[_ ]alloc|MemoryError|cannot allocate memory|memory allocation (still )?failed|out of memory"
+    r"|can't start new thread|failed to map segment|thread creation failed|pthread_create failed",
+    re.IGNORECASE,
+)
+
+
+def peak_bytes(pid: int) -> int | None:
+    """Return the most that a running process has had in memory; None where /proc doesn't tell."""
+    try:
+        found = PEAK.search(Path(f"/proc/{pid}/status").read_text(encoding="ascii", errors="replace"))
+    except OSError:
+        return None
+    return None if found is None else int(found[1]) * 1024
+
+
+def total_bytes() -> int | None:
+    """Return the machine's memory; None where the system doesn't tell."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (ValueError, OSError, AttributeError):
+        return None
+
+
+def in_units(n_bytes: int) -> str:
+    """Return a size for people: '312 MB', '4.1 GB'."""
+    return f"{n_bytes / 1e9:.1f} GB" if n_bytes >= 1e9 else f"{n_bytes / 1e6:.0f} MB"
+
+
+def is_shortage(error: BaseException | None) -> bool:
+    """Return whether an error, or what caused it, is a want of memory.
+
+    NumPy raises MemoryError; xgboost, the loader of extension modules and threads have errors of their own.
+    """
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
+            return True
+        if isinstance(error, ImportError | RuntimeError | ValueError) and SHORTAGE.search(str(error)):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def use_text(peak: int | None) -> str:
+    """Return ' after using 312 MB of the machine's 16.0 GB'; empty where that isn't known."""
+    if peak is None:
+        return ""
+    total = total_bytes()
+    return f" after using {in_units(peak)}" + (
+        "" if total is None else f" of the machine's {in_units(total)}"
+    )
