@@ -49,9 +49,8 @@ def main(job_path: Path) -> int:
         elif isinstance(error, PostgresMLError):
             parent.fail(type(error).__name__, str(error))
         elif isinstance(error, OSError):
-            parent.fail(
-                StorageError.__name__, f"{error.strerror or error}: {error.filename or job.directory}"
-            )
+            cause = f"{error.strerror or error}: {error.filename or job.directory}"
+            parent.fail(StorageError.__name__, cause)
         else:
             raise
     finally:

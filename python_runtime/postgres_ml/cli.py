@@ -139,6 +139,7 @@ def _status(options: argparse.Namespace) -> int:
 def _psql(options: argparse.Namespace) -> int:
     """Become psql, which takes over the claim on the server: that stays up as long as psql runs."""
     from postgres_ml import embedded
+    from postgres_ml.embedded.libpq import without_libpq
     from postgres_ml.embedded.server import keep_claim_on_exec
 
     address = embedded.ensure(options.directory, bindir=options.bindir)
@@ -152,8 +153,7 @@ def _psql(options: argparse.Namespace) -> int:
         return FAILED
     keep_claim_on_exec(options.directory)
     # by environment, so that what the user passes on the command line wins
-    overriding = ("PGHOSTADDR", "PGSERVICE", "PGPASSWORD", "PGOPTIONS", "PGSSLMODE", "PGTARGETSESSIONATTRS")
-    environment = {name: value for name, value in os.environ.items() if name not in overriding}
+    environment = without_libpq(os.environ)
     environment.update(
         PGHOST=address.host, PGPORT=str(address.port), PGUSER=address.user, PGDATABASE=address.dbname
     )

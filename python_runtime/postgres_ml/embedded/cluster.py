@@ -12,6 +12,7 @@ from postgres_ml.contract.exceptions import EmbeddedServerError
 from postgres_ml.embedded.account import Account
 from postgres_ml.embedded.binaries import Binaries
 from postgres_ml.embedded.layout import Layout
+from postgres_ml.embedded.libpq import without_libpq
 
 SUPERUSER = "postgres"
 UNFINISHED = "initdb."
@@ -33,8 +34,8 @@ def environment() -> dict[str, str]:
     """
     kept = {
         name: value
-        for name, value in os.environ.items()
-        if not name.startswith(("PG", "LC_", "LANGUAGE", "PYTHON", "VIRTUAL_ENV", "CONDA"))
+        for name, value in without_libpq(os.environ).items()
+        if not name.startswith(("LC_", "LANGUAGE", "PYTHON", "VIRTUAL_ENV", "CONDA"))
     }
     return {**kept, "LC_ALL": "C", "PATH": os.confstr("CS_PATH") or os.defpath}
 

@@ -8,10 +8,11 @@ import re
 from pathlib import Path
 
 PEAK = re.compile(r"^VmHWM:\s*(\d+) kB", re.MULTILINE)
-#: what libraries say whose own allocation failed: C++, glibc's loader and threads, OpenBLAS, libgomp
+#: what libraries say whose own allocation failed: C++, glibc's loader and threads, OpenBLAS, libgomp, modules
 SHORTAGE = re.compile(
     r"bad[_ ]alloc|MemoryError|cannot allocate memory|memory allocation (still )?failed|out of memory"
-    r"|can't start new thread|failed to map segment|thread creation failed|pthread_create failed",
+    r"|can't start new thread|failed to map segment|thread creation failed|pthread_create failed"
+    r"|error return without exception set",
     re.IGNORECASE,
 )
 
@@ -59,6 +60,5 @@ def use_text(peak: int | None) -> str:
     if peak is None:
         return ""
     total = total_bytes()
-    return f" after using {in_units(peak)}" + (
-        "" if total is None else f" of the machine's {in_units(total)}"
-    )
+    whole = "" if total is None else f" of the machine's {in_units(total)}"
+    return f" after using {in_units(peak)}{whole}"

@@ -38,8 +38,8 @@ PATIENCE_S = 3.0  # for a child that was told to end, which marks its MLflow run
 FINISH_S = 60.0  # for MLflow after the publication, which takes under a second where it answers
 LAST_LINES = 12
 MEMORY_CURE = (
-    "If most of the memory was the training's, train on less (settings: max_cells, fewer columns); if not, run "
-    "fewer threads at once, end what else takes it, or give the machine more"
+    "If most of the memory was the training's, train on less (settings: max_cells, fewer columns); if not, "
+    "run fewer threads at once, end what else takes it, or give the machine more"
 )
 
 OnMessage = Callable[[str, str, dict[str, Any] | None], None]

@@ -19,6 +19,7 @@ from dbt_common.helper_types import Port
 
 from postgres_ml import embedded
 from postgres_ml.contract.exceptions import EmbeddedServerError
+from postgres_ml.embedded.libpq import libpq_defaults
 
 RECONNECT_S = 120.0  # for a server that restarts while a model trains: longer than most crash recoveries
 RETRY_S = 0.5
@@ -119,20 +120,39 @@ class PostgresMLConnectionManager(PostgresConnectionManager):
     def open(cls, connection: Connection) -> Connection:
         """Open the connection; with an embedded profile, start or join its server first."""
         credentials = connection.credentials
-        if (
-            isinstance(credentials, PostgresMLCredentials)
-            and credentials.embedded
-            and connection.state != "open"
-        ):
-            try:
-                address = embedded.ensure(
-                    credentials.embedded, linger=credentials.linger, bindir=credentials.bindir
-                )
-            except EmbeddedServerError as error:
-                raise DbtDatabaseError(f"embedded Postgres: {error}") from error
-            credentials.host, credentials.user = address.host, address.user
-            credentials.port = Port(address.port)
-        opened: Connection = super().open(connection)
+        is_embedded = isinstance(credentials, PostgresMLCredentials) and credentials.embedded
+        opened: Connection
+        if not is_embedded or connection.state == "open":
+            opened = super().open(connection)
+            return opened
+        try:
+            address = embedded.ensure(
+                credentials.embedded, linger=credentials.linger, bindir=credentials.bindir
+            )
+        except EmbeddedServerError as error:
+            raise DbtDatabaseError(f"embedded Postgres: {error}") from error
+        credentials.host, credentials.user = address.host, address.user
+        credentials.port = Port(address.port)
+        with libpq_defaults():
+            opened = super().open(connection)
+        return opened  # typed: dbt's own returns Any
+
+    @classmethod
+    def retry_connection(cls, connection: Connection, connect: Any, *args: Any, **kwargs: Any) -> Connection:
+        """Connect as dbt does, and speak UTF-8, whatever the client's or the database's encoding is.
+
+        psycopg2 takes the encoding from PGCLIENTENCODING or the database, and text that it lacks, or that
+        the server writes in another, would be an error or another text.
+        """
+
+        def connect_in_utf8() -> Any:
+            handle = connect()
+            if isinstance(handle, psycopg2.extensions.connection) and handle.encoding != "UTF8":
+                handle.commit()  # `set role`: psycopg2 rolls back before it sets the encoding
+                handle.set_client_encoding("UTF8")
+            return handle
+
+        opened: Connection = super().retry_connection(connection, connect_in_utf8, *args, **kwargs)
         return opened
 
 
