@@ -15,25 +15,27 @@ from urllib.parse import urlsplit
 import mlflow
 import sqlalchemy
 from filelock import FileLock
+from mlflow.entities import ViewType
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from postgres_ml.contract.exceptions import TrackingError
+from postgres_ml.track.relocation import ARTIFACTS, local_path, relocate
 
 SQLITE = "sqlite:///"
-ARTIFACTS = "mlartifacts"
 OPENING = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "15"}
 
 
 def open_experiment(tracking_uri: str, experiment: str) -> tuple[MlflowClient, str]:
     """Return a client and the experiment's id; both are created where they don't exist.
 
-    The experiment of an sqlite store keeps its artifacts beside the database, in `mlartifacts`.
+    The experiment of an sqlite store keeps its artifacts beside the database, in `mlartifacts`; a store that
+    was moved with its project has its locations rewritten.
 
     Raises
     ------
     TrackingError
-        The store can't be written.
+        The store can't be written, or the experiment's artifacts are no longer where it keeps them.
     mlflow.exceptions.MlflowException, sqlalchemy.exc.SQLAlchemyError, OSError
     """
     uri = driver_uri(tracking_uri)
@@ -44,8 +46,14 @@ def open_experiment(tracking_uri: str, experiment: str) -> tuple[MlflowClient, s
     database = Path(uri.removeprefix(SQLITE))
     _check_writable(database)
     # MLflow isn't safe when several processes create tables or the experiment at the same time
-    with FileLock(database.with_name(database.name + ".lock")):
+    with _lock(database):
+        MlflowClient(uri).search_experiments(max_results=1)  # makes or migrates the tables
+        relocate(database)
         return _open(uri, experiment, database.parent / ARTIFACTS)
+
+
+def _lock(database: Path) -> FileLock:
+    return FileLock(database.with_name(database.name + ".lock"))
 
 
 def _open(uri: str, experiment: str, artifacts: Path | None) -> tuple[MlflowClient, str]:
@@ -65,7 +73,31 @@ def _open(uri: str, experiment: str, artifacts: Path | None) -> tuple[MlflowClie
             f"the MLflow experiment {experiment!r} is deleted: restore it (mlflow experiments restore "
             f"--experiment-id {found.experiment_id}) or set mlflow_experiment in the profile"
         )
+    _check_location(client, found.experiment_id)
     return client, found.experiment_id
+
+
+def _check_location(client: MlflowClient, experiment_id: str) -> None:
+    """Check that an experiment's artifacts, if earlier runs have any, are still where it keeps them.
+
+    MLflow would make the folder anew, wherever that is, and the old artifacts would stay out of reach.
+
+    Raises
+    ------
+    TrackingError
+    """
+    experiment = client.get_experiment(experiment_id)
+    path = local_path(experiment.artifact_location or "")
+    if path is None or path.exists():
+        return
+    finished = client.search_runs(
+        [experiment_id], "attributes.status = 'FINISHED'", ViewType.ALL, max_results=1
+    )
+    if finished:
+        raise TrackingError(
+            f"the MLflow experiment {experiment.name!r} keeps its artifacts in {path}, which no longer "
+            "exists. Move the folder back to that place, or set another mlflow_experiment in the profile"
+        )
 
 
 def connect(tracking_uri: str) -> MlflowClient:
@@ -85,6 +117,8 @@ def connect(tracking_uri: str) -> MlflowClient:
         if not database.exists():  # opening it would make an empty one
             raise TrackingError(f"MLflow's store {uri} is gone")
         _check_writable(database)
+        with _lock(database):
+            relocate(database)
     else:
         with _quick_failure():
             _check_database(uri)
