@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 
 PREFIX = "PG"  # of all of them; later versions of libpq have more
 
-_lock = threading.Lock()
+_lock = threading.RLock()
 
 
 def without_libpq(environment: Mapping[str, str]) -> dict[str, str]:
@@ -22,10 +22,13 @@ def without_libpq(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def libpq_defaults() -> Iterator[None]:
-    """Hide libpq's variables from this process while it connects; one thread at a time."""
+def libpq_defaults(prefix: str = PREFIX) -> Iterator[None]:
+    """Hide libpq's variables, or some, from this process while it connects; one thread at a time."""
+    if not any(name.startswith(prefix) for name in os.environ):
+        yield
+        return
     with _lock:
-        hidden = {name: value for name, value in os.environ.items() if name.startswith(PREFIX)}
+        hidden = {name: value for name, value in os.environ.items() if name.startswith(prefix)}
         for name in hidden:
             del os.environ[name]
         try:

@@ -20,9 +20,9 @@ from postgres_ml.contract.config import ProblemType, Settings
 from postgres_ml.contract.exceptions import StorageError, TrainingDataError
 from postgres_ml.contract.json_file import to_json
 from postgres_ml.contract.sql_names import identifier
-from postgres_ml.snapshot.file import RowWriter
+from postgres_ml.snapshot.encoding import check_names, row_writer, utf8
 from postgres_ml.snapshot.point import in_utc, is_number
-from postgres_ml.snapshot.query import INTEGER_TYPES, snapshot_query
+from postgres_ml.snapshot.query import INTEGER_TYPES, snapshot_query, stored_columns
 
 MAX_FEATURES = 1600  # attributes of a composite type, which models of more than 100 features take
 
@@ -84,7 +84,7 @@ class Cursor(Protocol):
     def fetchall(self) -> list[tuple[Any, ...]]:
         """Return its rows."""
 
-    def copy_expert(self, sql: str, file: Any) -> None:
+    def copy_expert(self, sql: str | bytes, file: Any) -> None:
         """Run a COPY statement from or to a file."""
 
 
@@ -126,6 +126,7 @@ def describe_query(cursor: Cursor, sql: str, settings: Settings | None = None) -
     """
     cursor.execute(f"select * from (\n{sql}\n) query limit 0")
     described = [(column[0], column[1]) for column in cursor.description]
+    check_names(cursor.connection, [name for name, _ in described])
     types = _types(cursor, {oid for _, oid in described})
     problems = _naming_problems([name for name, _ in described])
     columns = []
@@ -266,16 +267,22 @@ def copy_snapshot(
     ------
     StorageError
         The file can't be written.
+    TrainingDataError
+        A text isn't ASCII, and the database has no encoding.
     psycopg2.Error
         The database refuses the query.
     """
     started = time.monotonic()
     version = cursor.connection.server_version
     copy = snapshot_query(sql, features, target, settings, problem_type, version)
+    stored = stored_columns(features, target, settings, problem_type)
+    names = {f"c{index}": column.name for index, column in enumerate(features)}
+    names["label"] = names["exact"] = target.name if target else ""
     try:
-        with path.open("wb") as file:
-            writer = RowWriter(file)
-            cursor.copy_expert(copy, writer)
+        with path.open("wb") as file, utf8(cursor):
+            writer = row_writer(file, cursor.connection, stored, names)
+            # bytes: psycopg2 would encode a text as it believes the session to be
+            cursor.copy_expert(copy.encode(), writer)
             writer.close()
         n_query, n_labelled, digest = writer.totals
         summary = SnapshotSummary(

@@ -137,7 +137,7 @@ select null, {names} from read
 where label is not null and (select n_labelled <= {max_rows} from totals)
 union all
 select null, {names} from candidates where rank::float8 <= quota
-) to stdout (format binary, encoding 'UTF8')"""
+) to stdout (format binary)"""
 
 
 def data_digest_query(sql: str, columns: Sequence[Column], settings: Settings, server_version: int) -> str:

@@ -16,6 +16,7 @@ from postgres_ml.contract.exceptions import ParityError
 from postgres_ml.contract.model import FunctionBody, TrainedModel
 from postgres_ml.contract.sql_names import identifier
 from postgres_ml.snapshot.copy import Cursor
+from postgres_ml.verify.encodable import keep_encodable
 
 TOLERANCE = 1e-6  # absolute for probabilities, relative for a regression and for distances
 SAMPLE_ROWS = 50  # of each kind
@@ -79,6 +80,7 @@ def check_parity(cursor: Cursor, schema: str, version: Predictor, parity_file: P
     columns = ", ".join(f"{name} text" for name in [*names, *CHECKED])
     cursor.execute(f"create temporary table postgres_ml_parity (n bigserial, {columns}) on commit drop")
     fields = ", ".join([*names, *CHECKED])
+    keep_encodable(cursor, parity_file)
     with parity_file.open("rb") as file:
         cursor.copy_expert(f"copy {TABLE} ({fields}) from stdin (encoding 'UTF8')", file)
     cursor.execute(compare_sql(schema, version))

@@ -146,7 +146,8 @@ class PostgresMLConnectionManager(PostgresConnectionManager):
         """
 
         def connect_in_utf8() -> Any:
-            handle = connect()
+            with libpq_defaults("PGCLIENTENCODING"):  # the server may not have its conversion
+                handle = connect()
             if isinstance(handle, psycopg2.extensions.connection) and handle.encoding != "UTF8":
                 handle.commit()  # `set role`: psycopg2 rolls back before it sets the encoding
                 handle.set_client_encoding("UTF8")
