@@ -1,8 +1,8 @@
 """An MLflow store that was moved or copied with its project: its paths follow it.
 
-MLflow's sqlite store keeps absolute locations. Those below a folder `mlartifacts` that isn't the one beside
-the database are another place of the same files: they are rewritten where the files are here, or no longer
-there. What is readable where it is recorded, and only there, stays.
+MLflow's sqlite store keeps absolute locations. Those below a folder `mlartifacts` or `mlruns` that isn't the
+one beside the database are another place of the same files: they are rewritten where the files are here, or
+no longer there. What is readable where it is recorded, and only there, stays.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 ARTIFACTS = "mlartifacts"
+FOLDERS = (ARTIFACTS, "mlruns")  # MLflow's own default experiment, which logged models belong to
 #: table, key, column of a location
 LOCATIONS = (
     ("experiments", "experiment_id", "artifact_location"),
@@ -32,13 +33,14 @@ def relocate(database: Path) -> None:
     ----------
     database : sqlite file of a store that MLflow has made or migrated
     """
-    here = database.parent / ARTIFACTS
     with closing(sqlite3.connect(database, timeout=60)) as connection, connection:
         for table, key, column in LOCATIONS:
             if not _has(connection, table, column):
                 continue
-            for row, uri in _elsewhere(connection, table, key, column, here):
-                connection.execute(f"update {table} set {column} = ? where {key} = ?", (uri, row))
+            for folder in FOLDERS:
+                here = database.parent / folder
+                for row, uri in list(_elsewhere(connection, table, key, column, here)):
+                    connection.execute(f"update {table} set {column} = ? where {key} = ?", (uri, row))
 
 
 def _has(connection: sqlite3.Connection, table: str, column: str) -> bool:
@@ -50,13 +52,13 @@ def _elsewhere(
 ) -> Iterator[tuple[object, str]]:
     """Yield the keys of rows to rewrite, each with its new location."""
     found = connection.execute(
-        f"select {key}, {column} from {table} where {column} like ?", (f"%/{ARTIFACTS}%",)
+        f"select {key}, {column} from {table} where {column} like ?", (f"%/{here.name}%",)
     ).fetchall()
     for row, uri in found:
         recorded = local_path(uri)
-        if recorded is None or ARTIFACTS not in recorded.parts:
+        if recorded is None or here.name not in recorded.parts:
             continue
-        position = len(recorded.parts) - 1 - recorded.parts[::-1].index(ARTIFACTS)
+        position = len(recorded.parts) - 1 - recorded.parts[::-1].index(here.name)
         root, below = Path(*recorded.parts[: position + 1]), recorded.parts[position + 1 :]
         if root.resolve() == here.resolve():
             continue  # by the same name, or another name of this folder
