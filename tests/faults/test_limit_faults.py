@@ -12,6 +12,7 @@ import psycopg2
 import pytest
 from faults_attempts import attempt, endure, publish_what_was_trained, role_setting
 from faults_build import Build, frozen
+from faults_callers import Caller
 from faults_project import Project, Server
 from postgres_ml.contract.exceptions import EmbeddedServerError
 
@@ -62,9 +63,13 @@ def test_a_timeout_passes_while_the_process_starts(
 @pytest.mark.parametrize(("name", "step"), CUTS)
 def test_a_timeout_cuts_a_statement(project: Project, record_property, name: str, step: str) -> None:
     skip_unless_known(project.server, name)
-    with project.server.closed_gate(step), role_setting(project, name, "3s"):
-        build = project.build(project.state()["generation"] + 1)
-        attempt(project, record_property, name, step, build, f"alter role … set {name}")
+    before = project.state()
+    with Caller(project.server, before["generation"]) as caller, role_setting(project, name, "3s"):
+        build = project.build(before["generation"] + 1)
+        with project.server.closed_gate(step):
+            build.wait()
+    assert caller.errors == []
+    attempt(project, record_property, name, step, build, name)
     assert build.said("Error in model m "), build.output
     publish_what_was_trained(project, is_trained=step != "snapshot")
 
@@ -132,7 +137,7 @@ def test_the_training_may_have_no_more_memory(project: Project, record_property,
     with frozen(child):
         limit = address_space(child)
         resource.prlimit(child, resource.RLIMIT_AS, (limit, limit))
-    attempt(project, record_property, "ulimit -v", step, build, "memory")
+    attempt(project, record_property, "ulimit -v", step, build, "not enough memory")
     publish_what_was_trained(project, is_trained=project.result() is not None)
 
 

@@ -38,6 +38,12 @@ def test_other_errors_are_left_as_they_are(sqlstate: str | None) -> None:
     assert explained(error_of(sqlstate)) == "text of the server"
 
 
+def test_a_connection_that_was_lost_may_have_had_a_limit() -> None:
+    assert "transaction_timeout" in cure(
+        psycopg2.OperationalError("server closed the connection unexpectedly")
+    )
+
+
 def test_a_cancelled_query_is_no_timeout() -> None:
     assert cure(error_of("57014", "ERROR:  canceling statement due to user request")) == ""
 

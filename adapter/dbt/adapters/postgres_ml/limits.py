@@ -30,6 +30,11 @@ CURES = {
     "53300": "all connections of the server are taken: run fewer threads or clients, raise max_connections",
     "25006": READ_ONLY,
 }
+# psycopg2 loses the server's last words where they come amid a COPY
+LOST = (
+    "the connection was ended: the server restarted, a transaction_timeout of the role or the limit of a pooler "
+    "ended it, which the server's log says. Raise it (alter role … set transaction_timeout = …), or build again"
+)
 CANCELLED = "due to user request"  # pg_cancel_backend has the SQLSTATE of statement_timeout
 
 
@@ -37,6 +42,8 @@ def cure(error: psycopg2.Error) -> str:
     """Return which limit an error comes from and what to do about it; empty if it comes from none."""
     if error.pgcode == "57014" and CANCELLED in str(error):
         return ""
+    if error.pgcode is None and isinstance(error, psycopg2.OperationalError):
+        return LOST
     return CURES.get(error.pgcode or "", "")
 
 
