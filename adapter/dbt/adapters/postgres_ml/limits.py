@@ -32,8 +32,9 @@ CURES = {
 }
 # psycopg2 loses the server's last words where they come amid a COPY
 LOST = (
-    "the connection was ended: the server restarted, a transaction_timeout of the role or the limit of a pooler "
-    "ended it, which the server's log says. Raise it (alter role … set transaction_timeout = …), or build again"
+    "the connection was ended: the server restarted, or a transaction_timeout of the role or the limit of a "
+    "pooler ended it, which the server's log says. Raise it (alter role … set transaction_timeout = …), or "
+    "build again"
 )
 CANCELLED = "due to user request"  # pg_cancel_backend has the SQLSTATE of statement_timeout
 
