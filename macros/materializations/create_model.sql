@@ -7,10 +7,12 @@
   {%- set existing_relation = load_cached_relation(this) -%}
   {%- set card = adapter.card_of(this) -%}
 
+  {#- What waits for others comes before the first transaction, which the hooks may begin. -#}
+  {%- set build = adapter.begin_build(model, compiled_code) -%}
   {{ run_hooks(pre_hooks, inside_transaction=False) }}
   {{ run_hooks(pre_hooks, inside_transaction=True) }}
 
-  {%- set plan = adapter.plan_model(model, compiled_code, should_full_refresh(), flags.EMPTY) -%}
+  {%- set plan = adapter.plan_model(build, should_full_refresh(), flags.EMPTY) -%}
   {%- set result = postgres_ml__result_of(plan) -%}
   {%- set refusal = none if result is none else adapter.check_gates(result) -%}
   {%- set is_published = result is not none and refusal is none -%}
@@ -64,7 +66,8 @@
     {{ return(adapter.declare_model(plan)) }}
   {%- elif plan.action == 'train' -%}
     {%- set snapshot = adapter.take_snapshot(plan) -%}
-    {#- A training can take an hour: no transaction stays open meanwhile, vacuum would stand still behind it. -#}
+    {#- No transaction stays open while the process starts and trains: vacuum would stand still behind it, and a
+        role's idle_in_transaction_session_timeout would end it. -#}
     {{ adapter.commit() }}
     {{ return(adapter.train_model(snapshot)) }}
   {%- endif -%}

@@ -35,7 +35,7 @@ MODEL = """
     model_type=var('model_type', 'linear_learner'), hyperparameters=var('hyperparameters', {}),
 ) }}
 select i as a, i % 7 as b, 10000.0 * {{ var('generation') }} + i as y
-from generate_series(1, 600) as i, (select faults.gate('snapshot')) as gate
+from generate_series(1, {{ var('rows', 600) }}) as i, (select faults.gate('snapshot')) as gate
 """
 SCORED = "select {{ predict('m', ['5', '5']) }} as y"
 

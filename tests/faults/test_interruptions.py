@@ -6,11 +6,13 @@ import contextlib
 import json
 import os
 import signal
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
-from faults_build import Build, processes
+from faults_attempts import endure
+from faults_build import Build, frozen, processes
 from faults_project import ENDLESS, Project, Server
 
 TRAINS = """
@@ -44,6 +46,30 @@ def test_ctrl_c_ends_the_training(project: Project, record_property) -> None:
     child = endless(build)
     build.process.send_signal(signal.SIGINT)
     check_ended(project, build, [child], record_property, "Ctrl-C")
+    assert project.state() == before
+
+
+@pytest.mark.faults
+def test_a_build_waits_for_a_stopped_training(project: Project, record_property) -> None:
+    build = project.build(project.state()["generation"] + 1)
+    build.wait_for(lambda: build.said("load: "), "the training")
+    with frozen(build.child()):
+        build.wait_until_silent()
+        time.sleep(3.0)
+        assert build.process.poll() is None
+    endure(project, record_property, "SIGSTOP, then SIGCONT", "search", build)
+
+
+@pytest.mark.faults
+def test_ctrl_c_ends_a_stopped_training(project: Project, record_property) -> None:
+    before = project.state()
+    build = project.build(before["generation"] + 1)
+    build.wait_for(lambda: build.said("load: "), "the training")
+    child = build.child()
+    with frozen(child):
+        build.wait_until_silent()
+        build.process.send_signal(signal.SIGINT)
+        check_ended(project, build, [child], record_property, "Ctrl-C, the training stopped")
     assert project.state() == before
 
 

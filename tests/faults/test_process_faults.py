@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from faults_build import Build
+from faults_build import Build, frozen
 from faults_callers import Caller
 from faults_project import GATED, Project, repair
 
@@ -107,16 +107,6 @@ def stopped_before_registering(build: Build) -> Iterator[None]:
         build.wait_for(lambda: project.newest() == before + 1, "the commit")
         assert project.champion() == before, build.output
         yield
-
-
-@contextlib.contextmanager
-def frozen(pid: int) -> Iterator[None]:
-    os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGCONT)
 
 
 def variables(step: str) -> dict[str, Any]:

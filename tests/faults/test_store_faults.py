@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
+import sqlite3
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
+from faults_attempts import attempt, publish_what_was_trained
 from faults_build import Build
 from faults_callers import Caller
 from faults_project import Project, repair
@@ -28,18 +30,6 @@ def on_a_disk_of(size: str) -> tuple[str, ...]:
 def may_mount() -> bool:
     probe = ["unshare", "--user", "--map-root-user", "--mount", "mount", "-t", "tmpfs", "tmpfs", "/mnt"]
     return shutil.which("unshare") is not None and subprocess.run(probe, check=False).returncode == 0
-
-
-def attempt(project: Project, record: Any, fault: str, step: str, build: Build, says: str) -> None:
-    """A build fails with a clear error, and the old version serves on."""
-    before = project.state()
-    with Caller(project.server, before["generation"]) as caller:
-        assert build.wait() != 0, build.output
-    assert build.said(says), build.output
-    assert project.state() == before
-    project.wait_until_clean()
-    assert caller.errors == []
-    record("fault", {"fault": fault, "step": step, "serves": "old", "calls": caller.n_calls})
 
 
 @pytest.mark.faults
@@ -125,6 +115,18 @@ def test_mlflow_goes_away_between_training_and_tracking(project: Project, record
     assert project.state()["generation"] == generation
     assert project.champion() == project.newest()
     project.wait_until_clean()
+
+
+@pytest.mark.faults
+def test_mlflows_database_is_locked_by_another_process(project: Project, record_property) -> None:
+    """As long as it takes: MLflow gives up, the result is kept."""
+    build = project.build(project.state()["generation"] + 1)
+    build.wait_for(lambda: build.said("load: "), "the training")
+    with contextlib.closing(sqlite3.connect(project.directory / "mlflow.db", timeout=60)) as store:
+        store.isolation_level = None
+        store.execute("begin exclusive")
+        attempt(project, record_property, "MLflow's database locked", "track", build, "database is locked")
+    publish_what_was_trained(project, is_trained=True)
 
 
 @pytest.mark.faults

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from multiprocessing.context import SpawnContext
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ import psycopg2
 import psycopg2.extensions
 from dbt.adapters.contracts.connection import Connection
 from dbt.adapters.postgres import PostgresConnectionManager
+from dbt.adapters.postgres_ml import limits
 from dbt.adapters.postgres_ml.credentials import PostgresMLCredentials
 from dbt.adapters.postgres_ml.log import logger
 from dbt_common.exceptions import DbtDatabaseError
@@ -71,14 +74,14 @@ class PostgresMLConnectionManager(PostgresConnectionManager):
         and VACUUM hooks run), so commits stay as they are, and who needs a second transaction says so.
 
         A connection that was lost since the commit is opened anew: an hour's training outlives the patience
-        of firewalls, and servers restart.
+        of firewalls and of `idle_session_timeout`, and servers restart.
 
         Raises
         ------
         DbtDatabaseError
             The server doesn't answer for two minutes.
         """
-        self._reconnect_if_lost()
+        self.reconnect_if_lost()
         self.begin()
         handle = self.get_thread_connection().handle
         is_idle = handle.info.transaction_status == psycopg2.extensions.TRANSACTION_STATUS_IDLE
@@ -97,7 +100,11 @@ class PostgresMLConnectionManager(PostgresConnectionManager):
         if connection.handle.info.transaction_status == psycopg2.extensions.TRANSACTION_STATUS_IDLE:
             self.add_query("BEGIN", auto_begin=False)
 
-    def _reconnect_if_lost(self) -> None:
+    def reconnect_if_lost(self) -> None:
+        """Open the connection anew if the server has ended it since the commit; raises as `begin_again`.
+
+        Afterwards the session is as it is after a commit of dbt's: statements commit one by one.
+        """
         connection = self.get_thread_connection()
         if _answers(connection.handle):
             return
@@ -107,14 +114,27 @@ class PostgresMLConnectionManager(PostgresConnectionManager):
             self.close(connection)
             try:
                 self.open(connection)
+                _check_writable(connection.handle)
             except DbtDatabaseError as error:
                 if self.cancelled.is_set() or time.monotonic() > deadline:
                     raise DbtDatabaseError(
-                        f"the connection was lost, and for {RECONNECT_S:.0f} s there was no other: {error}"
+                        f"the connection was lost, and for {RECONNECT_S:.0f} s there was no other: {error}\n"
+                        "What was trained is kept: the next build publishes it"
                     ) from error
                 self.cancelled.wait(RETRY_S)
             else:
                 return
+
+    @contextmanager
+    def exception_handler(self, sql: str) -> Iterator[None]:
+        """Turn errors into dbt's, as dbt-postgres does; one of a limit says which, and how to raise it."""
+        try:
+            with super().exception_handler(sql):
+                yield
+        except DbtDatabaseError as error:
+            if isinstance(error.__cause__, psycopg2.Error) and limits.cure(error.__cause__):
+                raise DbtDatabaseError(limits.explained(error.__cause__)) from error.__cause__
+            raise
 
     @classmethod
     def open(cls, connection: Connection) -> Connection:
@@ -164,3 +184,24 @@ def _answers(handle: Any) -> bool:
     except psycopg2.Error:
         return False
     return True
+
+
+def _check_writable(handle: Any) -> None:
+    """Check that a new connection's server is no standby, which it is for a moment after a failover.
+
+    Leaves the handle as dbt's commits do: psycopg2 believes that a transaction is open, the server has none.
+
+    Raises
+    ------
+    DbtDatabaseError
+        It is one, or is gone already.
+    """
+    try:
+        cursor = handle.cursor()
+        cursor.execute("select pg_catalog.pg_is_in_recovery()")
+        [(is_standby,)] = cursor.fetchall()
+        cursor.execute("commit")
+    except psycopg2.Error as error:
+        raise DbtDatabaseError(str(error).strip()) from error
+    if is_standby:
+        raise DbtDatabaseError("the server is a standby, which can't be written")

@@ -158,8 +158,7 @@ class PostgresMLAdapter(MaterializationAdapter):
             self._move_champion(schema, model, plan.serving.version)
 
     def _move_champion(self, schema: str, model: str, version: int) -> None:
-        cursor = self.connections.get_thread_connection().handle.cursor()
-        problem = move_champion(self.config, cursor, schema, model, version)
+        problem = move_champion(self.config, self._answering_cursor, schema, model, version)
         if problem:
             logger.warning(
                 f"{schema}.{model}: v{version} serves, and MLflow's champion stays until a build moves it: "
@@ -270,6 +269,11 @@ class PostgresMLAdapter(MaterializationAdapter):
             )
             for schema, name in found
         ]
+
+    def _answering_cursor(self) -> Any:
+        """Return a cursor outside of a transaction, of a new connection if the server has ended this one."""
+        self.connections.reconnect_if_lost()
+        return self.connections.get_thread_connection().handle.cursor()
 
     def _open_cursor(self) -> Any:
         """Return a cursor in this thread's transaction, which begins here if none is open."""

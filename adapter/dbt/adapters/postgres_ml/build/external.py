@@ -63,8 +63,9 @@ class ExternalModelBuild(NodeBuild):
             return source
         return resolve(source, absolute_uri(tracking_uri(self.config)))
 
+    @functools.cached_property
     def identity(self) -> dict[str, Any]:
-        """Return the version that the source means now: a new champion, or another file, is a change."""
+        """The version that the source means now: a new champion, or another file, is a change."""
         source = self.source
         if source is None or (MLFLOW.match(source) and not moves(str(self.spec.source))):
             return {}

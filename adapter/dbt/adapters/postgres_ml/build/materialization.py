@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg2
 from dbt.adapters.base import available
 from dbt.adapters.postgres.impl import PostgresAdapter
+from dbt.adapters.postgres_ml import limits
 from dbt.adapters.postgres_ml.build.response import CreateModelResponse, kept_response, response
 from dbt.adapters.postgres_ml.connections import PostgresMLConnectionManager
 from dbt.adapters.postgres_ml.log import logger
@@ -24,6 +25,7 @@ from dbt_common.exceptions import DbtDatabaseError, DbtRuntimeError
 from postgres_ml.contract.exceptions import PostgresMLError
 
 if TYPE_CHECKING:
+    from dbt.adapters.postgres_ml.build.node import NodeBuild
     from dbt.adapters.postgres_ml.build.plan import BuildPlan
     from dbt.adapters.postgres_ml.build.publication import Publication
     from dbt.adapters.postgres_ml.build.trained import Closing, Result, Snapshot
@@ -45,14 +47,25 @@ class MaterializationAdapter(PostgresAdapter):
         self._closings: dict[int, Closing] = {}
 
     @available.parse_none
-    def plan_model(self, model: dict[str, Any], sql: str, full_refresh: bool, is_empty: bool) -> BuildPlan:
-        """Return what the node's build does: train, publish, keep…; nothing is read but a digest."""
+    def begin_build(self, model: dict[str, Any], sql: str) -> NodeBuild:
+        """Return the node's build when no other of this model runs; what can wait for others is done here.
+
+        No transaction is open yet: another build can take an hour, and MLflow seconds.
+        """
         from dbt.adapters.postgres_ml.build.kinds import build_of
-        from dbt.adapters.postgres_ml.build.plan import plan_build
 
         with self._errors_of(model["name"]):
             build = build_of(self._node(model["unique_id"]), sql, self.config, self.connections)
             self._closing().lock(build)
+            build.identity  # noqa: B018  # asked now, and kept
+            return build
+
+    @available.parse_none
+    def plan_model(self, build: NodeBuild, full_refresh: bool, is_empty: bool) -> BuildPlan:
+        """Return what the node's build does: train, publish, keep…; nothing is read but a digest."""
+        from dbt.adapters.postgres_ml.build.plan import plan_build
+
+        with self._errors_of(build.node.name):
             return plan_build(build, full_refresh=full_refresh, is_empty=is_empty)
 
     @available.parse_none
@@ -88,7 +101,7 @@ class MaterializationAdapter(PostgresAdapter):
 
     @available.parse_none
     def train_model(self, snapshot: Snapshot) -> Result:
-        """Return what the training process makes of the snapshot."""
+        """Return what the training process makes of the snapshot; called after the commit."""
         from dbt.adapters.postgres_ml.build.trained import train
 
         with self._errors_of(snapshot.plan.build.node.name):
@@ -230,4 +243,4 @@ class MaterializationAdapter(PostgresAdapter):
             raise
         except psycopg2.Error as error:
             self.connections.rollback_if_open()
-            raise DbtDatabaseError(f"{name}: {str(error).strip()}") from error
+            raise DbtDatabaseError(f"{name}: {limits.explained(error)}") from error

@@ -6,6 +6,7 @@ This class builds a model that is trained on the node's query. Its subclasses bu
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import Any
 
@@ -123,8 +124,12 @@ class NodeBuild:
         """Return the digest of the rows, and how many there are."""
         return digests.measure(cursor, query.sql, query.columns, self.spec.settings)
 
+    @functools.cached_property
     def identity(self) -> dict[str, Any]:
-        """Return what a new version follows from besides query, rows and config; nothing, for a training."""
+        """What a new version follows from besides query, rows and config; nothing, for a training.
+
+        It is asked before the node's transaction begins: a model from elsewhere asks MLflow, for seconds.
+        """
         return {}
 
     def copy_rows(self, cursor: Any, query: TrainingQuery) -> SnapshotSummary | None:

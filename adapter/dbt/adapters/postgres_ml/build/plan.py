@@ -126,7 +126,7 @@ def plan_build(build: NodeBuild, *, full_refresh: bool, is_empty: bool) -> Build
         n_rows=0,
         query=digests.query_digest(query.sql),
         columns={column.name: column.sql_type for column in query.columns},
-        config=digests.training_config(build.spec) | build.identity(),
+        config=digests.training_config(build.spec) | build.identity,
         versions=digests.versions(package_version),
     )
     planner = Planner(build, cursor, query, versions, expected, UnpublishedResult(build.directory))

@@ -13,10 +13,12 @@ import psycopg2
 from dbt.adapters.postgres_ml.build import endpoint_scores
 from dbt.adapters.postgres_ml.build.endpoint import EndpointBuild
 from dbt.adapters.postgres_ml.build.gates import find_refusal, refusal_text
+from dbt.adapters.postgres_ml.build.node import NodeBuild
 from dbt.adapters.postgres_ml.build.trained import Closing, Result, resume
 from dbt.adapters.postgres_ml.catalog.champion import note_champion
 from dbt.adapters.postgres_ml.catalog.row import catalog_row
 from dbt.adapters.postgres_ml.log import logger
+from dbt_common.exceptions import DbtDatabaseError
 
 from postgres_ml.contract.exceptions import GateError
 from postgres_ml.contract.model import FunctionBody, TrainedModel
@@ -114,7 +116,16 @@ def finish(result: Result, version: int, closing: Closing) -> None:
         process.published(version, {"function": build.function})
     finally:
         shutil.rmtree(build.directory, ignore_errors=True)
+        _reconnect(build)
     try:
         note_champion(build.open_cursor(), *build.place, version)
     except psycopg2.Error as error:  # the next build asks MLflow once more
         logger.debug(f"{build.spec.name}: the catalog doesn't know of MLflow's champion: {error}")
+
+
+def _reconnect(build: NodeBuild) -> None:
+    """Connect again if the session, idle while MLflow was told, was ended: hooks may follow."""
+    try:
+        build.connections.reconnect_if_lost()
+    except DbtDatabaseError as error:  # the function serves; who needs the connection fails by itself
+        logger.debug(f"{build.spec.name}: {error}")

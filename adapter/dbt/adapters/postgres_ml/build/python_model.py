@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import functools
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -80,8 +81,9 @@ class PythonModelBuild(NodeBuild):
             digest_of.append(copied.digest)
         return dataclasses.replace(summary, digest=combined(digest_of))
 
+    @functools.cached_property
     def identity(self) -> dict[str, Any]:
-        """Return the digest of the code: other code is a change."""
+        """The digest of the code: other code is a change."""
         return {"code": hashlib.sha256(self.sql.encode()).hexdigest()}
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dbt.adapters.postgres_ml import limits
 from dbt.adapters.postgres_ml.build.endpoint import EndpointBuild
 from dbt.adapters.postgres_ml.build.job import empty_directory, make_job
 from dbt.adapters.postgres_ml.build.lock import lock_folder
@@ -107,12 +108,17 @@ def _abandon(process: TrainingProcess) -> None:
 def take_snapshot(plan: BuildPlan, closing: Closing) -> Snapshot:
     """Start the training process and, while it imports its libraries, copy the query's rows for it.
 
+    The process is not waited for here, where the transaction is open: a role's timeout would end that.
+
     Raises
     ------
-    TrackingError
-        MLflow can't be written.
+    DbtRuntimeError
+        The session may only read, so that nothing could be published.
+    StorageError, TrainingProcessError
+        The folder can't be written, or the process not started.
     """
     build = plan.build
+    limits.check_writable(build.cursor(), f"publishing {build.function}")
     empty_directory(build.node, build.directory)
     lacking = lacking_runtimes(build.cursor(), build.spec.runtime, build.config.credentials.embedded)
     process = closing.start(_process(plan, lacking=lacking, champion_file=_champion_file(plan)))
@@ -127,18 +133,20 @@ def take_snapshot(plan: BuildPlan, closing: Closing) -> Snapshot:
     UnpublishedResult(build.directory).note_origin(build.spec, expected)
     what = "training" if build.trains_here else f"publishing {build.spec.source}"
     build.log("info", f"{what}: {plan.reason_of_training(expected)}")
-    process.wait_ready()
     return Snapshot(plan, expected, lacking, process)
 
 
 def train(snapshot: Snapshot) -> Result:
-    """Return what the training process makes of the snapshot.
+    """Return what the training process makes of the snapshot; no transaction is open meanwhile.
 
     Raises
     ------
+    TrackingError
+        MLflow can't be written.
     PostgresMLError
         As the training process reports it.
     """
+    snapshot.process.wait_ready()
     trained = snapshot.process.train()
     return _result(snapshot.plan, trained, snapshot.expected, snapshot.lacking, snapshot.process)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from dbt.adapters.postgres_ml.connections import tracking_uri
@@ -22,7 +23,9 @@ PATIENCE_S = 120
 ROW = "model_schema = %s and model_name = %s and version = %s"
 
 
-def move_champion(config: Any, cursor: Cursor, schema: str, model: str, version: int) -> str:
+def move_champion(
+    config: Any, open_cursor: Callable[[], Cursor], schema: str, model: str, version: int
+) -> str:
     """Point the alias at this version's run; return what went wrong, or an empty text.
 
     A run that was never registered, because MLflow was away after its publication, is registered now.
@@ -30,9 +33,10 @@ def move_champion(config: Any, cursor: Cursor, schema: str, model: str, version:
     Parameters
     ----------
     config : dbt's runtime config
-    cursor : outside of a transaction
+    open_cursor : outside of a transaction; asked twice, since the session may be ended while MLflow answers
     schema, model : of the card, unquoted
     """
+    cursor = open_cursor()
     cursor.execute(
         f"""select dbt_unique_id, mlflow_run_id,
             case when is_champion is null then '' else mlflow_model_uri end
@@ -43,7 +47,7 @@ def move_champion(config: Any, cursor: Cursor, schema: str, model: str, version:
     name = registered_name(schema, "_".join(unique_id.split(".")[2:]))  # churn.v2 is churn_v2
     problem = _ask_mlflow(config, name, run_id, model_uri, version)
     if not problem:
-        note_champion(cursor, schema, model, version)
+        note_champion(open_cursor(), schema, model, version)
     return problem
 
 
