@@ -114,7 +114,7 @@ class TestShowModel:
             "TRAINING DATA:", "Query", "Target Column", "Rows", "Rows Held Out", "",
             "PARAMETERS:", "Model Type", "Problem Type", "Objective", "Function Name", "Explain Function", "Function Parameters",
             "Function Parameter Types", "Runtime", "Version", "MLflow Run ID", "dbt Unique ID", "Max Runtime", "",
-            "HYPERPARAMETERS:", "max_depth", "n_estimators",
+            "HYPERPARAMETERS:", "max_depth", "num_round",
         ]  # fmt: skip
         assert rows[5][0] == "validation:f1" and 0.5 < float(rows[5][1]) <= 1
         assert shown["Model Name"] == "churn" and shown["Schema Name"] == schema
@@ -124,7 +124,7 @@ class TestShowModel:
         assert shown["Explain Function"] == "predict_churn_explain"
         assert shown["Function Parameters"] == "spend sales Region calls"
         assert shown["Function Parameter Types"] == "float8 text int4"
-        assert (shown["Max Runtime"], shown["n_estimators"]) == ("60.0", "12")
+        assert (shown["Max Runtime"], shown["num_round"]) == ("60.0", "12")
 
     def test_show_model_all_and_model_info(self, select, project):
         schema = project.test_schema

@@ -197,6 +197,12 @@ def read_clause(text: str) -> dict[str, str] | str:
     return text if _PAIR.sub("", pairs).strip() else read
 
 
+def given_names(model_type: str, hyperparameters: Mapping[str, Any]) -> dict[str, str]:
+    """Return a config's names of hyperparameters by the library's: `num_round` for `n_estimators`."""
+    known = {str(key): _lookup(model_type, str(key), [], []) for key in hyperparameters}
+    return {found.library_name: key for key, found in known.items() if found is not None}
+
+
 def check(model_type: str, hyperparameters: Mapping[str, Any]) -> Checked:
     """Return the hyperparameters under the library's names, strings made numbers, and warnings.
 

@@ -11,6 +11,7 @@ from postgres_ml.contract.job import TrainingJob
 from postgres_ml.contract.model import Evaluation, ModelSummary
 from postgres_ml.explain import Explanation
 from postgres_ml.fit.choice import Choice
+from postgres_ml.fit.hyperparameters import given_names
 from postgres_ml.fit.task import Task
 from postgres_ml.generate import GeneratedFunctions
 from postgres_ml.publish.deployment import Deployment
@@ -65,7 +66,7 @@ class Fitted:
 
     @property
     def hyperparameters(self) -> dict[str, Any]:
-        """What was fitted, by the library's names; of a blend an object for each member."""
+        """What was fitted, by the config's names or the library's; of a blend an object for each member."""
         choice = self.choice
         found: dict[str, Any] = {
             f"{number}. {member.candidate.name}": {
@@ -73,7 +74,9 @@ class Fitted:
             }
             for number, member in enumerate(choice.members, start=1)
         }  # fmt: skip
-        found = found or {**choice.candidate.parameters, "n_trees": choice.n_trees}
+        given = given_names(choice.candidate.model_type, self.task.spec.hyperparameters)
+        parameters = {given.get(name, name): value for name, value in choice.candidate.parameters.items()}
+        found = found or {**parameters, "n_trees": choice.n_trees}
         found["threshold"] = choice.threshold
         multipliers = dict(zip(self.task.problem.labels, choice.class_multipliers, strict=False))
         found["class_multipliers"] = multipliers or None
