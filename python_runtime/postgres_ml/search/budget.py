@@ -44,7 +44,7 @@ class Budget:
         self.task, self.n_splits, self.growth = task, n_splits, growth
         self.row_share = 1.0
         self.is_short = False
-        self._final_fits = FINAL_FITS
+        self._final_fits, self._one_fit = FINAL_FITS, ONE_FIT
         self._unit_s: dict[str, float] = {}
         self._cost: dict[str, float] = {}
         self._best_cost: dict[str, float] = {}
@@ -58,23 +58,26 @@ class Budget:
         self._unit_s[_kind(candidate)] = seconds
 
     def plan(self, n_rows: int) -> Plan:
-        """Return what trials have time for, given what a boosting round takes, and keep to it.
+        """Return what trials have time for, given what a boosting round takes.
 
         Parameters
         ----------
         n_rows : that each fold learns from
         """
-        found = Plan(self.n_splits)
-        if "xgboost" in self._unit_s:
-            seconds = self.task.deadline.left - self._unforeseen
-            fits = FINAL_FITS * self.growth, ONE_FIT * self.growth
-            found = plan(seconds, self._unit_s["xgboost"], self.n_splits, n_rows, self.task.n_threads, fits)
-        self._final_fits = ONE_FIT if found.is_hurried else FINAL_FITS
+        if "xgboost" not in self._unit_s:
+            return Plan(self.n_splits)
+        seconds = self.task.deadline.left - self._unforeseen
+        fits = FINAL_FITS * self.growth, ONE_FIT * self.growth
+        return plan(seconds, self._unit_s["xgboost"], self.n_splits, n_rows, self.task.n_threads, fits)
+
+    def adopt(self, found: Plan) -> None:
+        """Expect of trials and final fits what the plan says."""
         self.is_short = found != Plan(self.n_splits)
+        self._one_fit = ONE_FIT if found.has_final_fit else 0.0
+        self._final_fits = self._one_fit if found.is_hurried else FINAL_FITS
         self.n_splits, self.row_share = found.n_splits, found.row_share
         for kind in self._unit_s:
             self._unit_s[kind] *= found.row_share
-        return found
 
     def note_cost(self, candidate: Candidate, seconds_a_fit: float, best_s: float) -> None:
         """Remember what one fit of the candidate's kind took: the greater of the last two, a little faded.
@@ -98,7 +101,7 @@ class Budget:
 
     def final_s(self, members: Sequence[tuple[Trial, float]], fits: float | None = None) -> float:
         """Return how long evaluation and refit of these members will take on all rows."""
-        fits = fits or self._final_fits
+        fits = self._final_fits if fits is None else fits
         growth = self.growth / self.row_share
         each = [self._n_fits(trial.candidate) * fits * growth * trial.best_s for trial, _ in members]
         return max(sum(each) / self.task.n_threads, max(each, default=0.0))
@@ -148,7 +151,7 @@ class Budget:
     def _final_of(self, candidate: Candidate) -> float:
         """Return what it takes to fit the candidate once more, on the share of rows that it learns from."""
         fit_s = self._best_cost.get(_kind(candidate), self.expected_s(candidate))
-        return ONE_FIT * self.growth * fit_s * max(1.0, self._n_fits(candidate) / self.task.n_threads)
+        return self._one_fit * self.growth * fit_s * max(1.0, self._n_fits(candidate) / self.task.n_threads)
 
     def _n_fits(self, candidate: Candidate) -> float:
         """Return how many fits of a fold the candidate's final fit is, for the same rows."""
