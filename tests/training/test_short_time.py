@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +95,21 @@ def test_a_fold_s_fit_is_a_pipeline_like_any_other(tmp_path: Path, kind: str, n_
             assert np.allclose(np.array(predicted, float), pipeline.predict(held), rtol=1e-6)
         else:
             assert list(predicted) == list(pipeline.predict(held))
+
+
+@pytest.mark.parametrize(("seconds", "is_cut"), [(0.02, True), (600, False)])
+def test_a_fit_is_marked_where_time_ended_it_before_it_was_through(
+    tmp_path: Path, seconds: float, is_cut: bool
+) -> None:
+    task, rows = task_of(tmp_path, "regression")
+    encoded = EncodedRows(task, rows)
+    ticks = itertools.count()
+    for name in ("xgboost reg6", "mlp quantile", "linear scaled 1"):
+        (candidate,) = (found for found in portfolio(task, encoded.codes) if found.name == name)
+        until = Deadline(seconds, lambda: 0.002 * next(ticks))
+        fitted = fit_split(task, candidate, encoded, encoded.folds.splits[0], until)
+        assert fitted.is_cut == (is_cut and not candidate.is_linear)
+        assert fitted.unit_s > 0
 
 
 def test_a_fit_that_time_ends_is_not_published_where_a_fold_s_is_whole(tmp_path: Path) -> None:
