@@ -70,7 +70,9 @@ def test_a_fold_s_fit_is_a_pipeline_like_any_other(tmp_path: Path, kind: str, n_
         if candidate.model_type == "mlp":
             candidate.parameters.update(hidden_layer_sizes=(8,), n_epochs=20)
         fitted = fit_split(task, candidate, encoded, split, Deadline(600))
-        kept.append(KeptFit(candidate, fitted.estimator, fitted.n_rows, 1 / len(candidates)))
+        columns = encoded.columns(candidate.encoding)
+        assert (columns is None) == bool(task.columns.crowded)
+        kept.append(KeptFit(candidate, fitted.estimator, fitted.n_rows, columns, 1 / len(candidates)))
         raws.append(fitted.raw)
     assert len(kept) == (4 if kind == "regression" else 3) and all(
         fit.n_rows == len(split.train) for fit in kept
@@ -95,6 +97,20 @@ def test_a_fold_s_fit_is_a_pipeline_like_any_other(tmp_path: Path, kind: str, n_
             assert np.allclose(np.array(predicted, float), pipeline.predict(held), rtol=1e-6)
         else:
             assert list(predicted) == list(pipeline.predict(held))
+
+
+def test_fewer_rows_are_encoded_by_themselves_and_predict_the_same(tmp_path: Path) -> None:
+    task, rows = task_of(tmp_path, "classes")
+    encoded = EncodedRows(task, rows)
+    folds = encoded.folds.fewer(1, 0.3, encoded.strata)
+    some = encoded.only(folds)
+    (split,), (given,) = some.folds.splits, folds.splits
+    assert len(some.codes) == len(split.train) + len(split.valid) < len(rows) / 2
+    for name in ("train", "valid"):
+        there, here = getattr(given, name), getattr(split, name)
+        assert np.array_equal(some.rows.frame["x"].to_numpy()[here], rows.frame["x"].to_numpy()[there])
+        assert np.array_equal(some.codes[here], encoded.codes[there])
+    assert some.folds.looks_at_fold
 
 
 @pytest.mark.parametrize(("seconds", "is_cut"), [(0.02, True), (600, False)])

@@ -17,10 +17,10 @@ from postgres_ml.search.plan import (
     COARSE_BINS,
     FASTEST_RATE,
     FIRST_SHARE,
-    LEARNED,
     MIN_ROWS,
     USUAL_RATE,
     Plan,
+    n_rounds,
     plan,
 )
 from postgres_ml.search.proposals import Proposals
@@ -99,7 +99,7 @@ def test_the_first_boosted_candidate_and_its_final_fits_always_fit_the_time(
     assert 0 < found.row_share <= 1 and found.least_rate <= FASTEST_RATE
     final = FITS[found.is_hurried] if found.has_final_fit else 0.0
     fits = -(-found.n_splits // n_threads) + final
-    rounds = LEARNED / max(found.least_rate, USUAL_RATE)
+    rounds = n_rounds(max(found.least_rate, USUAL_RATE), n_rows)
     needed = rounds * round_s * found.row_share * fits
     is_least = found.row_share == min(1.0, MIN_ROWS / n_rows) and found.least_rate == FASTEST_RATE
     assert needed <= 1.06 * FIRST_SHARE * seconds or is_least
@@ -137,7 +137,9 @@ def test_the_probes_make_the_plan_and_the_plan_the_expected_costs() -> None:
         budget.is_short and found.n_splits == budget.n_splits == 1 and found.row_share == budget.row_share < 1
     )
     fast = found.adapted(BOOSTED)
-    assert budget.expected_s(fast) == pytest.approx(100 * found.row_share)
+    assert budget.expected_s(fast) == pytest.approx(
+        n_rounds(FASTEST_RATE, 12_000 * found.row_share) * found.row_share
+    )
     assert budget.allows([fast])
 
 
