@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +70,9 @@ def test_a_fold_s_fit_is_a_pipeline_like_any_other(tmp_path: Path, kind: str, n_
         if candidate.model_type == "mlp":
             candidate.parameters.update(hidden_layer_sizes=(8,), n_epochs=20)
         fitted = fit_split(task, candidate, encoded, split, Deadline(600))
-        kept.append(KeptFit(candidate, fitted.estimator, fitted.n_rows, 1 / len(candidates)))
+        columns = encoded.columns(candidate.encoding)
+        assert (columns is None) == bool(task.columns.crowded)
+        kept.append(KeptFit(candidate, fitted.estimator, fitted.n_rows, columns, 1 / len(candidates)))
         raws.append(fitted.raw)
     assert len(kept) == (4 if kind == "regression" else 3) and all(
         fit.n_rows == len(split.train) for fit in kept
@@ -94,6 +97,35 @@ def test_a_fold_s_fit_is_a_pipeline_like_any_other(tmp_path: Path, kind: str, n_
             assert np.allclose(np.array(predicted, float), pipeline.predict(held), rtol=1e-6)
         else:
             assert list(predicted) == list(pipeline.predict(held))
+
+
+def test_fewer_rows_are_encoded_by_themselves_and_predict_the_same(tmp_path: Path) -> None:
+    task, rows = task_of(tmp_path, "classes")
+    encoded = EncodedRows(task, rows)
+    folds = encoded.folds.fewer(1, 0.3, encoded.strata)
+    some = encoded.only(folds)
+    (split,), (given,) = some.folds.splits, folds.splits
+    assert len(some.codes) == len(split.train) + len(split.valid) < len(rows) / 2
+    for name in ("train", "valid"):
+        there, here = getattr(given, name), getattr(split, name)
+        assert np.array_equal(some.rows.frame["x"].to_numpy()[here], rows.frame["x"].to_numpy()[there])
+        assert np.array_equal(some.codes[here], encoded.codes[there])
+    assert some.folds.looks_at_fold
+
+
+@pytest.mark.parametrize(("seconds", "is_cut"), [(0.02, True), (600, False)])
+def test_a_fit_is_marked_where_time_ended_it_before_it_was_through(
+    tmp_path: Path, seconds: float, is_cut: bool
+) -> None:
+    task, rows = task_of(tmp_path, "regression")
+    encoded = EncodedRows(task, rows)
+    ticks = itertools.count()
+    for name in ("xgboost reg6", "mlp quantile", "linear scaled 1"):
+        (candidate,) = (found for found in portfolio(task, encoded.codes) if found.name == name)
+        until = Deadline(seconds, lambda: 0.002 * next(ticks))
+        fitted = fit_split(task, candidate, encoded, encoded.folds.splits[0], until)
+        assert fitted.is_cut == (is_cut and not candidate.is_linear)
+        assert fitted.unit_s > 0
 
 
 def test_a_fit_that_time_ends_is_not_published_where_a_fold_s_is_whole(tmp_path: Path) -> None:

@@ -33,12 +33,14 @@ class KeptFit:
     ----------
     estimator : of class codes or numbers, fitted on the candidate's encoding of the rows
     n_rows : it learned from
+    columns : the fitted encoding; None where it has to be fitted once more
     weight : of its predictions, among those of all parts
     """
 
     candidate: Candidate
     estimator: Any
     n_rows: int
+    columns: Any = None
     weight: float = 1.0
 
 

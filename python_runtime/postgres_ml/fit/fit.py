@@ -89,15 +89,16 @@ def fold_pipeline(task: Task, choice: Choice, training: TrainingRows) -> Pipelin
 
     Parameters
     ----------
-    training : the rows that the search had; encodings follow from all of them, estimators from a part
+    training : the rows that the search had, for encodings that were not kept
     """
     codes = task.problem.encode(training.target)
     parts = []
     for fit in choice.fold_fits:
-        columns = encoded_columns(fit.candidate.encoding, task.columns, task.problem)
-        parts.append(
-            Pipeline([("columns", columns.fit(training.frame, codes)), ("estimator", fit.estimator)])
-        )
+        columns = fit.columns
+        if columns is None:
+            columns = encoded_columns(fit.candidate.encoding, task.columns, task.problem)
+            columns.fit(training.frame, codes)
+        parts.append(Pipeline([("columns", columns), ("estimator", fit.estimator)]))
     if len(parts) == 1:
         (pipeline,) = parts
         pipeline.steps[-1] = ("estimator", _known(task, choice, pipeline[-1]))

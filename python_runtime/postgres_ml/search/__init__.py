@@ -51,7 +51,9 @@ def search(task: Task, rows: TrainingRows, on_progress: OnProgress) -> Choice:
     encoded = EncodedRows(task, rows)
     budget = Budget(task, len(encoded.folds.splits), len(rows) / len(encoded.folds.splits[0].train))
     candidates = portfolio(task, encoded.codes)
-    plan = prepare(task, encoded, budget, candidates, on_progress)
+    plan, encoded = prepare(task, encoded, budget, candidates, on_progress)
+    if plan.row_share < 1:
+        candidates = portfolio(task, encoded.codes)  # a network's batches follow from the number of rows
     candidates = [plan.adapted(candidate) for candidate in candidates]
     progress = Progress(task, on_progress)
     with Runner(task, encoded, budget) as runner:

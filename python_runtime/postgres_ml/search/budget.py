@@ -24,6 +24,7 @@ GAIN = 0.002  # relative: what the loss has to fall by so that the search counts
 PATIENCE = 8  # trials without such a gain
 ROUNDS_LEFT = 2.5  # a round of several candidates may take this part of the time left
 ITERATIONS = 100.0  # of a linear classifier's solver, about
+HURRIED_SHARE = 0.7  # of the time left, for a fit whose candidate learns as fast as time allows
 LINEAR_FINAL = 3.0  # its final fit goes on to a finer tolerance
 
 
@@ -37,15 +38,17 @@ class Budget:
 
     Attributes
     ----------
-    is_short : whether trials do less than they would with enough time
+    is_short, is_hurried : whether trials do less than they would with enough time; and learn faster
     """
 
     def __init__(self, task: Task, n_splits: int, growth: float) -> None:
         self.task, self.n_splits, self.growth = task, n_splits, growth
         self.row_share = 1.0
-        self.is_short = False
-        self._final_fits = FINAL_FITS
+        self.is_short = self.is_hurried = False
+        self._final_fits, self._one_fit = FINAL_FITS, ONE_FIT
+        self._n_rows = 0.0
         self._unit_s: dict[str, float] = {}
+        self._encoding_s: dict[str, float] = {}
         self._cost: dict[str, float] = {}
         self._best_cost: dict[str, float] = {}
         self._best_loss = float("inf")
@@ -53,28 +56,39 @@ class Budget:
         self._unforeseen = FIXED_S + SHARE * task.deadline.seconds
         self._reserve = self._unforeseen
 
-    def note_unit(self, candidate: Candidate, seconds: float) -> None:
-        """Remember what a round, epoch or iteration of the kind takes on a fold's rows, by a probe."""
-        self._unit_s[_kind(candidate)] = seconds
+    def note_unit(self, candidate: Candidate, seconds: float, encoding_s: float = 0.0) -> None:
+        """Remember what a round, epoch or iteration of the kind takes on a fold's rows, by a probe.
+
+        Parameters
+        ----------
+        encoding_s : of all rows for the candidate's kind, once
+        """
+        self._unit_s[_kind(candidate)], self._encoding_s[_kind(candidate)] = seconds, encoding_s
 
     def plan(self, n_rows: int) -> Plan:
-        """Return what trials have time for, given what a boosting round takes, and keep to it.
+        """Return what trials have time for, given what a boosting round takes.
 
         Parameters
         ----------
         n_rows : that each fold learns from
         """
-        found = Plan(self.n_splits)
-        if "xgboost" in self._unit_s:
-            seconds = self.task.deadline.left - self._unforeseen
-            fits = FINAL_FITS * self.growth, ONE_FIT * self.growth
-            found = plan(seconds, self._unit_s["xgboost"], self.n_splits, n_rows, self.task.n_threads, fits)
-        self._final_fits = ONE_FIT if found.is_hurried else FINAL_FITS
-        self.is_short = found != Plan(self.n_splits)
+        self._n_rows = float(n_rows)
+        if "xgboost" not in self._unit_s:
+            return Plan(self.n_splits)
+        seconds = self.task.deadline.left - self._unforeseen
+        fits = FINAL_FITS * self.growth, ONE_FIT * self.growth
+        return plan(seconds, self._unit_s["xgboost"], self.n_splits, n_rows, self.task.n_threads, fits)
+
+    def adopt(self, found: Plan) -> None:
+        """Expect of trials and final fits what the plan says."""
+        self.is_short, self.is_hurried = found != Plan(self.n_splits), found.is_hurried
+        self._one_fit = ONE_FIT if found.has_final_fit else 0.0
+        self._final_fits = self._one_fit if found.is_hurried else FINAL_FITS
         self.n_splits, self.row_share = found.n_splits, found.row_share
+        self._n_rows *= found.row_share
         for kind in self._unit_s:
             self._unit_s[kind] *= found.row_share
-        return found
+            self._encoding_s[kind] *= found.row_share
 
     def note_cost(self, candidate: Candidate, seconds_a_fit: float, best_s: float) -> None:
         """Remember what one fit of the candidate's kind took: the greater of the last two, a little faded.
@@ -98,7 +112,7 @@ class Budget:
 
     def final_s(self, members: Sequence[tuple[Trial, float]], fits: float | None = None) -> float:
         """Return how long evaluation and refit of these members will take on all rows."""
-        fits = fits or self._final_fits
+        fits = self._final_fits if fits is None else fits
         growth = self.growth / self.row_share
         each = [self._n_fits(trial.candidate) * fits * growth * trial.best_s for trial, _ in members]
         return max(sum(each) / self.task.n_threads, max(each, default=0.0))
@@ -129,10 +143,10 @@ class Budget:
             return self._cost[kind]
         units = 1.0 if self.task.problem.is_regression else ITERATIONS
         if kind == "xgboost":
-            units = n_rounds(candidate.parameters["learning_rate"])
+            units = n_rounds(candidate.parameters["learning_rate"], self._n_rows)
         elif kind == "mlp":
             units = candidate.parameters["n_epochs"]
-        return units * self._unit_s.get(kind, 0.0)
+        return units * self._unit_s.get(kind, 0.0) + self._encoding_s.get(kind, 0.0)
 
     def allows(self, candidates: Sequence[Candidate]) -> bool:
         """Return whether a round of these trials is likely to end in time, with the final fits of each."""
@@ -148,7 +162,7 @@ class Budget:
     def _final_of(self, candidate: Candidate) -> float:
         """Return what it takes to fit the candidate once more, on the share of rows that it learns from."""
         fit_s = self._best_cost.get(_kind(candidate), self.expected_s(candidate))
-        return ONE_FIT * self.growth * fit_s * max(1.0, self._n_fits(candidate) / self.task.n_threads)
+        return self._one_fit * self.growth * fit_s * max(1.0, self._n_fits(candidate) / self.task.n_threads)
 
     def _n_fits(self, candidate: Candidate) -> float:
         """Return how many fits of a fold the candidate's final fit is, for the same rows."""
@@ -161,9 +175,12 @@ class Budget:
         return Deadline(max(self.left_s, 0.0), self.task.deadline.clock)
 
     def fit_deadline(self, cut: Deadline) -> Deadline:
-        """Return when a fit that begins now has to end, so that there is time for the final fits like it."""
-        clock = self.task.deadline.clock
-        return Deadline(min(cut.left, self.task.deadline.left / (1 + self._final_fits * self.growth)), clock)
+        """Return when a fit that begins now has to end, so that there is time for the final fits like it.
+
+        In a hurry it may go on: a fold's fit that is whole is better than one that is cut short for another.
+        """
+        share = max(1 / (1 + self._final_fits * self.growth), HURRIED_SHARE if self.is_hurried else 0.0)
+        return Deadline(min(cut.left, share * self.task.deadline.left), self.task.deadline.clock)
 
 
 def _kind(candidate: Candidate) -> str:

@@ -36,15 +36,33 @@ class EncodedRows:
         self.strata = np.zeros(len(rows), np.int64) if task.problem.is_regression else self.codes
         self._lock = threading.Lock()
         self._made: dict[Any, Any] = {}
+        self._encoders: dict[str, Any] = {}
 
     def matrix(self, encoding: str) -> Array:
         """Return all training rows as the encoding has them, of shape (n_rows, n_columns), float32."""
 
         def encode() -> Array:
             encoder = encoded_columns(encoding, self.task.columns, self.task.problem, means=False)
-            return np.ascontiguousarray(encoder.fit_transform(self.rows.frame), np.float32)
+            matrix = np.ascontiguousarray(encoder.fit_transform(self.rows.frame), np.float32)
+            self._encoders[encoding] = encoder
+            return matrix
 
         return self._once(encoding, encode)
+
+    def columns(self, encoding: str) -> Any:
+        """Return the fitted transformer of an encoding that was used; None if it lacks the means of texts."""
+        return None if self.task.columns.crowded else self._encoders[encoding]
+
+    def only(self, folds: Folds) -> EncodedRows:
+        """Return the rows of these folds alone, encoded by themselves."""
+        used = np.unique(
+            np.concatenate([folds.look.train, *(s.train for s in folds.splits), folds.predicted])
+        )
+        mask = np.zeros(len(self.codes), bool)
+        mask[used] = True
+        some = EncodedRows(self.task, self.rows.take(mask))
+        some.folds = folds.renumbered(used)
+        return some
 
     def pair(self, encoding: str, split: Split) -> tuple[Array, Array]:
         """Return the rows to learn from and the rows to predict."""

@@ -119,7 +119,10 @@ def _pace(estimator: Any, candidate: Candidate, seconds: float) -> tuple[float, 
     if candidate.model_type == "xgboost":
         (callback,) = estimator.callbacks
         gaps = np.diff(callback.times)  # the first round's is not among them: what it prepares is done once
-        return float(np.median(gaps)) if len(gaps) else seconds, callback.is_late
+        # where the best round is long ago, the fit was through but for a part of its patience
+        n_idle = len(callback.times) - 1 - int(estimator.get_booster().attr("best_iteration") or 0)
+        is_cut = callback.is_late and n_idle < estimator.early_stopping_rounds / 2
+        return float(np.median(gaps)) if len(gaps) else seconds, is_cut
     if candidate.model_type == "mlp":
         n_left = (estimator.stop_epoch or estimator.n_epochs) - estimator.n_iter_
         return seconds / estimator.n_iter_, n_left > 0 and bool(estimator.is_late())

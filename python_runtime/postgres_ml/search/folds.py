@@ -88,6 +88,20 @@ class Folds:
             return Folds(splits[0], splits)
         return Folds(self.look, splits)
 
+    def renumbered(self, used: Array) -> Folds:
+        """Return the folds of a table that has only these rows.
+
+        Parameters
+        ----------
+        used : increasing row numbers, all rows of the folds among them
+        """
+
+        def moved(split: Split) -> Split:
+            return Split(split.name, np.searchsorted(used, split.train), np.searchsorted(used, split.valid))
+
+        splits = tuple(moved(split) for split in self.splits)
+        return Folds(splits[0] if self.looks_at_fold else moved(self.look), splits)
+
     @property
     def predicted(self) -> Array:
         """Row numbers that some fold predicts, increasing."""

@@ -86,7 +86,8 @@ class Runner:
                 found = [look] * folds.looks_at_fold + fitted
                 if fitted == ["late"] and not folds.looks_at_fold:
                     found = [look]  # it learnt from fewer rows, and may still be the best there is
-                    self._keep_look(candidate, look)
+                    if isinstance(look, FoldFit):
+                        self._keep_fit(candidate, look)
             trials.append(self._trial(candidate, found, is_whole=candidate in worth))
         self.trials += trials
         return trials
@@ -114,12 +115,12 @@ class Runner:
         for (candidate, split), fitted in zip(jobs, found, strict=True):
             if isinstance(fitted, FoldFit) and any(split is whole for whole in self.encoded.folds.splits):
                 self.budget.note_cost(candidate, fitted.seconds, fitted.best_s)
-                self.kept[candidate.name] = KeptFit(candidate, fitted.estimator, fitted.n_rows)
+                self._keep_fit(candidate, fitted)
         return found
 
-    def _keep_look(self, candidate: Candidate, look: Found) -> None:
-        if isinstance(look, FoldFit):
-            self.kept[candidate.name] = KeptFit(candidate, look.estimator, look.n_rows)
+    def _keep_fit(self, candidate: Candidate, fitted: FoldFit) -> None:
+        columns = self.encoded.columns(candidate.encoding)
+        self.kept[candidate.name] = KeptFit(candidate, fitted.estimator, fitted.n_rows, columns)
 
     def _judge(self, candidates: Sequence[Candidate], looks: Sequence[Found]) -> list[Candidate]:
         """Return the candidates that go on, after comparing them with the best look of each model type."""

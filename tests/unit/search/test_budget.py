@@ -13,7 +13,16 @@ from postgres_ml.fit.task import Deadline, Task
 from postgres_ml.fit.trial import Trial
 from postgres_ml.search.budget import Budget
 from postgres_ml.search.folds import Folds
-from postgres_ml.search.plan import FASTEST_RATE, FIRST_SHARE, LEARNED, MIN_ROWS, USUAL_RATE, Plan, plan
+from postgres_ml.search.plan import (
+    COARSE_BINS,
+    FASTEST_RATE,
+    FIRST_SHARE,
+    MIN_ROWS,
+    USUAL_RATE,
+    Plan,
+    n_rounds,
+    plan,
+)
 from postgres_ml.search.proposals import Proposals
 from postgres_ml.snapshot.rows import TrainingRows, spread_part
 from support.training import make_spec
@@ -51,13 +60,31 @@ def test_with_enough_time_nothing_is_made_smaller() -> None:
     assert plan(5400.0, 0.1, 5, 12_000, 2, FITS) == Plan(5)
 
 
-def test_short_time_takes_folds_first_then_small_steps_then_rows() -> None:
-    plans = [plan(60.0, round_s, 5, 12_000, 2, FITS) for round_s in (0.001, 0.02, 0.06, 0.2, 3.0)]
-    assert [found.n_splits for found in plans] == [5, 1, 1, 1, 1]
+def test_short_time_takes_folds_first_then_small_steps_then_the_final_fit_then_rows() -> None:
+    plans = [plan(60.0, round_s, 5, 12_000, 2, FITS) for round_s in (0.001, 0.02, 0.06, 0.2, 1.0, 6.0)]
+    assert [found.n_splits for found in plans] == [5, 1, 1, 1, 1, 1]
     assert [found.least_rate for found in plans[:2]] == [0, 0]
-    assert USUAL_RATE < plans[2].least_rate < FASTEST_RATE and plans[2].row_share == 1
-    assert [found.least_rate for found in plans[3:]] == [FASTEST_RATE] * 2
-    assert 1 > plans[3].row_share > plans[4].row_share == pytest.approx(MIN_ROWS / 12_000)
+    assert USUAL_RATE < plans[2].least_rate < FASTEST_RATE
+    assert [found.least_rate for found in plans[3:]] == [FASTEST_RATE] * 3
+    assert [found.has_final_fit for found in plans] == [True, True, True, False, False, False]
+    assert [found.row_share for found in plans[:4]] == [1] * 4
+    assert 1 > plans[4].row_share > plans[5].row_share == pytest.approx(MIN_ROWS / 12_000)
+
+
+def test_where_a_fold_s_fit_has_to_do_it_may_take_the_time_of_the_others() -> None:
+    budget, _ = budget_of(60)
+    budget.note_unit(BOOSTED, 0.25)
+    found = budget.plan(12_000)
+    assert not found.has_final_fit and found.row_share == 1
+    assert not budget.allows([found.adapted(BOOSTED)])
+    budget.adopt(found)
+    assert budget.allows([found.adapted(BOOSTED)])
+
+
+def test_fewer_bins_are_a_parameter_of_boosted_candidates() -> None:
+    found = Plan(1, is_coarse=True)
+    assert found.adapted(BOOSTED).parameters["max_bin"] == COARSE_BINS
+    assert found.adapted(BOOSTED).name == BOOSTED.name and found.adapted(LINEAR) is LINEAR
 
 
 @given(
@@ -70,8 +97,9 @@ def test_the_first_boosted_candidate_and_its_final_fits_always_fit_the_time(
     """Whatever a round costs, on rows, classes or a busy machine: boosting learns to the end, of fewer rows."""
     found = plan(seconds, round_s, n_splits, n_rows, n_threads, FITS)
     assert 0 < found.row_share <= 1 and found.least_rate <= FASTEST_RATE
-    fits = -(-found.n_splits // n_threads) + FITS[found.is_hurried]
-    rounds = LEARNED / max(found.least_rate, USUAL_RATE)
+    final = FITS[found.is_hurried] if found.has_final_fit else 0.0
+    fits = -(-found.n_splits // n_threads) + final
+    rounds = n_rounds(max(found.least_rate, USUAL_RATE), n_rows)
     needed = rounds * round_s * found.row_share * fits
     is_least = found.row_share == min(1.0, MIN_ROWS / n_rows) and found.least_rate == FASTEST_RATE
     assert needed <= 1.06 * FIRST_SHARE * seconds or is_least
@@ -104,11 +132,14 @@ def test_the_probes_make_the_plan_and_the_plan_the_expected_costs() -> None:
     budget, _ = budget_of(60)
     budget.note_unit(BOOSTED, 1.0)  # a round of 26 classes on a busy machine
     found = budget.plan(12_000)
+    budget.adopt(found)
     assert (
         budget.is_short and found.n_splits == budget.n_splits == 1 and found.row_share == budget.row_share < 1
     )
     fast = found.adapted(BOOSTED)
-    assert budget.expected_s(fast) == pytest.approx(100 * found.row_share)
+    assert budget.expected_s(fast) == pytest.approx(
+        n_rounds(FASTEST_RATE, 12_000 * found.row_share) * found.row_share
+    )
     assert budget.allows([fast])
 
 
@@ -135,7 +166,7 @@ def test_what_trials_took_replaces_what_was_expected() -> None:
 def test_the_final_fit_learns_from_as_many_rows_as_there_is_time_for() -> None:
     budget, hands = budget_of(60, n_splits=1)
     budget.note_unit(BOOSTED, 6.0)
-    budget.plan(800_000)
+    budget.adopt(budget.plan(800_000))
     share = budget.row_share
     assert 0.001 < share < 0.1
     trial = tried(BOOSTED, 10.0)
