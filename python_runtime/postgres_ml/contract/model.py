@@ -12,6 +12,11 @@ Details = Literal["probabilities", "distances"]  # what a model tells of a row b
 
 
 Role = Literal["predict", "probabilities", "distances", "explain", "part"]  # of a published function
+_DEFINER = "security definer set search_path = pg_catalog, pg_temp set datestyle = 'ISO' set timezone = 'UTC'"
+#: runtime python: stable, since the artifact is read from a table; dates reach Python as texts in one form
+PYTHON_OPTIONS = f"stable parallel safe {_DEFINER}"
+#: volatile: what a service answers is its own affair; restricted: each worker would open a connection
+ENDPOINT_OPTIONS = f"volatile parallel restricted {_DEFINER}"
 
 
 @dataclass(frozen=True)

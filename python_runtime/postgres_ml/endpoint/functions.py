@@ -14,15 +14,10 @@ from pathlib import Path
 from postgres_ml.contract.column import Column
 from postgres_ml.contract.config import Endpoint
 from postgres_ml.contract.exceptions import SpecError
-from postgres_ml.contract.model import FunctionBody
+from postgres_ml.contract.model import ENDPOINT_OPTIONS, FunctionBody
 from postgres_ml.contract.sql_names import MAX_ARGUMENTS, text
 from postgres_ml.endpoint import client, messages, scrub, sigv4, transport
 
-#: volatile: what a service answers is its own affair; restricted: each worker would open a connection
-OPTIONS = (
-    "volatile parallel restricted security definer set search_path = pg_catalog, pg_temp "
-    "set datestyle = 'ISO' set timezone = 'UTC'"
-)
 LOADER = """\
 import builtins, plpy
 from __main__ import GD
@@ -97,9 +92,9 @@ def generate_endpoint(
     arguments = tuple((column.name, column.sql_type) for column in columns)
     return (
         FunctionBody("predict", function, arguments, returns, "plpython3u",
-                     body("predict(args)"), (), OPTIONS),
+                     body("predict(args)"), (), ENDPOINT_OPTIONS),
         FunctionBody("part", f"{function}__batch", (("numbers", "bytea"), *others), f"{returns}[]",
-                     "plpython3u", body("batch(*args)"), (), OPTIONS),
+                     "plpython3u", body("batch(*args)"), (), ENDPOINT_OPTIONS),
     )  # fmt: skip
 
 

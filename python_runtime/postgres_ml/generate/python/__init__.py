@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from postgres_ml.contract import sql_names
 from postgres_ml.contract.column import Column
-from postgres_ml.contract.model import Details, FunctionBody, Role
+from postgres_ml.contract.model import PYTHON_OPTIONS, Details, FunctionBody, Role
 from postgres_ml.generate import literals
 from postgres_ml.generate.functions import GeneratedFunctions
 from postgres_ml.generate.python.loader import loader
@@ -21,11 +21,6 @@ from postgres_ml.generate.version import GENERATOR_VERSION
 __all__ = ["generate_python"]
 
 LANGUAGE = "plpython3u"
-#: stable, since the artifact is read from a table; dates reach Python as texts in one form
-OPTIONS = (
-    "stable parallel safe security definer set search_path = pg_catalog, pg_temp "
-    "set datestyle = 'ISO' set timezone = 'UTC'"
-)
 DETAIL_TYPES = {"probabilities": "jsonb", "distances": "double precision[]"}
 
 
@@ -72,7 +67,9 @@ def generate_python(
 
     def body(role: Role, suffix: str, kind: str, call: str) -> FunctionBody:
         text = f"{header}return scorer.{call}\n"
-        return FunctionBody(role, function + suffix, arguments, kind, LANGUAGE, text, composite, OPTIONS)
+        return FunctionBody(
+            role, function + suffix, arguments, kind, LANGUAGE, text, composite, PYTHON_OPTIONS
+        )
 
     bodies = [body("predict", "", returns, f"predict({values})")]
     if details is not None:

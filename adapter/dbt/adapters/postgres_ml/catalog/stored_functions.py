@@ -15,10 +15,8 @@ from typing import Any, get_args
 import psycopg2
 from dbt_common.exceptions import CompilationError
 
-from postgres_ml.contract.model import FunctionBody, Role
+from postgres_ml.contract.model import ENDPOINT_OPTIONS, PYTHON_OPTIONS, FunctionBody, Role
 from postgres_ml.contract.sql_names import IDENTIFIER_BYTES, is_part_of
-from postgres_ml.endpoint.functions import OPTIONS as ENDPOINT_OPTIONS
-from postgres_ml.generate.python import OPTIONS as PYTHON_OPTIONS
 from postgres_ml.snapshot.copy import Cursor
 
 # The schema's owner, and whether functions of these names are somebody else's, which he could not replace
