@@ -286,10 +286,6 @@ class TestBadInput:
             "all_null": base.format(
                 more="", query="select i as x, null::text as y from generate_series(1, 600) as i"
             ),
-            "rare_class": base.format(
-                more="",
-                query="select i as x, case when i = 1 then 'rare' else (i % 2)::text end as y from generate_series(1, 600) as i",
-            ),
             "failing_query": base.format(
                 more="", query="select 1 / (i - 5) as x, i as y from generate_series(1, 600) as i"
             ),
@@ -319,8 +315,7 @@ class TestBadInput:
             ("json_feature", 'column "x" is of type jsonb'),
             ("too_few", "100 rows"),
             ("one_class", "'a'"),
-            ("all_null", "600 more have none"),
-            ("rare_class", "'rare'"),
+            ("all_null", 'target "y" is NULL in all 600 rows'),
             ("failing_query", "division by zero"),
             ("nan_target", "NaN or infinite in 3 of 600 rows"),
             ("wrong_problem", "regression"),
@@ -339,6 +334,23 @@ class TestBadInput:
             assert cursor.fetchone() == (0,)
             cursor.execute("select to_regclass(%s)", (f'"{project.test_schema}".too_few',))
             assert cursor.fetchone() == (None,)
+
+
+class TestRareClass:
+    """A class of one row can't be held out; it is learned, and said."""
+
+    @pytest.fixture(scope="class")
+    def models(self):
+        config = (
+            "materialized='create_model', target='y', auto=false, model_type='linear_learner', runtime='sql'"
+        )
+        query = "select i as x, case when i = 1 then 'rare' else (i % 2)::text end as y from generate_series(1, 600) as i"
+        return {"rare_class.sql": f"{{{{ config({config}) }}}} {query}"}
+
+    def test_it_trains_with_a_warning(self, project):
+        results, log = run_dbt_and_capture(["build", "--no-use-colors"])
+        assert [str(result.status) for result in results] == ["success"]
+        assert "rare" in log and "1 row" in log
 
 
 class TestParseErrors:
