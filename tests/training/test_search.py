@@ -299,7 +299,11 @@ def test_a_hyperparameter_of_the_other_linear_estimator_is_refused(rows: Trainin
 @pytest.mark.parametrize(
     ("hyperparameters", "cause"),
     [
-        ({"tweedie_variance_power": 1.5, "monotone_constraints": "up"}, "monotone_constraints"),
+        (
+            {"tweedie_variance_power": 1.5, "multi_strategy": "up"},
+            "xgboost rejects these .*one_output_per_tree",
+        ),
+        ({"monotone_constraints": "up"}, "'monotone_constraints' is neither a dict nor a list: 'up'"),
         ({"tree_method": "exact", "max_leaves": 3}, ""),
     ],
 )
@@ -311,7 +315,7 @@ def test_values_that_xgboost_refuses_are_config_errors(
     if not cause:
         fit_pipeline(task, choice, rows, task.deadline)  # xgboost takes it
         return
-    with pytest.raises(SpecError, match=rf"xgboost rejects these hyperparameters: .*{cause}"):
+    with pytest.raises(SpecError, match=cause):
         fit_pipeline(task, choice, rows, task.deadline)
 
 
