@@ -30,7 +30,7 @@
   {%- if features is none -%}
     {%- set prefix = alias ~ '.' if alias else '' -%}
     {%- for name in known -%}
-      {%- do arguments.append(prefix ~ adapter.quote(name | replace('"', '""'))) -%}
+      {%- do arguments.append(prefix ~ postgres_ml__identifier(name)) -%}
     {%- endfor -%}
   {%- elif features is mapping -%}
     {%- for name in known -%}

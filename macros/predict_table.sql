@@ -37,11 +37,11 @@
   {%- endfor -%}
   {%- set keys = [] -%}
   {%- for name in ([key] if key is string else key) -%}
-    {%- do keys.append(adapter.quote(name | replace('"', '""'))) -%}
+    {%- do keys.append(postgres_ml__identifier(name)) -%}
   {%- endfor -%}
   {%- set values = [] -%}
   {%- for name in names -%}
-    {%- do values.append((features or {}).get(name, adapter.quote(name | replace('"', '""')))) -%}
+    {%- do values.append((features or {}).get(name, postgres_ml__identifier(name))) -%}
   {%- endfor -%}
   {%- if batch_functions -%}
     {{ return(postgres_ml__predict_in_chunks(function, relation, keys, columns, values, chunk_rows)) }}

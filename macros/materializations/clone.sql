@@ -52,7 +52,7 @@
   {%- call statement('main') -%}
     select {{ version }} as version
   {%- endcall -%}
-  {%- do postgres_ml__apply_model_grants(card, config.get('grants') or {}, existing_relation) -%}
+  {%- do postgres_ml__apply_model_grants(card, config.get('grants') or {}) -%}
   {%- do persist_docs(card, model) -%}
   {{ adapter.commit() }}
   {{ return(version) }}

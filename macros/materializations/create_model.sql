@@ -37,7 +37,7 @@
   {%- do adapter.restore_search_path(search_path) -%}
   {{ run_hooks(post_hooks, inside_transaction=True) }}
   {%- do adapter.trust_only_catalog() -%}
-  {%- do postgres_ml__apply_model_grants(card, config.get('grants') or {}, existing_relation) -%}
+  {%- do postgres_ml__apply_model_grants(card, config.get('grants') or {}) -%}
   {%- do persist_docs(card, model) -%}
   {%- if config.persist_relation_docs() and model.description -%}
     {%- do postgres_ml__persist_function_docs(card, model.description) -%}

@@ -9,7 +9,7 @@
   {%- do adapter.trust_only_catalog() -%}
   {%- do postgres_ml__create_catalog() -%}
   {%- for trainer in ([trainers] if trainers is string else trainers) -%}
-    {%- set role = adapter.quote(trainer | replace('"', '""')) -%}
+    {%- set role = postgres_ml__identifier(trainer) -%}
     {%- call statement('grant_catalog') -%}
       grant usage on schema postgres_ml to {{ role }};
       grant select, insert, update, delete on postgres_ml.model_version to {{ role }};

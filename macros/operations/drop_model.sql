@@ -7,7 +7,6 @@
 {% macro drop_model(model) %}
   {%- set card = postgres_ml__card_of(model) -%}
   {%- do postgres_ml__lock_catalog() -%}
-  {%- do adapter.trust_only_catalog() -%}
   {%- do postgres_ml__drop_model(card) -%}
   {%- do adapter.commit() -%}
   {%- do log(card ~ ': dropped', info=true) -%}

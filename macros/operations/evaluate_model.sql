@@ -47,14 +47,14 @@
 {% macro postgres_ml__scored(row, features, name) %}
   {%- set arguments = [] -%}
   {%- for feature in features -%}
-    {%- do arguments.append('r.' ~ adapter.quote(feature | replace('"', '""'))) -%}
+    {%- do arguments.append('r.' ~ postgres_ml__identifier(feature)) -%}
   {%- endfor -%}
   {%- set arguments = arguments | join(', ') -%}
   {%- if row.features_type -%}
     {%- set arguments = 'row(' ~ arguments ~ ')::' ~ row.features_type -%}
   {%- endif -%}
   {%- set function = postgres_ml__identifier(row.model_schema) ~ '.' ~ postgres_ml__identifier(row.function_name) -%}
-  {%- set truth = 'r.' ~ adapter.quote(row.target | replace('"', '""')) -%}
+  {%- set truth = 'r.' ~ postgres_ml__identifier(row.target) -%}
   {%- set as_text = '::double precision::text' if row.return_type == 'numeric' else '::text' -%}
   {%- if row.problem_type == 'regression' -%}
     {%- set as_text = '::double precision' -%}

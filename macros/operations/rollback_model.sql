@@ -10,7 +10,6 @@
 {% macro rollback_model(model, version=none) %}
   {%- set card = postgres_ml__card_of(model) -%}
   {%- do postgres_ml__lock_catalog() -%}
-  {%- do adapter.trust_only_catalog() -%}
   {%- do postgres_ml__create_catalog() -%}
   {%- set stored = adapter.version_to_serve(card, version) -%}
   {%- do postgres_ml__publish_functions(card, stored, stored.version) -%}

@@ -9,7 +9,7 @@
   {%- for name, attribute_type in body.composite -%}
     {#- an attribute of type character would hold one character -#}
     {%- set type_name = 'bpchar' if attribute_type == 'character' else attribute_type -%}
-    {%- do attributes.append(adapter.quote(name | replace('"', '""')) ~ ' ' ~ type_name) -%}
+    {%- do attributes.append(postgres_ml__identifier(name) ~ ' ' ~ type_name) -%}
   {%- endfor -%}
   {%- set query -%}
     select

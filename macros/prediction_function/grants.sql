@@ -3,7 +3,7 @@
   and is no longer listed loses it, PUBLIC too. A privilege that the config doesn't name stays as it is. One query for
   each privilege when nothing is to change. Roles are written as in SQL: quoted, folded, public, current_user.
 #}
-{% macro postgres_ml__apply_model_grants(card, grants, existing_relation) %}
+{% macro postgres_ml__apply_model_grants(card, grants) %}
   {%- for privilege, grantees in grants.items() -%}
     {%- set grantees = [grantees] if grantees is string else grantees -%}
     {%- if privilege | lower == 'execute' -%}

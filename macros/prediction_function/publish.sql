@@ -46,7 +46,7 @@
 {% macro postgres_ml__create_function(schema, body) %}
   {%- set arguments = [] -%}
   {%- for name, type in body.arguments -%}
-    {%- do arguments.append(adapter.quote(name | replace('"', '""')) ~ ' ' ~ type) -%}
+    {%- do arguments.append(postgres_ml__identifier(name) ~ ' ' ~ type) -%}
   {%- endfor -%}
   {%- set statement -%}
     create or replace function {{ postgres_ml__identifier(schema) }}.{{ postgres_ml__identifier(body.name) }}({{ arguments | join(', ') }})

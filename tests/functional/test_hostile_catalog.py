@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import uuid
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import psycopg2
 import psycopg2.errors
 import pytest
 from dbt.tests.util import run_dbt
 from postgres_ml.embedded import ServerAddress
+from support.trainer_project import TrainerProject
 
 MODEL = """
 {{ config(materialized='create_model', target='y', auto=false, model_type='linear_learner', runtime='sql',
@@ -46,48 +43,18 @@ ATTACKS = {
 }
 
 
-class World:
-    """A database with a trainer and his schema, and a dbt project that a superuser runs, too."""
+class World(TrainerProject):
+    """The trainer's schema is tr; a superuser runs the project, too."""
 
     def __init__(self, server: ServerAddress, folder: Path) -> None:
-        self.server, self.folder = server, folder
-        self.name = f"hostile_{uuid.uuid4().hex[:8]}"
-        self.trainer = f"{self.name}_tr"
+        super().__init__(server, folder, "hostile", "tr")
         self.payload = PAYLOAD.format(trainer=self.trainer)
 
-    def ask(self, query: str, role: str | None = None, database: str | None = None) -> list[tuple[Any, ...]]:
-        where = {"host": self.server.host, "port": self.server.port, "user": self.server.user}
-        with closing(psycopg2.connect(**where, dbname=database or self.name)) as connection:
-            connection.autocommit = True
-            with connection.cursor() as cursor:
-                cursor.execute(f'set session authorization "{role}"' if role else "select 1")
-                cursor.execute(query)
-                return cursor.fetchall() if cursor.description else []
-
     def dbt(self, *arguments: str, target: str = "admin", passes: bool = True) -> Any:
-        where = ["--project-dir", str(self.folder), "--profiles-dir", str(self.folder), "--target", target]
-        return run_dbt([*arguments, *where], expect_pass=passes)
+        return run_dbt(self.arguments(*arguments, target=target), expect_pass=passes)
 
-    def make(self) -> None:
-        self.ask(f"create database {self.name}", database=self.server.dbname)
-        self.ask(f"create role {self.trainer} login; create schema tr authorization {self.trainer}")
-        common = {
-            "type": "postgres_ml",
-            "host": self.server.host,
-            "port": self.server.port,
-            "dbname": self.name,
-        }
-        outputs = {
-            "admin": {**common, "schema": "tr", "user": self.server.user, "password": ""},
-            "trainer": {**common, "schema": "tr", "user": self.trainer, "password": ""},
-            "other": {**common, "schema": "ml", "user": self.server.user, "password": ""},
-        }
-        (self.folder / "models").mkdir()
+    def build_twice(self) -> None:
         (self.folder / "models" / "m.sql").write_text(MODEL)
-        (self.folder / "dbt_project.yml").write_text("name: hostile\nprofile: hostile\n")
-        (self.folder / "profiles.yml").write_text(
-            json.dumps({"hostile": {"target": "trainer", "outputs": outputs}})
-        )
         self.dbt("run-operation", "create_catalog", "--args", f"{{trainers: [{self.trainer}]}}")
         for _ in range(2):
             self.dbt("build", "--full-refresh", target="trainer")
@@ -99,10 +66,10 @@ class World:
 @pytest.fixture(scope="module")
 def world(server: ServerAddress, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     made = World(server, tmp_path_factory.mktemp("hostile"))
-    made.make()
+    made.make(other="ml")
+    made.build_twice()
     yield made
-    made.ask(f"drop database {made.name} with (force)", database=server.dbname)
-    made.ask(f"drop role {made.trainer}", database=server.dbname)
+    made.drop()
 
 
 @pytest.fixture

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import uuid
 from collections.abc import Iterator
-from contextlib import closing
-from pathlib import Path
-from typing import Any
 
-import psycopg2
 import pytest
 from dbt.tests.util import run_dbt, run_dbt_and_capture
 from dbt_common.exceptions import DbtValidationError
 from postgres_ml.embedded import ServerAddress
+from support.trainer_project import TrainerProject
 
 MODEL = """
 {{{{ config(materialized='create_model', target='y', auto=false, model_type='linear_learner', runtime='sql',
@@ -42,22 +37,8 @@ models:
 """
 
 
-class World:
-    """A database of its own with a trainer, who may create in schema ml, and a dbt project."""
-
-    def __init__(self, server: ServerAddress, folder: Path) -> None:
-        self.server, self.folder = server, folder
-        self.name = f"preflight_{uuid.uuid4().hex[:8]}"
-        self.trainer = f"{self.name}_tr"
-
-    def ask(self, query: str, role: str | None = None, database: str | None = None) -> list[tuple[Any, ...]]:
-        where = {"host": self.server.host, "port": self.server.port, "user": self.server.user}
-        with closing(psycopg2.connect(**where, dbname=database or self.name)) as connection:
-            connection.autocommit = True
-            with connection.cursor() as cursor:
-                cursor.execute(f'set session authorization "{role}"' if role else "select 1")
-                cursor.execute(query)
-                return cursor.fetchall() if cursor.description else []
+class World(TrainerProject):
+    """The trainer may create in schema ml."""
 
     def write(self, more: str = "", columns: str = "", y: str = "2.0 * i", **files: str) -> None:
         models = self.folder / "models"
@@ -68,8 +49,8 @@ class World:
             (models / name.replace("_sql", ".sql").replace("_yml", ".yml")).write_text(text)
 
     def dbt(self, *arguments: str, target: str = "trainer", passes: bool = True) -> str:
-        where = ["--project-dir", str(self.folder), "--profiles-dir", str(self.folder), "--target", target]
-        return run_dbt_and_capture([*arguments, "--no-use-colors", *where], expect_pass=passes)[1]
+        given = self.arguments(*arguments, "--no-use-colors", target=target)
+        return run_dbt_and_capture(given, expect_pass=passes)[1]
 
     def refused(self, **model: str) -> str:
         """Return what the build says that trains nothing."""
@@ -81,28 +62,10 @@ class World:
 
 @pytest.fixture(scope="module")
 def world(server: ServerAddress, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    made = World(server, tmp_path_factory.mktemp("preflight"))
-    made.ask(f"create database {made.name}", database=server.dbname)
-    made.ask(f"create role {made.trainer} login; create schema ml authorization {made.trainer}")
-    common = {
-        "type": "postgres_ml",
-        "host": server.host,
-        "port": server.port,
-        "dbname": made.name,
-        "password": "",
-    }
-    outputs = {
-        "admin": {**common, "schema": "ml", "user": server.user},
-        "trainer": {**common, "schema": "ml", "user": made.trainer},
-        "mixed": {**common, "schema": "Analytics_P4", "user": server.user},
-    }
-    (made.folder / "models").mkdir()
-    (made.folder / "dbt_project.yml").write_text("name: preflight\nprofile: preflight\n")
-    profiles = {"preflight": {"target": "trainer", "outputs": outputs}}
-    (made.folder / "profiles.yml").write_text(json.dumps(profiles))
+    made = World(server, tmp_path_factory.mktemp("preflight"), "preflight", "ml")
+    made.make(mixed="Analytics_P4")
     yield made
-    made.ask(f"drop database {made.name} with (force)", database=server.dbname)
-    made.ask(f"drop role {made.trainer}", database=server.dbname)
+    made.drop()
 
 
 @pytest.fixture(scope="module")

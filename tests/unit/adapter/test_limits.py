@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from types import SimpleNamespace
+from typing import Any
+
 import psycopg2
 import pytest
-from dbt.adapters.postgres_ml.limits import check_writable, cure, explained
-from dbt_common.exceptions import DbtRuntimeError
+from dbt.adapters.postgres_ml.build.preflight import rights_problems
+from dbt.adapters.postgres_ml.limits import cure, explained
 
 LIMITS = {
     "25P03": "idle_in_transaction_session_timeout",
@@ -49,19 +53,25 @@ def test_a_cancelled_query_is_no_timeout() -> None:
 
 
 class Session:
-    """A cursor of a transaction that may write or not."""
+    """A cursor of a transaction that may write or not, of a role that lacks no right."""
 
-    def __init__(self, read_only: str) -> None:
-        self.read_only = read_only
+    def __init__(self, is_read_only: bool) -> None:
+        self.row = {
+            "role": "trainer", "database": "d", "is_read_only": is_read_only, "is_standby": False,
+            "has_temporary": True, "may_create_schema": True, "may_publish": True, "has_catalog": False,
+        }  # fmt: skip
+        self.row |= {"owns_catalog": False, "catalog_owner": None, "may_write_catalog": False, "layout": 0}
+        self.description = [(name,) for name in self.row]
 
-    def execute(self, query: str) -> None:
+    def execute(self, query: str, parameters: Any) -> None:
         assert "transaction_read_only" in query
 
-    def fetchall(self) -> list[tuple[str]]:
-        return [(self.read_only,)]
+    def fetchall(self) -> list[tuple[Any, ...]]:
+        return [tuple(self.row.values())]
 
 
 def test_a_session_that_may_only_read_is_told_before_a_training() -> None:
-    check_writable(Session("off"), "publishing ml.predict_m")
-    with pytest.raises(DbtRuntimeError, match=r"publishing ml\.predict_m: the session may only read"):
-        check_writable(Session("on"), "publishing ml.predict_m")
+    build: Any = SimpleNamespace(place=("ml", "m"), function="ml.predict_m")
+    assert list(rights_problems(build, Session(is_read_only=False))) == []
+    [said] = rights_problems(build, Session(is_read_only=True))
+    assert re.search(r"publishing ml\.predict_m: the session may only read", said)

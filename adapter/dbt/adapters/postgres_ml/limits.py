@@ -5,10 +5,7 @@ Postgres translates its messages (`lc_messages`), so that errors are known by SQ
 
 from __future__ import annotations
 
-from typing import Any
-
 import psycopg2
-from dbt_common.exceptions import DbtRuntimeError
 
 RAISE = (
     "{0} of the role, the database or a pooler ended it: raise it for the role that dbt connects as "
@@ -51,16 +48,3 @@ def cure(error: psycopg2.Error) -> str:
 def explained(error: psycopg2.Error) -> str:
     """Return an error's text, with the cure if a limit caused it."""
     return "\n".join(filter(None, [str(error).strip(), cure(error)]))
-
-
-def check_writable(cursor: Any, purpose: str) -> None:
-    """Check that the transaction may write: a model that was trained for an hour is to be published.
-
-    Raises
-    ------
-    DbtRuntimeError
-        It may not.
-    """
-    cursor.execute("select pg_catalog.current_setting('transaction_read_only')")
-    if cursor.fetchall() == [("on",)]:
-        raise DbtRuntimeError(f"{purpose}: {READ_ONLY}")

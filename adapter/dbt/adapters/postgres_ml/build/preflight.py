@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from dbt.adapters.postgres_ml import limits
 from dbt.adapters.postgres_ml.build.node import NodeBuild, TrainingQuery
+from dbt.adapters.postgres_ml.catalog.read import SUFFIXES
 from dbt.adapters.postgres_ml.catalog.search_path import trusted_path
 from dbt.adapters.postgres_ml.config.grants import grant_problems
 from dbt.adapters.postgres_ml.config.model import grants_of
@@ -16,7 +18,6 @@ from dbt.adapters.postgres_ml.config.model import grants_of
 from postgres_ml.contract.sql_names import identifier
 
 LAYOUT = 5  # of the catalog, as macros/catalog/create.sql makes it
-SUFFIXES = ("", "_probabilities", "_distances", "_explain")
 RIGHTS = """
 select
     current_user::text as role, current_database()::text as database,
@@ -62,7 +63,7 @@ def find_problems(build: NodeBuild, query: TrainingQuery, cursor: Any) -> list[s
     with trusted_path(cursor):
         return [
             *_column_names(query),
-            *_rights(build, cursor),
+            *rights_problems(build, cursor),
             *_names(build, cursor),
             *grant_problems(cursor, grants_of(build.node)),
         ]
@@ -76,7 +77,8 @@ def _column_names(query: TrainingQuery) -> list[str]:
     ]
 
 
-def _rights(build: NodeBuild, cursor: Any) -> Iterator[str]:
+def rights_problems(build: NodeBuild, cursor: Any) -> Iterator[str]:
+    """Yield the rights that the role lacks on server, database, schema and catalog."""
     schema = build.place[0]
     cursor.execute(RIGHTS, (schema,))
     [values] = cursor.fetchall()
@@ -86,8 +88,8 @@ def _rights(build: NodeBuild, cursor: Any) -> Iterator[str]:
         yield "the server is a standby, which takes no changes: name the primary in the profile"
     elif found["is_read_only"]:
         yield (
-            f"the transactions of role {user} are read-only: "
-            f"alter role {role} set default_transaction_read_only = off"
+            f"publishing {build.function}: {limits.READ_ONLY} (transactions of role {user} are read-only: "
+            f"alter role {role} set default_transaction_read_only = off)"
         )
     if not found["has_temporary"]:
         yield (
@@ -118,7 +120,9 @@ def _catalog(found: dict[str, Any]) -> Iterator[str]:
 
 
 def _names(build: NodeBuild, cursor: Any) -> Iterator[str]:
-    cursor.execute(IN_THE_WAY, (build.place[0], [build.spec.function + suffix for suffix in SUFFIXES]))
+    cursor.execute(
+        IN_THE_WAY, (build.place[0], [build.spec.function + suffix for suffix in SUFFIXES.values()])
+    )
     for signature, owner, is_ours, may_replace in cursor.fetchall():
         if not is_ours:
             yield (

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dbt.adapters.postgres_ml import limits
 from dbt.adapters.postgres_ml.build.endpoint import EndpointBuild
 from dbt.adapters.postgres_ml.build.job import empty_directory, make_job
 from dbt.adapters.postgres_ml.build.lock import lock_folder
@@ -112,13 +111,10 @@ def take_snapshot(plan: BuildPlan, closing: Closing) -> Snapshot:
 
     Raises
     ------
-    DbtRuntimeError
-        The session may only read, so that nothing could be published.
     StorageError, TrainingProcessError
         The folder can't be written, or the process not started.
     """
     build = plan.build
-    limits.check_writable(build.cursor(), f"publishing {build.function}")
     empty_directory(build.node, build.directory)
     lacking = lacking_runtimes(build.cursor(), build.spec.runtime, build.config.credentials.embedded)
     process = closing.start(_process(plan, lacking=lacking, champion_file=_champion_file(plan)))

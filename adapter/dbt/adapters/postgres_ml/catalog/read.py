@@ -10,7 +10,13 @@ from postgres_ml.contract.sql_names import identifier
 from postgres_ml.snapshot.copy import Cursor
 
 STUB = "STUB"
-SUFFIXES = ("", "_probabilities", "_distances", "_explain")  # of the functions that users call
+#: of the functions that users call, by role
+SUFFIXES = {
+    "predict": "",
+    "probabilities": "_probabilities",
+    "distances": "_distances",
+    "explain": "_explain",
+}
 LAYOUT = """select to_regclass('postgres_ml.model_version') is not null, coalesce((regexp_match(
     obj_description(to_regnamespace('postgres_ml')::oid, 'pg_namespace'), 'layout ([0-9]+)'
 ))[1]::integer, 0)"""
@@ -140,7 +146,7 @@ def read_functions(cursor: Cursor, schema: str, function: str) -> FunctionsThere
         join pg_catalog.pg_description as d on d.objoid = p.oid and d.classoid = 'pg_proc'::regclass
         where p.pronamespace = to_regnamespace(%s) and p.proname = any(%s)
             and d.description like '%%[dbt-postgres-ml]'""",
-        (function, identifier(schema), [function + suffix for suffix in SUFFIXES]),
+        (function, identifier(schema), [function + suffix for suffix in SUFFIXES.values()]),
     )
     rows = cursor.fetchall()
     serves = any(is_predict and not is_superseded for is_predict, _, is_superseded, _ in rows)

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from typing import Any, get_args
 
 import psycopg2
+from dbt.adapters.postgres_ml.catalog.read import SUFFIXES
 from dbt_common.exceptions import CompilationError
 
 from postgres_ml.contract.model import ENDPOINT_OPTIONS, PYTHON_OPTIONS, FunctionBody, Role
@@ -38,12 +39,6 @@ OPTIONS = {
     "plpgsql": (FunctionBody.options,),
     "plmodel": (FunctionBody.options,),
     "plpython3u": (PYTHON_OPTIONS, ENDPOINT_OPTIONS),
-}
-SUFFIXES = {
-    "predict": "",
-    "probabilities": "_probabilities",
-    "distances": "_distances",
-    "explain": "_explain",
 }
 QUALIFIED = re.compile(r'"((?:[^"]|"")+)"\."((?:[^"]|"")+)"')
 
