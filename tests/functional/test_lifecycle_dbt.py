@@ -84,6 +84,8 @@ class TestGenericTestsAndDocs:
                 )
                 [result] = run_dbt(["test", "--select", "prediction_parity_m_"], expect_pass=False)
                 assert str(result.status) == "fail"
+                [result] = run_dbt(["compile", "--select", "prediction_parity_m_"])
+                assert "where false" in result.node.compiled_code
             finally:
                 cursor.execute(definition)
 

@@ -97,6 +97,9 @@ def check_run(training: Training, trained: TrainedModel, schema: str) -> None:
     assert run.data.tags["function_version"] == "7"
     (dataset,) = run.inputs.dataset_inputs
     assert json.loads(dataset.dataset.source)["query"] == training.sql
+    (model,) = client.search_logged_models([run.info.experiment_id], f"source_run_id = '{run.info.run_id}'")
+    store = Path(training.job.tracking_uri.removeprefix("sqlite:///")).parent
+    assert model.artifact_location.startswith((store / "mlartifacts").as_uri())
     names = {file.path for file in client.list_artifacts(run.info.run_id)}
     assert names >= {
         "functions.sql", "model_card.html", "model_card.md", "pipeline.joblib", "pipeline.joblib.sha256",

@@ -14,7 +14,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 ARTIFACTS = "mlartifacts"
-FOLDERS = (ARTIFACTS, "mlruns")  # MLflow's own default experiment, which logged models belong to
+FOLDERS = (ARTIFACTS, "mlruns")  # MLflow's own default experiment: models that release 0.1.0 logged
 #: table, key, column of a location
 LOCATIONS = (
     ("experiments", "experiment_id", "artifact_location"),

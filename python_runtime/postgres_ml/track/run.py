@@ -12,6 +12,7 @@ import logging
 from collections.abc import Iterator
 from pathlib import Path
 
+import mlflow
 import sqlalchemy.exc
 from mlflow.entities import Dataset, DatasetInput, InputTag, LifecycleStage, Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
@@ -120,6 +121,9 @@ class TrackedRun:
 
     def _log_model(self, trained: TrainedModel, has_probabilities: bool, directory: Path) -> str:
         model, rows = read_model(directory)
+        # MLflow puts a model that is logged by a run's id alone into its default experiment, whose folder is
+        # wherever the process that made the store happened to stand
+        mlflow.set_experiment(experiment_id=self.client.get_run(self.run_id).info.experiment_id)
         return registered_model.log_model(
             self.run_id, model, trained.summary.features, trained.summary.return_type, has_probabilities, rows
         )
