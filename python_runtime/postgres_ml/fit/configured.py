@@ -29,6 +29,7 @@ from postgres_ml.fit.candidates import Candidate, linear_model
 from postgres_ml.fit.constraints import translated
 from postgres_ml.fit.stop import StopAtDeadline, stoppable_network
 from postgres_ml.fit.task import Deadline, Task
+from postgres_ml.process.memory import is_shortage
 from postgres_ml.snapshot.rows import TrainingRows
 
 TAKES_MISSING = ("xgboost",)
@@ -98,6 +99,8 @@ def fit(
             warnings.filterwarnings("ignore", "Training interrupted by user")  # how a network ends in time
             pipeline.fit(rows.frame, target)
     except (xgboost.core.XGBoostError, ValueError) as error:
+        if is_shortage(error):
+            raise
         reason = str(error).strip().splitlines()[0]
         raise SpecError(f"{candidate.model_type} rejects these hyperparameters: {reason}") from error
     if task.problem.is_clustering:

@@ -10,7 +10,7 @@ from pathlib import Path
 PEAK = re.compile(r"^VmHWM:\s*(\d+) kB", re.MULTILINE)
 #: what libraries say whose own allocation failed: C++, glibc's loader and threads, OpenBLAS, libgomp, modules
 SHORTAGE = re.compile(
-    r"bad[_ ]alloc|MemoryError|cannot allocate memory|memory allocation (still )?failed|out of memory"
+    r"bad[_ ]m?alloc|MemoryError|cannot allocate memory|memory allocation (still )?failed|out of memory"
     r"|can't start new thread|failed to map segment|thread creation failed|pthread_create failed"
     r"|error return without exception set",
     re.IGNORECASE,

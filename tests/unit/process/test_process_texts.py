@@ -56,6 +56,7 @@ def test_a_want_of_memory_is_known_by_its_errors() -> None:
         MemoryError(),
         OSError(12, "Cannot allocate memory"),
         RuntimeError("can't start new thread"),
+        ValueError("[22:15:25] io.h:362: bad_malloc: Failed to allocate 197776 bytes."),  # xgboost's
     ):
         outer = ValueError("the training failed")
         outer.__cause__ = error
