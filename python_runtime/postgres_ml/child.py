@@ -108,7 +108,7 @@ def _track(run: TrackedRun, trained: TrainedModel, directory: Path, parent: Pare
 
     report = Report(parent.relay)
     try:
-        with report.phase("track", "info"):
+        with report.phase("track"):
             uri = run.log(trained, directory)
     except (TrackingError, StorageError) as error:
         raise type(error)(f"{error}\n{KEPT}") from error
@@ -164,7 +164,7 @@ class Parent:
         text = f"{category.__name__}: {message}"
         if text not in self._seen:
             self._seen.add(text)
-            self.relay("warning", text)
+            self.relay("library", text)
 
     def fail(self, kind: str, text: str) -> None:
         """End the MLflow run as FAILED, and report the error."""

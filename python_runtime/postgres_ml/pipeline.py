@@ -40,6 +40,8 @@ from postgres_ml.track.artifacts import write_artifacts
 from postgres_ml.track.run_record import write_record
 from postgres_ml.verify.rows import write_parity
 
+REFIT_GROWTH = 1.25  # what a fit on all rows takes, of one on the training rows
+
 
 def train(job: TrainingJob, run_id: str, relay: Relay) -> TrainedModel:
     """Train, evaluate and compile; return what is to be published.
@@ -55,6 +57,8 @@ def train(job: TrainingJob, run_id: str, relay: Relay) -> TrainedModel:
         code = UserCode.of_job(job)
     with report.phase("search"):
         choice = choose(task, training, code, report)
+    if choice.fit_s:
+        report.expected_s |= {"evaluate": choice.fit_s, "refit": REFIT_GROWTH * choice.fit_s}
     with report.phase("evaluate"):
         choice, evaluated = fit_to_evaluate(task, choice, training, report)
         own_metrics = {} if code is None else code.metrics  # the refit's are of a model that saw all rows
@@ -62,7 +66,7 @@ def train(job: TrainingJob, run_id: str, relay: Relay) -> TrainedModel:
         evaluation = evaluate_pipeline(task.problem, evaluated, training, holdout, own_metrics, comparison)
     with report.phase("refit"):
         pipeline = refit(task, choice, rows, report) or evaluated
-    with report.phase("lower", "info"):
+    with report.phase("lower"):
         returns = return_type(task.problem, job.target)
         labels = pipeline[-1].classes_.tolist() if task.problem.has_probabilities else None
         deployment = deploy(job, pipeline, job.features, returns, labels, holdout.frame)
@@ -71,16 +75,16 @@ def train(job: TrainingJob, run_id: str, relay: Relay) -> TrainedModel:
         )
         for text in deployment.runtime.messages:
             report.note(text)
-    with report.phase("explain", "info"):
+    with report.phase("explain"):
         explanation = explain_model(task, deployment.program, pipeline, rows)
         if spec.explain:
             deployment = deployment.with_functions(explain_rows(explanation, spec, report))
     fitted = Fitted(
         job, task, rows, holdout, choice, evaluated, pipeline, evaluation, deployment, explanation, returns
     )
-    with report.phase("parity rows", "info"):
+    with report.phase("parity rows"):
         write_parity(directory / "parity.copy", fitted)
-    with report.phase("artifacts", "info"):
+    with report.phase("artifacts"):
         write_artifacts(fitted, report, directory / "artifacts", run_id)
         write_record(fitted, directory)
     return preparation.trained_model(fitted, report, run_id, directory / "parity.copy")
@@ -94,7 +98,7 @@ def load(
     snapshot.unlink()  # the database's rows stay on the disk no longer than they must
     prepared = preparation.prepare(job, rows, Deadline(job.spec.settings.max_runtime), report)
     _, _, training, holdout = prepared
-    report.progress(f"{len(training):,} rows to train on, {len(holdout):,} held out", None)
+    report.progress(f"{len(training):,} rows to train on, {len(holdout):,} held out")
     return prepared
 
 
@@ -104,7 +108,7 @@ def choose(task: Task, training: TrainingRows, code: UserCode | None, report: Re
         return Choice(Candidate("own code", "own_code"), reason="the dbt model is Python", code=code)
     choice = search(task, training, report.progress)
     if choice.trials:
-        report.note(f"chosen: {choice.candidate.name}, {choice.reason}")
+        report.note(f"chosen: {choice.candidate.shown}, {choice.reason}")
     return choice
 
 

@@ -1,6 +1,8 @@
 """What stands in the database after a build, seen from a second connection."""
 
+import itertools
 import json
+from datetime import datetime
 from pathlib import Path
 
 import mlflow
@@ -146,6 +148,17 @@ class TestFirstBuild:
             assert 1 <= fields["trials"] <= 3 and isinstance(fields["best"], str)
             assert (fields["metric"], 0 < fields["score"] <= 1) == ("f1", True)
             assert fields["loss"] > 0 and fields["seconds_left"] > 0
+
+    def test_no_node_is_silent_for_long(self, build):
+        """The lines of the log from the first node on, debug lines left out, by the time of each."""
+        events = [json.loads(line) for line in build[1].splitlines() if line.startswith("{")]
+        first = next(i for i, event in enumerate(events) if event["info"]["name"] == "LogStartLine")
+        times = [
+            datetime.fromisoformat(e["info"]["ts"].replace("Z", "+00:00")).timestamp()
+            for e in events[first:]
+            if e["info"]["level"] != "debug"
+        ]
+        assert max(after - before for before, after in itertools.pairwise(sorted(times))) < 6  # 5, and a wait
 
     def test_card(self, select, project):
         [card] = select("select to_jsonb(churn) from churn")[0]

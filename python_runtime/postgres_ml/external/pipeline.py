@@ -54,7 +54,7 @@ def publish_external(job: TrainingJob, run_id: str, relay: Relay) -> TrainedMode
     PostgresMLError
         A source that can't be loaded or trusted, arguments that don't fit it, rows it can't be evaluated on.
     """
-    directory, report = Path(job.directory), Report(relay)
+    directory, report = Path(job.directory), Report(relay, expected_s={})  # nothing to estimate from
     with report.phase("load"):
         loaded, signature = _load(job, report)
         rows = _rows(job, signature)
@@ -70,7 +70,7 @@ def publish_external(job: TrainingJob, run_id: str, relay: Relay) -> TrainedMode
         deployment = _deploy(job, loaded, signature, sample)
         for text in deployment.runtime.messages:
             report.note(text)
-    with report.phase("parity rows", "info"):
+    with report.phase("parity rows"):
         ordinary = sample.head(MAX_HOLDOUT_ROWS if rows is not None else 0)
         parity_file = directory / "parity.copy"
         details = _details(deployment, signature)

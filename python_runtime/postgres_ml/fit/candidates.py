@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,13 +21,14 @@ class Candidate:
 
     Parameters
     ----------
-    name : for people
+    name : of the recipe, for the table of trials
     model_type : 'xgboost', 'linear_learner', 'mlp'; 'ensemble' for a blend of several
     parameters : of XGBClassifier, XGBRegressor, LogisticRegression, Ridge, NetworkClassifier or
         NetworkRegressor
     encoding : how columns become numbers (see `preprocess.encoded_columns`); '' is the least
         encoding that the model type needs
     log_target : whether the logarithm of the target is learnt
+    title : for people; '' where it follows from the rest
     """
 
     name: str
@@ -33,11 +36,53 @@ class Candidate:
     parameters: dict[str, Any] = field(default_factory=dict)
     encoding: str = ""
     log_target: bool = False
+    title: str = ""
+
+    @property
+    def shown(self) -> str:
+        """What a person calls it, who knows no library: the kind of model, and what tells it from others."""
+        if self.title or self.model_type not in _DESCRIBED:
+            return self.title or self.name
+        return _DESCRIBED[self.model_type](self) + " of the logarithm" * self.log_target
 
     @property
     def is_linear(self) -> bool:
         """Whether its columns are imputed and scaled."""
         return self.model_type == "linear_learner"
+
+
+def _trees(candidate: Candidate) -> str:
+    known = candidate.parameters
+    leaves = known.get("max_leaves")
+    size = f"{leaves} leaves" if leaves else f"depth {known.get('max_depth', 6)}"
+    return f"boosted trees, {size}"
+
+
+def _line(candidate: Candidate) -> str:
+    kind = "linear model with bends" if candidate.encoding == "ladder" else "linear model"
+    known = candidate.parameters
+    strength = known.get("C") or 1 / known.get("alpha", 1.0)
+    return kind if strength == 1 else f"{kind}, penalty {1 / strength:.2g}"
+
+
+def _network(candidate: Candidate) -> str:
+    widths = candidate.parameters.get("hidden_layer_sizes", ())
+    kind = {"ladder": "neural network with bends", "smooth": "neural network of smoothed numbers"}
+    layers = f", {' x '.join(map(str, widths))}" if widths else ""
+    return f"{kind.get(candidate.encoding, 'neural network')}{layers}"
+
+
+def blend_title(members: Sequence[Candidate]) -> str:
+    """Return 'blend of 3 boosted trees and 1 neural network', the most frequent kind first."""
+    kinds = {"xgboost": "boosted trees", "linear_learner": "linear model", "mlp": "neural network"}
+    counts = Counter(kinds.get(member.model_type, member.model_type) for member in members)
+    parts = [f"{n} {kind}{'s' * (n > 1 and not kind.endswith('s'))}" for kind, n in counts.most_common()]
+    return "blend of " + " and ".join(filter(None, [", ".join(parts[:-1]), parts[-1]]))
+
+
+_DESCRIBED: dict[str, Callable[[Candidate], str]] = {
+    "xgboost": _trees, "linear_learner": _line, "mlp": _network
+}  # fmt: skip
 
 
 def build_estimator(candidate: Candidate, problem: Problem, seed: int, n_threads: int, **more: Any) -> Any:

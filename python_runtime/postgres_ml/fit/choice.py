@@ -62,6 +62,7 @@ class Choice:
     row_share : of the rows, which is fitted on: less than 1 where time is too short for all of them
     fold_fits : the same parts as the search fitted them on one fold; empty if they weren't kept
     is_fold_fit : whether these are published, since there is no time to fit anything as good again
+    fit_s : estimate of the seconds that one fit takes; 0 where there is none
     loss : on rows not learned from, by which it was chosen; None where it was not compared
     """
 
@@ -77,3 +78,4 @@ class Choice:
     fold_fits: tuple[KeptFit, ...] = ()
     is_fold_fit: bool = False
     loss: float | None = None
+    fit_s: float = 0.0

@@ -34,7 +34,7 @@ def fit_to_evaluate(
         choice = dataclasses.replace(choice, is_fold_fit=True, reason=reason)
     n_rows = max(fit.n_rows for fit in choice.fold_fits)
     report.note(
-        f"max_runtime leaves no time to fit {choice.candidate.name} again: it is published as the search "
+        f"max_runtime leaves no time to fit {choice.candidate.shown} again: it is published as the search "
         f"fitted it, on {n_rows:,} of {len(training):,} training rows; raise max_runtime for a better model",
         "warning",
     )

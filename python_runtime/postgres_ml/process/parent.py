@@ -53,7 +53,7 @@ class TrainingProcess:
     Parameters
     ----------
     job : written to `job.json` in its directory
-    on_message : takes (level, text, fields or None); levels are debug, info and warning
+    on_message : takes (level, text, fields or None); the levels are those of `report`
     is_cancelled : polled every 0.1 s while waiting
     """
 
@@ -64,7 +64,7 @@ class TrainingProcess:
         self._events: queue.Queue[dict[str, Any]] = queue.Queue()
         self._last_lines: list[str] = []
         self._readers: list[threading.Thread] = []
-        self._stderr_level = "warning"
+        self._stderr_level = "library"
         self._peak: int | None = None
 
     def start(self) -> None:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
-Level = Literal["debug", "info", "warning"]
-SILENT_S = 5.0  # after so long without a line, one says what is being done
+Level = Literal["debug", "info", "progress", "library", "warning"]
+"""`progress` is shown when there is time to read it; `library` is a library's warning, which changes nothing
+that a caller of the function sees."""
+
+USUAL_S = {"evaluate": 1.0, "refit": 1.0, "lower": 0.5, "explain": 1.5, "parity rows": 0.5, "artifacts": 2.5,
+           "track": 3.0}  # fmt: skip
+"""Seconds of the phases after the search, in their order, of a small model; for estimates."""
 
 
 class Relay(Protocol):
@@ -28,52 +32,51 @@ class Report:
     ----------
     relay : takes (level, text, fields)
     messages : what belongs on the card
-    silent_s : seconds without a line inside a phase, after which one says how long it takes by now
+    expected_s : seconds that each phase after the search is expected to take
     """
 
     relay: Relay
     messages: list[str] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
-    silent_s: float = SILENT_S
-    _said: float = field(default_factory=time.monotonic, repr=False)
+    expected_s: dict[str, float] = field(default_factory=USUAL_S.copy)
 
     def note(self, text: str, level: Level = "info") -> None:
         """Relay a message and keep it for the card."""
         self.messages.append(text)
-        self._say(level, text)
+        self.relay(level, text, None)
 
-    def progress(self, text: str, fields: dict[str, Any] | None) -> None:
-        """Relay how far the training is; the card doesn't keep it. The field `level` may say warning."""
-        self._say((fields or {}).get("level", "info"), text, fields)
-
-    @contextmanager
-    def phase(self, name: str, level: Level = "debug") -> Iterator[None]:
-        """Measure what is done inside, and say from time to time that it is going on.
+    def progress(self, text: str, fields: dict[str, Any] | None = None) -> None:
+        """Relay a line that the card doesn't keep, or how far a phase is.
 
         Parameters
         ----------
-        level : of the line with its seconds
+        text : empty where the fields are what `process.progress` makes a line of
+        fields : `level`, if it isn't info; or `phase` and more, where `seconds_left` is until the last fit
         """
-        started, over = time.monotonic(), threading.Event()
-        beat = threading.Thread(target=self._beat, args=(name, started, over), daemon=True)
-        beat.start()
+        fields = fields or {}
+        if text:
+            self.relay(fields.get("level", "info"), text, fields)
+            return
+        if "seconds_left" in fields:
+            fields = {**fields, "seconds_left": round(fields["seconds_left"] + self._rest("refit"), 1)}
+        self.relay("progress", text, fields)
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """Say that a phase begins, and measure it."""
+        started = time.monotonic()
+        fields: dict[str, Any] = {"phase": name}
+        if name in self.expected_s:
+            fields["seconds_left"] = round(self.expected_s[name] + self._rest(name), 1)
+        self.relay("progress", "", fields)
         try:
             yield
         finally:
-            over.set()
-            beat.join()
-        self.seconds[name] = time.monotonic() - started
+            self.seconds[name] = time.monotonic() - started
         seconds = round(self.seconds[name], 3)
-        self._say(level, f"{name}: {seconds:.2f} s", {"phase": name, "seconds": seconds})
+        self.relay("debug", f"{name}: {seconds:.2f} s", {"phase": name, "seconds": seconds})
 
-    def _say(self, level: Level, text: str, fields: dict[str, Any] | None = None) -> None:
-        self._said = time.monotonic()
-        self.relay(level, text, fields)
-
-    def _beat(self, name: str, started: float, over: threading.Event) -> None:
-        while not over.wait(max(0.01, self._said + self.silent_s - time.monotonic())):
-            now = time.monotonic()
-            if now - self._said >= self.silent_s:
-                seconds = round(now - started, 1)
-                text = f"{name}: going on, {seconds:.0f} s so far"
-                self._say("info", text, {"phase": name, "seconds_so_far": seconds})
+    def _rest(self, phase: str) -> float:
+        """Return the seconds expected of the phases after this one."""
+        names = list(self.expected_s)
+        return sum(self.expected_s[name] for name in names[names.index(phase) + 1 :])

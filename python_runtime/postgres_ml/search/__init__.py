@@ -60,12 +60,12 @@ def search(task: Task, rows: TrainingRows, on_progress: OnProgress) -> Choice:
         end = _try(task, runner, Proposals(task, candidates, plan), progress)
     if not runner.done:
         return _simplest(candidates, runner.trials, on_progress)
-    on_progress(end, None)
+    progress.end(end)
     choice = decide(task, runner.done, budget.rows_for, runner.kept)
     progress.compare(choice)
     # predictions were needed to compare and to blend; the table of trials does without
     trials = tuple(dataclasses.replace(trial, raw=trial.raw[:0]) for trial in runner.trials)
-    return dataclasses.replace(choice, trials=trials)
+    return dataclasses.replace(choice, trials=trials, fit_s=budget.fit_s)
 
 
 def _try(task: Task, runner: Runner, proposals: Proposals, progress: Progress) -> str:
@@ -85,7 +85,9 @@ def _try(task: Task, runner: Runner, proposals: Proposals, progress: Progress) -
             members = greedy(task, runner.done)
             runner.budget.note_best(blend_loss(task, members), len(trials), members)
             runner.keep(publishable(task, runner.done, members))
-            progress.show(runner.trials, lambda: best_of(task, runner.done)[0])
+            n_more = min(proposals.n_left or ROUND, limit - len(runner.trials))
+            left_s = runner.budget.estimate_left_s(len(runner.trials), n_more)
+            progress.show(runner.trials, lambda: best_of(task, runner.done)[0], left_s)
         if runner.budget.has_converged:
             return f"the search converged after {_count(runner.trials)}"
     return f"the search ended after {_count(runner.trials)}"

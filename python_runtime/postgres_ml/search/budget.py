@@ -53,6 +53,7 @@ class Budget:
         self._best_cost: dict[str, float] = {}
         self._best_loss = float("inf")
         self._idle = 0
+        self._begun = task.deadline.clock()
         self._unforeseen = FIXED_S + SHARE * task.deadline.seconds
         self._reserve = self._unforeseen
 
@@ -125,6 +126,23 @@ class Budget:
         left, needed = self.task.deadline.left, self.final_s(members, ONE_FIT)
         share = 1.0 if needed <= left else left / needed
         return share if share >= self.row_share else None
+
+    @property
+    def fit_s(self) -> float:
+        """Seconds that evaluation and refit of the best are expected to take, in one fit on all rows."""
+        return max(self._reserve - self._unforeseen, 0.0) * ONE_FIT / FINAL_FITS
+
+    def estimate_left_s(self, n_trials: int, n_more: int) -> float:
+        """Return how long search and final fits will take from now on, if the trials go on as they did.
+
+        Parameters
+        ----------
+        n_trials : so far
+        n_more : that the portfolio or `max_trials` has; the search may converge before, or try more
+        """
+        each = (self.task.deadline.clock() - self._begun) / max(n_trials, 1)
+        search_s = min(max(self.left_s, 0.0), each * n_more)
+        return search_s + self._reserve - self._unforeseen
 
     @property
     def left_s(self) -> float:

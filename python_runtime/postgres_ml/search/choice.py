@@ -8,10 +8,11 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from postgres_ml.evaluate import metrics as evaluate
-from postgres_ml.fit.candidates import Candidate
+from postgres_ml.fit.candidates import Candidate, blend_title
 from postgres_ml.fit.choice import Choice, KeptFit
 from postgres_ml.fit.task import Task
 from postgres_ml.fit.trial import Trial
+from postgres_ml.process.progress import figure
 from postgres_ml.search.decision_rule import choose_class_multipliers, tunes_class_multipliers
 from postgres_ml.search.ensemble import MAX_MEMBERS, average, final_members, greedy
 from postgres_ml.search.losses import loss_name
@@ -73,8 +74,8 @@ def best_of(task: Task, trials: Sequence[Trial]) -> tuple[Trial, Members, str]:
     if len(members) > 1:
         blend, name = _blend(task, members), loss_name(task)
         if _gains(task, blend, single):
-            text = f"a weighted average of {len(members)}: {name} {blend.loss:.5g}, "
-            return blend, members, f"{text}the best candidate alone {single.loss:.5g}"
+            text = f"a weighted average of {len(members)}: {name} {figure(blend.loss)}, "
+            return blend, members, f"{text}the best candidate alone {figure(single.loss)}"
         reason += "; a blend is not better beyond noise"
     return single, [(single, 1.0)], reason
 
@@ -102,8 +103,8 @@ def _instead(task: Task, trial: Trial, best: Trial) -> str:
     """Return the scores of what is published and of what was better, and why."""
     name = loss_name(task)
     return (
-        f"{name} {trial.loss:.5g}; max_runtime leaves no time to fit {best.candidate.name}, "
-        f"{name} {best.loss:.5g}, again"
+        f"{name} {figure(trial.loss)}; max_runtime leaves no time to fit {best.candidate.shown}, "
+        f"{name} {figure(best.loss)}, again"
     )
 
 
@@ -116,10 +117,11 @@ def publishable(task: Task, trials: Sequence[Trial], members: Members) -> list[T
 
 def _blend(task: Task, members: Sequence[tuple[Trial, float]]) -> Trial:
     name = " + ".join(f"{weight:.2f} {trial.candidate.name}" for trial, weight in members)
+    title = blend_title([trial.candidate for trial, _ in members])
     weights = {trial.candidate.name: round(weight, 4) for trial, weight in members}
     size = sum(trial.n_trees for trial, _ in members), sum(trial.n_nodes for trial, _ in members)
     return scored(
-        task, Candidate(name, "ensemble", weights), members[0][0].truth, average(members), size,
+        task, Candidate(name, "ensemble", weights, title=title), members[0][0].truth, average(members), size,
         sum(trial.seconds for trial, _ in members),
     )  # fmt: skip
 
@@ -177,12 +179,12 @@ def choose(task: Task, trials: Sequence[Trial]) -> tuple[Trial, str]:
     chosen = min(small, key=_cost)
     if chosen is not surest and task.is_sql:
         return chosen, (
-            f"as good as {surest.candidate.name} within noise ({loss_name(task)} {chosen.loss:.5g}, not "
-            f"{surest.loss:.5g}), and {_size(chosen)} instead of {_size(surest)}, each of which SQL computes"
+            f"as good as {surest.candidate.shown} within noise ({loss_name(task)} {figure(chosen.loss)}, not "
+            f"{figure(surest.loss)}), and {_size(chosen)} instead of {_size(surest)}, which SQL computes"
         )
     if chosen is best:
         return chosen, f"best {metric} of {len(trials)} candidates"
-    return chosen, f"as good as {best.candidate.name} within noise, and more certain or smaller"
+    return chosen, f"as good as {best.candidate.shown} within noise, and more certain or smaller"
 
 
 def _size(trial: Trial) -> str:

@@ -25,6 +25,11 @@ class Proposals:
         """Whether the portfolio is through."""
         return not self._left
 
+    @property
+    def n_left(self) -> int:
+        """Candidates of the portfolio that are still to be tried."""
+        return len(self._left)
+
     def next(self, size: int, trials: Sequence[Trial], budget: Budget) -> list[Candidate]:
         """Return at most `size` candidates that the time left allows; none when there is no time for any.
 

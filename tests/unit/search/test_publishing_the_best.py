@@ -32,7 +32,7 @@ def trial(name: str, spread: float, seed: int = 0, **more: Any) -> Trial:
     raw = np.column_stack([1 - positive, positive])
     loss = float(-np.mean(np.log(raw[np.arange(len(TRUTH)), TRUTH])))
     accuracy = float(np.mean((positive >= 0.5) == TRUTH))
-    return Trial(Candidate(name, "xgboost"), accuracy, loss, 10, 10, 0.5, 1.0, TRUTH, raw, **more)
+    return Trial(Candidate(name, "xgboost", title=name), accuracy, loss, 10, 10, 0.5, 1.0, TRUTH, raw, **more)
 
 
 def kept(*trials: Trial) -> dict[str, KeptFit]:
@@ -61,7 +61,7 @@ def test_what_is_nearly_as_good_and_can_be_fitted_again_is() -> None:
     )
     choice = decide(task(), [best, near], no_time_for("best"), kept(best, near))
     assert choice.candidate.name == "near" and not choice.is_fold_fit
-    assert f"{best.loss:.5g}" in choice.reason and "no time to fit best" in choice.reason
+    assert f"{best.loss:.4g}" in choice.reason and "no time to fit best" in choice.reason
 
 
 def test_a_blend_without_time_is_published_with_all_of_its_members() -> None:
@@ -102,12 +102,13 @@ def test_what_was_called_best_and_is_not_published_is_a_warning_with_both_scores
     best, poor = trial("best", 0.5), trial("poor", 6.0, 1)
     lines: list[tuple[str, dict[str, Any] | None]] = []
     progress = Progress(task(), lambda text, fields: lines.append((text, fields)))
-    progress.show([best, poor], lambda: best)
-    assert "best so far best (accuracy" in lines[0][0]
+    progress.show([best, poor], lambda: best, 12.0)
+    assert lines[0][1] is not None and lines[0][1]["best"] == best.candidate.shown
     names = no_time_for("best") if is_worse else no_time_for()
     progress.compare(decide(task(), [best, poor], names))
     assert len(lines) == (2 if is_worse else 1)
     if is_worse:
         text, fields = lines[1]
-        assert f"poor, log_loss {poor.loss:.5g}" in text and f"best, log_loss {best.loss:.5g}" in text
+        for told in (best, poor):
+            assert f"{told.candidate.shown}, log_loss {told.loss:.4g}" in text
         assert fields == {"level": "warning"} and "max_runtime leaves no time" in text

@@ -9,6 +9,7 @@ from dbt.adapters.events.logging import AdapterLogger
 from dbt_common.events.base_types import BaseEvent
 from dbt_common.events.contextvars import get_node_info
 from dbt_common.events.functions import fire_event
+from dbt_common.ui import warning_tag
 
 NAME = "dbt-postgres-ml"
 
@@ -38,8 +39,8 @@ class AdapterEventWarning(types.AdapterEventWarning):
     """A warning."""
 
     def message(self) -> str:
-        """Return the line."""
-        return _text(self)
+        """Return the line, tagged and coloured as dbt's own warnings are."""
+        return str(warning_tag(_text(self)))
 
 
 class Logger(AdapterLogger):
@@ -57,8 +58,15 @@ class Logger(AdapterLogger):
         """Warn on the console."""
         self._fire(AdapterEventWarning, msg, args)
 
-    def _fire(self, event: type[BaseEvent], msg: Any, args: tuple[Any, ...]) -> None:
-        fire_event(event(name=self.name, base_msg=str(msg), args=list(args), node_info=get_node_info()))
+    def warn_or_error(self, msg: Any, *args: Any) -> None:
+        """Warn of what changes the result: raises an error under `--warn-error`, as dbt's own warnings do."""
+        self._fire(AdapterEventWarning, msg, args, is_strict=True)
+
+    def _fire(
+        self, event: type[BaseEvent], msg: Any, args: tuple[Any, ...], *, is_strict: bool = False
+    ) -> None:
+        fired = event(name=self.name, base_msg=str(msg), args=list(args), node_info=get_node_info())
+        fire_event(fired, force_warn_or_error_handling=is_strict)
 
 
 logger = Logger(NAME)

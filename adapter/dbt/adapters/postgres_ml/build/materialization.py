@@ -52,11 +52,14 @@ class MaterializationAdapter(PostgresAdapter):
 
         No transaction is open yet: another build can take an hour, and MLflow seconds.
         """
+        from dbt.adapters.postgres_ml.build.console import Console
         from dbt.adapters.postgres_ml.build.kinds import build_of
 
         with self._errors_of(model["name"]):
             build = build_of(self._node(model["unique_id"]), sql, self.config, self.connections)
-            self._closing().lock(build)
+            closing = self._closing()
+            closing.callback(Console(build).close)
+            closing.lock(build)
             build.identity  # noqa: B018  # asked now, and kept
             return build
 
@@ -66,6 +69,7 @@ class MaterializationAdapter(PostgresAdapter):
         from dbt.adapters.postgres_ml.build.plan import plan_build
 
         with self._errors_of(build.node.name):
+            build.progress.begin("plan")
             return plan_build(build, full_refresh=full_refresh, is_empty=is_empty)
 
     @available.parse_none
@@ -129,6 +133,7 @@ class MaterializationAdapter(PostgresAdapter):
     def check_not_overtaken(self, result: Result, newest: int) -> None:
         """Raise if another build published since this one decided what to do."""
         with self._errors_of(result.build.node.name):
+            result.build.progress.begin("publish")
             result.plan.check_not_overtaken(newest)
 
     @available.parse_none
@@ -191,7 +196,7 @@ class MaterializationAdapter(PostgresAdapter):
     @available.parse_none
     def create_model_response(self, result: Result, version: int) -> CreateModelResponse:
         """Return what the console and run_results.json show of a publication."""
-        return response(result.trained, result.build.function, version)
+        return response(result.trained, result.build.function, version, result.build.progress.n_warnings)
 
     @available.parse_none
     def kept_model_response(self, plan: BuildPlan, refusal: Refusal | None) -> CreateModelResponse:

@@ -22,8 +22,12 @@ from postgres_ml.contract.config import TrainingSpec
 from postgres_ml.contract.exceptions import SpecError, TrainingDataError
 from postgres_ml.contract.job import OtherRelation
 from postgres_ml.features.transformer_rules import check_columns
+from postgres_ml.process.progress import Progress
 from postgres_ml.snapshot import digest as digests
 from postgres_ml.snapshot.copy import SnapshotSummary, copy_snapshot, describe_query, split_target
+
+WRITERS = {"warning": "warn_or_error", "library": "warning"}
+"""The logger's method of a level, where it has another name."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,7 @@ class TrainingQuery:
 
 
 class NodeBuild:
-    """The build of one create_model node. It never changes: what the phases find are values of their own.
+    """The build of one create_model node. Only its progress changes: phases return values of their own.
 
     Parameters
     ----------
@@ -57,6 +61,10 @@ class NodeBuild:
     sql : its compiled code
     config : dbt's runtime config (project, profile, threads)
     connections : whose thread connection reads the snapshot, and whose `cancelled` stops the training
+
+    Attributes
+    ----------
+    progress : how far it is, which the console shows
     """
 
     trains_here = True
@@ -66,6 +74,7 @@ class NodeBuild:
         self.node, self.sql, self.config, self.connections = node, sql, config, connections
         self.spec: TrainingSpec = read_spec(node, config.credentials)
         self.directory = node_directory(config, node)
+        self.progress = Progress()
 
     @property
     def function(self) -> str:
@@ -92,10 +101,25 @@ class NodeBuild:
         """Write a line to dbt's log, led by the model's name: threads interleave.
 
         In logs of format JSON `data.args` is the name, the line and the fields, an object.
+
+        Parameters
+        ----------
+        level : of `process.report`; a line of progress is only noted, and shown when it is time for it
+
+        Raises
+        ------
+        EventCompilationError
+            The line is a warning, and dbt runs with `--warn-error`.
         """
-        getattr(logger, level)(
-            "{0}: {1}", self.spec.name, text, {"model": self.spec.unique_id, **(fields or {})}
-        )
+        if level == "progress":
+            self.progress.take(fields or {})
+            return
+        if level == "warning":
+            self.progress.n_warnings += 1
+        if level != "debug":
+            self.progress.said()
+        write = getattr(logger, WRITERS.get(level, level))
+        write("{0}: {1}", self.spec.name, text, {"model": self.spec.unique_id, **(fields or {})})
 
     def describe(self, cursor: Any) -> TrainingQuery:
         """Return the query and its columns, which fit the config.

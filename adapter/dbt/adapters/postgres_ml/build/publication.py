@@ -87,8 +87,10 @@ def check_functions(result: Result, cursor: Any) -> None:
     if trained.deployed.parity_file is None:  # an endpoint's answers are its own, a stub's are NULL
         return
     parity_file = Path(trained.deployed.parity_file)
+    result.build.progress.begin("parity")
     summary = check_parity(cursor, result.build.spec.schema, predictor(trained), parity_file)
     result.build.log("info", summary.message)
+    result.build.progress.begin("publish")
 
 
 def version_row(result: Result, version: int) -> str:
@@ -112,6 +114,7 @@ def finish(result: Result, version: int, closing: Closing) -> None:
     if result.trained.run is None:
         return
     process = result.process or resume(result.plan, closing)
+    build.progress.begin("register")
     try:
         process.published(version, {"function": build.function})
     finally:

@@ -10,6 +10,7 @@ from dbt.adapters.postgres_ml.catalog.row import STUB_RUNTIME
 
 from postgres_ml.contract.model import TrainedModel
 from postgres_ml.evaluate.gates import Refusal
+from postgres_ml.process.progress import figure
 
 if TYPE_CHECKING:
     from dbt.adapters.postgres_ml.build.plan import BuildPlan
@@ -24,6 +25,7 @@ class CreateModelResponse(AdapterResponse):
     metric, score : the objective's metric on the hold-out
     metrics : all metrics on the hold-out
     n_rows, n_holdout : rows used, hold-out included, and those of them that were held out
+    n_warnings : of the build, each of which its log has
     """
 
     function: str = ""
@@ -37,14 +39,17 @@ class CreateModelResponse(AdapterResponse):
     metrics: dict[str, float] = field(default_factory=dict)
     n_rows: int = 0
     n_holdout: int = 0
+    n_warnings: int = 0
 
 
-def response(trained: TrainedModel, function: str, version: int) -> CreateModelResponse:
-    """Return the response whose message reads 'CREATE MODEL v3 f1=0.842 xgboost/sql'."""
+def response(trained: TrainedModel, function: str, version: int, n_warnings: int = 0) -> CreateModelResponse:
+    """Return the response whose message reads 'CREATE MODEL v3 f1=0.842 xgboost/sql, 2 warnings'."""
     summary, deployed, evaluation = trained.summary, trained.deployed, trained.evaluation
-    score = f"{evaluation.metric}={evaluation.score:.4g}" if evaluation else "not evaluated"
+    score = f"{evaluation.metric}={figure(evaluation.score)}" if evaluation else "not evaluated"
     is_stub = deployed.runtime == STUB_RUNTIME
     text = f"CREATE MODEL v{version} {score} {summary.model_type}/{deployed.runtime}"
+    if n_warnings:
+        text += f", {n_warnings} warning{'s' * (n_warnings > 1)}"
     return CreateModelResponse(
         _message=f"CREATE STUB v{version}: it predicts NULL" if is_stub else text,
         code="CREATE STUB" if is_stub else "CREATE MODEL",
@@ -60,6 +65,7 @@ def response(trained: TrainedModel, function: str, version: int) -> CreateModelR
         metrics=evaluation.metrics if evaluation else {},
         n_rows=summary.n_rows,
         n_holdout=summary.n_holdout,
+        n_warnings=n_warnings,
     )
 
 

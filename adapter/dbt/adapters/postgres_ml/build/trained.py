@@ -26,8 +26,10 @@ from dbt.adapters.postgres_ml.catalog.search_path import trusted_path
 from postgres_ml.contract.exceptions import TrainingDataError
 from postgres_ml.contract.model import TrainedModel
 from postgres_ml.process.parent import TrainingProcess
+from postgres_ml.process.progress import duration
 from postgres_ml.snapshot.digest import Digest
 
+WORTH_TELLING_S = 0.5  # of a phase
 ABANDONED = "the dbt node failed or was cancelled before its function was published"
 
 
@@ -84,7 +86,7 @@ class Closing(contextlib.ExitStack):
         held = lock_folder(
             build.node.name,
             build.directory,
-            lambda: build.log("info", "another build of this model is running; waiting for it"),
+            lambda: _wait_for_other(build),
             build.connections.cancelled.is_set,
         )
         self.callback(held.release)
@@ -94,6 +96,11 @@ class Closing(contextlib.ExitStack):
         self.callback(_abandon, process)
         process.start()
         return process
+
+
+def _wait_for_other(build: NodeBuild) -> None:
+    build.log("info", "another build of this model is running; waiting for it")
+    build.progress.begin("wait")
 
 
 def _abandon(process: TrainingProcess) -> None:
@@ -115,20 +122,21 @@ def take_snapshot(plan: BuildPlan, closing: Closing) -> Snapshot:
         The folder can't be written, or the process not started.
     """
     build = plan.build
+    build.progress.begin("snapshot")
     empty_directory(build.node, build.directory)
     lacking = lacking_runtimes(build.cursor(), build.spec.runtime, build.config.credentials.embedded)
     process = closing.start(_process(plan, lacking=lacking, champion_file=_champion_file(plan)))
     expected = plan.decision.expected
     summary = build.copy_rows(build.cursor(), plan.query)
+    rows = ""
     if summary is not None:
         sampled = f", sampled from {summary.n_rows_query:,} (settings: max_cells)" if summary.sampled else ""
-        n_columns = len(plan.query.columns)
-        build.log("info", f"snapshot of {summary.n_rows:,} rows x {n_columns} columns{sampled}")
+        rows = f", on a snapshot of {summary.n_rows:,} rows x {len(plan.query.columns)} columns{sampled}"
         # others may have come in since the plan
         expected = dataclasses.replace(expected, data=summary.digest, n_rows=summary.n_rows_query)
     UnpublishedResult(build.directory).note_origin(build.spec, expected)
     what = "training" if build.trains_here else f"publishing {build.spec.source}"
-    build.log("info", f"{what}: {plan.reason_of_training(expected)}")
+    build.log("info", f"{what}: {plan.reason_of_training(expected)}{rows}")
     return Snapshot(plan, expected, lacking, process)
 
 
@@ -142,8 +150,11 @@ def train(snapshot: Snapshot) -> Result:
     PostgresMLError
         As the training process reports it.
     """
+    build = snapshot.plan.build
+    build.progress.begin("start")
     snapshot.process.wait_ready()
     trained = snapshot.process.train()
+    build.log("info", _time_text(trained, build), {"seconds": trained.seconds})
     return _result(snapshot.plan, trained, snapshot.expected, snapshot.lacking, snapshot.process)
 
 
@@ -163,9 +174,22 @@ def recover(plan: BuildPlan, closing: Closing) -> Result:
         raise TrainingDataError("the result of the earlier build is gone: build again, which trains it")
     if trained.run is not None and not trained.run.is_tracked:
         process = resume(plan, closing)
+        plan.build.progress.begin("start")
         process.wait_ready()
         trained = process.train()
+    plan.build.log("info", "nothing is trained: an earlier build did, and could not publish it; now it is")
     return _result(plan, trained, plan.decision.expected, {}, process)
+
+
+def _time_text(trained: TrainedModel, build: NodeBuild) -> str:
+    """Return what each phase took; the short ones in one sum."""
+    long = {name: seconds for name, seconds in trained.seconds.items() if seconds >= WORTH_TELLING_S}
+    rest = sum(trained.seconds.values()) - sum(long.values())
+    parts = [f"{name} {seconds:.1f} s" for name, seconds in long.items()]
+    if rest >= 0.05 or not parts:
+        parts.append(f"{'the rest' if parts else 'all'} {rest:.1f} s")
+    done = "trained" if build.trains_here else "loaded"
+    return f"{done} in {duration(sum(trained.seconds.values()))}: {', '.join(parts)}"
 
 
 def declare(plan: BuildPlan, build: EndpointBuild) -> Result:
