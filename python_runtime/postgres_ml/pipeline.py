@@ -8,6 +8,7 @@ publication and its check (`verify.parity`, the adapter's macros).
 from __future__ import annotations
 
 import dataclasses
+import math
 from functools import partial
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from postgres_ml.evaluate import metrics
 from postgres_ml.evaluate.champion import Comparison, score_champion
 from postgres_ml.evaluate.evaluation import evaluate_pipeline
 from postgres_ml.explain import Explanation, explain
-from postgres_ml.explain.row_function import row_function
+from postgres_ml.explain.row_function import MAX_CONDITIONS, row_function
 from postgres_ml.features.problem import return_type
 from postgres_ml.fit.candidates import Candidate
 from postgres_ml.fit.choice import Choice
@@ -40,6 +41,8 @@ from postgres_ml.track.artifacts import write_artifacts
 from postgres_ml.track.run_record import write_record
 from postgres_ml.verify.rows import write_parity
 
+EXPLAIN_S, EXPLAIN_SHARE = 2.0, 0.05  # for SHAP values at least, and of max_runtime
+EXPLAIN_MOST_S = 15.0
 REFIT_GROWTH = 1.25  # what a fit on all rows takes, of one on the training rows
 
 
@@ -76,7 +79,7 @@ def train(job: TrainingJob, run_id: str, relay: Relay) -> TrainedModel:
         for text in deployment.runtime.messages:
             report.note(text)
     with report.phase("explain"):
-        explanation = explain_model(task, deployment.program, pipeline, rows)
+        explanation = explain_model(task, deployment.program, pipeline, rows, report)
         if spec.explain:
             deployment = deployment.with_functions(explain_rows(explanation, spec, report))
     fitted = Fitted(
@@ -113,14 +116,29 @@ def choose(task: Task, training: TrainingRows, code: UserCode | None, report: Re
 
 
 def explain_model(
-    task: Task, program: Program | None, pipeline: Pipeline, rows: TrainingRows
+    task: Task, program: Program | None, pipeline: Pipeline, rows: TrainingRows, report: Report
 ) -> Explanation | None:
-    """Return the SHAP values of the query's columns; None of a clustering, which predicts no score."""
+    """Return the SHAP values of the query's columns; None of a clustering, which predicts no score.
+
+    They take what `max_runtime` leaves, a little at least. Where a function shall explain each row, values
+    have to be exact, however long that takes: trees that it can hold are few.
+    """
     problem = task.problem
     if problem.is_clustering:
         return None
     predict = partial(metrics.raw_predictions, problem, pipeline)
-    return explain(program, problem.labels, rows.frame, predict, task.spec.settings.seed)
+    least = max(EXPLAIN_S, EXPLAIN_SHARE * task.spec.settings.max_runtime)
+    is_small = program is not None and program.n_nodes <= 2 * MAX_CONDITIONS
+    is_needed = task.spec.explain and is_small
+    seconds = math.inf if is_needed else min(max(task.deadline.left, least), EXPLAIN_MOST_S)
+    found = explain(program, problem.labels, rows.frame, predict, task.spec.settings.seed, seconds)
+    if found is None:
+        report.note(
+            "SHAP values and the importance of columns are left out: max_runtime leaves no time for them, so "
+            "raise it to have them",
+            "warning",
+        )
+    return found
 
 
 def explain_rows(
@@ -129,7 +147,7 @@ def explain_rows(
     """Return the functions that explain one row; none, with a warning, where the model has none."""
     try:
         if explanation is None:
-            raise UnsupportedModelError("explain", "a clustering, which predicts no score")
+            raise UnsupportedModelError("explain", "a model without SHAP values")
         return row_function(explanation, spec.schema, spec.function)
     except UnsupportedModelError as error:
         report.note(f"no function {spec.function}_explain is published: {error}", "warning")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import importlib
 import itertools
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from postgres_ml.contract.config import Settings
 from postgres_ml.contract.exceptions import SpecError
 from postgres_ml.evaluate.evaluation import some_of
+from postgres_ml.explain import explain
 from postgres_ml.features.preprocess import FeatureColumns, choose_columns
 from postgres_ml.features.problem import Problem, resolve
 from postgres_ml.fit.candidates import Candidate, build_estimator
@@ -19,9 +21,12 @@ from postgres_ml.fit.choice import Choice, Member
 from postgres_ml.fit.configured import configured_candidate
 from postgres_ml.fit.fit import fit_pipeline
 from postgres_ml.fit.in_time import SCORES_SHARE, refit
+from postgres_ml.fit.stop import StopAtSize
 from postgres_ml.fit.task import Deadline, Task
+from postgres_ml.lower import parse_pipeline
 from postgres_ml.process.report import Report
-from postgres_ml.search import search
+from postgres_ml.publish.deployment import inputs_of
+from postgres_ml.search import EXPLAINED, search
 from postgres_ml.search.encoded_rows import EncodedRows
 from postgres_ml.search.ensemble import final_members
 from postgres_ml.search.fold_fit import fit_split
@@ -402,3 +407,32 @@ def test_hopeless_is_what_is_worse_beyond_doubt() -> None:
     assert is_hopeless(best * 1.1, best, 0.03)
     assert not is_hopeless(best * 1.01, best, 0.03), "3 % are allowed"
     assert not is_hopeless(best + 10 * random.normal(size=1000) + 0.1, best, 0.03), "this may be luck"
+
+
+def test_where_rows_shall_be_explained_auto_takes_only_what_can_be(rows: TrainingRows) -> None:
+    task = task_for(rows, settings=Settings(max_trials=8), explain=True)
+    said: list[str] = []
+    choice = search(task, rows, lambda text, fields: said.append(text))
+    assert EXPLAINED in said and not choice.members and "no blend" in choice.reason
+    assert {trial.candidate.model_type for trial in choice.trials} == {"linear_learner", "xgboost"}
+
+
+def test_boosting_stops_before_the_function_that_explains_it_is_full(rows: TrainingRows) -> None:
+    task = task_for(rows, model_types=("xgboost",), settings=Settings(max_trials=1), explain=True)
+    encoded = EncodedRows(task, rows)
+    (candidate,) = (found for found in portfolio(task, encoded.codes) if found.name == "xgboost r33")
+    most = 3_000
+    stop = functools.partial(StopAtSize, most=most)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("postgres_ml.search.fold_fit.StopAtSize", stop)
+        patch.setattr("postgres_ml.fit.fit.StopAtSize", stop)
+        found = fit_split(task, candidate, encoded, encoded.folds.splits[0], Deadline(600))
+        pipeline = fit_pipeline(task, Choice(candidate, n_trees=400), rows, Deadline(600))
+    booster = pipeline[-1].estimator_.get_booster()
+    assert 5 < booster.num_boosted_rounds() < 400 and found.n_rounds < 400
+    program = parse_pipeline(pipeline, inputs_of(CHURN_COLUMNS), "text")
+    explanation = explain(program, ("no", "yes"), rows.frame, pipeline.predict_proba)
+    assert explanation is not None and explanation.exact is not None
+    (explainer,) = explanation.exact.explainers.values()
+    n_conditions = sum(paths.features.size for paths in explainer.paths)
+    assert most / 2 < n_conditions <= most

@@ -8,6 +8,7 @@ Exact for trees (path-dependent TreeSHAP) and linear models, sampled for the res
 from __future__ import annotations
 
 import dataclasses
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from postgres_ml.explain.sampled import sampled_shap_values
+from postgres_ml.explain.sampled import MAX_PREDICTIONS, sampled_shap_values
 from postgres_ml.explain.terms import PROBABILITY, TARGET, Sums, Terms
 from postgres_ml.explain.trees import Explainer
 from postgres_ml.program import interpret
@@ -33,6 +34,10 @@ BACKGROUND_ROWS = 5_000
 BACKGROUND_VISITS = 1_000_000  # rows times trees
 MAX_COST = 200_000_000  # multiplications
 VALUES_S = 2.0  # for exact values: where the first rows are slow, fewer are explained
+PREPARING_SHARE = 0.6  # of the time, which an ensemble may take to be prepared
+SAMPLED_TREES = 40  # of an ensemble of five times as many or more, to estimate its time
+MIN_SAMPLED_ROWS = 10
+TIMED_ROWS = 100
 
 
 @dataclass(frozen=True)
@@ -98,8 +103,9 @@ def explain(
     frame: pd.DataFrame,
     predict: Callable[[pd.DataFrame], Floats],
     seed: int = 0,
-) -> Explanation:
-    """Return the Shapley values of a regression or a classification.
+    seconds: float = math.inf,
+) -> Explanation | None:
+    """Return the Shapley values of a regression or a classification; None where there is no time for any.
 
     Parameters
     ----------
@@ -107,19 +113,21 @@ def explain(
     labels : the classes as text; empty for a regression
     frame : features of rows like those trained on, in random order: background, and those explained
     predict : the pipeline's probabilities of shape (n_rows, n_classes), or values of shape (n_rows,)
+    seconds : about that many are taken: exact values of fewer rows, else sampled ones, of few rows at last
     """
+    end = time.monotonic() + seconds
     if program is not None:
         sums = Sums(program)
         scores, unit = sums.scores()
         if len(labels) == 2:
             scores = scores[-1:]  # the first label's values are those of the second, negated
         terms = [term for term in map(sums.expand, scores) if term is not None]
-        exact = _exact(sums, terms, frame) if len(terms) == len(scores) else None
+        exact = _exact(sums, terms, frame, seconds) if len(terms) == len(scores) else None
         if exact is not None:
             known, values = exact
             names = tuple(labels[score.label] if labels else "" for score in scores)
             return Explanation(known.method, unit, names, tuple(frame), values, known.expected, known)
-    return _sampled(program, labels, frame, predict, seed)
+    return _sampled(program, labels, frame, predict, seed, end - time.monotonic())
 
 
 @dataclass(frozen=True)
@@ -170,14 +178,20 @@ class ExactScores:
         return values
 
 
-def _exact(sums: Sums, terms: list[Terms], frame: pd.DataFrame) -> tuple[ExactScores, Floats] | None:
+def _exact(
+    sums: Sums, terms: list[Terms], frame: pd.DataFrame, seconds: float
+) -> tuple[ExactScores, Floats] | None:
     """Return the scores, and their values for some rows; None where too few can be explained in the time."""
+    end = time.monotonic() + seconds
     slots = _slots(sums.program, terms, frame)
     used = sorted({slot for term in terms for slot in term.slots})
     slots = slots[np.isfinite(slots[:, used]).all(axis=1)]  # rows that the pipeline itself refuses
     ensembles = sorted({number for term in terms for number, _ in term.trees})
     n_trees = sum(len(_ensemble(sums.program, k).trees) for k in ensembles)
     background = _spread(slots, min(BACKGROUND_ROWS, max(200, BACKGROUND_VISITS // max(n_trees, 1))))
+    needed_s = sum(_preparing_s(sums.program, k, background) for k in ensembles) if n_trees else 0.0
+    if needed_s > PREPARING_SHARE * (end - time.monotonic()):
+        return None
     explainers = {k: _explainer(sums.program, k, background) for k in ensembles}
     n_rows = MAX_ROWS
     if explainers:
@@ -185,11 +199,27 @@ def _exact(sums: Sums, terms: list[Terms], frame: pd.DataFrame) -> tuple[ExactSc
     if n_rows < MIN_ROWS or not len(slots):
         return None
     exact = ExactScores(sums, terms, explainers, background.mean(axis=0))
-    return exact, values_in_time(exact.values, _spread(slots, n_rows))
+    left = min(VALUES_S, max(end - time.monotonic(), 0.0))
+    return exact, values_in_time(exact.values, _spread(slots, n_rows), left)
+
+
+def _preparing_s(program: Program, number: int, background: Floats) -> float:
+    """Return how long an ensemble takes to be prepared, measured on some of its trees; 0 for few trees."""
+    step = _ensemble(program, number)
+    if len(step.trees) < 5 * SAMPLED_TREES:
+        return 0.0
+    places = np.linspace(0, len(step.trees) - 1, SAMPLED_TREES).astype(np.int64)
+    some = dataclasses.replace(step, trees=tuple(step.trees[place] for place in places))
+    started = time.monotonic()
+    Explainer(some, background[:, step.slots])
+    return (time.monotonic() - started) * len(step.trees) / SAMPLED_TREES
 
 
 def values_in_time(
-    values_of: Callable[[Floats], Floats], rows: Floats, clock: Callable[[], float] = time.monotonic
+    values_of: Callable[[Floats], Floats],
+    rows: Floats,
+    seconds: float = VALUES_S,
+    clock: Callable[[], float] = time.monotonic,
 ) -> Floats:
     """Return the Shapley values of the rows, or of as many of them, evenly spread, as there is time for.
 
@@ -200,9 +230,9 @@ def values_in_time(
     first = np.unique(np.linspace(0, len(rows) - 1, min(MIN_ROWS, len(rows))).astype(np.int64))
     started = clock()
     values = values_of(rows[first])
-    seconds = clock() - started
+    taken = clock() - started
     others = np.setdiff1d(np.arange(len(rows)), first)
-    n_more = int(min(len(others), (VALUES_S - seconds) / max(seconds, 1e-9) * len(first)))
+    n_more = int(min(len(others), (seconds - taken) / max(taken, 1e-9) * len(first)))
     if n_more < 1:
         return values
     more = _spread(others, n_more)
@@ -239,7 +269,9 @@ def _sampled(
     frame: pd.DataFrame,
     predict: Callable[[pd.DataFrame], Floats],
     seed: int,
-) -> Explanation:
+    seconds: float,
+) -> Explanation | None:
+    """Return sampled values of as many rows as there is time for; None where it is too short for a few."""
     explained = labels[1:] if len(labels) == 2 else labels or ("",)
 
     def score(rows: pd.DataFrame) -> Floats:
@@ -250,7 +282,18 @@ def _sampled(
     read = range(len(columns)) if program is None else sorted(_inputs_read(program))
     background = _spread(frame, BACKGROUND_ROWS)
     rows = _spread(frame, int(np.clip(2_000_000 // (len(read) + 1) ** 2, MIN_ROWS, SAMPLED_ROWS)))
-    found = sampled_shap_values(score, rows, background, [columns[position] for position in read], seed)
+    most = MAX_PREDICTIONS
+    if math.isfinite(seconds):
+        started = time.monotonic()
+        score(_spread(background, TIMED_ROWS))
+        each = (time.monotonic() - started) / min(len(background), TIMED_ROWS)
+        most = int(min(most, max(seconds, 0.0) / max(each, 1e-9)))
+    walks = 2 * (len(read) + 1)  # two orders of each row
+    if most < walks * MIN_SAMPLED_ROWS:
+        return None
+    rows = _spread(rows, most // walks)
+    names = [columns[position] for position in read]
+    found = sampled_shap_values(score, rows, background, names, seed, most)
     values = np.zeros((len(explained), len(rows), len(columns)))
     values[:, :, list(read)] = found
     unit = PROBABILITY if labels else TARGET

@@ -27,6 +27,7 @@ def sampled_shap_values(
     background: pd.DataFrame,
     names: list[str],
     seed: int,
+    most: int = MAX_PREDICTIONS,
 ) -> Floats:
     """Return Shapley values of shape (n_outputs, n_rows, n_names).
 
@@ -34,10 +35,11 @@ def sampled_shap_values(
     ----------
     score : takes rows, returns (n_rows, n_outputs)
     names : the columns that `score` looks at; all others keep the row's values
+    most : predictions in all, about
     """
     generator = np.random.default_rng(seed)
     walk = len(names) + 1
-    affordable = min(MAX_CELLS // len(names), MAX_PREDICTIONS) // (len(rows) * walk)
+    affordable = min(MAX_CELLS // len(names), most) // (len(rows) * walk)
     n_orders = int(np.clip(affordable, 2, MAX_ORDERS)) // 2 * 2
     size = max(1, CHUNK_CELLS // (n_orders * walk * len(names)))
     parts = []

@@ -23,7 +23,7 @@ from postgres_ml.features.preprocess import (
 from postgres_ml.fit import configured
 from postgres_ml.fit.candidates import build_estimator
 from postgres_ml.fit.choice import Choice, Member
-from postgres_ml.fit.stop import StopAtDeadline, forget_clock
+from postgres_ml.fit.stop import StopAtDeadline, StopAtSize, forget_clock
 from postgres_ml.fit.task import Deadline, Task
 from postgres_ml.snapshot.rows import TrainingRows
 
@@ -73,6 +73,8 @@ def member_pipeline(task: Task, member: Member, n_threads: int, deadline: Deadli
         more = {} if member.n_rounds is None else {"n_estimators": member.n_rounds}
         if deadline is not None:
             more["callbacks"] = [StopAtDeadline(deadline)]
+        if task.spec.explain:
+            more["callbacks"] = [*more.get("callbacks", ()), StopAtSize()]
         if candidate.encoding == "codes":
             types = feature_types(task.columns, task.problem)
             more |= {"enable_categorical": True, "feature_types": types}

@@ -12,6 +12,8 @@ from postgres_ml.components.estimators import BlendedClassifier, BlendedRegresso
 from postgres_ml.components.neural_network import NetworkClassifier, NetworkRegressor
 from postgres_ml.fit.task import Deadline
 
+MOST_CONDITIONS = 38_000  # of the 40,000 that the function bears: rounds differ in size
+
 
 class StopAtDeadline(xgboost.callback.TrainingCallback):  # type: ignore[misc]
     """Ends boosting when the deadline has passed; the trees so far are an estimator.
@@ -35,6 +37,27 @@ class StopAtDeadline(xgboost.callback.TrainingCallback):  # type: ignore[misc]
     def is_late(self) -> bool:
         """Whether the last round ended after the deadline."""
         return bool(self.times) and self.times[-1] >= self.deadline.end
+
+
+class StopAtSize(xgboost.callback.TrainingCallback):  # type: ignore[misc]
+    """Ends boosting before its trees have more conditions than a function that explains them can hold.
+
+    A condition is a leaf and a feature on its path; counted is what the leaves' depths allow at most.
+    """
+
+    def __init__(self, most: int = MOST_CONDITIONS) -> None:
+        super().__init__()
+        self.most = most
+        self.n_conditions = self._largest = 0
+
+    def after_iteration(self, model: Any, epoch: int, evals_log: Any) -> bool:
+        """Return whether one more round could be too much."""
+        lines = "".join(model[epoch : epoch + 1].get_dump()).splitlines()
+        n_features = model.num_features()
+        depths = [len(line) - len(line.lstrip("\t")) for line in lines if "leaf=" in line]
+        n = sum(min(depth, n_features) for depth in depths)
+        self.n_conditions, self._largest = self.n_conditions + n, max(self._largest, n)
+        return self.n_conditions + self._largest > self.most
 
 
 def stoppable_network(library: type[BaseMultilayerPerceptron], deadline: Deadline) -> type:

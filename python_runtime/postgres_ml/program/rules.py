@@ -7,42 +7,22 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any, get_args
 
-from postgres_ml.contract.exceptions import PostgresMLError
 from postgres_ml.program import encoders, scorers
 from postgres_ml.program.program import BinaryLabel, ClusterLabel, Label, MulticlassLabel, Value
+from postgres_ml.program.require import InvalidProgramError, finite, require
+from postgres_ml.program.tree_rules import check_trees
 
 CALENDAR_KINDS = ("date", "time", "timestamp", "timestamptz")
 TIME_PARTS = ("hour", "minute", "second", "epoch")
 SCALAR_TYPE = {"text": str, "boolean": bool, "number": float}
 
 
-class InvalidProgramError(PostgresMLError, ValueError):
-    """A scoring program that breaks one of the rules that code generators rely on."""
-
-
-def require(condition: bool, message: str) -> None:
-    """Do nothing if the condition holds.
-
-    Raises
-    ------
-    InvalidProgramError
-        Its text is the message.
-    """
-    if not condition:
-        raise InvalidProgramError(message)
-
-
-def _finite(values: Iterable[float], what: str) -> None:
-    for value in values:
-        require(isinstance(value, float) and math.isfinite(value), f"{what}: {value!r} is no finite float")
-
-
 def _increasing(values: Sequence[float], what: str) -> None:
-    _finite(values, what)
+    finite(values, what)
     require(all(a < b for a, b in pairwise(values)), f"{what} are not strictly increasing")
 
 
@@ -99,9 +79,9 @@ def _check_nothing(step: Any) -> None:
 def _check_category(step: encoders.Category) -> None:
     require(len(step.values) == len(step.outputs), f"{len(step.values)} values, {len(step.outputs)} outputs")
     require(len(set(step.values)) == len(step.values), "values are not distinct")
-    _finite([v for v in step.values if isinstance(v, float)], "values")
+    finite([v for v in step.values if isinstance(v, float)], "values")
     outputs = [*step.outputs, *(v for v in (step.missing, step.unseen) if v is not None)]
-    _finite([v for v in outputs if not math.isnan(v)], "outputs")
+    finite([v for v in outputs if not math.isnan(v)], "outputs")
 
 
 @check_step.register
@@ -113,19 +93,19 @@ def _check_date_part(step: encoders.DatePart) -> None:
 def _check_one_hot(step: encoders.OneHot) -> None:
     require(len(step.codes) > 0, "no codes")
     require(len(set(step.codes)) == len(step.codes), "codes are not distinct")
-    _finite(step.codes, "codes")
+    finite(step.codes, "codes")
 
 
 @check_step.register(encoders.Impute)
 @check_step.register(encoders.NullIf)
 def _check_value(step: encoders.Impute | encoders.NullIf) -> None:
-    _finite([step.value], "value")
+    finite([step.value], "value")
 
 
 @check_step.register
 def _check_arithmetic(step: encoders.Arithmetic) -> None:
     require(step.operator in ("+", "-", "*", "/"), f"unknown operator {step.operator!r}")
-    _finite([step.constant], "constant")
+    finite([step.constant], "constant")
     require(step.operator != "/" or step.constant != 0, "division by zero")
 
 
@@ -136,7 +116,7 @@ def _check_unary(step: encoders.Unary) -> None:
 
 @check_step.register
 def _check_clip(step: encoders.Clip) -> None:
-    _finite([step.low, step.high], "limits")
+    finite([step.low, step.high], "limits")
     require(step.low <= step.high, f"low {step.low} is greater than high {step.high}")
 
 
@@ -144,7 +124,7 @@ def _check_clip(step: encoders.Clip) -> None:
 def _check_piecewise_linear(step: encoders.PiecewiseLinear) -> None:
     require(len(step.x) == len(step.y) >= 2, f"{len(step.x)} x, {len(step.y)} y; two or more are needed")
     _increasing(step.x, "x")
-    _finite(step.y, "y")
+    finite(step.y, "y")
 
 
 @check_step.register
@@ -168,51 +148,10 @@ def _check_tree_ensemble(step: scorers.TreeEnsemble) -> None:
     require(step.operator in ("<", "<="), f"unknown operator {step.operator!r}")
     require({step.split_dtype, step.dtype} <= set(get_args(scorers.Dtype)), "unknown dtype")
     require(len(step.base_scores) > 0, "no outputs")
-    _finite(step.base_scores, "base_scores")
-    _finite([step.divisor], "divisor")
+    finite(step.base_scores, "base_scores")
+    finite([step.divisor], "divisor")
     require(step.divisor > 0, f"divisor {step.divisor}")
-    for number, tree in enumerate(step.trees):
-        try:
-            _check_tree(tree, len(step.slots), step.width, step.operator)
-        except InvalidProgramError as error:  # noqa: PERF203  (free in Python 3.11)
-            raise InvalidProgramError(f"tree {number}: {error}") from None
-
-
-def _check_tree(tree: scorers.Tree, n_slots: int, n_outputs: int, operator: str) -> None:
-    n = tree.n_nodes
-    arrays = (tree.threshold, tree.left, tree.right, tree.default_left, tree.leaf_value)
-    require(n > 0 and all(len(a) == n for a in arrays), "arrays are empty or differ in length")
-    require(len(tree.categories) in (0, n), "categories differ in length")
-    require(len(set(tree.outputs)) == len(tree.outputs) > 0, "outputs are empty or not distinct")
-    require(all(0 <= o < n_outputs for o in tree.outputs), f"outputs {tree.outputs} of {n_outputs}")
-    categories = tree.categories or (None,) * n
-    parents = [0] * n
-    for node in range(n):
-        if tree.split_index[node] == -1:
-            _check_leaf(tree, node)
-            continue
-        require(0 <= tree.split_index[node] < n_slots, f"node {node} splits on {tree.split_index[node]}")
-        require(tree.leaf_value[node] == (), f"node {node} is inner and has a leaf value")
-        _check_split(tree.threshold[node], categories[node], operator, node)
-        for child in (tree.left[node], tree.right[node]):
-            require(node < child < n, f"node {node} has child {child}; children follow parents")
-            parents[child] += 1
-    require(parents[0] == 0 and all(count == 1 for count in parents[1:]), "a node has not one parent")
-
-
-def _check_leaf(tree: scorers.Tree, node: int) -> None:
-    require(tree.left[node] == tree.right[node] == -1, f"leaf {node} has children")
-    require(len(tree.leaf_value[node]) == len(tree.outputs), f"leaf {node} has no value for each output")
-    _finite(tree.leaf_value[node], f"leaf {node}")
-
-
-def _check_split(threshold: float, codes: tuple[int, ...] | None, operator: str, node: int) -> None:
-    if codes is not None:
-        require(math.isnan(threshold), f"node {node} is categorical and has a threshold")
-        require(all(type(c) is int and c >= 0 for c in codes), f"node {node} has codes {codes}")
-        return
-    everything_left = operator == "<=" and threshold == math.inf
-    require(math.isfinite(threshold) or everything_left, f"node {node} has threshold {threshold!r}")
+    check_trees(step)
 
 
 @check_step.register
@@ -220,7 +159,7 @@ def _check_linear(step: scorers.Linear) -> None:
     require(len(step.weights) == len(step.intercepts) > 0, "weights and intercepts differ in length")
     require(all(len(row) == len(step.slots) for row in step.weights), "a row of weights has not one per slot")
     for row in (*step.weights, step.intercepts):
-        _finite(row, "weights and intercepts")
+        finite(row, "weights and intercepts")
 
 
 @check_step.register
@@ -233,7 +172,7 @@ def _check_distances(step: scorers.Distances) -> None:
     require(len(step.centers) > 0, "no centres")
     require(all(len(center) == len(step.slots) for center in step.centers), "a centre has not one per slot")
     for center in step.centers:
-        _finite(center, "centers")
+        finite(center, "centers")
 
 
 @check_step.register
@@ -247,7 +186,7 @@ def _check_link(step: scorers.Link) -> None:
 def _check_weighted_sum(step: scorers.WeightedSum) -> None:
     require(len(step.groups) == len(step.weights) > 0, "groups and weights differ in length")
     require(len({len(group) for group in step.groups}) == 1 and len(step.groups[0]) > 0, "uneven groups")
-    _finite(step.weights, "weights")
+    finite(step.weights, "weights")
 
 
 @functools.singledispatch
@@ -273,7 +212,7 @@ def _check_binary_label(output: BinaryLabel) -> None:
     _check_probabilities(output)
     require(len(output.labels) == 2, f"{len(output.labels)} labels")
     require(output.operator in (">", ">="), f"unknown operator {output.operator!r}")
-    _finite([output.threshold], "threshold")
+    finite([output.threshold], "threshold")
 
 
 @check_output_form.register
@@ -299,4 +238,4 @@ def _check_labels(labels: tuple[Label, ...]) -> None:
     require(len({type(label) for label in labels}) == 1, "labels differ in type")
     require(type(labels[0]) in (str, int, float, bool), f"labels of type {type(labels[0]).__name__}")
     require(len(set(labels)) == len(labels), "labels are not distinct")
-    _finite([label for label in labels if isinstance(label, float)], "labels")
+    finite([label for label in labels if isinstance(label, float)], "labels")

@@ -7,13 +7,8 @@ from collections.abc import Iterable
 from typing import get_args
 
 from postgres_ml.program.program import STEPS, InputKind, Output, Program, Step
-from postgres_ml.program.rules import (
-    InvalidProgramError,
-    check_input_kind,
-    check_output_form,
-    check_step,
-    require,
-)
+from postgres_ml.program.require import InvalidProgramError, require
+from postgres_ml.program.rules import check_input_kind, check_output_form, check_step
 
 __all__ = ["InvalidProgramError", "check_program"]
 

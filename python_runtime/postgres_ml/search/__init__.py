@@ -30,6 +30,10 @@ from postgres_ml.snapshot.rows import TrainingRows
 ROUND = 4  # candidates in a round: fixed, so that the number of cores changes nothing
 FIRST_ROUNDS = (1, 1)  # a linear model within a second, one of xgboost within a few
 MAX_TRIALS = 400
+EXPLAINED = (
+    "explain: true: candidates are single models whose rows can be explained exactly: linear models, and "
+    "boosted trees of a size that the function bears; no neural networks and no blends"
+)
 
 
 def search(task: Task, rows: TrainingRows, on_progress: OnProgress) -> Choice:
@@ -52,6 +56,8 @@ def search(task: Task, rows: TrainingRows, on_progress: OnProgress) -> Choice:
     budget = Budget(task, len(encoded.folds.splits), len(rows) / len(encoded.folds.splits[0].train))
     candidates = portfolio(task, encoded.codes)
     plan, encoded = prepare(task, encoded, budget, candidates, on_progress)
+    if task.spec.explain:
+        on_progress(EXPLAINED, None)
     if plan.row_share < 1:
         candidates = portfolio(task, encoded.codes)  # a network's batches follow from the number of rows
     candidates = [plan.adapted(candidate) for candidate in candidates]
@@ -82,7 +88,7 @@ def _try(task: Task, runner: Runner, proposals: Proposals, progress: Progress) -
         trials = runner.run(batch)
         proposals.learn(trials)
         if runner.done:
-            members = greedy(task, runner.done)
+            members = best_of(task, runner.done)[1] if task.spec.explain else greedy(task, runner.done)
             runner.budget.note_best(blend_loss(task, members), len(trials), members)
             runner.keep(publishable(task, runner.done, members))
             n_more = min(proposals.n_left or ROUND, limit - len(runner.trials))

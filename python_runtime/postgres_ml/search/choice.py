@@ -70,6 +70,8 @@ def best_of(task: Task, trials: Sequence[Trial]) -> tuple[Trial, Members, str]:
     single, reason = choose(task, trials)
     if single.is_cut:
         reason += f" ({single.note})"
+    if task.spec.explain:
+        return single, [(single, 1.0)], f"{reason}; no blend, since explain is true"
     members = greedy(task, trials)
     if len(members) > 1:
         blend, name = _blend(task, members), loss_name(task)
@@ -90,7 +92,8 @@ def _cheaper(
     margin : share of the best's loss by which it may be worse
     """
     possible = [trial for trial in trials if rows_for([(trial, 1.0)]) is not None]
-    for n in range(MAX_MEMBERS if possible else 0, 0, -1):
+    most = 1 if task.spec.explain else MAX_MEMBERS
+    for n in range(most if possible else 0, 0, -1):
         members = greedy(task, possible, n)
         trial = _blend(task, members) if len(members) > 1 else members[0][0]
         share = rows_for(members)

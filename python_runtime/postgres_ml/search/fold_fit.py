@@ -12,7 +12,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from postgres_ml.features.preprocess import feature_types
 from postgres_ml.fit.candidates import Candidate, build_estimator
-from postgres_ml.fit.stop import StopAtDeadline, forget_clock
+from postgres_ml.fit.stop import StopAtDeadline, StopAtSize, forget_clock
 from postgres_ml.fit.task import Deadline, Task
 from postgres_ml.search.encoded_rows import EncodedRows
 from postgres_ml.search.folds import Split
@@ -117,7 +117,7 @@ def _pace(estimator: Any, candidate: Candidate, seconds: float) -> tuple[float, 
     seconds : of the whole fit
     """
     if candidate.model_type == "xgboost":
-        (callback,) = estimator.callbacks
+        callback = estimator.callbacks[0]
         gaps = np.diff(callback.times)  # the first round's is not among them: what it prepares is done once
         # where the best round is long ago, the fit was through but for a part of its patience
         n_idle = len(callback.times) - 1 - int(estimator.get_booster().attr("best_iteration") or 0)
@@ -130,10 +130,11 @@ def _pace(estimator: Any, candidate: Candidate, seconds: float) -> tuple[float, 
 
 
 def _boosting(task: Task, candidate: Candidate, until: Deadline, n_rounds: int) -> dict[str, Any]:
+    stops = [StopAtDeadline(until), *([StopAtSize()] if task.spec.explain else [])]
     return {
         "n_estimators": n_rounds,
         "early_stopping_rounds": max(20, round(PATIENCE / candidate.parameters["learning_rate"])),
-        "callbacks": [StopAtDeadline(until)],
+        "callbacks": stops,
         "enable_categorical": True,
         "feature_types": feature_types(task.columns, task.problem),
     }

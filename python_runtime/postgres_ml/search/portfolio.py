@@ -120,9 +120,12 @@ def _candidate(name: str, task: Task, n_rows: int, scale: float) -> Candidate | 
 def is_wanted(model_type: str, task: Task) -> bool:
     """Return whether candidates of the type are tried.
 
-    Where the function will be SQL, networks are not, unless there would be nothing else.
+    Where the function will be SQL, networks are not, unless there would be nothing else; nor where each row
+    shall be explained, which a network's scores can't be.
     """
     wanted = task.spec.model_types
+    if task.spec.explain and model_type == "mlp":
+        return False
     if model_type == "mlp" and task.is_sql and "xgboost" in wanted:
         return False
     return model_type in wanted

@@ -228,6 +228,7 @@ def test_sensible_chains(chain):
             "needs one 'model_type'",
         ),
         ({"target": "y", "auto": "maybe"}, "auto must be true or false"),
+        ({"target": "y", "model_type": "mlp", "explain": True}, "use model_type xgboost or linear_learner"),
         ({"target": "y", "objective": "f2"}, "objective 'f2' is not one of mse, accuracy, f1, f1_macro, auc"),
         ({"target": "y", "objective": "binary:logistic"}, "needs 'auto: false' and 'model_type: xgboost'"),
         (

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import itertools
 import math
+import time
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import postgres_ml.explain as explain_module
 import pytest
 import xgboost
 from postgres_ml.components.estimators import LabelEncodedClassifier, LogTargetRegressor
@@ -239,3 +241,39 @@ def test_the_json_has_redshifts_shape() -> None:
         "labels": {"label0": "yes"},
         "rows": 2,
     }
+
+
+def test_where_time_is_short_values_are_of_fewer_rows_then_sampled_then_left_out(
+    frame: pd.DataFrame, target: Any
+) -> None:
+    pipeline = fitted(xgboost.XGBRegressor(n_estimators=300, max_depth=2, n_jobs=1), frame, target)
+    program = parse_pipeline(pipeline, INPUTS, "double precision")
+    found = explain(program, (), frame, pipeline.predict)
+    assert found is not None and found.method == "tree_shap"
+
+    def predict(rows: pd.DataFrame) -> Any:
+        asked.append(len(rows))
+        return np.asarray(pipeline.predict(rows), dtype=np.float64)
+
+    asked: list[int] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(explain_module, "_preparing_s", lambda *_: 100.0)  # a tree ensemble of thousands
+        sampled = explain(program, (), frame, predict, seconds=30.0)
+        assert sampled is not None and sampled.method == "permutation_shap"
+        patch.setattr(explain_module, "MAX_PREDICTIONS", 200)
+        few = explain(program, (), frame, predict, seconds=30.0)
+        assert few is not None and explain_module.MIN_SAMPLED_ROWS <= few.values.shape[1] < 30
+        asked.clear()
+        assert explain(program, (), frame, predict, seconds=0.0) is None
+        assert sum(asked) <= explain_module.TIMED_ROWS
+
+
+def test_the_time_of_many_trees_is_estimated_from_some(frame: pd.DataFrame, target: Any) -> None:
+    pipeline = fitted(xgboost.XGBRegressor(n_estimators=400, max_depth=2, n_jobs=1), frame, target)
+    program = parse_pipeline(pipeline, INPUTS, "double precision")
+    number = next(k for k, step in enumerate(program.steps) if isinstance(step, TreeEnsemble))
+    slots = np.zeros((50, sum(step.width for step in program.steps)))
+    started = time.process_time()
+    expected = explain_module._preparing_s(program, number, slots)
+    taken = time.process_time() - started
+    assert expected > 3 * taken > 0

@@ -58,6 +58,7 @@ class ConfigReader:
         self._check_objective(model_types, auto)
         self._check_hyperparameters(model_types, auto)
         function = self._function()
+        self._check_explain(model_types)
         self._check_split_column(settings)
         self.problems += privilege_problems(config.get("grants") or {})
         self.problems += external_problems(self.given, self.values, keys.MODEL["returns"].meaning)
@@ -107,6 +108,14 @@ class ConfigReader:
         elif not auto and "model_type" in self.values and len(names) != 1:
             self.problems.append(f"'auto: false' needs one 'model_type', found {self.given['model_type']!r}")
         return (names or keys.AUTO_MODEL_TYPES) if auto else names, auto
+
+    def _check_explain(self, model_types: tuple[str, ...]) -> None:
+        """A network's rows can't be explained exactly, and AUTO leaves networks out where they shall be."""
+        if self.given.get("explain") is True and set(model_types) == {"mlp"}:
+            self.problems.append(
+                "'explain: true' needs a model whose rows can be explained exactly, which a network's can't: "
+                "use model_type xgboost or linear_learner, or leave 'explain' out"
+            )
 
     def _check_kmeans(self) -> None:
         if "target" in self.values:
