@@ -30,7 +30,7 @@ from postgres_ml.fit.choice import Choice
 from postgres_ml.fit.in_time import fit_to_evaluate, refit
 from postgres_ml.fit.task import Deadline, Task
 from postgres_ml.fit.user_code import UserCode
-from postgres_ml.process.report import Relay, Report
+from postgres_ml.process.report import USUAL_S, Relay, Report
 from postgres_ml.program.program import Program
 from postgres_ml.publish.deployment import deploy, evaluated_program
 from postgres_ml.publish.fitted import Fitted
@@ -61,7 +61,10 @@ def train(job: TrainingJob, run_id: str, relay: Relay) -> TrainedModel:
     with report.phase("search"):
         choice = choose(task, training, code, report)
     if choice.fit_s:
-        report.expected_s |= {"evaluate": choice.fit_s, "refit": REFIT_GROWTH * choice.fit_s}
+        report.expected_s |= {
+            "evaluate": choice.fit_s, "refit": REFIT_GROWTH * choice.fit_s,
+            "lower": max(choice.lower_s, USUAL_S["lower"]),
+        }  # fmt: skip
     with report.phase("evaluate"):
         choice, evaluated = fit_to_evaluate(task, choice, training, report)
         own_metrics = {} if code is None else code.metrics  # the refit's are of a model that saw all rows

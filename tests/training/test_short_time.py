@@ -192,3 +192,13 @@ def test_many_classes_in_little_time_are_boosted_and_not_left_to_a_linear_model(
     assert boosted and not boosted[0].is_cut and boosted[0].n_trees > 20
     _, pipeline = fit_to_evaluate(task, choice, rows, Report(Recorder()))
     assert task.deadline.left > -0.1 and len(pipeline.classes_) == 26
+
+
+def test_all_rows_are_not_fitted_where_that_takes_the_time_of_the_functions(tmp_path: Path) -> None:
+    task, rows = task_of(tmp_path, "regression")
+    lines = Recorder()
+    report = Report(lines, seconds={"evaluate": 0.1})
+    (linear,) = [c for c in portfolio(task, EncodedRows(task, rows).codes) if c.name == "linear scaled 1"]
+    assert refit(task, Choice(linear, lower_s=10 * task.deadline.seconds), rows, report) is None
+    assert "leaves no time to fit again" in lines.text
+    assert refit(task, Choice(linear), rows, report) is not None

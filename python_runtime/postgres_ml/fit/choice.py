@@ -63,6 +63,7 @@ class Choice:
     fold_fits : the same parts as the search fitted them on one fold; empty if they weren't kept
     is_fold_fit : whether these are published, since there is no time to fit anything as good again
     fit_s : estimate of the seconds that one fit takes; 0 where there is none
+    lower_s : estimate of the seconds that it takes to write its functions
     loss : on rows not learned from, by which it was chosen; None where it was not compared
     """
 
@@ -79,3 +80,4 @@ class Choice:
     is_fold_fit: bool = False
     loss: float | None = None
     fit_s: float = 0.0
+    lower_s: float = 0.0

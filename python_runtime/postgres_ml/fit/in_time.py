@@ -26,7 +26,7 @@ def fit_to_evaluate(
 ) -> tuple[Choice, Pipeline]:
     """Return a pipeline that never saw the hold-out, and the choice, which says if it is a fold's fit."""
     if not choice.is_fold_fit:
-        until = task.deadline.part(1 - SCORES_SHARE)
+        until = task.deadline.before(choice.lower_s).part(1 - SCORES_SHARE)
         pipeline = fit_pipeline(task, choice, _some(task, choice, training, report), until)
         if not (until.passed and choice.fold_fits and choice.candidate.model_type in STOPPED):
             return choice, pipeline
@@ -46,13 +46,14 @@ def refit(task: Task, choice: Choice, rows: TrainingRows, report: Report) -> Pip
     if not task.spec.settings.refit or choice.is_fold_fit:
         return None
     # all rows take longer than the training rows, and a refit that the deadline cut short would be worse
-    if task.deadline.left < 1.5 * report.seconds["evaluate"]:
+    until = task.deadline.before(choice.lower_s)
+    if until.left < 1.5 * report.seconds["evaluate"]:
         report.note(
             "max_runtime leaves no time to fit again on all rows: the evaluated pipeline is published"
         )
         return None
-    pipeline = fit_pipeline(task, choice, _some(task, choice, rows, report), task.deadline)
-    if task.deadline.passed and choice.candidate.model_type in STOPPED:
+    pipeline = fit_pipeline(task, choice, _some(task, choice, rows, report), until)
+    if until.passed and choice.candidate.model_type in STOPPED:
         report.note("max_runtime ended the fit on all rows: the evaluated pipeline is published")
         return None
     return pipeline

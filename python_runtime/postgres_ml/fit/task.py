@@ -34,6 +34,10 @@ class Deadline:
         """Whether no new work should begin."""
         return self.left <= 0
 
+    def before(self, seconds: float) -> Deadline:
+        """Return the deadline so many seconds earlier; one that has passed if there aren't as many left."""
+        return Deadline(max(self.left - seconds, 0.0), self.clock)
+
     def part(self, share: float) -> Deadline:
         """Return the deadline at which this share of the time left will have passed."""
         return Deadline(share * max(self.left, 0.0), self.clock)

@@ -71,7 +71,7 @@ def search(task: Task, rows: TrainingRows, on_progress: OnProgress) -> Choice:
     progress.compare(choice)
     # predictions were needed to compare and to blend; the table of trials does without
     trials = tuple(dataclasses.replace(trial, raw=trial.raw[:0]) for trial in runner.trials)
-    return dataclasses.replace(choice, trials=trials, fit_s=budget.fit_s)
+    return dataclasses.replace(choice, trials=trials, fit_s=budget.fit_s, lower_s=budget.best_lower_s)
 
 
 def _try(task: Task, runner: Runner, proposals: Proposals, progress: Progress) -> str:

@@ -7,12 +7,15 @@ first candidate of each model type. Output: what the budget expects, and the sea
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from postgres_ml.fit.candidates import Candidate
 from postgres_ml.fit.task import Task
+from postgres_ml.lower.xgboost_booster import read_booster
 from postgres_ml.search.budget import Budget
 from postgres_ml.search.encoded_rows import EncodedRows
 from postgres_ml.search.fold_fit import fit_split
@@ -54,7 +57,7 @@ def _measured(task: Task, encoded: EncodedRows, budget: Budget, first: Mapping[s
     few, n_rows = _some(task, encoded), len(encoded.folds.splits[0].train)
     units = {}
     for kind, candidate in first.items():
-        if not task.deadline.passed and (measured := _unit(task, candidate, few, n_rows)) is not None:
+        if not task.deadline.passed and (measured := _unit(task, candidate, few, n_rows, budget)) is not None:
             units[kind] = measured[0]
             budget.note_unit(candidate, *measured)
     found = budget.plan(n_rows)
@@ -65,14 +68,16 @@ def _measured(task: Task, encoded: EncodedRows, budget: Budget, first: Mapping[s
         # a round of a hundred times the rows takes more than a hundred times as long: they fit no cache
         budget.note_unit(boosted, _whole_unit(task, boosted, encoded))
         return budget.plan(n_rows)
-    faster = _unit(task, coarse(boosted), few, n_rows) if found.is_hurried else None
+    faster = _unit(task, coarse(boosted), few, n_rows, budget) if found.is_hurried else None
     if faster is not None and faster[0] < COARSE_SHARE * units["xgboost"]:
         budget.note_unit(boosted, *faster)
         return dataclasses.replace(budget.plan(n_rows), is_coarse=True)
     return found
 
 
-def _unit(task: Task, candidate: Candidate, few: EncodedRows, n_rows: int) -> tuple[float, float] | None:
+def _unit(
+    task: Task, candidate: Candidate, few: EncodedRows, n_rows: int, budget: Budget
+) -> tuple[float, float] | None:
     """Return the seconds of a round, epoch or iteration, and of the encoding; None if it can't be fitted.
 
     Parameters
@@ -86,7 +91,16 @@ def _unit(task: Task, candidate: Candidate, few: EncodedRows, n_rows: int) -> tu
         fitted = fit_split(task, candidate, few, few.folds.splits[0], task.deadline.part(SHARE), limit=limit)
     except ValueError:  # its trial will say why
         return None
+    if candidate.model_type == "xgboost":
+        budget.note_reading(_reading_s(fitted.estimator))
     return fitted.unit_s * n_rows / fitted.n_rows, encoding_s * n_rows / fitted.n_rows
+
+
+def _reading_s(estimator: Any) -> float:
+    """Return the seconds that one tree node of a boosted estimator takes to be read, as lowering reads it."""
+    started = time.monotonic()
+    parts = read_booster(getattr(estimator, "estimator_", estimator).get_booster(), None, in_place=True)
+    return (time.monotonic() - started) / max(1, sum(tree.n_nodes for tree in parts.trees))
 
 
 def _whole_unit(task: Task, candidate: Candidate, encoded: EncodedRows) -> float:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -11,7 +13,7 @@ from postgres_ml.features.problem import Problem
 from postgres_ml.fit.candidates import Candidate
 from postgres_ml.fit.task import Deadline, Task
 from postgres_ml.fit.trial import Trial
-from postgres_ml.search.budget import Budget
+from postgres_ml.search.budget import LOWERING, Budget
 from postgres_ml.search.folds import Folds
 from postgres_ml.search.plan import (
     COARSE_BINS,
@@ -185,3 +187,27 @@ def test_the_first_candidate_is_tried_whatever_it_costs(monkeypatch: pytest.Monk
     assert proposals.next(1, [], budget) == [LINEAR]
     hands.now = 60
     assert Proposals(budget.task, [LINEAR], Plan(5)).next(1, [], budget) == []
+
+
+def test_time_to_write_the_functions_is_kept_free() -> None:
+    budget, hands = budget_of(60)
+    members = [(dataclasses.replace(tried(BOOSTED, 0.1), n_nodes=200_000), 1.0)]
+    budget.note_best(0.5, 1, members)
+    before = budget.left_s
+    assert budget.best_lower_s == 0 and budget.rows_for(members) == 1
+    budget.note_reading(1e-5)
+    budget.note_best(0.4, 1, members)
+    assert budget.best_lower_s == pytest.approx(LOWERING * 2.0)
+    assert budget.left_s == pytest.approx(before - LOWERING * 2.0)
+    assert budget.fit_s == pytest.approx(1.2 * 1.25 * 0.1, rel=0.1), "of the fits alone"
+    hands.now = 60 - LOWERING * 2.0  # only the functions can still be written
+    assert budget.rows_for(members) is None
+
+
+def test_what_is_left_is_estimated_from_the_candidates_so_far() -> None:
+    budget, hands = budget_of(60)
+    budget.note_best(0.5, 4, [(tried(BOOSTED, 0.1), 1.0)])
+    hands.now = 8.0
+    final_s = budget.estimate_left_s(4, 0)
+    assert budget.estimate_left_s(4, 3) == pytest.approx(final_s + 6.0)
+    assert budget.estimate_left_s(4, 400) == pytest.approx(final_s + budget.left_s), "at most what there is"
