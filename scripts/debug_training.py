@@ -38,7 +38,7 @@ def prepare(job: TrainingJob, dsn: str, folder: Path) -> TrainingJob:
 
 def say(level: str, text: str, fields: dict[str, Any] | None = None) -> None:
     """Write a message of the training to stderr."""
-    sys.stderr.write(f"{level}: {text}\n")
+    sys.stderr.write(f"{level}: {text or fields}\n")
 
 
 def main() -> None:

@@ -36,6 +36,8 @@ class Deadline:
 
     def before(self, seconds: float) -> Deadline:
         """Return the deadline so many seconds earlier; one that has passed if there aren't as many left."""
+        if seconds <= 0:
+            return self
         return Deadline(max(self.left - seconds, 0.0), self.clock)
 
     def part(self, share: float) -> Deadline:
