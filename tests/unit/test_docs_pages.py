@@ -19,6 +19,7 @@ SOURCE = re.compile(r"[\w./…-]+\.(?:py|sql|md|c|h|toml|cfg|in)|[\w.…-]+(?:/[
 NOT_OURS = {
     # files of a reader's project, of a build and of MLflow
     *("churn.py", "name.sql", "target/", "artifacts/", "mlartifacts/", "model_card.md"),
+    *("shop.pgdata/", "logs/"),
     *("functions.sql", "training_query.sql"),
 }
 OF_BUILDS = {"target", "logs", "dbt_packages", "mlruns", "mlartifacts", "__pycache__"}
