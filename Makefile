@@ -6,7 +6,7 @@ EXAMPLES = models_examples
 EXTENSION_VERSION = $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" extension/plmodel.control)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo docs mlflow psql test test-exhaustive test-faults test-unit test-training test-functional coverage check lint docs-tables native bench-parse bench-unchanged bench-catalog bench-sql bench-native bench-auto dist dist-extension clean bench-python serve-example bench-extract
+.PHONY: help install demo docs docs-site mlflow psql test test-exhaustive test-faults test-unit test-training test-functional coverage check lint docs-tables native bench-parse bench-unchanged bench-catalog bench-sql bench-native bench-auto dist dist-extension clean bench-python serve-example bench-extract
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,6 +28,10 @@ $(VENV)/installed-test: setup.py pyproject.toml | $(BIN)/python
 
 $(VENV)/installed-bench: setup.py pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --editable ".[bench]"
+	@touch $@ $(VENV)/installed
+
+$(VENV)/installed-docs: setup.py pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --editable ".[docs]"
 	@touch $@ $(VENV)/installed
 
 install: $(VENV)/installed ## install into .venv
@@ -85,6 +89,11 @@ docs-tables: $(VENV)/installed ## rewrite the documentation's generated tables a
 	$(BIN)/python -m dbt.adapters.postgres_ml.config.json_schema adapter/dbt/adapters/postgres_ml/config/create_model.schema.json
 	$(BIN)/python -m postgres_ml.lower.support_table docs/support.md
 
+# the variable silences a notice that Material for MkDocs will be followed by another tool
+docs-site: $(VENV)/installed-docs ## build the docs site into site/, and fail at any warning
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "site/index.html"
+
 native: $(VENV)/installed ## build the native runtime for the embedded server (needs a C compiler)
 	$(BIN)/python extension/build_library.py python_runtime/postgres_ml/_native
 
@@ -124,6 +133,6 @@ dist-extension: ## build the extension's source archive into dist/, of what is c
 		--output=dist/plmodel-$(EXTENSION_VERSION).tar.gz HEAD:extension
 
 clean: ## remove what the commands above made
-	rm -rf $(VENV) build dist *.egg-info $(EXAMPLES)/target $(EXAMPLES)/logs $(EXAMPLES)/mlflow.db $(EXAMPLES)/mlartifacts
+	rm -rf $(VENV) build dist site *.egg-info $(EXAMPLES)/target $(EXAMPLES)/logs $(EXAMPLES)/mlflow.db $(EXAMPLES)/mlartifacts
 	rm -rf $(addprefix $(EXAMPLES)/bring_your_own/,target logs mlflow.db mlartifacts)
 	@test ! -d $(EXAMPLES)/postgres.pgdata || echo "kept: $(EXAMPLES)/postgres.pgdata, the examples' database"

@@ -10,6 +10,7 @@ from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).parent.resolve()
+LINKS = runpy.run_path(str(ROOT / "scripts" / "repository_links.py"))
 INCLUDE = Path("dbt", "include", "postgres_ml")
 
 
@@ -67,8 +68,10 @@ setup(
     name="dbt-postgres-ml",
     version=read_version(),
     description="Train a model with a SELECT, predict with a SQL function: CREATE MODEL for dbt and Postgres",
-    long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
+    # the index shows the README by itself, where relative links would lead nowhere
+    long_description=LINKS["rewrite"]((ROOT / "README.md").read_text(encoding="utf-8"), "README.md"),
     long_description_content_type="text/markdown",
+    project_urls=LINKS["project_urls"](),
     license="Apache-2.0",
     python_requires=">=3.10",
     package_dir={"dbt": "adapter/dbt", "postgres_ml": "python_runtime/postgres_ml"},
@@ -112,6 +115,7 @@ setup(
     extras_require={
         # models in ONNX files; the server needs onnxruntime too, in the same version
         "onnx": ["onnx>=1.16", "onnxruntime>=1.17"],
+        "docs": ["mkdocs>=1.6,<2", "mkdocs-material>=9.5,<10"],
         "bench": [
             "onnxruntime>=1.17",
             "onnxmltools>=1.12",

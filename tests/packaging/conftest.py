@@ -16,7 +16,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 SITE_PACKAGES = Path(sysconfig.get_paths()["purelib"])
 #: what a build reads; the rest of a working tree (.git, environments, databases) can be gigabytes
-SOURCES = ("adapter", "extension", "macros", "python_runtime", "tests")
+SOURCES = ("adapter", "extension", "macros", "python_runtime", "scripts", "tests")
 #: the wheel that is built from the sources has the same contents as that of the sdist, see test_distributions.py
 KINDS = ("wheel_of_sdist", "editable")
 

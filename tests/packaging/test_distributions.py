@@ -67,6 +67,12 @@ def test_wheel_holds_the_native_runtime_for_the_embedded_server(distributions):
     assert all(tag.startswith("py3-none-") for tag in tags) and (tags == ["py3-none-any"]) == (not found)
 
 
+def test_the_description_has_no_link_that_leads_nowhere(distributions):
+    description = metadata(distributions.wheel, "METADATA").partition("\n\n")[2]
+    assert "# dbt-postgres-ml" in description
+    assert re.findall(r"\]\((?!https://|#)[^)]*\)", description) == []
+
+
 def test_every_macro_file_is_one_that_the_wheel_carries(distributions):
     """A file that neither pattern of the test above matches would be missed by it."""
     suffixes = {path.suffix for path in (distributions.sources / "macros").rglob("*") if path.is_file()}

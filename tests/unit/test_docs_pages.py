@@ -119,3 +119,8 @@ def test_every_decision_is_in_the_index() -> None:
     index = ROOT / "docs" / "decisions" / "README.md"
     linked = set(LINK.findall(prose(index)))
     assert linked == {page.name for page in index.parent.glob("[0-9]*.md")}
+
+
+def test_every_page_has_a_place_on_the_docs_site() -> None:
+    placed = set(re.findall(r"[\w/-]+\.md", (ROOT / "mkdocs.yml").read_text(encoding="utf-8")))
+    assert {page.name for page in (ROOT / "docs").glob("*.md")} <= placed
