@@ -19,7 +19,10 @@ select
     state,
     number_customer_service_calls,
     will_churn,
-    (churn_probabilities -> 'probabilities' ->> 0)::double precision as probability
+    -- the threshold is tuned: yes may be predicted and be the second in the list
+    (
+        churn_probabilities -> 'probabilities' ->> case churn_probabilities -> 'labels' ->> 0 when 'yes' then 0 else 1 end
+    )::double precision as probability
 from scored
 where will_churn = 'yes'
 order by probability desc, customer_id
