@@ -39,7 +39,7 @@
   {%- else -%}
     {%- do arguments.extend(features) -%}
   {%- endif -%}
-  {%- set arguments = arguments | join(', ') -%}
+  {%- set arguments = postgres_ml__cast_to(function, arguments) | join(', ') -%}
   {%- if (known or features) | length > 100 -%}
     {#- Postgres allows 100 arguments: a wider model takes one of a composite type -#}
     {%- set arguments = 'row(' ~ arguments ~ ')::' ~ function.features_type -%}
@@ -57,6 +57,29 @@
     {{ return(fromjson(overload.features)) }}
   {%- endfor -%}
   {{ return(none) }}
+{% endmacro %}
+
+
+{#-
+  The arguments, cast to the function's types while there is a SUPERSEDED overload: that may fit them better, as the
+  integers of an earlier release fit an integer column, and whatever called it would never let it go.
+-#}
+{% macro postgres_ml__cast_to(function, arguments) %}
+  {%- set search_path = adapter.trust_only_catalog() -%}
+  {%- set superseded = [] -%}
+  {%- for overload in postgres_ml__overloads(function.schema, function.name) if overload.is_ours and overload.is_superseded -%}
+    {%- do superseded.append(overload.signature) -%}
+  {%- endfor -%}
+  {%- set types = postgres_ml__feature_types(function) if superseded else [] -%}
+  {%- do adapter.restore_search_path(search_path) -%}
+  {%- if not types -%}
+    {{ return(arguments) }}
+  {%- endif -%}
+  {%- set casts = [] -%}
+  {%- for argument in arguments -%}
+    {%- do casts.append('(' ~ argument ~ ')::' ~ ('bpchar' if types[loop.index0][1] == 'character' else types[loop.index0][1])) -%}
+  {%- endfor -%}
+  {{ return(casts) }}
 {% endmacro %}
 
 

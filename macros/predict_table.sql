@@ -46,7 +46,7 @@
   {%- if batch_functions -%}
     {{ return(postgres_ml__predict_in_chunks(function, relation, keys, columns, values, chunk_rows)) }}
   {%- endif -%}
-  {%- set arguments = values | join(', ') -%}
+  {%- set arguments = postgres_ml__cast_to(function, values) | join(', ') -%}
   {%- if names | length > 100 -%}
     {%- set arguments = 'row(' ~ arguments ~ ')::' ~ function.features_type -%}
   {%- endif -%}

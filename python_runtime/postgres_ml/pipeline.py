@@ -75,7 +75,7 @@ def train(job: TrainingJob, run_id: str, relay: Relay) -> TrainedModel:
     with report.phase("lower"):
         returns = return_type(task.problem, job.target)
         labels = pipeline[-1].classes_.tolist() if task.problem.has_probabilities else None
-        deployment = deploy(job, pipeline, job.features, returns, labels, holdout.frame)
+        deployment = deploy(job, pipeline, job.arguments, returns, labels, holdout.frame)
         evaluation = dataclasses.replace(
             evaluation, program=evaluated_program(deployment.program, pipeline, evaluated, job, returns)
         )

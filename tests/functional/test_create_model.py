@@ -173,7 +173,7 @@ class TestFirstBuild:
         assert card["runtime"] == "sql"
         assert card["dbt_unique_id"] == "model.test.churn"
         assert card["signature"] == (
-            '(select numeric, spend "per" day é numeric, region text, is_vip boolean) returns text'
+            '(select double precision, spend "per" day é double precision, region text, is_vip boolean) returns text'
         )
 
     def test_functions(self, select):
@@ -215,7 +215,7 @@ class TestFirstBuild:
         assert select(query, role="analyst") == [('l\'été $$ \\"1"',)]
         with connection.cursor() as cursor:
             cursor.execute(
-                "select has_function_privilege('public', 'predict_churn(numeric, numeric, text, boolean)', 'execute')"
+                "select has_function_privilege('public', 'predict_churn(float8, float8, text, boolean)', 'execute')"
             )
             assert cursor.fetchone() == (False,)
 
@@ -410,9 +410,9 @@ class TestSignatures:
 
     def test_life_of_a_signature(self, project, connection):
         self.build(project, "i as a")
-        assert list(self.overloads(project, connection)) == ["a integer"]
+        assert list(self.overloads(project, connection)) == ["a double precision"]
         self.build(project, "i as a, i * 0.5 as b")
-        assert list(self.overloads(project, connection)) == ["a integer, b numeric"]
+        assert list(self.overloads(project, connection)) == ["a double precision, b double precision"]
 
         with connection.cursor() as cursor:
             name = f'"{project.test_schema}"'
@@ -420,39 +420,42 @@ class TestSignatures:
         renamed = self.build(project, "i as a, i * 0.5 as c", expect_pass=False)
         assert "uses_it" in renamed.message
         assert "--full-refresh" in renamed.message
-        assert list(self.overloads(project, connection)) == ["a integer, b numeric"]
+        assert list(self.overloads(project, connection)) == ["a double precision, b double precision"]
 
         self.build(project, "i as a")
         found = self.overloads(project, connection)
-        assert list(found) == ["a integer", "a integer, b numeric"]
-        assert found["a integer, b numeric"].startswith("SUPERSEDED")
+        assert list(found) == ["a double precision", "a double precision, b double precision"]
+        assert found["a double precision, b double precision"].startswith("SUPERSEDED")
         with connection.cursor() as cursor:
             cursor.execute(f"select p from {name}.uses_it")
             assert cursor.fetchone()[0] == pytest.approx(2.0, rel=0.5)
             cursor.execute(f"drop view {name}.uses_it")
         self.build(project, "i as a")
-        assert list(self.overloads(project, connection)) == ["a integer"]
+        assert list(self.overloads(project, connection)) == ["a double precision"]
 
         self.build(project, "i as renamed")
-        assert list(self.overloads(project, connection)) == ["renamed integer"]
+        assert list(self.overloads(project, connection)) == ["renamed double precision"]
 
     def test_a_feature_of_another_type(self, project, connection):
         self.build(project, "i as renamed")
-        self.build(project, "i * 0.5 as renamed")
-        assert list(self.overloads(project, connection)) == ["renamed numeric"]
+        for another in ("i::bigint", "i * 0.5", "i::real"):
+            self.build(project, f"{another} as renamed")
+            assert list(self.overloads(project, connection)) == ["renamed double precision"]
+        self.build(project, "(i % 2 = 0) as renamed")
+        assert list(self.overloads(project, connection)) == ["renamed boolean"]
         with connection.cursor() as cursor:
             name = f'"{project.test_schema}"'
-            cursor.execute(f"create view {name}.uses_it as select {name}.predict_m(0.5) as p")
+            cursor.execute(f"create view {name}.uses_it as select {name}.predict_m(true) as p")
             self.build(project, "i as renamed")
             found = self.overloads(project, connection)
-            assert list(found) == ["renamed integer", "renamed numeric"]
-            assert found["renamed numeric"].startswith("SUPERSEDED")
-            assert not found["renamed integer"].startswith("SUPERSEDED")
-            cursor.execute(f"select p, {name}.predict_m(1) from {name}.uses_it")
-            assert cursor.fetchone() == (pytest.approx(2.0, rel=0.5), pytest.approx(2.0, rel=0.5))
+            assert list(found) == ["renamed boolean", "renamed double precision"]
+            assert found["renamed boolean"].startswith("SUPERSEDED")
+            assert not found["renamed double precision"].startswith("SUPERSEDED")
+            cursor.execute(f"select {name}.predict_m(1), p is not null from {name}.uses_it")
+            assert cursor.fetchone() == (pytest.approx(2.0, rel=0.5), True)
             cursor.execute(f"drop view {name}.uses_it")
         assert self.build(project, "i as renamed").message.startswith("unchanged, kept")
-        assert list(self.overloads(project, connection)) == ["renamed integer"]
+        assert list(self.overloads(project, connection)) == ["renamed double precision"]
 
     def test_full_refresh_rebuilds_what_depends_on_a_renamed_argument(self, project, connection):
         self.build(project, "i as a")
@@ -460,7 +463,7 @@ class TestSignatures:
         run_dbt(["build", "--select", "uses_m"])
         self.build(project, "i as b", expect_pass=False)
         run_dbt(["build", "--full-refresh"])
-        assert list(self.overloads(project, connection)) == ["b integer"]
+        assert list(self.overloads(project, connection)) == ["b double precision"]
         (Path(project.project_root) / "models" / "uses_m.sql").unlink()
 
     def test_a_function_of_somebody_else_is_never_touched(self, project, connection):

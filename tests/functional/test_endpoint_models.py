@@ -121,7 +121,7 @@ class TestEndpoint(OnDebian):
         assert select("select metric, score, problem_type from labelled") == [
             ("accuracy", 1.0, "multiclass_classification")
         ]
-        [(comment,)] = select("select obj_description('predict_measured(numeric, text)'::regprocedure)")
+        [(comment,)] = select("select obj_description('predict_measured(float8, text)'::regprocedure)")
         assert "mse 1.042 on the hold-out)" in comment
 
     def test_a_gate_that_is_not_met_publishes_nothing(self, built, select, project):

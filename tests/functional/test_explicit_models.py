@@ -146,7 +146,10 @@ class TestExplicitModels:
     def test_the_marked_rows_are_the_holdout_and_no_feature(self, select):
         [(rows, held, signature)] = select("select n_rows, n_holdout, signature from chance")
         assert (rows, held) == (N_ROWS, N_ROWS // 5)
-        assert signature == "(x numeric, y double precision, lucky integer) returns double precision"
+        assert (
+            signature
+            == "(x double precision, y double precision, lucky double precision) returns double precision"
+        )
 
     def test_rows_after_a_date_are_the_holdout(self, select):
         assert select("select n_rows, n_holdout from later") == [(N_ROWS, N_ROWS * 40 // 100)]

@@ -124,7 +124,7 @@ class TestShowModel:
         assert (shown["Target Column"], shown["Rows"]) == ("churned", "700")
         assert shown["Explain Function"] == "predict_churn_explain"
         assert shown["Function Parameters"] == "spend sales Region calls"
-        assert shown["Function Parameter Types"] == "float8 text int4"
+        assert shown["Function Parameter Types"] == "float8 text float8"
         assert (shown["Max Runtime"], shown["num_round"]) == ("60.0", "12")
 
     def test_show_model_all_and_model_info(self, select, project):

@@ -277,7 +277,7 @@ def test_a_function_that_differs_is_refused_with_the_row(churn: Training, schema
     churn.publish(trained)
     churn.connection.autocommit = False
     churn.cursor.execute(
-        f"create or replace function {schema}.predict_churn(calls integer, plan text, minutes double precision) "
+        f"create or replace function {schema}.predict_churn(calls float8, plan text, minutes float8) "
         "returns text language sql immutable as $$ select 'no' $$"
     )
     with pytest.raises(ParityError, match=r"differs .* rows; the first: \(calls => .*pipeline says 'yes'"):

@@ -85,7 +85,8 @@ class TestEveryType:
         for type_name in (
             "a_date date", "a_time time without time zone", "a_timetz time with time zone",
             "a_timestamp timestamp without time zone", "a_timestamptz timestamp with time zone",
-            f'an_enum {schema}."mood é"', "a_char character", "a_varchar character varying",
+            f'an_enum {schema}."mood é"', "a_char text", "a_varchar text", "a_smallint double precision", "a_bigint double precision", "a_numeric double precision",
+            "a_real double precision", "a_boolean boolean",
         ):  # fmt: skip
             assert type_name in found[0][1]
         assert project.run_sql("select count(*) from {schema}.scored where by_sql is null", fetch="one") == (

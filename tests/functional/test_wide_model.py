@@ -49,7 +49,7 @@ class TestWideModel:
     def test_other_features_make_another_type(self, project):
         run_dbt(["build"])  # with the view that depends on it; a second time it is the same type
         path = Path(project.project_root) / "models" / "wide.sql"
-        path.write_text(path.read_text().replace("::float as f0", "::int as f0"))
+        path.write_text(path.read_text().replace("::float as f0", "::text as f0"))
         refused = run_dbt(["build", "--select", "wide"], expect_pass=False)
         assert "scored" in refused[0].message
         assert "--full-refresh" in refused[0].message

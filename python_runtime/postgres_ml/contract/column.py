@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from typing import Literal
 
 Kind = Literal["number", "boolean", "text", "date", "time", "timestamp", "timestamptz"]
+#: types of strings that Postgres casts to text by itself
+STRINGS = frozenset({"text", "character varying", "character"})
 
 
 @dataclass(frozen=True)
@@ -22,3 +25,20 @@ class Column:
     name: str
     sql_type: str
     kind: Kind
+
+
+def as_arguments(columns: Iterable[Column]) -> tuple[Column, ...]:
+    """Return the columns as arguments of a prediction function, of the widest type of their kind.
+
+    Postgres casts to these by itself: any number may be passed where double precision is taken, any string
+    where text is. All else, enums too, keeps its type.
+    """
+    return tuple(map(_as_argument, columns))
+
+
+def _as_argument(column: Column) -> Column:
+    if column.kind == "number":
+        return replace(column, sql_type="double precision")
+    if column.sql_type in STRINGS:
+        return replace(column, sql_type="text")
+    return column

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from postgres_ml.contract.column import Column
+from postgres_ml.contract.column import Column, as_arguments
 from postgres_ml.contract.config import TrainingSpec
 
 RESULT = "trained.json"  # in a job's directory: a `TrainedModel`, as soon as there is one
@@ -70,3 +70,8 @@ class TrainingJob:
     def columns(self) -> tuple[Column, ...]:
         """Features and, if there is one, the target."""
         return self.features if self.target is None else (*self.features, self.target)
+
+    @property
+    def arguments(self) -> tuple[Column, ...]:
+        """Features as arguments of the function."""
+        return as_arguments(self.features)

@@ -69,6 +69,7 @@ class ModelSummary:
 
     Parameters
     ----------
+    features : arguments of the function
     return_type : SQL type of the prediction
     model_type, objective : 'none' of a model that nothing was trained for
     labels : class labels in the estimator's order, as text; empty for regression, and where nobody knows them

@@ -56,7 +56,9 @@ class Client:
 
     def predict(self, arguments: Sequence[Any]) -> Any:
         """Return the prediction for one row of Postgres's values."""
-        return self._ask([[_plain(v) for v in arguments]])[0]
+        columns = self.about["columns"]
+        row = [_typed(_plain(v), kind) for v, (_, kind) in zip(arguments, columns)]  # noqa: B905  # as below
+        return self._ask([row])[0]
 
     def batch(self, numbers: bytes, *others: Sequence[Any]) -> list[Any]:
         """Return predictions for many rows.
@@ -270,6 +272,9 @@ def _plain(value: Any) -> Any:
 def _restored(value: float, kind: str) -> Any:
     if value != value:
         return None
-    if kind == "boolean":
-        return bool(value)
-    return int(value) if kind in INTEGERS else value
+    return bool(value) if kind == "boolean" else _typed(value, kind)
+
+
+def _typed(value: Any, kind: str) -> Any:
+    """Return a whole number of an integer column, which came as a double, as the integer that it is."""
+    return int(value) if kind in INTEGERS and isinstance(value, float) and value.is_integer() else value

@@ -11,7 +11,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from postgres_ml.contract.column import Column
+from postgres_ml.contract.column import Column, as_arguments
 from postgres_ml.contract.config import Endpoint
 from postgres_ml.contract.exceptions import SpecError
 from postgres_ml.contract.model import ENDPOINT_OPTIONS, FunctionBody
@@ -89,7 +89,7 @@ def generate_endpoint(
         return re.sub("SOURCES|ABOUT|QUERY|CALL", lambda m: {**values, "CALL": call}[m[0]], LOADER)
 
     others = tuple((c.name, "text[]") for c in columns if c.kind not in ("number", "boolean"))
-    arguments = tuple((column.name, column.sql_type) for column in columns)
+    arguments = tuple((column.name, column.sql_type) for column in as_arguments(columns))
     return (
         FunctionBody("predict", function, arguments, returns, "plpython3u",
                      body("predict(args)"), (), ENDPOINT_OPTIONS),

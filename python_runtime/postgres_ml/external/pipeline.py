@@ -75,8 +75,8 @@ def publish_external(job: TrainingJob, run_id: str, relay: Relay) -> TrainedMode
         parity_file = directory / "parity.copy"
         details = _details(deployment, signature)
         write_rows(
-            parity_file, _predictor(loaded), deployment.program, signature.columns, details, ordinary, sample,
-            job.spec.settings.seed, may_refuse=may_refuse,
+            parity_file, _predictor(loaded), deployment.program, signature.arguments, details, ordinary,
+            sample, job.spec.settings.seed, may_refuse=may_refuse,
         )  # fmt: skip
     _write_record(job, loaded, signature, {} if evaluation is None else evaluation.metrics, sample)
     return TrainedModel(
@@ -114,7 +114,7 @@ def _summary(
     loaded: Loaded, signature: Signature, evaluation: Evaluation | None, n_rows: int
 ) -> ModelSummary:
     return ModelSummary(
-        features=signature.columns,
+        features=signature.arguments,
         return_type=signature.returns,
         problem_type=signature.problem_type,
         model_type=loaded.model_type,
@@ -166,7 +166,7 @@ def _write_record(
 
 
 def _deploy(job: TrainingJob, loaded: Loaded, signature: Signature, sample: pd.DataFrame) -> Deployment:
-    columns, returns = signature.columns, signature.returns
+    columns, returns = signature.arguments, signature.returns
     labels = signature.labels if signature.has_probabilities else None
     if loaded.pyfunc is None:
         return deploy(job, loaded.model, columns, returns, labels, sample)

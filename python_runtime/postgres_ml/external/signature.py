@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from sklearn.base import ClusterMixin, RegressorMixin
 
-from postgres_ml.contract.column import Column
+from postgres_ml.contract.column import Column, as_arguments
 from postgres_ml.contract.config import ProblemType, TrainingSpec
 from postgres_ml.contract.exceptions import SpecError
 from postgres_ml.external import onnx_file
@@ -26,6 +26,7 @@ class Signature:
 
     Parameters
     ----------
+    columns : what the model reads, of the types that the config, the query or MLflow's signature says
     labels : of a classifier, in the order of its probabilities; () otherwise
     """
 
@@ -34,6 +35,11 @@ class Signature:
     problem_type: ProblemType
     labels: tuple[Any, ...]
     has_probabilities: bool
+
+    @property
+    def arguments(self) -> tuple[Column, ...]:
+        """The columns as arguments of the function."""
+        return as_arguments(self.columns)
 
 
 def describe(

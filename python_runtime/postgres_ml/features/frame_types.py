@@ -24,6 +24,7 @@ from sklearn.preprocessing import FunctionTransformer
 from postgres_ml.components.frame_reader import FrameTypes
 from postgres_ml.contract.column import Column
 from postgres_ml.contract.exceptions import SpecError
+from postgres_ml.features.exact_numbers import check_known
 from postgres_ml.snapshot.rows import Array
 
 STEP = "frame types"
@@ -65,12 +66,14 @@ def as_fitted(model: Any, columns: Sequence[Column]) -> Any:
     Raises
     ------
     SpecError
-        A column's missing values were both None and NaN, and NULL can only be one of them.
+        A column's missing values were both None and NaN, and NULL can only be one of them; or its categories
+        are numbers that double precision rounds.
     """
     learned = _learned(model, columns)
     nulls, categories = {}, {}
     for column, found in zip(columns, learned, strict=True):
         null = _null(column, found)
+        check_known(column, found.values if found.categories is None else found.categories.tolist())
         if found.categories is not None:
             categories[column.name] = found.categories
         elif null is not None:

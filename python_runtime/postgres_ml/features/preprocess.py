@@ -24,6 +24,7 @@ from postgres_ml.contract.config import ColumnSet
 from postgres_ml.contract.exceptions import TrainingDataError
 from postgres_ml.features.configured import Entry, given_entries, unnamed
 from postgres_ml.features.date_columns import n_numbers, numeric_entries
+from postgres_ml.features.exact_numbers import check_encoded
 from postgres_ml.features.problem import Problem
 from postgres_ml.snapshot.query import INTEGER_TYPES
 from postgres_ml.snapshot.rows import TrainingRows
@@ -71,13 +72,15 @@ def choose_columns(
     Raises
     ------
     TrainingDataError
-        Infinite values, which no estimator here accepts; or no column is left.
+        Infinite values, which no estimator here accepts; categories that doubles would mix up; or no column
+        is left.
     """
     useless: list[str] = []
     numbers: list[str] = []
     texts: list[str] = []
     named = {name for item in sets or () for name in item.columns}
     _check_finite(features, rows.frame)
+    check_encoded(features, rows.frame, sets or ())
     for column in features:
         reason = _useless(column, rows.frame[column.name], is_named=column.name in named)
         if reason:

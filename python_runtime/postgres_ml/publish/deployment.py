@@ -126,7 +126,7 @@ def evaluated_program(
     if program is None:
         return None
     if evaluated is not pipeline:
-        program = parse_pipeline(evaluated, inputs_of(job.features), returns)
+        program = parse_pipeline(evaluated, inputs_of(job.arguments), returns)
     return program_to_json(program)
 
 

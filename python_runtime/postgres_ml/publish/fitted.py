@@ -53,7 +53,7 @@ class Fitted:
     def summary(self) -> ModelSummary:
         """What kind of model it is, and what it learned from."""
         return ModelSummary(
-            features=self.job.features,
+            features=self.job.arguments,
             return_type=self.return_type,
             problem_type=self.task.problem.type,
             model_type=self.choice.candidate.model_type,

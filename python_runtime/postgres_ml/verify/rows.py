@@ -56,7 +56,7 @@ def write_parity(path: Path, fitted: Fitted) -> int:
         details = "probabilities"
     ordinary = fitted.holdout.frame.iloc[:MAX_HOLDOUT_ROWS]
     seed = fitted.job.spec.settings.seed
-    features, seen = fitted.job.features, fitted.rows.frame
+    features, seen = fitted.job.arguments, fitted.rows.frame
     explain = None
     if any(body.role == "explain" for body in fitted.deployment.runtime.generated.functions):
         assert fitted.explanation is not None, "what is explained by a function has been explained here"

@@ -112,8 +112,9 @@ def client(url: str, secret: dict[str, Any] | None = None, **about: Any) -> Clie
 
 
 def test_mlflow_gets_the_columns_by_name_and_null_for_null(server: Server) -> None:
-    assert client(server.url).predict([None, 3, True, None]) == 1.0
+    assert client(server.url).predict([None, 3.0, True, None]) == 1.0
     path, headers, body = server.requests[0]
+    assert b"[null, 3, true, null]" in body  # an integer column's double, as an integer
     assert path == "/invocations"
     assert headers["content-type"] == "application/json"
     assert json.loads(body) == {

@@ -10,6 +10,7 @@ from dbt.adapters.postgres_ml.build.external import ExternalModelBuild
 from dbt.adapters.postgres_ml.build.node import TrainingQuery
 from dbt.adapters.postgres_ml.config.external import is_loopback
 
+from postgres_ml.contract.column import as_arguments
 from postgres_ml.contract.config import Endpoint
 from postgres_ml.contract.exceptions import EndpointError, SpecError
 from postgres_ml.contract.model import DeployedFunctions, ModelSummary, TrainedModel
@@ -63,7 +64,7 @@ class EndpointBuild(ExternalModelBuild):
         reason = f"calls {endpoint.url}"
         return TrainedModel(
             summary=ModelSummary(
-                features=query.features,
+                features=as_arguments(query.features),
                 return_type=self.returns,
                 problem_type="regression" if is_number else "multiclass_classification",
                 model_type=endpoint.protocol,

@@ -18,6 +18,7 @@ from dbt.adapters.postgres_ml.build.unpublished import UnpublishedResult
 from dbt.adapters.postgres_ml.catalog.read import STUB, StoredVersion, read_functions, read_versions
 from dbt.adapters.postgres_ml.catalog.search_path import trusted_path
 
+from postgres_ml.contract.column import as_arguments
 from postgres_ml.contract.exceptions import ConcurrentBuildError, SpecError
 from postgres_ml.snapshot import digest as digests
 from postgres_ml.snapshot.digest import Digest
@@ -207,8 +208,10 @@ class Planner:
 
     def decide_empty(self) -> Decision:
         """Keep a function of the right signature under --empty: a stub would only be worse."""
-        arguments = [[column.name, column.sql_type] for column in self.query.features]
-        if self.serving is not None and self.serving.summary["arguments"] == arguments:
+        features = self.query.features
+        # a version of an earlier release has the query's own types
+        fitting = [[[c.name, c.sql_type] for c in columns] for columns in (as_arguments(features), features)]
+        if self.serving is not None and self.serving.summary["arguments"] in fitting:
             return Decision("keep", "--empty", self.expected)
         return Decision("stub", "--empty", self.expected)
 

@@ -6,7 +6,7 @@ from typing import Literal
 
 from dbt.adapters.postgres_ml.catalog.row import STUB_RUNTIME
 
-from postgres_ml.contract.column import Column
+from postgres_ml.contract.column import Column, as_arguments
 from postgres_ml.contract.config import ProblemType, TrainingSpec
 from postgres_ml.contract.model import DeployedFunctions, FunctionBody, ModelSummary, TrainedModel
 from postgres_ml.contract.sql_names import function_arguments
@@ -18,7 +18,7 @@ def stub_model(spec: TrainingSpec, features: tuple[Column, ...], target: Column 
     """Return a model that predicts NULL; the next build without --empty trains."""
     problem_type = spec.problem_type or _likely_problem_type(target)
     returns = spec.returns or _return_type(problem_type, target)
-    columns = [(column.name, column.sql_type) for column in features]
+    columns = [(column.name, column.sql_type) for column in as_arguments(features)]
     arguments, composite = function_arguments(spec.schema, spec.function, columns)
     predict = FunctionBody(
         "predict", spec.function, arguments, returns, "sql", f"select null::{returns}", composite
@@ -28,7 +28,7 @@ def stub_model(spec: TrainingSpec, features: tuple[Column, ...], target: Column 
     if role is not None:
         name, nothing = f"{spec.function}_{role}", f"select null::{kind}"
         functions.append(FunctionBody(role, name, arguments, kind, "sql", nothing, composite))
-    summary = ModelSummary(features, returns, problem_type, "none", spec.objective or "none")
+    summary = ModelSummary(as_arguments(features), returns, problem_type, "none", spec.objective or "none")
     return TrainedModel(summary, DeployedFunctions(tuple(functions), STUB_RUNTIME, "--empty"))
 
 
