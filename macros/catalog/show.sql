@@ -1,6 +1,6 @@
 {#
   Creates what people and programs ask of the catalog by SQL: postgres_ml.model_info, show_model, show_model_all,
-  explain_model. Replaced where an older release of this package made them, which the view's comment tells, by their
+  explain_model, feature_importance. Replaced where an older release of this package made them, which the view's comment tells, by their
   owner's next publication.
   Everybody may call them and sees the models whose function they may execute, as in Redshift; query, settings and
   hyperparameters are for the function's owner.
@@ -28,6 +28,7 @@
       {{ postgres_ml__find_model_function() }};
       {{ postgres_ml__show_model_function() }};
       {{ postgres_ml__explain_model_function() }};
+      {{ postgres_ml__feature_importance_function() }};
       comment on view postgres_ml.serving_model is 'The catalog of the models whose function you may execute';
       comment on view postgres_ml.model_info is {{ postgres_ml__literal(comment) }};
       grant usage on schema postgres_ml to public;
@@ -39,7 +40,7 @@
 
 
 {#- Raised whenever one of the statements below changes. -#}
-{% macro postgres_ml__show_release() %}{{ return(5) }}{% endmacro %}
+{% macro postgres_ml__show_release() %}{{ return(6) }}{% endmacro %}
 
 
 {#

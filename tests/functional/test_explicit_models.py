@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import mlflow
+import psycopg2
 import pytest
 from dbt.tests.util import run_dbt
 
@@ -135,6 +136,10 @@ class TestExplicitModels:
         assert select("select predict_groups(10, null, null) is null") == [(False,)]
         assert select("select predict_plain_groups(10, null) is null") == [(False,)]
         assert select("select predict_plain_groups('Infinity', 1)") == [(None,)]
+
+    def test_a_clustering_has_no_feature_importance(self, select, project):
+        with pytest.raises(psycopg2.errors.FeatureNotSupported, match="a clustering predicts no score"):
+            select(f"select * from postgres_ml.feature_importance('{project.test_schema}.groups')")
 
     def test_reg_logistic_returns_the_probability(self, select, built):
         rows = select(

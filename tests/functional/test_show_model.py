@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 
+import psycopg2
 import pytest
 from dbt.tests.util import run_dbt, run_dbt_and_capture, write_file
 
@@ -43,6 +44,8 @@ TRAPS = {
     "btrim(text)": "text",
     "parse_ident(text)": "text[]",
     "current_schemas(boolean)": "name[]",
+    "jsonb_each_text(jsonb)": "jsonb",
+    "avg(double precision)": "double precision",
 }
 
 
@@ -154,7 +157,7 @@ class TestShowModel:
                 cursor.execute(f"create function trap.{signature} returns {returns} {trap}")
             cursor.execute(f"set search_path = {path}")
             try:
-                for call in ("find_model", "show_model", "explain_model"):
+                for call in ("find_model", "show_model", "explain_model", "feature_importance"):
                     cursor.execute(f"select * from postgres_ml.{call}('{name}')")
                     assert cursor.fetchall()
                 cursor.execute("select * from postgres_ml.show_model_all()")
@@ -168,6 +171,23 @@ class TestShowModel:
             f"set local search_path = '{schema}'; select (postgres_ml.find_model('churn')).model_schema"
         )
         assert found == [(schema,)]
+
+    def test_feature_importance_is_the_explanation_as_a_table(self, select, project):
+        rows = select(f"select * from postgres_ml.feature_importance('{project.test_schema}.churn')")
+        [(sets,)] = select(
+            f"select postgres_ml.explain_model('{project.test_schema}.churn') -> 'explanations' -> 'kernel_shap'"
+        )
+        values = sets["label0"]["global_shap_values"]
+        assert [(rank, feature, importance) for rank, feature, importance, _ in rows] == [
+            (rank, feature, values[feature])
+            for rank, feature in enumerate(sorted(values, key=lambda name: -values[name]), start=1)
+        ]
+        assert sum(share for *_, share in rows) == pytest.approx(1)
+        assert rows[0][3] == pytest.approx(rows[0][2] / sum(values.values()))
+        visible = f"select count(*) from postgres_ml.feature_importance('{project.test_schema}.amount')"
+        assert select(visible, "teller") == [(2,)]
+        with pytest.raises(psycopg2.errors.UndefinedObject, match="or you may not execute its function"):
+            select(visible.replace("amount", "no_such"))
 
     def test_explain_model_has_redshifts_shape(self, select, project):
         schema = project.test_schema
