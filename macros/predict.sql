@@ -53,7 +53,7 @@
   {%- set search_path = adapter.trust_only_catalog() -%}
   {%- set overloads = postgres_ml__overloads(function.schema, function.name) -%}
   {%- do adapter.restore_search_path(search_path) -%}
-  {%- for overload in overloads if overload.is_ours and not overload.is_superseded -%}
+  {%- for overload in overloads if overload.is_ours and not overload.is_superseded and not overload.is_by_name -%}
     {{ return(fromjson(overload.features)) }}
   {%- endfor -%}
   {{ return(none) }}

@@ -54,6 +54,7 @@
   {%- endcall -%}
   {%- do postgres_ml__apply_model_grants(card, config.get('grants') or {}) -%}
   {%- do persist_docs(card, model) -%}
+  {%- do postgres_ml__comment_on_card(card) -%}
   {{ adapter.commit() }}
   {{ return(version) }}
 {% endmacro %}

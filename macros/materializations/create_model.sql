@@ -41,6 +41,8 @@
   {%- do persist_docs(card, model) -%}
   {%- if config.persist_relation_docs() and model.description -%}
     {%- do postgres_ml__persist_function_docs(card, model.description) -%}
+  {%- else -%}
+    {%- do postgres_ml__comment_on_card(card) -%}
   {%- endif -%}
   {{ adapter.commit() }}
 

@@ -23,6 +23,7 @@
   {%- if grantees is not none -%}
     {%- do postgres_ml__grant_execute(card, grantees) -%}
   {%- endif -%}
+  {%- do postgres_ml__comment_on_card(card) -%}
   {%- do adapter.commit() -%}
   {%- do log(card ~ ': v' ~ stored.version ~ ' serves', info=true) -%}
   {%- do adapter.move_champion(card, stored) -%}

@@ -16,7 +16,7 @@
       {%- do postgres_ml__create_features_type(card, body) -%}
     {%- endfor -%}
     {%- set role = adapter.become_schema_owner(card.schema, stored.functions) -%}
-    {%- for body in stored.functions -%}
+    {%- for body in stored.functions | list + adapter.by_name_overloads(card.schema, stored.functions) | list -%}
       {%- do postgres_ml__create_function(card.schema, body) -%}
       {%- do postgres_ml__comment_on_function(card, body, stored, version, is_pinned=true) -%}
     {%- endfor -%}

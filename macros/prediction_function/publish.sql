@@ -9,7 +9,8 @@
   {%- if published.runtime == 'endpoint' -%}
     {%- do postgres_ml__create_endpoint_table() -%}
   {%- endif -%}
-  {%- set callable = published.functions | rejectattr('role', 'equalto', 'part') | list -%}
+  {%- set functions = published.functions | list + adapter.by_name_overloads(card.schema, published.functions) | list -%}
+  {%- set callable = functions | rejectattr('role', 'equalto', 'part') | list -%}
   {%- set predict = callable | selectattr('role', 'equalto', 'predict') | first -%}
   {%- set function = predict.name -%}
   {%- do postgres_ml__replace_overloads(card, callable) -%}
@@ -24,14 +25,14 @@
     {%- do postgres_ml__create_features_type(card, predict) -%}
   {%- endif -%}
   {%- set role = adapter.become_schema_owner(card.schema, published.functions) if is_stored -%}
-  {%- for body in published.functions -%}
+  {%- for body in functions -%}
     {%- do postgres_ml__create_function(card.schema, body) -%}
     {%- do postgres_ml__comment_on_function(card, body, published, version) -%}
   {%- endfor -%}
   {%- if role -%}
     {%- do adapter.become(role) -%}
   {%- endif -%}
-  {%- for warning in adapter.renew_dependents(card, callable | map(attribute='name') | list) -%}
+  {%- for warning in adapter.renew_dependents(card, callable | map(attribute='name') | unique | list) -%}
     {%- do exceptions.warn(card.identifier ~ ': ' ~ warning) -%}
   {%- endfor -%}
 {% endmacro %}
@@ -58,32 +59,6 @@
       statement, 'create or replace function ' ~ postgres_ml__signature(schema, body)
       ~ ' returns ' ~ body.returns ~ ' language ' ~ body.language ~ ': ' ~ body.body | length ~ ' characters'
   ) -%}
-{% endmacro %}
-
-
-{% macro postgres_ml__comment_on_function(card, body, published, version, is_pinned=false) %}
-  {%- set purpose = {
-      'predict': 'Predicts by ' ~ card.identifier,
-      'probabilities': 'Class probabilities by ' ~ card.identifier,
-      'distances': 'Distances to the centres of ' ~ card.identifier,
-      'explain': 'SHAP values of one row by ' ~ card.identifier,
-      'part': 'A part of the functions of ' ~ card.identifier,
-  }[body.role] -%}
-  {%- set comment -%}
-    {{ purpose }}, version {{ version }}{{ ', pinned' if is_pinned }} (
-    {%- if published.runtime == 'stub' -%}
-      a stub: it predicts NULL until a build trains
-    {%- elif published.score is none -%}
-      not evaluated
-    {%- else -%}
-      {{ published.metric }} {{ '%.4g' | format(published.score) }} on the hold-out
-      {%- if published.mlflow_run_id %}, MLflow run {{ published.mlflow_run_id }}{% endif %}
-    {%- endif -%}
-    ) {{ postgres_ml__marker() }}
-  {%- endset -%}
-  {%- call statement('comment_on_function') -%}
-    comment on function {{ postgres_ml__signature(card.schema, body) }} is {{ postgres_ml__literal(comment) }}
-  {%- endcall -%}
 {% endmacro %}
 
 

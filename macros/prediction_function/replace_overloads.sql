@@ -5,10 +5,18 @@
     ours, arguments renamed     Postgres can't replace that: dropped, or the error names what depends on it
     or another return type      (--full-refresh drops that as well)
     ours, other argument types  dropped when free; kept, marked SUPERSEDED, while something depends on it
+  The overload that takes jsonb has the same types for ever, and is another function to all of this. A function of one
+  feature that isn't a text has none: one of before goes, or the error names what depends on it.
 #}
 {% macro postgres_ml__replace_overloads(card, callable) %}
+  {%- set by_name = callable | selectattr('role', 'equalto', 'by_name') | map(attribute='name') | list -%}
   {%- for body in callable -%}
     {%- do postgres_ml__replace_overload(card, body) -%}
+    {%- if body.name not in by_name -%}
+      {%- for old in postgres_ml__overloads(card.schema, body.name) if old.is_ours and old.is_by_name -%}
+        {%- do postgres_ml__drop_unless_used(card, old) -%}
+      {%- endfor -%}
+    {%- endif -%}
   {%- endfor -%}
 {% endmacro %}
 
@@ -22,6 +30,8 @@
           card.identifier ~ ': function ' ~ old.signature ~ ' exists and was not made by dbt-postgres-ml (owner ' ~ old.owner
           ~ '); it stays as it is. Set the config `function` to another name, or drop it yourself'
       ) -%}
+    {%- elif not old.has_same_types and old.is_by_name != (body.role == 'by_name') -%}
+      {#- the other form of the same call -#}
     {%- elif not old.has_same_types -%}
       {%- if old.dependents -%}
         {%- do postgres_ml__supersede(card, old) -%}
@@ -29,17 +39,22 @@
         {%- do postgres_ml__drop_function(old) -%}
       {%- endif -%}
     {%- elif fromjson(old.names) != names or old.returns != body.returns -%}
-      {%- if old.dependents and not postgres_ml__may_cascade() -%}
-        {%- do exceptions.raise_compiler_error(
-            card.identifier ~ ': the arguments or the return type of ' ~ old.signature ~ ' change, which Postgres can not do in '
-            ~ 'place, and these depend on it: ' ~ old.dependents ~ '. The old version keeps serving. `dbt build --full-refresh` '
-            ~ 'drops and rebuilds them, or set the config `function` to a new name'
-        ) -%}
-      {%- endif -%}
-      {%- do postgres_ml__drop_dependents(old) -%}
-      {%- do postgres_ml__drop_function(old, cascade=old.dependents) -%}
+      {%- do postgres_ml__drop_unless_used(card, old) -%}
     {%- endif -%}
   {%- endfor -%}
+{% endmacro %}
+
+
+{% macro postgres_ml__drop_unless_used(card, old) %}
+  {%- if old.dependents and not postgres_ml__may_cascade() -%}
+    {%- do exceptions.raise_compiler_error(
+        card.identifier ~ ': the arguments or the return type of ' ~ old.signature ~ ' change, which Postgres can not do in '
+        ~ 'place, and these depend on it: ' ~ old.dependents ~ '. The old version keeps serving. `dbt build --full-refresh` '
+        ~ 'drops and rebuilds them, or set the config `function` to a new name'
+    ) -%}
+  {%- endif -%}
+  {%- do postgres_ml__drop_dependents(old) -%}
+  {%- do postgres_ml__drop_function(old, cascade=old.dependents) -%}
 {% endmacro %}
 
 
@@ -50,8 +65,8 @@
 
 
 {#-
-  A row for each function of that name: signature, owner, is_ours, is_superseded, dependents, returns, the arguments'
-  names, whether their types are the given ones, and the features' names (those of the composite type of a wide model).
+  A row for each function of that name: signature, owner, is_ours, is_superseded, is_by_name (it takes the features as
+  jsonb, which no feature is), dependents, returns, the arguments' names, whether their types are the given ones, and the features' names (those of the composite type of a wide model).
 -#}
 {% macro postgres_ml__overloads(schema, name, types=[]) %}
   {%- set literals = [] -%}
@@ -64,6 +79,7 @@
         pg_get_userbyid(p.proowner) as owner,
         coalesce(obj_description(p.oid, 'pg_proc'), '') like '%[dbt-postgres-ml]' as is_ours,
         coalesce(obj_description(p.oid, 'pg_proc'), '') like 'SUPERSEDED%' as is_superseded,
+        p.pronargs = 1 and p.proargtypes[0] = 'jsonb'::regtype as is_by_name,
         (
             select string_agg(distinct replace(pg_describe_object(d.classid, d.objid, d.objsubid), 'rule _RETURN on ', ''), ', ')
             from pg_depend as d

@@ -88,7 +88,7 @@ def trained_model(fitted: Fitted, report: Report, run_id: str, parity_file: Path
     predictions = fitted.evaluated.predict(fitted.holdout.frame)
     return TrainedModel(
         summary=fitted.summary,
-        deployed=fitted.deployment.functions(parity_file),
+        deployed=fitted.deployment.functions(parity_file, fitted.job.features),
         evaluation=fitted.evaluation,
         run=RunReference(run_id),
         explanation=fitted.explanation.to_dict() if fitted.explanation else None,

@@ -9,6 +9,7 @@ import numpy as np
 from equivalence.oracle import Columns
 from postgres_ml.generate import GeneratedFunctions, create_statement, generate_sql
 from postgres_ml.program.program import Program
+from postgres_ml.publish.by_name import by_name
 from psycopg2 import sql
 from psycopg2.extras import execute_values
 
@@ -67,18 +68,35 @@ class SqlRuntime:
 
     def call(self, program: Program, function: str = "predict_it") -> list[Any]:
         """Return what the function gives for each row of the table."""
-        arguments = _comma([sql.Identifier(item.name) for item in program.inputs])
-        if len(program.inputs) > 100:
-            arguments = sql.SQL("row({})::{}").format(arguments, sql.Identifier(_type_of(function)))
+        arguments = self._arguments(program, function)
         name = sql.Identifier(self.schema, function)
         query = sql.SQL("select {}({}) from rows order by row_number").format(name, arguments)
         self.cursor.execute(query)
         return [row[0] for row in self.cursor.fetchall()]
 
+    def _arguments(self, program: Program, function: str = "predict_it") -> sql.Composable:
+        arguments = _comma([sql.Identifier(item.name) for item in program.inputs])
+        if len(program.inputs) > 100:
+            return sql.SQL("row({})::{}").format(arguments, sql.Identifier(_type_of(function)))
+        return arguments
+
     def predictions(self, program: Program, columns: Columns) -> tuple[list[Any], np.ndarray | None]:
         """Return each row's prediction, and the probabilities in the order of the program's labels."""
         self.load(program, columns)
-        return self.answers(program, self.create(program))
+        generated = self.create(program)
+        self.check_by_name(program, generated)
+        return self.answers(program, generated)
+
+    def check_by_name(self, program: Program, generated: GeneratedFunctions) -> None:
+        """Check that features by name, as jsonb, give what the same features give as arguments."""
+        for body in by_name(generated.functions, self.schema):
+            self.cursor.execute(create_statement(body, self.schema))
+            name, arguments = sql.Identifier(self.schema, body.name), self._arguments(program)
+            query = sql.SQL(
+                "select count(*) from rows where {name}({arguments}) is distinct from {name}(to_jsonb(rows))"
+            ).format(name=name, arguments=arguments)
+            self.cursor.execute(query)
+            assert self.cursor.fetchone() == (0,)
 
     def answers(self, program: Program, generated: GeneratedFunctions) -> tuple[list[Any], np.ndarray | None]:
         """Return what functions that are there give for rows that are there, as `predictions`."""

@@ -40,6 +40,7 @@ def test_native_predicts_what_the_library_predicts(case: Case, runtime: SqlRunti
     for columns in (fitted.training_columns, adversarial_rows(program, 3, N_ADVERSARIAL)):
         runtime.load(program, columns)
         generated = runtime.create(program)
+        runtime.check_by_name(program, generated)
         scores = _create_scores(runtime, program)
         for kernel in kernels:
             runtime.cursor.execute(f"set plmodel.kernel = {kernel}")

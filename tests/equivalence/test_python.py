@@ -77,9 +77,7 @@ def test_python_predicts_what_the_library_predicts(case: Case, cursor: Any) -> N
         )  # fmt: skip
 
     runtime = SqlRuntime(cursor, "equivalence", generate)
-    cursor.execute(
-        "drop function if exists predict_it, predict_it_probabilities, predict_it_distances, predict_it__batch"
-    )
+    cursor.execute("drop schema equivalence cascade; create schema equivalence")
     runtime.create(program)
     for rows in (fitted.training_columns, adversarial_rows(program, 4, N_ADVERSARIAL)):
         runtime.load(program, rows)
@@ -88,9 +86,9 @@ def test_python_predicts_what_the_library_predicts(case: Case, cursor: Any) -> N
         check_predictions(program, rows, expected, predictions, None, max(case.tolerance, 1e-12))
         cursor.execute(f"delete from rows where row_number >= {N_SINGLE}")
         few = {name: values[:N_SINGLE] for name, values in rows.items()}
-        singles, probabilities = runtime.answers(
-            program, runtime.generate(program, "equivalence", "predict_it")
-        )
+        generated = runtime.generate(program, "equivalence", "predict_it")
+        runtime.check_by_name(program, generated)
+        singles, probabilities = runtime.answers(program, generated)
         expected = expected_of(fitted, few, None, [p is None for p in singles])
         check_predictions(program, few, expected, singles, probabilities, max(case.tolerance, 1e-12))
 

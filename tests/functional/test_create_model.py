@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import re
 from datetime import datetime
 from pathlib import Path
 
@@ -192,6 +193,7 @@ class TestFirstBuild:
                 ("predict_tier", "smallint"),
                 ("predict_tier_probabilities", "jsonb"),
             ]
+            for _ in ("the features", "the features as jsonb")
         ]
 
     def test_predictions_are_good(self, select):
@@ -220,8 +222,14 @@ class TestFirstBuild:
             assert cursor.fetchone() == (False,)
 
     def test_comment_leads_to_the_run(self, select, built):
-        [(comment,)] = select("select obj_description('predict_churn'::regproc::oid, 'pg_proc')")
+        [(comment,)] = select(
+            "select obj_description('predict_churn(float8,float8,text,boolean)'::regprocedure, 'pg_proc')"
+        )
         assert "version 1" in comment
+        assert re.search(r"\nPredicts the column \S+\. Call: select \S+predict_churn\(select, ", comment)
+        [(card,)] = select("select obj_description('churn'::regclass)")
+        assert card.startswith("Card of the model churn, which predicts the column churned by ")
+        assert ", version 1 (f1 0." in card and card.endswith("[dbt-postgres-ml]")
         assert built["churn"].adapter_response["mlflow_run_id"] in comment
 
     def test_mlflow_has_the_run_and_the_champion(self, built, project):

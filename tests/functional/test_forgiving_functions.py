@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 
+import psycopg2
 import pytest
 from dbt.tests.util import run_dbt, run_dbt_and_capture, write_file
 from postgres_ml.generate.sql.generate import generate_sql
@@ -31,6 +33,20 @@ BIG = """
           problem_type='regression', preprocessors=[{'column_set': ['account'], 'transformers': ['OneHotEncoder']}]) }}
 select 9007199254740992 + i % 5 as account, i % 5 * 1.0 as y from generate_series(1, 600) as i
 """
+SINGLE = """
+{{ config(materialized='create_model', target='y', auto=false, model_type='xgboost', runtime='sql',
+          hyperparameters={'num_round': 3}) }}
+select {column} as only, case when i % 3 = 1 then 'a' else 'b' end as y from generate_series(1, 600) as i
+"""
+PINNED = "select {{ predict('by_native', ['30', '7', \"'plan 2'\", 'true', 'null'], version=1) }} as p"
+ROWS = """
+select i % 41 as calls, (i % 24) / 3.0 as hour, ('plan ' || i % 4)::varchar as plan, i % 2 = 0 as vip,
+    case when i % 50 > 0 then date '2020-01-01' + i % 300 end as since, i as another
+from generate_series(1, 900) as i
+union all select null, 'NaN', null, null, 'infinity', 0
+union all select 7, 1e-300, '', true, '0044-03-15 BC', 0
+"""
+ARGUMENTS = "calls, hour, plan, vip, since"
 SIGNATURE = "calls double precision, hour double precision, plan text, vip boolean, since date"
 STRICT = "calls integer, hour numeric, plan character varying, vip boolean, since date"
 STRICT_TYPES = {"calls": "integer", "hour": "numeric", "plan": "character varying"}
@@ -63,8 +79,8 @@ class TestForgivingFunctions:
 
     def overloads(self, ask):
         return ask(
-            "select pg_get_function_identity_arguments(oid) from pg_proc "
-            "where pronamespace = current_schema::regnamespace and proname = 'predict_by_sql' order by 1"
+            "select pg_get_function_identity_arguments(oid) from pg_proc where pronamespace = current_schema::regnamespace "
+            "and proname = 'predict_by_sql' and proargtypes::text <> 'jsonb'::regtype::oid::text order by 1"
         )
 
     @pytest.mark.parametrize("name", ["by_sql", "by_native"])
@@ -95,6 +111,8 @@ class TestForgivingFunctions:
         assert self.overloads(ask) == [STRICT]
         assert ask("select signature from by_sql") == [f"({STRICT}) returns text"]
         assert ask("select predict_by_sql(30, 7, 'plan 2', true, null)") == ["yes"]
+        by_name = """'{"calls": 30, "hour": 7.5, "plan": "plan 2"}'::jsonb"""
+        assert ask(f"select predict_by_sql({by_name})") == ["yes"]
         write_file(SCORED, project.project_root, "models", "scored.sql")
         run_dbt(["build", "--select", "scored"])
         assert "double precision" not in ask("select pg_get_viewdef('scored'::regclass)")[0]
@@ -107,6 +125,69 @@ class TestForgivingFunctions:
         assert run_dbt(["build", "--select", "by_sql"])[0].message.startswith("unchanged, kept")
         assert self.overloads(ask) == [SIGNATURE]
         assert ask("select count(distinct p) from scored") == [2]
+
+    @pytest.mark.parametrize("name", ["by_sql", "by_native"])
+    def test_features_by_name_answer_as_arguments_do(self, ask, name):
+        for suffix in ("", "_probabilities"):
+            call = f"predict_{name}{suffix}"
+            assert ask(
+                f"select count(*) from ({ROWS}) as t where {call}({ARGUMENTS}) is distinct from {call}(to_jsonb(t))"
+            ) == [0]
+        assert ask(f'select predict_{name}(\'{{"calls": 30, "plan": "plan 2"}}\')') == ["yes"]
+        nothing = (
+            f"predict_{name}('{{}}'::jsonb) is not distinct from predict_{name}(null, null, null, null, null)"
+        )
+        assert ask(f"select {nothing}") == [True]
+
+    @pytest.mark.parametrize(
+        ("features", "said"),
+        [
+            ({"calls": "30"}, 'predict_by_native: the key "calls" takes a number, found "30"'),
+            ({"calls": True}, 'the key "calls" takes a number, found true'),
+            ({"plan": 3}, 'the key "plan" takes a text, found 3'),
+            ({"vip": "yes"}, 'the key "vip" takes true or false, found "yes"'),
+            ({"since": "29.02.2024"}, 'the key "since" takes a date such as 2024-02-29, found "29.02.2024"'),
+            ({"since": "now"}, 'the key "since" takes a date'),
+            ({"hour": [1]}, 'the key "hour" takes a number, found'),
+            ([1], "takes a JSON object of features, found"),
+        ],
+    )
+    def test_a_value_of_a_wrong_type_is_named(self, ask, features, said):
+        with pytest.raises(psycopg2.errors.DatatypeMismatch, match=re.escape(said)):
+            ask(f"select predict_by_native('{json.dumps(features)}'::jsonb)")
+
+    def test_the_form_by_name_lives_with_the_function(self, project, ask):
+        ask("create view by_key as select predict_by_native(to_jsonb(t)) as p from (select 30 as calls) as t")
+        found = ask(
+            "select obj_description(oid) from pg_proc where pronamespace = current_schema::regnamespace "
+            "and proargtypes::text = 'jsonb'::regtype::oid::text and proname ~ '^predict_by_native' order by proname"
+        )
+        assert len(found) == 2
+        assert found[0].startswith(
+            "Features by name, as jsonb, for predict_by_native of by_native, version 1 ("
+        )
+        assert "(to_jsonb(t)) from" in found[0]
+        write_file(PINNED, project.project_root, "models", "pinned.sql")
+        run_dbt(["build", "--select", "pinned"])
+        features = """'{"calls": 30, "hour": 7, "plan": "plan 2", "vip": true}'::jsonb"""
+        assert ask(f"select predict_by_native__v1({features}) = p from pinned") == [True]
+        run_dbt(["run-operation", "drop_model", "--args", "{model: by_native}"], expect_pass=False)
+        ask("drop view by_key; drop view pinned")
+        run_dbt(["run-operation", "drop_model", "--args", "{model: by_native}"])
+        left = "select count(*) from pg_proc where pronamespace = current_schema::regnamespace and proname ~ 'native'"
+        assert ask(left) == [0]
+
+    @pytest.mark.parametrize(
+        ("column", "literals", "n"), [("('w' || i % 3)", ("'w1'", "null"), 2), ("i", ("'1'", "null"), 1)]
+    )
+    def test_a_literal_for_the_only_feature_stays_unambiguous(self, project, ask, column, literals, n):
+        """Postgres takes a literal for a text where one is accepted, and can't choose among others."""
+        write_file(SINGLE.replace("{column}", column), project.project_root, "models", "single.sql")
+        run_dbt(["build", "--select", "single"])
+        for literal in literals:
+            assert ask(f"select predict_single({literal})")[0] in ("a", "b")
+        forms = "select count(*) from pg_proc where pronamespace = current_schema::regnamespace and proname = 'predict_single'"
+        assert ask(forms) == [n]
 
     def test_categories_that_doubles_mix_up_are_refused(self, project):
         results, log = run_dbt_and_capture(["build", "--select", "big"], expect_pass=False)

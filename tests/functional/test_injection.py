@@ -103,7 +103,7 @@ class TestNamesAndValues:
     @pytest.mark.parametrize("index", range(len(ATTACKS)))
     def test_columns_are_only_names(self, built, project, ask, attacks, index: int) -> None:
         [(names,)] = ask(
-            "select proargnames from pg_proc where proname = %s and pronamespace = to_regnamespace(%s)",
+            "select proargnames from pg_proc where proname = %s and pronamespace = to_regnamespace(%s) and pronargs > 1",
             FUNCTION,
             quoted(project.test_schema + SCHEMA),
         )

@@ -75,7 +75,10 @@ class TestGenericTestsAndDocs:
     def test_parity_notices_another_function(self, outcome, project, connection):
         schema = f'"{project.test_schema}"'
         with connection.cursor() as cursor:
-            cursor.execute("select pg_get_functiondef(%s::regproc)", (f"{schema}.predict_m",))
+            cursor.execute(
+                "select pg_get_functiondef(%s::regprocedure)",
+                (f"{schema}.predict_m(float8, float8, text, boolean)",),
+            )
             [definition] = cursor.fetchone()
             try:
                 arguments = definition[definition.index("(") : definition.index("RETURNS")]
@@ -91,11 +94,16 @@ class TestGenericTestsAndDocs:
 
     def test_the_description_is_in_the_comments(self, outcome, project, connection):
         with connection.cursor() as cursor:
-            cursor.execute(f"""select obj_description('"{project.test_schema}".predict_m'::regproc)""")
+            cursor.execute(
+                f"""select obj_description('"{project.test_schema}".predict_m(float8, float8, text, boolean)'::regprocedure)"""
+            )
             [comment] = cursor.fetchone()
         assert comment.startswith("Predicts by m, version 1 (f1 ")
         assert "Says yes to large x" in comment
         assert comment.endswith("[dbt-postgres-ml]")
+        with connection.cursor() as cursor:
+            cursor.execute(f"""select obj_description('"{project.test_schema}".m'::regclass)""")
+            assert cursor.fetchone() == ("Says yes to large x",)
 
     def test_documentation_shows_the_card(self, outcome, project):
         run_dbt(["docs", "generate"])

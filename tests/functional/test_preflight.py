@@ -150,7 +150,7 @@ def test_roles_are_written_as_in_sql(world: World, catalog: None) -> None:
     for role in (quoted, plain):
         [(may_execute, may_select)] = world.ask(
             f"select has_function_privilege('{role}', p.oid, 'execute'), has_table_privilege('{role}', 'ml.m', 'select') "
-            "from pg_proc as p where proname = 'predict_m'"
+            "from pg_proc as p where proname = 'predict_m' and proargtypes::text <> '3802'"
         )
         assert may_execute and may_select, role
     world.write(more=", grants={'execute': ['public'], 'select': []}")

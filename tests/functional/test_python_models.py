@@ -114,7 +114,7 @@ class TestRuntimePython(OnDebian):
 
     def test_function_is_stable_and_granted(self, built, select, project):
         assert select(
-            f"select provolatile, has_function_privilege('analyst', oid, 'execute'), "
+            f"select distinct provolatile, has_function_privilege('analyst', oid, 'execute'), "
             f"has_function_privilege('public', oid, 'execute') from pg_proc "
             f"where proname = 'predict_churn' and pronamespace = '{project.test_schema}'::regnamespace"
         ) == [("s", True, False)]

@@ -74,7 +74,7 @@ class TestEveryType:
         assert log.count("rows agree with the pipeline") == 4
         found = project.run_sql(
             "select format_type(prorettype, null), pg_get_function_identity_arguments(oid) from pg_proc "
-            "where pronamespace = '{schema}'::regnamespace and proname ~ '^predict_(by|linear)_[a-z]+$' "
+            "where pronamespace = '{schema}'::regnamespace and proname ~ '^predict_(by|linear)_[a-z]+$' and proargtypes::text <> '3802' "
             "order by proname",
             fetch="all",
         )

@@ -36,6 +36,11 @@ def as_arguments(columns: Iterable[Column]) -> tuple[Column, ...]:
     return tuple(map(_as_argument, columns))
 
 
+def padded(columns: Iterable[Column]) -> tuple[str, ...]:
+    """Return the columns of type character, whose blanks at the end mean nothing."""
+    return tuple(column.name for column in columns if column.sql_type == "character")
+
+
 def _as_argument(column: Column) -> Column:
     if column.kind == "number":
         return replace(column, sql_type="double precision")

@@ -11,7 +11,7 @@ from postgres_ml.contract.config import ProblemType
 Details = Literal["probabilities", "distances"]  # what a model tells of a row besides its prediction
 
 
-Role = Literal["predict", "probabilities", "distances", "explain", "part"]  # of a published function
+Role = Literal["predict", "probabilities", "distances", "explain", "part", "by_name"]  # of a function
 _DEFINER = "security definer set search_path = pg_catalog, pg_temp set datestyle = 'ISO' set timezone = 'UTC'"
 #: runtime python: stable, since the artifact is read from a table; dates reach Python as texts in one form
 PYTHON_OPTIONS = f"stable parallel safe {_DEFINER}"
@@ -44,13 +44,14 @@ class FunctionBody:
     Parameters
     ----------
     role : 'predict', 'probabilities' (classifiers), 'distances' (kmeans) and 'explain' are called by users,
-        'part' by those
+        'part' by those; 'by_name' is an overload of one of the former that takes jsonb, and is not stored
     name : unquoted
     arguments : (name, SQL type) pairs, unquoted names
     returns, language, body : as in create function
     composite : attributes of the composite type that the only argument is of, created before the function
         and named as that argument's type says; empty for a function of at most 100 arguments
     options : what else create function says: volatility, parallel safety, settings
+    padded : text features that are columns of type character: rows as jsonb have them with blanks at the end
     """
 
     role: Role
@@ -61,6 +62,7 @@ class FunctionBody:
     body: str
     composite: tuple[tuple[str, str], ...] = ()
     options: str = "immutable parallel safe"
+    padded: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

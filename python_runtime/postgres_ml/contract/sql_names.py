@@ -16,6 +16,16 @@ IDENTIFIER_BYTES = 63  # NAMEDATALEN - 1
 LONGEST_FUNCTION_BYTES = IDENTIFIER_BYTES - len("_probabilities")
 MAX_ARGUMENTS = 100  # FUNC_MAX_ARGS
 
+# Keywords of the grammar: the parser itself qualifies them with pg_catalog.
+_KEYWORD_TYPES = frozenset(
+    {
+        "smallint", "integer", "bigint", "numeric", "real", "double precision", "boolean",
+        "character varying", "timestamp without time zone", "timestamp with time zone",
+        "time without time zone", "time with time zone",
+    }
+)  # fmt: skip
+_CATALOG_TYPES = {"text": "pg_catalog.text", "date": "pg_catalog.date", "jsonb": "pg_catalog.jsonb"}
+
 
 def identifier(name: str) -> str:
     """Return the name, quoted."""
@@ -32,6 +42,19 @@ def text(value: str) -> str:
     """Return a text literal that reads the same whatever standard_conforming_strings says."""
     quoted = value.replace("'", "''")
     return f"'{quoted}'" if "\\" not in value else "E'" + quoted.replace("\\", "\\\\") + "'"
+
+
+def type_name(sql_type: str) -> str:
+    """Return the type as SQL text that no search_path redirects, without a length.
+
+    `sql_type` is as format_type() prints it: a type of a user's schema is qualified there already, unless
+    its schema stood in the search_path then.
+    """
+    if sql_type == "character":
+        return "pg_catalog.bpchar"  # `character` would mean character(1)
+    if sql_type in _KEYWORD_TYPES:
+        return sql_type
+    return _CATALOG_TYPES.get(sql_type, sql_type)
 
 
 def part_name(function: str, suffix: str) -> str:

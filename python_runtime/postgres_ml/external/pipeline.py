@@ -81,7 +81,7 @@ def publish_external(job: TrainingJob, run_id: str, relay: Relay) -> TrainedMode
     _write_record(job, loaded, signature, {} if evaluation is None else evaluation.metrics, sample)
     return TrainedModel(
         summary=_summary(loaded, signature, evaluation, 0 if rows is None else len(rows)),
-        deployed=deployment.functions(parity_file),
+        deployed=deployment.functions(parity_file, signature.columns),
         evaluation=evaluation,
         run=RunReference(run_id),
         messages=tuple(report.messages),

@@ -13,18 +13,9 @@ import numpy as np
 
 from postgres_ml.contract.exceptions import UnsupportedModelError
 from postgres_ml.contract.sql_names import text
+from postgres_ml.contract.sql_names import type_name as type_name
 
 DOUBLE = "double precision"
-
-# Keywords of the grammar: the parser itself qualifies them with pg_catalog.
-_KEYWORD_TYPES = frozenset(
-    {
-        "smallint", "integer", "bigint", "numeric", "real", "double precision", "boolean",
-        "character varying", "timestamp without time zone", "timestamp with time zone",
-        "time without time zone", "time with time zone",
-    }
-)  # fmt: skip
-_CATALOG_TYPES = {"text": "pg_catalog.text", "date": "pg_catalog.date", "jsonb": "pg_catalog.jsonb"}
 
 
 def is_text(value: str) -> bool:
@@ -47,19 +38,6 @@ def _digits(shortest: str, value: float) -> str:
         return "Infinity" if value > 0 else "-Infinity"
     digits = shortest.removesuffix(".0").replace("e+", "e")
     return digits[1:] if digits.startswith("0.") else digits.replace("-0.", "-.", 1)
-
-
-def type_name(sql_type: str) -> str:
-    """Return the type as SQL text that no search_path redirects, without a length.
-
-    `sql_type` is as format_type() prints it: a type of a user's schema is qualified there already, unless
-    its schema stood in the search_path then.
-    """
-    if sql_type == "character":
-        return "pg_catalog.bpchar"  # `character` would mean character(1)
-    if sql_type in _KEYWORD_TYPES:
-        return sql_type
-    return _CATALOG_TYPES.get(sql_type, sql_type)
 
 
 def label(value: str | float | bool, sql_type: str) -> str:

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from postgres_ml.contract.column import Column
+from postgres_ml.contract.column import Column, padded
 from postgres_ml.contract.exceptions import StorageError, UnsupportedModelError
 from postgres_ml.contract.job import TrainingJob
 from postgres_ml.contract.model import ArtifactFile, DeployedFunctions, Details, FunctionBody
@@ -52,11 +52,17 @@ class Deployment:
         """Return the same with functions after its own."""
         return dataclasses.replace(self, runtime=self.runtime.with_functions(more))
 
-    def functions(self, parity_file: Path) -> DeployedFunctions:
-        """Return what the adapter publishes, with the rows to check it by."""
+    def functions(self, parity_file: Path, columns: Sequence[Column]) -> DeployedFunctions:
+        """Return what the adapter publishes, with the rows to check it by.
+
+        Parameters
+        ----------
+        columns : of the query, or as the config and MLflow type them
+        """
         generated = self.runtime.generated
+        blanks = padded(columns)
         return DeployedFunctions(
-            functions=generated.functions,
+            functions=tuple(dataclasses.replace(body, padded=blanks) for body in generated.functions),
             runtime=self.runtime.name,
             runtime_reason=self.runtime.reason,
             n_nodes=generated.n_nodes,

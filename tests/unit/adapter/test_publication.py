@@ -136,7 +136,7 @@ def test_what_the_console_says() -> None:
 
 
 def test_what_macros_read_of_a_publication() -> None:
-    published = publication_of(trained())
+    published = publication_of(trained(), "churned")
     assert (published.runtime, published.metric, published.score) == ("sql", "f1", 0.9)
     assert publication_of(trained(evaluation=None, run=None)).score is None
 

@@ -34,6 +34,7 @@ from dbt.adapters.postgres_ml.operations import find, reports, resolve
 from dbt.adapters.postgres_ml.seeds import copy_rows, staging_type
 from dbt_common.exceptions import DbtValidationError
 
+from postgres_ml.contract.model import FunctionBody
 from postgres_ml.contract.sql_names import part_name
 
 
@@ -247,6 +248,11 @@ class PostgresMLAdapter(MaterializationAdapter):
     def become_schema_owner(self, schema: str, functions: list[dict[str, Any]]) -> str:
         """Let the schema's owner create a stored version's functions; return who was, if that changed."""
         return stored_functions.become_schema_owner(self._open_cursor(), schema, functions)
+
+    @available.parse_none
+    def by_name_overloads(self, schema: str, functions: list[Any]) -> tuple[FunctionBody, ...]:
+        """Return the functions that take the features of these as jsonb."""
+        return stored_functions.by_name_overloads(schema, functions)
 
     @available.parse_none
     def become(self, role: str) -> None:

@@ -159,7 +159,7 @@ class MaterializationAdapter(PostgresAdapter):
         """Return the functions to publish, and what their comments say."""
         from dbt.adapters.postgres_ml.build.publication import publication_of
 
-        return publication_of(result.trained)
+        return publication_of(result.trained, result.build.spec.target)
 
     @available.parse_none
     def check_parity(self, result: Result) -> None:

@@ -31,22 +31,24 @@ class Publication:
 
     Parameters
     ----------
-    metric, score, mlflow_run_id : for the functions' comments; None where there is none
+    target, metric, score, mlflow_run_id : for the functions' comments; None where there is none
     """
 
     functions: tuple[FunctionBody, ...]
     runtime: str
+    target: str | None
     metric: str | None
     score: float | None
     mlflow_run_id: str | None
 
 
-def publication_of(trained: TrainedModel) -> Publication:
+def publication_of(trained: TrainedModel, target: str | None = None) -> Publication:
     """Return what publishing takes of a trained model."""
     evaluation, run = trained.evaluation, trained.run
     return Publication(
         trained.deployed.functions,
         trained.deployed.runtime,
+        target,
         None if evaluation is None else evaluation.metric,
         None if evaluation is None else evaluation.score,
         None if run is None else run.run_id,

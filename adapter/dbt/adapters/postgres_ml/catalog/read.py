@@ -139,7 +139,8 @@ class FunctionsThere:
 def read_functions(cursor: Cursor, schema: str, function: str) -> FunctionsThere:
     """Return what there is under a prediction function's name and those beside it."""
     cursor.execute(
-        """select p.proname = %s, p.oid::regprocedure::text, d.description like 'SUPERSEDED%%',
+        """select p.proname = %s and p.proargtypes::text <> 'jsonb'::regtype::oid::text,
+            p.oid::regprocedure::text, d.description like 'SUPERSEDED%%',
             not exists (select 1 from pg_catalog.pg_depend as u where u.refclassid = d.classoid
                 and u.refobjid = p.oid and u.deptype = 'n')
         from pg_catalog.pg_proc as p

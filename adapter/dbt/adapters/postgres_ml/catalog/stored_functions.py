@@ -8,6 +8,7 @@ ours.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable
 from typing import Any, get_args
@@ -16,8 +17,10 @@ import psycopg2
 from dbt.adapters.postgres_ml.catalog.read import SUFFIXES
 from dbt_common.exceptions import CompilationError
 
+from postgres_ml.contract import json_file
 from postgres_ml.contract.model import ENDPOINT_OPTIONS, PYTHON_OPTIONS, FunctionBody, Role
 from postgres_ml.contract.sql_names import IDENTIFIER_BYTES, is_part_of
+from postgres_ml.publish.by_name import by_name
 from postgres_ml.snapshot.copy import Cursor
 
 # The schema's owner, and whether functions of these names are somebody else's, which he could not replace
@@ -112,7 +115,8 @@ def _shape(body: Any) -> dict[str, Any]:
     pairs = {name: [_pair(item) for item in body.get(name) or []] for name in ("arguments", "composite")}
     if not all(isinstance(value, str) for value in texts.values()) or texts["role"] not in get_args(Role):
         raise ValueError(f"a function's role is {texts['role']!r}")
-    return {**texts, **pairs}
+    padded = [str(name) for name in body.get("padded") or []]
+    return {**texts, **pairs, "padded": padded}
 
 
 def _pair(item: Any) -> list[str]:
@@ -168,6 +172,17 @@ def _checked(body: dict[str, Any], schema: str, function: str, types: dict[str, 
     else:
         arguments, composite = [[a, types[kind]] for a, kind in body["arguments"]], []
     return {**body, "arguments": arguments, "composite": composite, "returns": types[body["returns"]]}
+
+
+def by_name_overloads(
+    schema: str, functions: Iterable[FunctionBody | dict[str, Any]]
+) -> tuple[FunctionBody, ...]:
+    """Return the overloads that take jsonb, of new functions or of checked ones of the catalog."""
+    bodies = [
+        body if isinstance(body, FunctionBody) else json_file.from_json(FunctionBody, json.dumps(body))
+        for body in functions
+    ]
+    return by_name(bodies, schema)
 
 
 def become_schema_owner(cursor: Cursor, schema: str, functions: Iterable[dict[str, Any]]) -> str:
