@@ -21,7 +21,12 @@
   {%- set function = adapter.prediction_function(model_relation, context.get('model') or {}, reference) -%}
   {%- set search_path = adapter.trust_only_catalog() -%}
   {%- set columns = postgres_ml__feature_types(function) -%}
-  {%- set batch_functions = postgres_ml__overloads(function.schema, function.name ~ '__batch') -%}
+  {%- set batch_functions = [] -%}
+  {%- for name in ['_' ~ function.name ~ '__batch', function.name ~ '__batch'] -%}  {#- the latter of 0.1.0 -#}
+    {%- for _ in postgres_ml__overloads(function.schema, name) -%}
+      {%- do batch_functions.append(name) -%}
+    {%- endfor -%}
+  {%- endfor -%}
   {%- do adapter.restore_search_path(search_path) -%}
   {%- if not columns -%}
     {%- do exceptions.raise_compiler_error(
@@ -44,7 +49,7 @@
     {%- do values.append((features or {}).get(name, postgres_ml__identifier(name))) -%}
   {%- endfor -%}
   {%- if batch_functions -%}
-    {{ return(postgres_ml__predict_in_chunks(function, relation, keys, columns, values, chunk_rows)) }}
+    {{ return(postgres_ml__predict_in_chunks(function, batch_functions[0], relation, keys, columns, values, chunk_rows)) }}
   {%- endif -%}
   {%- set arguments = postgres_ml__cast_to(function, values) | join(', ') -%}
   {%- if names | length > 100 -%}
@@ -58,7 +63,7 @@
   Numbers and booleans of a chunk go as one bytea of doubles, each text column as an array. All aggregates of a group see
   its rows in one order, so that keys and predictions stay side by side.
 -#}
-{% macro postgres_ml__predict_in_chunks(function, relation, keys, columns, values, chunk_rows) -%}
+{% macro postgres_ml__predict_in_chunks(function, batch_function, relation, keys, columns, values, chunk_rows) -%}
   {%- set numbers = [] -%}
   {%- set arguments = [] -%}
   {%- for name, type in columns -%}
@@ -84,7 +89,7 @@
 select {{ keys | join(', ') }}, prediction
 from (
     select {{ arrays | join(', ') }},
-        {{ adapter.quote(function.schema) }}.{{ adapter.quote(function.name ~ '__batch') }}({{ arguments | join(', ') }}) as predictions
+        {{ adapter.quote(function.schema) }}.{{ adapter.quote(batch_function) }}({{ arguments | join(', ') }}) as predictions
     from (
         select *, (pg_catalog.row_number() over () - 1) / {{ chunk_rows }} as postgres_ml_chunk
         from {{ relation }}

@@ -184,7 +184,10 @@
     select distinct p.proname as name
     from pg_proc as p
     where p.pronamespace = to_regnamespace({{ postgres_ml__literal(adapter.quote(schema)) }})
-        and starts_with(p.proname, {{ postgres_ml__literal(function ~ '__') }})
+        and (
+            starts_with(p.proname, {{ postgres_ml__literal('_' ~ function ~ '__') }})
+            or starts_with(p.proname, {{ postgres_ml__literal(function ~ '__') }})  -- as 0.1.0 named them
+        )
         and obj_description(p.oid, 'pg_proc') like 'A part of %[dbt-postgres-ml]'
         and obj_description(p.oid, 'pg_proc') not like '%, pinned (%'
   {%- endset -%}

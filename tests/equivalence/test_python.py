@@ -108,5 +108,5 @@ def batch(cursor: Any, columns: list[Column]) -> list[Any]:
             others.append(f"array_agg(to_json({value}) #>> '{{}}' order by row_number)")
     joined = " || ".join(numbers) or "''::bytea"
     arguments = ", ".join([f"string_agg({joined}, ''::bytea order by row_number)", *others])
-    cursor.execute(f"select predict_it__batch({arguments}) from rows")
+    cursor.execute(f"select _predict_it__batch({arguments}) from rows")
     return cursor.fetchall()[0][0] or []

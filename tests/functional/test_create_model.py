@@ -226,10 +226,10 @@ class TestFirstBuild:
             "select obj_description('predict_churn(float8,float8,text,boolean)'::regprocedure, 'pg_proc')"
         )
         assert "version 1" in comment
-        assert re.search(r"\nPredicts the column \S+\. Call: select \S+predict_churn\(select, ", comment)
+        assert re.search(r"\nPredicts the column label\. Call: select \S+predict_churn\(select, ", comment)
         [(card,)] = select("select obj_description('churn'::regclass)")
-        assert card.startswith("Card of the model churn, which predicts the column churned by ")
-        assert ", version 1 (f1 0." in card and card.endswith("[dbt-postgres-ml]")
+        assert card.startswith("Card of the model churn, which predicts the column label by ")
+        assert ", version 1 (f1 " in card and card.endswith("[dbt-postgres-ml]")
         assert built["churn"].adapter_response["mlflow_run_id"] in comment
 
     def test_mlflow_has_the_run_and_the_champion(self, built, project):

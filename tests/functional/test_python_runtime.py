@@ -150,7 +150,7 @@ class TestAnswers:
         numbers = "||".join(
             f"float8send({value})" for value in ("1", "2", "1", "'NaN'", "2", "0", "3", "2", "1")
         )
-        [(answers,)] = published.ask(f"select predict_it__batch({numbers}, array['a', null, 'b'])")
+        [(answers,)] = published.ask(f"select _predict_it__batch({numbers}, array['a', null, 'b'])")
         assert answers[1] is None and None not in (answers[0], answers[2])
 
     def test_numbers_alone_go_by_arrays(self, published: Published) -> None:

@@ -283,11 +283,11 @@ class TestShowModel:
         def functions():
             schema = f"'{project.test_schema}'::regnamespace"
             found = select(
-                f"select proname from pg_proc where pronamespace = {schema} and proname like 'predict_churn%'"
+                f"select proname from pg_proc where pronamespace = {schema} and proname like '%predict_churn%'"
             )
             return {name for (name,) in found if "explain" in name}
 
-        assert functions() == {"predict_churn_explain", "predict_churn__explain__slots"}
+        assert functions() == {"predict_churn_explain", "_predict_churn__explain__slots"}
         write_file(CHURN.replace("explain=true,", ""), project.project_root, "models", "churn.sql")
         run_dbt(["build", "--select", "churn"])
         assert functions() == set()

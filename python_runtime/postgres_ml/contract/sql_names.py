@@ -67,13 +67,27 @@ def part_name(function: str, suffix: str) -> str:
     return f"{function.encode()[:room].decode(errors='ignore')}_{digest}__{suffix}"
 
 
+def helper_name(function: str, suffix: str) -> str:
+    r"""Return the name of a part that users don't call: `_<function>__<suffix>`.
+
+    `\df ml.predict*` lists what is called, and no parts.
+    """
+    return part_name(f"_{function}", suffix)
+
+
 def is_part_of(name: str, function: str) -> bool:
+    """Return whether a part of the function can have that name, by today's prefix or by none as in 0.1.0."""
+    return _is_derived(name, function) or _is_derived(name, f"_{function}")
+
+
+def _is_derived(name: str, function: str) -> bool:
     """Return whether `part_name(function, …)` can be that name, so that it is of no other function."""
     if name.startswith(f"{function}__"):
         return True
     digest = hashlib.md5(function.encode(), usedforsecurity=False).hexdigest()[:8]
     start, found, _ = name.partition(f"_{digest}__")
-    return bool(found) and function.startswith(start) and len(name.encode()) == IDENTIFIER_BYTES
+    cut = IDENTIFIER_BYTES - len(name.encode())  # a letter of up to four bytes may not have fitted
+    return bool(found) and function.startswith(start) and 0 <= cut < 4
 
 
 def check_function_name(function: str) -> None:

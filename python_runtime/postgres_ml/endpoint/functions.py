@@ -15,7 +15,7 @@ from postgres_ml.contract.column import Column, as_arguments, padded
 from postgres_ml.contract.config import Endpoint
 from postgres_ml.contract.exceptions import SpecError
 from postgres_ml.contract.model import ENDPOINT_OPTIONS, FunctionBody
-from postgres_ml.contract.sql_names import MAX_ARGUMENTS, text
+from postgres_ml.contract.sql_names import MAX_ARGUMENTS, helper_name, text
 from postgres_ml.endpoint import client, messages, scrub, sigv4, transport
 
 LOADER = """\
@@ -51,7 +51,7 @@ except module.EndpointError as error:
 def generate_endpoint(
     endpoint: Endpoint, columns: Sequence[Column], returns: str, schema: str, function: str, is_loopback: bool
 ) -> tuple[FunctionBody, ...]:
-    """Return `<function>`, which sends a row, and `<function>__batch`, which predict_table calls.
+    """Return `<function>`, which sends a row, and `_<function>__batch`, which predict_table calls.
 
     Parameters
     ----------
@@ -93,7 +93,7 @@ def generate_endpoint(
     return (
         FunctionBody("predict", function, arguments, returns, "plpython3u",
                      body("predict(args)"), (), ENDPOINT_OPTIONS, padded(columns)),
-        FunctionBody("part", f"{function}__batch", (("numbers", "bytea"), *others), f"{returns}[]",
+        FunctionBody("part", helper_name(function, "batch"), (("numbers", "bytea"), *others), f"{returns}[]",
                      "plpython3u", body("batch(*args)"), (), ENDPOINT_OPTIONS),
     )  # fmt: skip
 

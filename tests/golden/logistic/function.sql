@@ -1,7 +1,7 @@
-create or replace function "ml"."predict_it__ieee"("operator" pg_catalog.text, "a" double precision, "b" double precision)
+create or replace function "ml"."_predict_it__ieee"("operator" pg_catalog.text, "a" double precision, "b" double precision)
 returns double precision
 language plpgsql immutable parallel safe as $body$
--- "predict_it__ieee", generator 2, ir_version 2
+-- "_predict_it__ieee", generator 3, ir_version 2
 
 declare
   a double precision := $2;
@@ -57,10 +57,10 @@ begin
   end;
 end
 $body$;
-create or replace function "ml"."predict_it__extreme"("age" double precision, "plan" pg_catalog.text)
+create or replace function "ml"."_predict_it__extreme"("age" double precision, "plan" pg_catalog.text)
 returns pg_catalog.text
 language plpgsql immutable parallel safe as $body$
--- "predict_it__extreme", generator 2, ir_version 2
+-- "_predict_it__extreme", generator 3, ir_version 2
 declare
 s8 double precision;
 extreme boolean := false;
@@ -71,7 +71,7 @@ if $1<='-Infinity' or $1>='Infinity' then return null; end if;
 extreme := (pg_catalog.abs($1)>'1e37') is true;
 end if;
 if extreme then
-s8 := "ml"."predict_it__ieee"('+',"ml"."predict_it__ieee"('+',"ml"."predict_it__ieee"('*',coalesce("ml"."predict_it__ieee"('/',"ml"."predict_it__ieee"('-',$1,'36'),'12.5'),'-.04'),'.75'),(case when $2 is null then '.125' when $2 collate pg_catalog."C"='basic' then '-.5' when $2 collate pg_catalog."C"='plus''s' then '1.25' else '0'::double precision end)),'-.3');
+s8 := "ml"."_predict_it__ieee"('+',"ml"."_predict_it__ieee"('+',"ml"."_predict_it__ieee"('*',coalesce("ml"."_predict_it__ieee"('/',"ml"."_predict_it__ieee"('-',$1,'36'),'12.5'),'-.04'),'.75'),(case when $2 is null then '.125' when $2 collate pg_catalog."C"='basic' then '-.5' when $2 collate pg_catalog."C"='plus''s' then '1.25' else '0'::double precision end)),'-.3');
 else
 s8 := ((coalesce((($1-'36')/'12.5'),'-.04')*'.75')+(case when $2 is null then '.125' when $2 collate pg_catalog."C"='basic' then '-.5' when $2 collate pg_catalog."C"='plus''s' then '1.25' else '0'::double precision end)+'-.3');
 end if;
@@ -81,14 +81,14 @@ $body$;
 create or replace function "ml"."predict_it"("age" double precision, "plan" pg_catalog.text)
 returns pg_catalog.text
 language sql immutable parallel safe as $body$
--- "predict_it", generator 2, ir_version 2
-select case when pg_catalog.abs($1)>'1e37' then "ml"."predict_it__extreme"($1,$2)
+-- "predict_it", generator 3, ir_version 2
+select case when pg_catalog.abs($1)>'1e37' then "ml"."_predict_it__extreme"($1,$2)
 else case when ((coalesce((($1-'36')/'12.5'),'-.04')*'.75')+(case when $2 is null then '.125' when $2 collate pg_catalog."C"='basic' then '-.5' when $2 collate pg_catalog."C"='plus''s' then '1.25' else '0'::double precision end)+'-.3')>'0' then 'yes'::pg_catalog.text else 'no'::pg_catalog.text end end
 $body$;
 create or replace function "ml"."predict_it_probabilities"("age" double precision, "plan" pg_catalog.text)
 returns pg_catalog.jsonb
 language plpgsql immutable parallel safe as $body$
--- "predict_it_probabilities", generator 2, ir_version 2
+-- "predict_it_probabilities", generator 3, ir_version 2
 declare
 s8 double precision;
 s9 double precision;
@@ -101,7 +101,7 @@ if $1<='-Infinity' or $1>='Infinity' then return null; end if;
 extreme := (pg_catalog.abs($1)>'1e37') is true;
 end if;
 if extreme then
-s8 := "ml"."predict_it__ieee"('+',"ml"."predict_it__ieee"('+',"ml"."predict_it__ieee"('*',coalesce("ml"."predict_it__ieee"('/',"ml"."predict_it__ieee"('-',$1,'36'),'12.5'),'-.04'),'.75'),(case when $2 is null then '.125' when $2 collate pg_catalog."C"='basic' then '-.5' when $2 collate pg_catalog."C"='plus''s' then '1.25' else '0'::double precision end)),'-.3');
+s8 := "ml"."_predict_it__ieee"('+',"ml"."_predict_it__ieee"('+',"ml"."_predict_it__ieee"('*',coalesce("ml"."_predict_it__ieee"('/',"ml"."_predict_it__ieee"('-',$1,'36'),'12.5'),'-.04'),'.75'),(case when $2 is null then '.125' when $2 collate pg_catalog."C"='basic' then '-.5' when $2 collate pg_catalog."C"='plus''s' then '1.25' else '0'::double precision end)),'-.3');
 s9 := (case when s8<'-700' then '0' else (case when s8 is not null then ('1'/(pg_catalog.exp(least(greatest(-s8,'-700'),'700'))+'1')) end) end);
 s10 := ((s9*'-1')+'1');
 else

@@ -199,4 +199,4 @@ def test_a_large_forest_of_two_classes_compares_one_score() -> None:
     ).functions
     body = by_role(functions)["predict"].body
     assert body.count("CASE") == 800
-    assert '"ml"."f__tie"($1)' in body
+    assert '"ml"."_f__tie"($1)' in body

@@ -79,6 +79,11 @@ def test_names_of_parts_fit_and_differ() -> None:
     assert len(names) == 4
     assert all(len(name.encode()) <= sql_names.IDENTIFIER_BYTES for name in names)
     assert sql_names.part_name("predict_x", "ieee") == "predict_x__ieee"
+    for function in ("predict_x", long):
+        helper = sql_names.helper_name(function, "ieee")
+        assert helper.startswith("_pr") and len(helper.encode()) <= 63
+        assert sql_names.is_part_of(helper, function)
+    assert sql_names.is_part_of("predict_x__ieee", "predict_x"), "as 0.1.0 named it"
 
 
 def test_dollar_tag_is_not_in_the_body() -> None:

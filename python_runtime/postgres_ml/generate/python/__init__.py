@@ -38,7 +38,7 @@ def generate_python(
     """Return the functions that ask an artifact.
 
     `<function>` and, with details, `<function>_probabilities` or `<function>_distances` have the signatures
-    of the other runtimes; `<function>__batch` takes columns of many rows and is what predict_table calls.
+    of the other runtimes; `_<function>__batch` takes columns of many rows and is what predict_table calls.
 
     Parameters
     ----------
@@ -76,8 +76,9 @@ def generate_python(
         bodies.append(body(details, f"_{details}", DETAIL_TYPES[details], f"{details}({values})"))
     batched = batch_arguments(columns)
     if len(batched) <= sql_names.MAX_ARGUMENTS:
-        batch = body("part", "__batch", f"{literals.type_name(returns)}[]", "batch(*args)")
-        bodies.append(dataclasses.replace(batch, arguments=batched, composite=()))
+        batch = body("part", "", f"{literals.type_name(returns)}[]", "batch(*args)")
+        name = sql_names.helper_name(function, "batch")
+        bodies.append(dataclasses.replace(batch, name=name, arguments=batched, composite=()))
     return GeneratedFunctions(
         functions=tuple(bodies),
         style="artifact",

@@ -54,7 +54,7 @@ class Context:
         """Return the qualified name of a part, made now unless there is the same one already."""
         number = 0
         while True:
-            name = sql_names.part_name(self.function, f"{suffix}{f'_{number}' if number else ''}")
+            name = sql_names.helper_name(self.function, f"{suffix}{f'_{number}' if number else ''}")
             composite = self.composite if arguments == self.arguments else ()
             part = FunctionBody("part", name, arguments, returns, "plpgsql", header(name) + body, composite)
             if self.parts.setdefault(name, part) == part:
@@ -77,7 +77,7 @@ class Context:
     @property
     def helpers(self) -> tuple[str, str]:
         """The qualified names of the helper functions for IEEE arithmetic (see `ieee754`)."""
-        names = (sql_names.part_name(self.function, suffix) for suffix in ("ieee", "dot"))
+        names = (sql_names.helper_name(self.function, suffix) for suffix in ("ieee", "dot"))
         first, second = map(self.qualified, names)
         return first, second
 
