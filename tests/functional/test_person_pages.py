@@ -133,12 +133,26 @@ def test_every_statement_of_the_page_runs(printed: Any, reader: Reader, page: st
 
 def test_what_the_analyst_finds(printed: Any, reader: Reader) -> None:
     page = blocks(read_page("analysts.md"), "sql")
-    [importance] = [text for text in page if "jsonb_each_text" in text]
-    assert reader.ask(importance)[0][0] in ("total_day_minutes", "international_plan")
+    [importance] = [text for text in page if "feature_importance" in text]
+    assert reader.ask(importance)[0][1] in ("total_day_minutes", "international_plan")
     [ranked] = [text for text in page if "probability_of_yes" in text]
     shares = [share for _, share in reader.ask(ranked)]
     assert len(shares) == 10 and shares == sorted(shares, reverse=True) and shares[0] > 0.5
     assert reader.ask("select distinct model_version from ml.scored_customers") == [(1,)]
+
+
+def test_every_number_and_string_that_a_driver_binds_is_taken(printed: Any, reader: Reader) -> None:
+    """As JDBC declares them: setString, setBigDecimal, setLong, setInt."""
+    at = reader.address
+    with psycopg2.connect(host=at.host, port=at.port, user=at.user, dbname=at.dbname) as connection:
+        cursor = connection.cursor()
+        cursor.execute(
+            "prepare of_a_driver (varchar, varchar, numeric, bigint, integer) as "
+            "select ml.predict_customer_churn($1, $2, $3, $4, $5)"
+        )
+        cursor.execute("execute of_a_driver ('OH', 'no', 265.1, 3, 5)")
+        assert cursor.fetchall() == [("yes",)]
+    connection.close()
 
 
 def test_python_calls_the_function(printed: Any, reader: Reader) -> None:
