@@ -109,7 +109,7 @@ class TestEndpoint(OnDebian):
 
     def test_card(self, built, select):
         assert select("select runtime, score, signature from doubled") == [
-            ("endpoint", None, "(spend numeric, region text) returns double precision")
+            ("endpoint", None, "(spend double precision, region text) returns double precision")
         ]
 
     def test_a_query_with_a_target_evaluates(self, built, select):

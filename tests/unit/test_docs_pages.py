@@ -18,7 +18,7 @@ CODE_SPAN = re.compile(r"`([^`\n]+)`")
 SOURCE = re.compile(r"[\w./…-]+\.(?:py|sql|md|c|h|toml|cfg|in)|[\w.…-]+(?:/[\w.…-]+)*/")
 NOT_OURS = {
     # files of a reader's project, of a build and of MLflow
-    *("churn.py", "name.sql", "target/", "artifacts/", "mlartifacts/", "model_card.md"),
+    *("churn.py", "name.sql", "target/", "site/", "artifacts/", "mlartifacts/", "model_card.md"),
     *("shop.pgdata/", "logs/"),
     *("functions.sql", "training_query.sql"),
 }
