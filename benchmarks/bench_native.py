@@ -32,7 +32,7 @@ from build_library import build, compiler, server_headers  # noqa: E402
 from postgres_ml.generate.native import generate_native  # noqa: E402
 from postgres_ml.lower import parse_pipeline  # noqa: E402
 from postgres_ml.publish import native_extension  # noqa: E402
-from sklearn.ensemble import HistGradientBoostingClassifier  # noqa: E402
+from sklearn.ensemble import HistGradientBoostingClassifier, IsolationForest  # noqa: E402
 
 N_TRAINING = 100_000
 PEER_ROWS = 100_000
@@ -54,6 +54,12 @@ CASES = (
     ),
     (_SQL_CASES["random forest 100 x 8"], 200_000, None, None),
     (_SQL_CASES["decision tree, depth 8"], 1_000_000, None, None),
+    (
+        Case("isolation forest 100 x 256", REALS, lambda: IsolationForest(random_state=0), 0),
+        200_000,
+        3.0,
+        None,
+    ),
 )
 KERNELS = ("scalar", "avx2", "avx512")
 

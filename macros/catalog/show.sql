@@ -40,7 +40,7 @@
 
 
 {#- Raised whenever one of the statements below changes. -#}
-{% macro postgres_ml__show_release() %}{{ return(6) }}{% endmacro %}
+{% macro postgres_ml__show_release() %}{{ return(7) }}{% endmacro %}
 
 
 {#
@@ -184,7 +184,8 @@ begin
         order by e.key <> m.metric, e.key;
     return query values
         ('Metric Direction', case when m.metric in ('mse', 'rmse', 'mae', 'log_loss', 'inertia')
-            then 'lower is better' else 'higher is better' end),
+            then 'lower is better' when m.problem_type = 'anomaly_detection' then 'neither is better'
+            else 'higher is better' end),
         ('', ''),
         ('TRAINING DATA:', ''),
         ('Query', m.query),

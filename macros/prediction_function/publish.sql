@@ -15,12 +15,12 @@
   {%- set function = predict.name -%}
   {%- do postgres_ml__replace_overloads(card, callable) -%}
   {%- do postgres_ml__drop_stale_parts(card.schema, function, published.functions) -%}
-  {%- if not callable | selectattr('role', 'equalto', 'explain') | list -%}
-    {#- it would explain the predictions of an earlier version -#}
-    {%- for old in postgres_ml__overloads(card.schema, function ~ '_explain') if old.is_ours and not old.is_superseded -%}
+  {%- for role in ('explain', 'is_anomaly') if not callable | selectattr('role', 'equalto', role) | list -%}
+    {#- it would speak of the predictions of an earlier version -#}
+    {%- for old in postgres_ml__overloads(card.schema, function ~ '_' ~ role) if old.is_ours and not old.is_superseded -%}
       {%- do postgres_ml__drop_function(old) -%}
     {%- endfor -%}
-  {%- endif -%}
+  {%- endfor -%}
   {%- if predict.composite -%}  {#- before the parts, which take it too -#}
     {%- do postgres_ml__create_features_type(card, predict) -%}
   {%- endif -%}

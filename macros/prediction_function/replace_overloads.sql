@@ -145,7 +145,11 @@
 
 {#- The functions that users call by this one's name, whether it has them or not. -#}
 {% macro postgres_ml__callable_names(function) %}
-  {{ return([function, function ~ '_probabilities', function ~ '_distances', function ~ '_explain']) }}
+  {%- set names = [function] -%}
+  {%- for suffix in ('_probabilities', '_distances', '_is_anomaly', '_explain') -%}
+    {%- do names.append(function ~ suffix) -%}
+  {%- endfor -%}
+  {{ return(names) }}
 {% endmacro %}
 
 

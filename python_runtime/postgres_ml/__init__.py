@@ -10,6 +10,7 @@ import importlib
 from typing import Any
 
 __all__ = [
+    "AnomalyDetector",
     "BlendedClassifier",
     "BlendedRegressor",
     "DateTimeVectorizer",
@@ -22,6 +23,7 @@ __all__ = [
     "RobustSmoothClip",
 ]
 _HOMES = {
+    "postgres_ml.components.anomaly": ("AnomalyDetector",),
     "postgres_ml.components.estimators": (
         *("BlendedClassifier", "BlendedRegressor", "LabelEncodedClassifier", "LogTargetRegressor"),
     ),

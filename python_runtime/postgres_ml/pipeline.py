@@ -24,6 +24,7 @@ from postgres_ml.evaluate.champion import Comparison, score_champion
 from postgres_ml.evaluate.evaluation import evaluate_pipeline
 from postgres_ml.explain import Explanation, explain
 from postgres_ml.explain.row_function import MAX_CONDITIONS, row_function
+from postgres_ml.explain.terms import LOG_TARGET, TARGET
 from postgres_ml.features.problem import return_type
 from postgres_ml.fit.candidates import Candidate
 from postgres_ml.fit.choice import Choice
@@ -141,6 +142,9 @@ def explain_model(
             "raise it to have them",
             "warning",
         )
+    if found is not None and problem.is_anomaly_detection:
+        unit = {LOG_TARGET: "logarithm of the score", TARGET: "units of the score"}[found.unit]
+        found = dataclasses.replace(found, unit=unit)
     return found
 
 

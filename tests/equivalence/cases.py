@@ -16,6 +16,7 @@ from equivalence import preprocessing as prepare
 from equivalence.draw import Draw, draw_frame, draw_targets
 from equivalence.oracle import Fitted
 from sklearn.base import is_classifier, is_clusterer
+from sklearn.ensemble import IsolationForest
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 
@@ -60,7 +61,7 @@ class Case:
             pipeline = estimator
         pipeline.fit(frame, target)
         return_type = "text" if is_classifier(estimator) else "double precision"
-        if is_clusterer(estimator):
+        if is_clusterer(estimator) or isinstance(estimator, IsolationForest):
             return_type = "integer"
         if self.frozen:
             pipeline = FrozenEstimator(pipeline)
@@ -88,6 +89,27 @@ def _prediction(pipeline: Any, frame: Any) -> Any:
 
 def _distances(pipeline: Any, frame: Any) -> Any:
     return pipeline.transform(frame)
+
+
+def _depths(pipeline: Any, frame: Any) -> Any:
+    """Return the sums of depths that an isolation forest makes its scores of, as the library adds them."""
+    last = pipeline.steps[-1][1]
+    forest = last if isinstance(last, IsolationForest) else last.estimator_
+    rows = pipeline[:-1].transform(frame)
+    rows = rows.astype(np.float32) if hasattr(rows, "astype") else np.asarray(rows, dtype=np.float32)
+    rows = getattr(rows, "tocsr", lambda: np.asarray(rows))()
+    depths = np.zeros(rows.shape[0])
+    for number, (tree, features) in enumerate(
+        zip(forest.estimators_, forest.estimators_features_, strict=True)
+    ):
+        columns = rows if forest._max_features == rows.shape[1] else rows[:, features]
+        leaves = tree.apply(columns, check_input=False)
+        depths += (
+            forest._decision_path_lengths[number][leaves]
+            + forest._average_path_length_per_tree[number][leaves]
+            - 1.0
+        )
+    return depths
 
 
 def _tree_cases() -> list[Case]:
@@ -171,6 +193,11 @@ def _other_cases() -> list[Case]:
         cases.append(Case(name, maker, prepare.for_linear, "regression", tolerance=2e-7))
     for name, maker in make.CLUSTERERS.items():
         cases.append(Case(name, maker, prepare.for_linear, "regression", scores=_distances))
+    for name, preparation in (("", prepare.for_trees), ("-sparse", prepare.sparse)):
+        name = f"isolation-forest{name}"
+        cases.append(Case(name, make.isolation_forest, preparation, "regression", 0.0, _depths))
+        name = name.replace("isolation-forest", "anomaly-detector")
+        cases.append(Case(name, make.anomaly_detector, preparation, "regression", 1e-12, _depths))
     cases.append(Case("frozen", make.ridge, prepare.for_linear, "regression", frozen=True))
     return cases
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from equivalence.draw import Draw
+from postgres_ml.components.anomaly import AnomalyDetector
 from postgres_ml.components.estimators import (
     BlendedClassifier,
     BlendedRegressor,
@@ -24,6 +25,7 @@ from sklearn.ensemble import (
     GradientBoostingRegressor,
     HistGradientBoostingClassifier,
     HistGradientBoostingRegressor,
+    IsolationForest,
     RandomForestClassifier,
     RandomForestRegressor,
     VotingClassifier,
@@ -362,6 +364,23 @@ OTHER_REGRESSORS: dict[str, Maker] = {
         loss=draw.choice(["poisson", "gamma"]), max_iter=4
     ),
 }
+
+
+def isolation_forest(draw: Draw) -> IsolationForest:
+    return IsolationForest(
+        n_estimators=draw.integer(2, 6),
+        max_samples=draw.choice(["auto", 32, 1.0]),
+        max_features=draw.choice([1.0, 0.6]),
+        contamination=draw.choice(["auto", 0.1, 0.5]),
+        bootstrap=draw.choice([False, True]),
+        random_state=draw.integer(0, 9),
+    )
+
+
+def anomaly_detector(draw: Draw) -> AnomalyDetector:
+    return AnomalyDetector(isolation_forest(draw), has_rule=draw.choice([False, True]))
+
+
 CLUSTERERS: dict[str, Maker] = {
     "k-means": lambda draw: KMeans(draw.integer(2, 5), n_init=1, random_state=0),
     "mini-batch-k-means": lambda draw: MiniBatchKMeans(draw.integer(2, 5), n_init=1, random_state=0),

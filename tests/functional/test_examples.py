@@ -26,16 +26,17 @@ from postgres_ml.verify.rows import ESCAPES, as_frame, expected, to_text
 ROOT = Path(__file__).parents[2]
 N_ADVERSARIAL = 10_000
 EXAMPLES = {  # model: (relation with the features' columns, metric, least value)
-    "customer_churn": ("telco_customers", "f1", 0.80),
-    "penguin_species": ("penguins", "accuracy", 0.97),
-    "diamond_price": ("diamonds", "r2", 0.97),
-    "job_duration": ("compute_jobs", "accuracy", 0.78),
-    "wine_groups": ("wines", "silhouette", 0.2),
+    "customer_churn": ("ml_data.telco_customers", "f1", 0.80),
+    "penguin_species": ("ml_data.penguins", "accuracy", 0.97),
+    "diamond_price": ("ml_data.diamonds", "r2", 0.97),
+    "job_duration": ("ml_data.compute_jobs", "accuracy", 0.78),
+    "wine_groups": ("ml_data.wines", "silhouette", 0.2),
+    "unusual_demand": ("ml.taxi_half_hours", "anomaly_share", 0.01),
     "concrete_strength": (None, "r2", 0.7),  # its query computes features
     "carbon_dioxide": (None, "r2", 0.6),
 }
 READABLE = [name for name, (relation, *_) in EXAMPLES.items() if relation]
-DETAILS = {"regression": None, "clustering": "distances"}
+DETAILS = {"regression": None, "clustering": "distances", "anomaly_detection": "is_anomaly"}
 
 pytestmark = pytest.mark.xdist_group("examples")
 
@@ -103,7 +104,7 @@ def test_every_row_and_10000_hostile_ones_agree_with_the_library(build, cursor, 
     columns = hostile = adversarial_rows(program, 20_260, N_ADVERSARIAL)
     assert len(hostile[features[0].name]) == N_ADVERSARIAL
     names = ", ".join('"' + column.name + '"' for column in features)
-    cursor.execute(f"select {names} from ml_data.{EXAMPLES[name][0]}")
+    cursor.execute(f"select {names} from {EXAMPLES[name][0]}")
     rows = cursor.fetchall()
     columns = {
         column.name: [row[index] for row in rows] + list(hostile[column.name])

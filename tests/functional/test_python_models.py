@@ -45,6 +45,15 @@ select {{ predict('groups') }} as cluster, {{ predict_distances('groups') }} as 
 """
 ONE_BY_ONE = "select id, {{ predict('churn') }} as prediction from {{ ref('customers') }}"
 
+ODD = """
+{{ config(materialized='create_model', model_type='isolation_forest', runtime='python',
+          hyperparameters={'n_estimators': 15, 'contamination': 0.05}) }}
+select spend, region from {{ ref('customers') }}
+"""
+ODDITIES = """
+select {{ predict('odd') }} as score, {{ predict_is_anomaly('odd') }} as is_anomaly from {{ ref('customers') }}
+"""
+
 
 class OnDebian:
     @pytest.fixture(scope="class")
@@ -81,6 +90,8 @@ class TestRuntimePython(OnDebian):
             "one_by_one.sql": ONE_BY_ONE,
             "groups.sql": GROUPS,
             "grouped.sql": GROUPED,
+            "odd.sql": ODD,
+            "oddities.sql": ODDITIES,
         }
 
     @pytest.fixture(scope="class")
@@ -102,7 +113,7 @@ class TestRuntimePython(OnDebian):
     def test_card_and_catalog(self, built, select):
         assert built["churn"].adapter_response["runtime"] == "python"
         assert select("select runtime, state from churn") == [("python", "READY")]
-        assert select("select count(*) from postgres_ml.artifact") == [(2,)]
+        assert select("select count(*) from postgres_ml.artifact") == [(3,)]
 
     def test_the_cluster_is_the_nearest_centre(self, built, select):
         assert built["groups"].adapter_response["runtime"] == "python"
@@ -111,6 +122,14 @@ class TestRuntimePython(OnDebian):
             "and distances[cluster + 1] = (select min(d) from unnest(distances) d)) from grouped"
         )
         assert (n, n_clusters, n_nearest) == (1200, 3, 1200)
+
+    def test_anomalies_by_a_function_of_their_own(self, built, select):
+        assert built["odd"].adapter_response["runtime"] == "python"
+        [(n, share, least, most)] = select(
+            "select count(*), avg(is_anomaly::int)::float8, min(score) filter (where is_anomaly), "
+            "max(score) filter (where not is_anomaly) from oddities"
+        )
+        assert n == 1200 and 0.02 < share < 0.08 and 0 < most < least < 1
 
     def test_function_is_stable_and_granted(self, built, select, project):
         assert select(

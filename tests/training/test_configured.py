@@ -50,7 +50,7 @@ def task_for(
     features: tuple[Column, ...] = COLUMNS,
     **changes: Any,
 ) -> Task:
-    target = None if changes["model_types"] == ("kmeans",) else column("target")
+    target = None if changes["model_types"][0] in configured.OWN_SCALING else column("target")
     spec = make_spec(None if target is None else "target", auto=False, preprocessors=sets, **changes)
     problem = resolve(spec, target, rows.target, [])
     return Task(spec, problem, choose_columns(features, rows, [], sets), 1, Deadline(60))
@@ -59,6 +59,9 @@ def task_for(
 def fit(rows: TrainingRows, sets: tuple[ColumnSet, ...] | None, **changes: Any) -> Any:
     task = task_for(rows, sets, **changes)
     return configured.fit(task, configured.configured_candidate(task.spec, task.problem), rows)
+
+
+ISOLATION: dict[str, Any] = {"model_types": ("isolation_forest",), "problem_type": "anomaly_detection"}
 
 
 def check_program(pipeline: Any, rows: TrainingRows, problem: str = "double precision") -> None:
@@ -265,3 +268,27 @@ def test_values_that_the_library_refuses_are_config_errors() -> None:
     with pytest.raises(SpecError, match=r"linear_learner rejects these hyperparameters: .*solver"):
         options = {"problem_type": "regression", "hyperparameters": {"solver": "quick"}}
         fit(make_rows(), None, model_types=("linear_learner",), **options)
+
+
+def test_an_isolation_forest_imputes_and_encodes_by_itself() -> None:
+    rows = make_rows()
+    pipeline = fit(rows, None, hyperparameters={"num_trees": 20, "contamination": 0.1}, **ISOLATION)
+    check_program(pipeline, rows)
+    assert pipeline[-1].has_rule and pipeline[-1].estimator_.n_estimators == 20
+    assert pipeline[-1].is_anomaly(pipeline[:-1].transform(rows.frame)).mean() == pytest.approx(0.1, abs=0.01)
+    again = fit(rows, None, hyperparameters={"num_trees": 20, "contamination": 0.1}, **ISOLATION)
+    assert np.array_equal(again.predict(rows.frame), pipeline.predict(rows.frame)), "seeded"
+    plain = fit(rows, (ColumnSet(("x", "n"), ("NumericPassthrough",)),), **ISOLATION)
+    assert not plain[-1].has_rule and np.isfinite(plain.predict(rows.frame)).all(), (
+        "trees take what is missing"
+    )
+
+
+def test_samples_that_scikit_learn_would_change_silently_are_refused() -> None:
+    rows = make_rows()
+    with pytest.raises(TrainingDataError, match=r"max_samples is 301, more than the 300 rows.*1\.0 for all"):
+        fit(rows, None, hyperparameters={"max_samples": 301}, **ISOLATION)
+    with pytest.raises(TrainingDataError, match=r"max_samples is 0\.005, less than two of the 300 rows"):
+        fit(rows, None, hyperparameters={"max_samples": 0.005}, **ISOLATION)
+    with pytest.raises(SpecError, match="isolation_forest rejects these hyperparameters: max_features"):
+        fit(rows, None, hyperparameters={"max_features": 90}, **ISOLATION)

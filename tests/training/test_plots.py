@@ -53,6 +53,18 @@ def test_clusters_are_drawn_in_one_dimension_and_more(n_encoded: int, tmp_path: 
     draw([plots.clusters(space, np.arange(60) % 11, 12)], tmp_path)
 
 
+@pytest.mark.parametrize("spread", [0.0, 0.1])
+@pytest.mark.parametrize("threshold", [None, 0.3, 0.5, 0.9])
+def test_scores_of_anomalies_are_drawn_wherever_the_threshold_is(
+    spread: float, threshold: float | None, tmp_path: Path
+) -> None:
+    scores = 0.5 + spread * np.random.default_rng(0).normal(size=60)
+    figure = plots.anomaly_scores(scores, threshold)
+    bars = [bar.get_height() for bar in figure.axes[0].patches]
+    assert figure.axes[0].get_ylim()[1] > max(bars) and sum(bars) == len(scores)
+    draw([figure], tmp_path)
+
+
 def test_the_search_is_drawn_with_what_was_dropped_and_chosen(tmp_path: Path) -> None:
     candidates = [Candidate(f"c{k}", "xgboost" if k % 2 else "linear_learner") for k in range(6)]
     nothing = np.zeros(0)

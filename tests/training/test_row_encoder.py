@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import warnings
 import zipfile
 from typing import Any
@@ -11,15 +12,22 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from postgres_ml.components.anomaly import AnomalyDetector
 from postgres_ml.components.estimators import LabelEncodedClassifier
 from postgres_ml.components.transformers import DateTimeVectorizer, RobustSmoothClip
 from postgres_ml.contract.column import Column
+from postgres_ml.evaluate.anomalies import predict_is_anomaly
 from postgres_ml.serve import fast_estimators, row_encoder, unpack
 from postgres_ml.serve.artifact import pack
 from sklearn.cluster import KMeans
 from sklearn.compose import ColumnTransformer
 from sklearn.decomposition import PCA
-from sklearn.ensemble import ExtraTreesRegressor, RandomForestClassifier, RandomForestRegressor
+from sklearn.ensemble import (
+    ExtraTreesRegressor,
+    IsolationForest,
+    RandomForestClassifier,
+    RandomForestRegressor,
+)
 from sklearn.impute import SimpleImputer
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsRegressor
@@ -207,6 +215,21 @@ def test_an_estimator_alone_gets_arrays() -> None:
         assert [scorer.predict(row) for row in rows] == [
             float(answers(estimator, row, COLUMNS[1:3])[0]) for row in rows
         ]
+
+
+@pytest.mark.parametrize("n_features", [1, 2])
+def test_anomalies_of_single_rows(n_features: int) -> None:
+    frame = pd.DataFrame(np.random.default_rng(0).normal(size=(200, 2)), columns=["a", "b"])
+    forest = IsolationForest(n_estimators=5, max_features=n_features, contamination=0.1, random_state=0)
+    pipeline = make_pipeline(StandardScaler(), AnomalyDetector(forest, has_rule=True)).fit(frame)
+    columns = tuple(Column(name, "double precision", "number") for name in frame)
+    scorer, _ = loaded(pipeline, columns, None, frame)
+    expected = predict_is_anomaly(pipeline, frame).tolist()
+    rows = frame.to_numpy().tolist()
+    assert [scorer.is_anomaly(row) for row in rows] == expected
+    assert [scorer.predict(row) for row in rows] == pipeline.predict(frame).tolist()
+    assert type(scorer.estimator).__name__ == "Isolation"
+    assert scorer.is_anomaly([math.inf, 1.0]) is None  # the scaler takes no infinity
 
 
 def test_distances_to_centres() -> None:

@@ -7,7 +7,9 @@ from typing import Any, Literal
 
 from postgres_ml.contract.column import Column
 
-ProblemType = Literal["regression", "binary_classification", "multiclass_classification", "clustering"]
+ProblemType = Literal[
+    "regression", "binary_classification", "multiclass_classification", "clustering", "anomaly_detection"
+]
 
 
 @dataclass(frozen=True)
@@ -110,9 +112,10 @@ class TrainingSpec:
     ----------
     name, unique_id : the dbt model
     database, schema, function : where the prediction function goes, unquoted
-    target : the column to predict; None for kmeans
+    target : the column to predict; None for kmeans and isolation_forest
     auto : whether the model type is chosen by cross-validation
-    model_types : of 'xgboost', 'linear_learner', 'mlp' and 'kmeans'; one of them when not auto
+    model_types : of 'xgboost', 'linear_learner', 'mlp', 'kmeans' and 'isolation_forest'; one of them when not
+        auto
     problem_type : None infers it from the target
     objective : None is the problem type's default; lower case
     preprocessors : None leaves them to the training; () is none at all
@@ -154,3 +157,8 @@ class TrainingSpec:
     promote: Literal["always", "if_better"] = "always"
     retrain: str | float = "on_change"
     reindex: bool = True
+
+    @property
+    def has_anomaly_rule(self) -> bool:
+        """Whether an isolation_forest also says which rows are anomalies: where contamination is given."""
+        return any(name.lower() == "contamination" for name in self.hyperparameters)

@@ -8,10 +8,12 @@ from typing import Any, Literal
 from postgres_ml.contract.column import Column
 from postgres_ml.contract.config import ProblemType
 
-Details = Literal["probabilities", "distances"]  # what a model tells of a row besides its prediction
+# what a model tells of a row besides its prediction
+Details = Literal["probabilities", "distances", "is_anomaly"]
 
 
-Role = Literal["predict", "probabilities", "distances", "explain", "part", "by_name"]  # of a function
+# of a function
+Role = Literal["predict", "probabilities", "distances", "is_anomaly", "explain", "part", "by_name"]
 _DEFINER = "security definer set search_path = pg_catalog, pg_temp set datestyle = 'ISO' set timezone = 'UTC'"
 #: runtime python: stable, since the artifact is read from a table; dates reach Python as texts in one form
 PYTHON_OPTIONS = f"stable parallel safe {_DEFINER}"
@@ -43,8 +45,9 @@ class FunctionBody:
 
     Parameters
     ----------
-    role : 'predict', 'probabilities' (classifiers), 'distances' (kmeans) and 'explain' are called by users,
-        'part' by those; 'by_name' is an overload of one of the former that takes jsonb, and is not stored
+    role : 'predict', 'probabilities' (classifiers), 'distances' (kmeans), 'is_anomaly' (isolation_forest)
+        and 'explain' are called by users, 'part' by those; 'by_name' is an overload of one of the former that
+        takes jsonb, and is not stored
     name : unquoted
     arguments : (name, SQL type) pairs, unquoted names
     returns, language, body : as in create function

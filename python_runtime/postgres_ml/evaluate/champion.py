@@ -67,6 +67,8 @@ def score_champion(job: TrainingJob, task: Task, holdout: TrainingRows) -> Compa
 def _obstacle(champion: dict[str, Any], job: TrainingJob, task: Task) -> str:
     if task.problem.is_clustering:
         return "a clustering has no hold-out"
+    if task.problem.is_anomaly_detection:
+        return "without a target no score is better than another"
     if not champion["program"]:
         return "it has no scoring program (runtime python, or an earlier release)"
     settings = champion["settings"]

@@ -13,6 +13,7 @@ import pandas as pd
 from sklearn import metrics as sk
 from sklearn.pipeline import Pipeline
 
+from postgres_ml.evaluate.anomalies import evaluate_anomalies
 from postgres_ml.evaluate.clusters import evaluate_clusters
 from postgres_ml.features.problem import Problem
 from postgres_ml.snapshot.rows import Array
@@ -31,6 +32,8 @@ def evaluate(problem: Problem, pipeline: Pipeline, frame: pd.DataFrame, codes: A
         return regression_metrics(codes, pipeline.predict(frame))
     if problem.is_clustering:
         return evaluate_clusters(pipeline, frame)
+    if problem.is_anomaly_detection:
+        return evaluate_anomalies(pipeline, frame)
     predicted = problem.encode(pipeline.predict(frame))
     scores = classification_metrics(codes, predicted, pipeline.predict_proba(frame))
     if not problem.has_probabilities:
@@ -43,7 +46,7 @@ def raw_predictions(problem: Problem, pipeline: Pipeline, frame: pd.DataFrame) -
 
     Of an estimator that knows no probabilities they are 1 for the predicted class, 0 for all others.
     """
-    if problem.is_regression:
+    if problem.is_regression or problem.is_anomaly_detection:
         return np.asarray(pipeline.predict(frame), dtype=np.float64)
     if problem.has_probabilities:
         return np.asarray(pipeline.predict_proba(frame), dtype=np.float64)

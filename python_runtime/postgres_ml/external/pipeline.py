@@ -140,6 +140,8 @@ def _details(deployment: Deployment, signature: Signature) -> Details | None:
     if signature.has_probabilities:
         return "probabilities"
     roles = {body.role for body in deployment.runtime.generated.functions}
+    if "is_anomaly" in roles:
+        return "is_anomaly"
     return "distances" if "distances" in roles else None
 
 

@@ -27,7 +27,7 @@ def leaks(problem: Problem, frame: pd.DataFrame, target: Array) -> list[str]:
 
     A tree learns from half of at most 2,000 rows and predicts the other half, for each column alone.
     """
-    if problem.is_clustering or len(target) < MIN_LEAK_ROWS:
+    if not problem.has_target or len(target) < MIN_LEAK_ROWS:
         return []
     rows = np.linspace(0, len(target) - 1, min(len(target), LEAK_ROWS)).astype(np.int64)
     codes = problem.encode(target)[rows]

@@ -87,7 +87,7 @@ def choose_columns(
             useless.append(f'"{column.name}" ({reason})')
         else:
             (texts if column.kind == "text" else numbers).append(column.name)
-        if not reason and _looks_like_id(column, rows.frame[column.name]):
+        if not reason and looks_like_id(column, rows.frame[column.name]):
             messages.append(
                 f'column "{column.name}" has a different whole number in every row; if it is an identifier, '
                 "leave it out of the query"
@@ -131,7 +131,8 @@ def _useless(column: Column, values: pd.Series, *, is_named: bool) -> str | None
     return None
 
 
-def _looks_like_id(column: Column, values: pd.Series) -> bool:
+def looks_like_id(column: Column, values: pd.Series) -> bool:
+    """Return whether a column has a different whole number in every row."""
     if column.sql_type not in INTEGER_TYPES or len(values) < ID_ROWS:
         return False
     return bool(values.notna().all() and values.is_unique)

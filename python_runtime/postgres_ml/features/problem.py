@@ -23,6 +23,7 @@ DEFAULT_METRIC = {
     "binary_classification": "f1",
     "multiclass_classification": "accuracy",
     "clustering": "inertia",
+    "anomaly_detection": "anomaly_share",
 }
 METRICS_OF = {
     "regression": ("mse",),
@@ -64,9 +65,19 @@ class Problem:
         return self.type == "clustering"
 
     @property
+    def is_anomaly_detection(self) -> bool:
+        """Whether a score says how unusual a row is, without a target."""
+        return self.type == "anomaly_detection"
+
+    @property
+    def has_target(self) -> bool:
+        """Whether there is something to compare predictions with."""
+        return not (self.is_clustering or self.is_anomaly_detection)
+
+    @property
     def is_classification(self) -> bool:
         """Whether a label is predicted."""
-        return not (self.is_regression or self.is_clustering)
+        return self.has_target and not self.is_regression
 
     @property
     def has_probabilities(self) -> bool:
@@ -79,10 +90,10 @@ class Problem:
         return tuple(label_text(label) for label in self.classes.tolist())
 
     def encode(self, target: Array) -> Array:
-        """Return class codes (int64), the target as float64 for a regression, zeros for a clustering."""
+        """Return class codes (int64), the target as float64 for a regression, zeros without a target."""
         if self.is_regression:
             return target.astype(np.float64)
-        if self.is_clustering:
+        if not self.has_target:
             return np.zeros(len(target), np.int64)
         codes: Array = np.searchsorted(self.classes, target)
         return codes
@@ -115,13 +126,15 @@ def _are_whole(values: Array) -> bool:
 
 def return_type(problem: Problem, column: Column | None) -> str:
     """Return the SQL type of the prediction: labels have the target's own."""
-    if problem.is_regression:
+    if problem.is_regression or problem.is_anomaly_detection:
         return "double precision"
     return "integer" if column is None else column.sql_type
 
 
 def resolve(spec: TrainingSpec, column: Column | None, target: Array, messages: list[str]) -> Problem:
-    """Return the problem; append why it was chosen to `messages`. Without a target it is a clustering.
+    """Return the problem; append why it was chosen to `messages`.
+
+    Without a target it is a clustering, or what the config's model type says.
 
     Raises
     ------
@@ -131,7 +144,11 @@ def resolve(spec: TrainingSpec, column: Column | None, target: Array, messages: 
         The objective belongs to another problem type.
     """
     if column is None:
-        return Problem("clustering", "inertia", "inertia", target[:0])
+        unsupervised = spec.problem_type or "clustering"
+        metric = DEFAULT_METRIC[unsupervised]
+        if metric == "anomaly_share" and not spec.has_anomaly_rule:
+            metric = "score_mean"
+        return Problem(unsupervised, metric, metric, target[:0])
     _check_finite(column, target)
     distinct = np.unique(target)
     problem_type = spec.problem_type

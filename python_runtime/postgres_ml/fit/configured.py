@@ -14,10 +14,12 @@ import xgboost
 from sklearn.base import clone
 from sklearn.cluster import KMeans
 from sklearn.compose import TransformedTargetRegressor
+from sklearn.ensemble import IsolationForest
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
+from postgres_ml.components.anomaly import AnomalyDetector
 from postgres_ml.components.estimators import LabelEncodedClassifier
 from postgres_ml.contract.config import ColumnSet, TrainingSpec
 from postgres_ml.contract.exceptions import SpecError, TrainingDataError
@@ -32,7 +34,9 @@ from postgres_ml.fit.task import Deadline, Task
 from postgres_ml.process.memory import is_shortage
 from postgres_ml.snapshot.rows import TrainingRows
 
-TAKES_MISSING = ("xgboost",)
+#: model types without a target, and how they scale numbers: distances need one scale, trees none
+OWN_SCALING: dict[str, tuple[str, ...]] = {"kmeans": ("StandardScaler",), "isolation_forest": ()}
+TAKES_MISSING = ("xgboost", "isolation_forest")
 
 
 def configured_candidate(spec: TrainingSpec, problem: Problem) -> Candidate:
@@ -93,6 +97,8 @@ def fit(
     pipeline = Pipeline([("columns", columns), ("estimator", estimator)])
     if task.problem.is_clustering:
         _check_k(candidate.parameters["n_clusters"], rows)
+    if task.problem.is_anomaly_detection:
+        _check_max_samples(candidate.parameters.get("max_samples", "auto"), len(rows))
     target = rows.target.astype(float) if task.problem.is_regression else rows.target
     try:
         with warnings.catch_warnings():
@@ -119,20 +125,20 @@ def _by_position(candidate: Candidate, columns: Any, rows: TrainingRows) -> Cand
 def columns_of(task: Task, model_type: str) -> Any:
     """Return the unfitted preprocessing: the configured one, or the least that the model needs."""
     columns, fill = task.columns, model_type not in TAKES_MISSING
-    if columns.sets is None and model_type == "kmeans":
-        columns = replace(columns, sets=kmeans_sets(columns))
+    if columns.sets is None and model_type in OWN_SCALING:
+        columns = replace(columns, sets=unsupervised_sets(columns, OWN_SCALING[model_type]))
     if columns.sets is not None:
         return given_columns(columns, fill=fill)
     return linear_columns(columns) if fill else tree_columns(columns)
 
 
-def kmeans_sets(columns: FeatureColumns) -> tuple[ColumnSet, ...]:
-    """Return kmeans' own preprocessing: the mean for missing numbers, and one scale for all."""
+def unsupervised_sets(columns: FeatureColumns, scaling: tuple[str, ...]) -> tuple[ColumnSet, ...]:
+    """Return the preprocessing of a model without a target: the mean for missing numbers, then scaling."""
     dates = tuple(name for name in columns.numbers if columns.kinds.get(name) not in ("number", "boolean"))
     numbers = tuple(name for name in columns.numbers if name not in dates)
     sets = (
-        ColumnSet(numbers, ("Imputer", "StandardScaler")),
-        ColumnSet(dates, ("DateTimeVectorizer", "Imputer", "StandardScaler")),
+        ColumnSet(numbers, ("Imputer", *scaling)),
+        ColumnSet(dates, ("DateTimeVectorizer", "Imputer", *scaling)),
         ColumnSet(columns.texts, ("OneHotEncoder",)),
     )
     return tuple(item for item in sets if item.columns)
@@ -143,6 +149,9 @@ def _estimator(task: Task, candidate: Candidate, deadline: Deadline | None) -> A
     seeded = {"random_state": task.spec.settings.seed, **parameters}
     if candidate.model_type == "kmeans":
         return KMeans(**seeded)
+    if candidate.model_type == "isolation_forest":
+        forest = IsolationForest(n_jobs=task.n_threads, **seeded)
+        return AnomalyDetector(forest, task.spec.has_anomaly_rule)
     if candidate.model_type == "linear_learner":
         estimator = linear_model(problem, parameters)
     elif candidate.model_type == "mlp":
@@ -182,6 +191,19 @@ def _check_missing(task: Task, model_type: str, rows: TrainingRows) -> None:
 def _check_k(k: int, rows: TrainingRows) -> None:
     if k > len(rows):
         raise TrainingDataError(f"k is {k:,}, more than the {len(rows):,} rows to train on")
+
+
+def _check_max_samples(chosen: float | int | str, n_rows: int) -> None:
+    """Refuse what scikit-learn would silently lower, and trees of a single row, which isolate nothing."""
+    if isinstance(chosen, int) and chosen > n_rows:
+        raise TrainingDataError(
+            f"max_samples is {chosen:,}, more than the {n_rows:,} rows to train on: lower it, or 1.0 for all"
+        )
+    if isinstance(chosen, float) and int(chosen * n_rows) < 2:
+        raise TrainingDataError(
+            f"max_samples is {chosen:g}, less than two of the {n_rows:,} rows to train on: raise it, or give "
+            "a whole number of rows"
+        )
 
 
 def _check_clusters(pipeline: Pipeline) -> None:

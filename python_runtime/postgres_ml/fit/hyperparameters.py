@@ -2,8 +2,8 @@
 
 Stdlib only: the adapter checks configs with it while dbt parses.
 
-Sources: Amazon Redshift ML's HYPERPARAMETERS clause and Amazon SageMaker's K-Means for the names and for
-`redshift`; xgboost's and scikit-learn's own checks of parameters for `low` and `high`.
+Sources: Amazon Redshift ML's HYPERPARAMETERS clause, Amazon SageMaker's K-Means and Random Cut Forest for the
+names and for `redshift`; xgboost's and scikit-learn's own checks of parameters for `low` and `high`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ from typing import Any, Literal
 
 from postgres_ml.contract.exceptions import SpecError
 
-Kind = Literal["int", "float", "bool", "text", "layers", "auto_int", "columns"]
+Kind = Literal[
+    "int", "float", "bool", "text", "layers", "auto_int", "auto_float", "share", "auto_share", "columns"
+]
 #: of xgboost: what names columns; by the query's names, and translated to the encoded columns
 BY_COLUMN = ("monotone_constraints", "interaction_constraints", "feature_weights")
 
@@ -29,8 +31,9 @@ class Hyperparameter:
     Parameters
     ----------
     library_name : in scikit-learn's interface; '' is accepted and means nothing here
-    kind : of the value; 'layers' is whole numbers such as '64,32', 'auto_int' a whole number or 'auto',
-        'columns' a dict by the query's column names, or a list
+    kind : of the value; 'layers' is whole numbers such as '64,32', 'share' a whole number (a count) or a
+        fraction of all up to 1.0, 'columns' a dict by the query's column names, or a list; the kinds that
+        begin with 'auto_' are also 'auto'
     low, high : what the library takes; `above` where `low` itself is excluded
     one_of : texts allowed
     redshift : the range that Amazon Redshift documents where it is narrower
@@ -164,7 +167,26 @@ KMEANS: dict[str, Hyperparameter] = {
     "algorithm": H("algorithm", "text", one_of=("lloyd", "elkan")),
     **dict.fromkeys(SAGEMAKER_ONLY, H("", "text")),
 }
-KNOWN = {"xgboost": XGBOOST, "linear_learner": LINEAR, "mlp": MLP, "kmeans": KMEANS}
+_TREES = H("n_estimators", "int", 1)
+_TREE_ROWS = H("max_samples", "auto_share", 2)
+# IsolationForest; the names that SageMaker's Random Cut Forest has for the same come second
+ISOLATION_FOREST: dict[str, Hyperparameter] = {
+    "n_estimators": _TREES,
+    "num_trees": _TREES,
+    "max_samples": _TREE_ROWS,
+    "num_samples_per_tree": _TREE_ROWS,
+    "contamination": H("contamination", "auto_float", 0, 0.5, above=True),
+    "max_features": H("max_features", "share", 1),
+    "bootstrap": H("bootstrap", "bool"),
+    **dict.fromkeys(("feature_dim", "eval_metrics"), H("", "text")),
+}
+KNOWN = {
+    "xgboost": XGBOOST,
+    "linear_learner": LINEAR,
+    "mlp": MLP,
+    "kmeans": KMEANS,
+    "isolation_forest": ISOLATION_FOREST,
+}
 SPELLINGS = {"kmeans++": "k-means++", "k-means-parallel": "k-means++"}
 # of xgboost's interface, what would change the training behind its back
 REFUSED = {
@@ -278,10 +300,26 @@ def _convert(known: Hyperparameter, value: Any) -> Any:
     if known.kind == "layers":
         listed = value if isinstance(value, list | tuple) else str(value).strip("[]() ").strip(",").split(",")
         return tuple(_number(known, item, "whole numbers such as '64,32'") for item in listed)
-    if known.kind == "auto_int" and str(value).lower() == "auto":
+    if known.kind.startswith("auto_") and str(value).lower() == "auto":
         return "auto"
-    words_ = {"int": "a whole number", "auto_int": "a whole number or 'auto'", "float": "a number"}
-    return _number(known, value, words_[known.kind])
+    or_auto = " or 'auto'" if known.kind.startswith("auto_") else ""
+    if known.kind.endswith("share"):
+        return _share(known, value, or_auto)
+    wanted = "a whole number" if known.kind.endswith("int") else "a number"
+    return _number(known, value, wanted + or_auto)
+
+
+def _share(known: Hyperparameter, value: Any, or_auto: str) -> float | int:
+    """Return a count as int or a fraction as float: 1 is one, 1.0 is all, as scikit-learn has it."""
+    wanted = f"a whole number of {known.limits}, or a fraction above 0 and at most 1.0{or_auto}"
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise ValueError(wanted) from None
+    is_count = number.is_integer() and (number > 1 or isinstance(value, int) or str(value).strip() == "1")
+    if isinstance(value, bool) or not (number >= known.low if is_count else 0 < number <= 1):
+        raise ValueError(wanted)
+    return int(number) if is_count else number
 
 
 def _number(known: Hyperparameter, value: Any, wanted: str) -> float | int:
@@ -291,8 +329,8 @@ def _number(known: Hyperparameter, value: Any, wanted: str) -> float | int:
         number = float(value)
     except (TypeError, ValueError):
         raise ValueError(wanted) from None
-    if math.isnan(number) or (known.kind != "float" and not number.is_integer()):
+    if math.isnan(number) or (not known.kind.endswith("float") and not number.is_integer()):
         raise ValueError(wanted)
     if not known.low <= number <= known.high or (known.above and number == known.low):
         raise ValueError(known.limits)
-    return number if known.kind == "float" else int(number)
+    return number if known.kind.endswith("float") else int(number)

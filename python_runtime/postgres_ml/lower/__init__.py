@@ -45,6 +45,7 @@ from postgres_ml.lower.hist_gradient_boosting import (
     parse_hist_gradient_boosting_regressor,
 )
 from postgres_ml.lower.impute import parse_missing_indicator, parse_simple_imputer
+from postgres_ml.lower.isolation_forest import parse_anomaly_detector, parse_isolation_forest
 from postgres_ml.lower.lightgbm import (
     parse_booster_classifier,
     parse_booster_regressor,
@@ -114,6 +115,7 @@ ESTIMATORS: dict[str, Parser] = {
     "lightgbm.Booster": parse_lgbm_booster,
     "lightgbm.LGBMClassifier": parse_lgbm_classifier,
     "lightgbm.LGBMRegressor": parse_lgbm_regressor,
+    "postgres_ml.AnomalyDetector": parse_anomaly_detector,
     "postgres_ml.BlendedClassifier": parse_blended_classifier,
     "postgres_ml.BlendedRegressor": parse_blended_regressor,
     "postgres_ml.BoosterClassifier": parse_booster_classifier,
@@ -136,6 +138,7 @@ ESTIMATORS: dict[str, Parser] = {
     "sklearn.GradientBoostingRegressor": parse_gradient_boosting_regressor,
     "sklearn.HistGradientBoostingClassifier": parse_hist_gradient_boosting_classifier,
     "sklearn.HistGradientBoostingRegressor": parse_hist_gradient_boosting_regressor,
+    "sklearn.IsolationForest": parse_isolation_forest,
     "sklearn.KMeans": parse_kmeans,
     "sklearn.Lasso": parse_linear_regressor,
     "sklearn.LinearRegression": parse_linear_regressor,
@@ -184,11 +187,32 @@ def parse_pipeline(pipeline: Any, inputs: tuple[Input, ...], return_type: str) -
         A class, attribute or option that no program expresses exactly; names it, and what to do.
     """
     builder = Builder(inputs, PARSERS)
-    columns = tuple(RawColumn(position) for position in range(len(inputs)))
-    scores = builder.parse(pipeline, Matrix(columns, tuple(item.name for item in inputs)))
+    return _built(builder, _scores(pipeline, builder).output, return_type)
+
+
+def parse_anomaly_rule(pipeline: Any, inputs: tuple[Input, ...]) -> Program | None:
+    """Return the program that tells whether a row is an anomaly; None where the pipeline has no such rule.
+
+    Raises
+    ------
+    UnsupportedModelError
+        As `parse_pipeline`.
+    """
+    builder = Builder(inputs, PARSERS)
+    rule = _scores(pipeline, builder).rule
+    return None if rule is None else _built(builder, rule, "boolean")
+
+
+def _scores(pipeline: Any, builder: Builder) -> Scores:
+    columns = tuple(RawColumn(position) for position in range(len(builder.inputs)))
+    scores = builder.parse(pipeline, Matrix(columns, tuple(item.name for item in builder.inputs)))
     if not isinstance(scores, Scores):
         raise UnsupportedModelError(type(pipeline).__name__, "a pipeline without an estimator", "add one")
-    program = builder.build(_typed(scores.output, return_type), return_type)
+    return scores
+
+
+def _built(builder: Builder, output: Output, return_type: str) -> Program:
+    program = builder.build(_typed(output, return_type), return_type)
     check_program(program)
     return program
 
@@ -218,4 +242,4 @@ def _label(label: Label, return_type: str) -> Label:
     return label
 
 
-__all__ = ["ESTIMATORS", "PARSERS", "TRANSFORMERS", "parse_pipeline", "type_name"]
+__all__ = ["ESTIMATORS", "PARSERS", "TRANSFORMERS", "parse_anomaly_rule", "parse_pipeline", "type_name"]

@@ -81,11 +81,13 @@ class Scores:
     output : what `predict` returns
     decision : slots of `decision_function`, empty when the estimator has none
     at_threshold : the label rule `P(labels[1]) >= threshold`, exact in the library's own arithmetic
+    rule : whether a row is an anomaly, beside a score as `output`; None where nothing says so
     """
 
     output: Output
     decision: tuple[int, ...] = ()
     at_threshold: Callable[[float], BinaryLabel] | None = None
+    rule: BinaryLabel | None = None
 
 
 @dataclass(frozen=True)

@@ -22,8 +22,9 @@ from postgres_ml.contract.column import Column, padded
 from postgres_ml.contract.exceptions import StorageError, UnsupportedModelError
 from postgres_ml.contract.job import TrainingJob
 from postgres_ml.contract.model import ArtifactFile, DeployedFunctions, Details, FunctionBody
+from postgres_ml.evaluate.anomalies import has_rule
 from postgres_ml.generate import generate_python
-from postgres_ml.lower import parse_pipeline
+from postgres_ml.lower import parse_anomaly_rule, parse_pipeline
 from postgres_ml.program.program import Input, Program
 from postgres_ml.program.serialize import program_to_json
 from postgres_ml.publish.runtime import ChosenRuntime, choose_runtime
@@ -100,7 +101,12 @@ def deploy(
         program = parse_pipeline(pipeline, inputs_of(columns), returns)
         if spec.runtime != "python":
             runtime = choose_runtime(
-                program, spec.schema, spec.function, requested=spec.runtime, lacking=lacking
+                program,
+                spec.schema,
+                spec.function,
+                requested=spec.runtime,
+                lacking=lacking,
+                rule=parse_anomaly_rule(pipeline, inputs_of(columns)),
             )
             return Deployment(program, runtime)
         reason = "as configured"
@@ -114,6 +120,8 @@ def deploy(
         )
     artifact = pack(pipeline, columns, returns, labels, sample)
     details: Details | None = "distances" if has_centers(pipeline) else None
+    if has_rule(pipeline):
+        details = "is_anomaly"
     if labels is not None:
         details = "probabilities"
     return publish_artifact(job, artifact, columns, returns, details, reason, program, sample)

@@ -15,7 +15,7 @@ from postgres_ml.contract.model import FunctionBody
 from postgres_ml.generate import GeneratedFunctions, generate_native, generate_sql
 from postgres_ml.program.program import Program
 
-Generator = Callable[[Program, str, str], GeneratedFunctions]
+Generator = Callable[[Program, str, str, Program | None], GeneratedFunctions]
 
 #: by name, the fastest first: the order in which `auto` tries them
 GENERATORS: dict[str, Generator] = {"native": generate_native, "sql": generate_sql}
@@ -48,7 +48,13 @@ class ChosenRuntime:
 
 
 def choose_runtime(
-    program: Program, schema: str, function: str, *, requested: str, lacking: Mapping[str, str]
+    program: Program,
+    schema: str,
+    function: str,
+    *,
+    requested: str,
+    lacking: Mapping[str, str],
+    rule: Program | None = None,
 ) -> ChosenRuntime:
     """Return the functions in the runtime that is requested, or in the first one that works for 'auto'.
 
@@ -57,6 +63,7 @@ def choose_runtime(
     schema, function : where the functions go, unquoted
     requested : 'auto' or a runtime's name
     lacking : for each runtime that the server can't run, why; in words
+    rule : whether a row is an anomaly, beside the score; None where nothing says so
 
     Raises
     ------
@@ -70,7 +77,8 @@ def choose_runtime(
             raise SpecError(
                 f"runtime {requested}: {lacking[requested]}; use runtime: auto, or one that the server has"
             )
-        return ChosenRuntime(requested, "as configured", GENERATORS[requested](program, schema, function))
+        generated = GENERATORS[requested](program, schema, function, rule)
+        return ChosenRuntime(requested, "as configured", generated)
     obstacles: list[str] = []
     refusal: UnsupportedModelError | None = None
     for name, generate in GENERATORS.items():
@@ -78,7 +86,7 @@ def choose_runtime(
             obstacles.append(lacking[name])
             continue
         try:
-            generated = generate(program, schema, function)
+            generated = generate(program, schema, function, rule)
         except UnsupportedModelError as error:
             refusal = error
             obstacles.append(f"{name} can't: {error.estimator}, {error.detail}")

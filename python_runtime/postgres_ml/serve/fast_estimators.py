@@ -20,6 +20,8 @@ def quick(estimator: Any) -> Any:
     name, module = type(estimator).__name__, type(estimator).__module__.partition(".")[0]
     if name == "LabelEncodedClassifier":
         return Labels(estimator)
+    if name == "AnomalyDetector":
+        return Isolation(estimator) if hasattr(estimator.estimator_, "_decision_path_lengths") else estimator
     if module == "xgboost" and name in ("XGBClassifier", "XGBRegressor"):
         known = estimator.booster != "gblinear" and estimator.objective != "multi:softmax"
         return Boosted(estimator) if known and _has_inside(estimator) else estimator
@@ -75,6 +77,44 @@ class Forest:
         for tree in self.trees:
             total += tree.predict(checked).reshape(total.shape)
         return total / len(self.trees)
+
+
+class Isolation:
+    """An isolation forest's trees one after the other, likewise; sums and powers are as in the library."""
+
+    def __init__(self, detector: Any) -> None:
+        from sklearn.ensemble import _iforest
+
+        self.detector, forest = detector, detector.estimator_
+        self.offset = forest.offset_
+        takes_all = forest._max_features == forest.n_features_in_
+        parts = zip(
+            forest.estimators_,
+            forest.estimators_features_,
+            forest._decision_path_lengths,
+            forest._average_path_length_per_tree,
+            strict=True,
+        )
+        self.trees = [
+            (member.tree_, slice(None) if takes_all else drawn, depth + rest - 1.0)
+            for member, drawn, depth, rest in parts
+        ]
+        self.denominator = len(self.trees) * _iforest._average_path_length([forest._max_samples])
+
+    def predict(self, rows: Any) -> Any:
+        """Return the scores."""
+        if type(rows) is not np.ndarray:  # sparse
+            return self.detector.predict(rows)
+        single = rows.astype(np.float32)
+        depths = np.zeros(len(single))
+        for tree, columns, values in self.trees:
+            depths += values[tree.apply(single[:, columns])]
+        mean = np.divide(depths, self.denominator, out=np.ones_like(depths), where=self.denominator != 0)
+        return 2 ** (-mean)
+
+    def is_anomaly(self, rows: Any) -> Any:
+        """Return whether rows are anomalies."""
+        return -self.predict(rows) - self.offset < 0
 
 
 class Boosted:

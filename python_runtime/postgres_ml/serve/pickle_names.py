@@ -15,7 +15,7 @@ LIBRARIES = ("sklearn", "xgboost", "lightgbm")
 OWN_MODULES = tuple(
     f"postgres_ml.{name}"
     for name in (
-        *("components.boosters", "components.estimators", "components.frame_reader"),
+        *("components.anomaly", "components.boosters", "components.estimators", "components.frame_reader"),
         *("components.neural_network", "components.transformers", "track.pyfunc"),
     )
 )

@@ -83,6 +83,18 @@ class Scorer:
         distances = np.sqrt(np.sum((last.cluster_centers_ - space) ** 2, axis=1))
         return [None if value != value else value for value in distances.tolist()]
 
+    def is_anomaly(self, arguments: Sequence[Any]) -> bool | None:
+        """Return whether one row is an anomaly; None where the pipeline refuses it."""
+        try:
+            rows, last = self.encode(arguments), self.estimator
+            if rows is None:
+                return None
+            if hasattr(last, "steps"):
+                rows, last = last[:-1].transform(rows), last[-1]
+            return bool(last.is_anomaly(rows)[0])
+        except REFUSALS:
+            return None
+
     def batch(self, numbers: bytes, *others: Sequence[Any]) -> list[Any]:
         """Return the predictions for many rows.
 

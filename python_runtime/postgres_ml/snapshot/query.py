@@ -51,6 +51,7 @@ COLUMN_HASHES = {
     "time with time zone": "pg_catalog.hashtextextended({0}::text, {1})",
 }
 
+UNCLASSED = ("regression", "clustering", "anomaly_detection")  # problem types that have no classes
 INTEGER_TYPES = frozenset({"smallint", "integer", "bigint"})
 
 
@@ -257,7 +258,7 @@ def _exact(target: Column, problem_type: ProblemType | None) -> str:
 
     Without a problem type numeric values are classes only if they are whole (see `features.problem.infer`).
     """
-    if problem_type in ("regression", "clustering"):
+    if problem_type in UNCLASSED:
         return "null::text"
     value = f"query.{identifier(target.name)}"
     is_rounded = f"{value}::float8::text::numeric is distinct from {value}"
@@ -278,7 +279,7 @@ def _split(settings: Settings) -> str:
 
 def _stratum(target: Column | None, problem_type: ProblemType | None) -> str:
     """Each side of a split is sampled for itself, in it each class; the rows of a regression all together."""
-    if problem_type in ("regression", "clustering") or target is None:
+    if problem_type in UNCLASSED or target is None:
         return "split::text"
     value = "coalesce(exact, label::text)" if target.sql_type == "numeric" else "label::text"
     if problem_type is None and target.kind == "number":

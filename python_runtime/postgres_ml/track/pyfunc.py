@@ -21,6 +21,8 @@ from postgres_ml.serve.values import REFUSALS, writer
 
 #: of MLflow's `predict`: probabilities instead of labels
 PROBABILITIES = "proba"
+#: of MLflow's `predict`: whether rows are anomalies instead of scores
+IS_ANOMALY = "is_anomaly"
 #: SQL types of which a number is made as Postgres casts
 CONVERTED = ("smallint", "integer", "bigint", "real")
 
@@ -74,9 +76,12 @@ class Predictor:
 
         Parameters
         ----------
-        params : {'proba': True} for a frame of probabilities, whose columns are the labels
+        params : {'proba': True} for a frame of probabilities, whose columns are the labels;
+            {'is_anomaly': True} for booleans, None where the pipeline refuses a row
         """
         frame, model = self.pipeline[0].transform(data), self.pipeline[1:]
+        if params and params.get(IS_ANOMALY):
+            return by_halves(lambda part: model[-1].is_anomaly(model[:-1].transform(part)).tolist(), frame)
         try:
             if params and params.get(PROBABILITIES):
                 return pd.DataFrame(model.predict_proba(frame), columns=self.pipeline.classes_)

@@ -27,10 +27,11 @@ from sklearn.pipeline import Pipeline
 
 from postgres_ml.components.frame_reader import FrameReader
 from postgres_ml.contract.column import Column
+from postgres_ml.evaluate.anomalies import has_rule
 from postgres_ml.serve.artifact import own_modules
 from postgres_ml.serve.audit import OWN_MODULES, globals_of
 from postgres_ml.track import pyfunc
-from postgres_ml.track.pyfunc import PROBABILITIES, BoosterModel
+from postgres_ml.track.pyfunc import IS_ANOMALY, PROBABILITIES, BoosterModel
 
 OUTPUT_TYPES = {
     "smallint": DataType.long,
@@ -68,6 +69,7 @@ def log_model(
     example : a few rows
     """
     pipeline = with_reader(model, columns, "" if hasattr(model, "classes_") else returns)
+    params = [*[PROBABILITIES] * has_probabilities, *[IS_ANOMALY] * has_rule(model)]
     with tempfile.TemporaryDirectory() as folder:
         names = {name.partition(":")[0] for name in globals_of(cloudpickle.dumps(pipeline))}
         logged = Model.log(
@@ -78,7 +80,7 @@ def log_model(
             run_id=run_id,
             sk_model=pipeline,
             serialization_format="cloudpickle",
-            signature=signature(columns, returns, has_probabilities),
+            signature=signature(columns, returns, params),
             input_example=example,
             code_paths=[str(write_code(names, Path(folder)))],
             pip_requirements=requirements(names),  # inferring them would start a process and take 10 s
@@ -119,8 +121,12 @@ def with_reader(model: Any, columns: Sequence[Column], returns: str = "") -> Pip
     return Pipeline([("frame", reader), ("model", estimator)])
 
 
-def signature(columns: Sequence[Column], returns: str, has_probabilities: bool) -> ModelSignature:
+def signature(columns: Sequence[Column], returns: str, params: Sequence[str]) -> ModelSignature:
     """Return columns and prediction as MLflow describes them.
+
+    Parameters
+    ----------
+    params : names of what may be asked for instead of the prediction
 
     Numbers and booleans are of type any: MLflow refuses an int64 column where it was told double, and
     a column with a missing value where it was told long.
@@ -130,8 +136,8 @@ def signature(columns: Sequence[Column], returns: str, has_probabilities: bool) 
         for column in columns
     ]
     outputs = Schema([ColSpec(OUTPUT_TYPES.get(returns, DataType.string))])
-    params = ParamSchema([ParamSpec(PROBABILITIES, DataType.boolean, False)]) if has_probabilities else None
-    return ModelSignature(Schema(inputs), outputs, params)
+    asked = [ParamSpec(name, DataType.boolean, False) for name in params]
+    return ModelSignature(Schema(inputs), outputs, ParamSchema(asked) if asked else None)
 
 
 def write_code(modules: set[str], folder: Path) -> Path:

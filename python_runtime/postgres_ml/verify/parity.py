@@ -24,6 +24,7 @@ UNESCAPED = {"t": "\t", "n": "\n", "r": "\r"}
 TABLE = "pg_temp.postgres_ml_parity"
 #: the least number that is too great for a type of whole numbers
 LIMITS = {"smallint": "32768", "integer": "2147483648", "bigint": "9223372036854775808"}
+MEASURED = ("regression", "anomaly_detection")  # problem types whose prediction is a number
 CHECKED = ("expected", "probabilities", "explanation")  # columns behind the features'
 
 
@@ -135,7 +136,8 @@ def compare_sql(schema: str, trained: Predictor, source: str = TABLE) -> str:
     predict = _body(trained, "predict")
     probabilities = _body(trained, "probabilities")
     distances = _body(trained, "distances")
-    if trained.problem_type == "regression":
+    rule = _body(trained, "is_anomaly")
+    if trained.problem_type in MEASURED:
         differs, difference = _values_differ(trained.return_type)
     else:
         differs, difference = f"got is distinct from expected::{_cast(trained.return_type)}", "0::float8"
@@ -147,9 +149,13 @@ def compare_sql(schema: str, trained: Predictor, source: str = TABLE) -> str:
         first, second = (f"(probabilities::float8[])[{k} + 1]" for k in ("got", "expected::integer"))
         # two centres as far from a row as each other: either is the nearest
         differs = f"({differs}) and {_relative(first, second)} > {TOLERANCE} or {difference} > {TOLERANCE}"
+    if rule is not None:
+        differs = f"({differs}) or got_p is distinct from probabilities::boolean"
     calls = f"{_call(schema, predict, trained)} as got"  # type: ignore[arg-type]  # every program has one
     if probabilities is not None:
         calls += f", {_call(schema, probabilities, trained)} as got_p"
+    if rule is not None:
+        calls += f", {_call(schema, rule, trained)} as got_p"
     if distances is not None:
         calls += f", {_call(schema, distances, trained)} as got_p"
     return f"""

@@ -2,8 +2,9 @@ r"""Rows for the check inside the database, each with what the pipeline itself p
 
 Input: the fitted pipeline, its program and hold-out rows. Output: a file that `parity.check_parity` copies
 into Postgres, in COPY's text format: a column for each feature, as text that casts back exactly to the
-argument's type, then the prediction as text, then {label: probability} as JSON, or an array of distances,
-then {set: {column: SHAP value}} as JSON in some rows. `\N` is NULL everywhere.
+argument's type, then the prediction as text, then {label: probability} as JSON, an array of
+distances, or whether it is an anomaly, then {set: {column: SHAP value}} as JSON in some rows. `\N` is NULL
+everywhere.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import pandas as pd
 from postgres_ml.contract.column import Column
 from postgres_ml.contract.exceptions import StorageError
 from postgres_ml.contract.model import Details
+from postgres_ml.evaluate.anomalies import has_rule, predict_is_anomaly
 from postgres_ml.evaluate.clusters import predict_distances
 from postgres_ml.explain.row_values import row_values
 from postgres_ml.features.problem import label_text
@@ -52,6 +54,8 @@ def write_parity(path: Path, fitted: Fitted) -> int:
     """
     problem = fitted.task.problem
     details: Details | None = "distances" if problem.is_clustering else None
+    if has_rule(fitted.pipeline):
+        details = "is_anomaly"
     if problem.has_probabilities:
         details = "probabilities"
     ordinary = fitted.holdout.frame.iloc[:MAX_HOLDOUT_ROWS]
@@ -271,7 +275,7 @@ def _time_text(micros: int, sql_type: str) -> str:
 
 
 def expected(pipeline: Any, frame: pd.DataFrame, details: Details | None) -> list[list[str | None]]:
-    """Return predictions as text, and probabilities as JSON or distances as an array.
+    """Return predictions as text, and probabilities as JSON, distances as an array, or a boolean as text.
 
     None where the pipeline refuses the row.
     """
@@ -283,6 +287,9 @@ def expected(pipeline: Any, frame: pd.DataFrame, details: Details | None) -> lis
         rows = row_by_row(lambda some: predict_distances(pipeline, some), frame)
         arrays = [None if row is None else "{" + ",".join(map(_array_item, row)) + "}" for row in rows]
         return [*columns, arrays]
+    if details == "is_anomaly":
+        found = row_by_row(lambda some: predict_is_anomaly(pipeline, some), frame)
+        return [*columns, [None if value is None else _text(value) for value in found]]
     labels = [_text(label) for label in pipeline.classes_.tolist()]
     likely = row_by_row(pipeline.predict_proba, frame)
     columns.append([None if values is None else _by_label(labels, values) for values in likely])

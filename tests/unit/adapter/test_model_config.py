@@ -70,6 +70,21 @@ def test_redshift_clauses_become_the_same_config():
     assert default.hyperparameters == {} and default.preprocessors is None
 
 
+def test_an_isolation_forest_has_neither_target_nor_auto():
+    config = {"model_type": "isolation_forest", "hyperparameters": {"contamination": 0.02}}
+    spec = ConfigReader(node(**config)).read()
+    assert (spec.target, spec.auto, spec.problem_type) == (None, False, "anomaly_detection")
+    assert "it scores rows without one" in problems(target="y", **config)[0]
+    assert problems(problem_type="regression", **config) == ["isolation_forest takes no 'problem_type'"]
+    assert problems(auto=True, **config)[0] == "model_type 'isolation_forest' needs 'auto: false'"
+    (refused,) = problems(model_type="isolation_forest", hyperparameters={"contamination": "0.6"})
+    assert refused == "hyperparameter 'contamination' must be above 0 and at most 0.5, got '0.6'"
+    gated = ConfigReader(node(gates={"score_p99": "< 0.8"}, **config)).read()
+    assert gated.gates[0].metric == "score_p99" and gated.has_anomaly_rule
+    (refused,) = problems(model_type="isolation_forest", gates={"anomaly_share": "< 0.1"})
+    assert refused.startswith("gates: 'anomaly_share' needs the hyperparameter 'contamination'")
+
+
 def test_kmeans_has_neither_target_nor_auto():
     config = {"model_type": "KMEANS", "hyperparameters": {"K": "7"}}
     spec = ConfigReader(node(**config)).read()

@@ -6,8 +6,17 @@ from typing import Any
 import pytest
 import xgboost
 from postgres_ml.contract.exceptions import SpecError
-from postgres_ml.fit.hyperparameters import KMEANS, LINEAR, MLP, XGBOOST, check, read_clause
+from postgres_ml.fit.hyperparameters import (
+    ISOLATION_FOREST,
+    KMEANS,
+    LINEAR,
+    MLP,
+    XGBOOST,
+    check,
+    read_clause,
+)
 from sklearn.cluster import KMeans
+from sklearn.ensemble import IsolationForest
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 
@@ -106,6 +115,39 @@ def test_sagemakers_own_keys_of_kmeans_are_named_as_meaningless() -> None:
         check("kmeans", {})
 
 
+def test_those_of_an_isolation_forest_in_both_vocabularies() -> None:
+    given = {"NUM_TREES": "50", "num_samples_per_tree": 256.0, "contamination": "0.5", "bootstrap": "true"}
+    assert check("isolation_forest", given).values == {
+        "n_estimators": 50, "max_samples": 256, "contamination": 0.5, "bootstrap": True,
+    }  # fmt: skip
+    shares = {"max_samples": 1.0, "max_features": 1, "contamination": "AUTO"}
+    found = check("isolation_forest", shares).values
+    assert found == {"max_samples": 1.0, "max_features": 1, "contamination": "auto"}
+    assert [type(found[name]) for name in ("max_samples", "max_features")] == [float, int], "all, and one"
+    assert (
+        check("isolation_forest", {"max_samples": "auto", "max_features": "0.5"}).values["max_features"]
+        == 0.5
+    )
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("contamination", 0.6, r"'contamination' must be .*at most 0\.5, got 0\.6"),
+        ("contamination", 0, "'contamination' must be above 0"),
+        ("contamination", "much", "'contamination' must be a number or 'auto', got 'much'"),
+        ("max_samples", 1, "'max_samples' must be a whole number of at least 2, or a fraction above 0"),
+        ("max_samples", 2.5, "or a fraction above 0 and at most 1.0 or 'auto', got 2.5"),
+        ("max_features", "auto", "'max_features' must be a whole number of at least 1"),
+        ("max_features", True, "'max_features' must be a whole number of at least 1"),
+        ("n_estimator", 10, "did you mean 'n_estimators'"),
+    ],
+)
+def test_what_an_isolation_forest_refuses(key: str, value: Any, message: str) -> None:
+    with pytest.raises(SpecError, match=message):
+        check("isolation_forest", {key: value})
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
@@ -127,9 +169,11 @@ def test_the_names_exist_in_the_libraries() -> None:
         "tweedie_variance_power", "huber_slope", "num_class",
     }  # fmt: skip
     names = [
-        {item.library_name for item in table.values()} - {""} for table in (XGBOOST, LINEAR, MLP, KMEANS)
+        {item.library_name for item in table.values()} - {""}
+        for table in (XGBOOST, LINEAR, MLP, KMEANS, ISOLATION_FOREST)
     ]
     assert names[0] - by_keyword <= known
     assert names[1] <= set(Ridge().get_params()) | set(LogisticRegression().get_params())
     assert names[2] <= set(MLPRegressor().get_params()) & set(MLPClassifier().get_params())
     assert names[3] <= set(KMeans().get_params())
+    assert names[4] <= set(IsolationForest().get_params())

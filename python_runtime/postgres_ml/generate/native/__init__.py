@@ -25,7 +25,9 @@ LANGUAGE = "plmodel"
 LARGEST_BYTES = 200_000_000
 
 
-def generate_native(program: Program, schema: str, function: str) -> GeneratedFunctions:
+def generate_native(
+    program: Program, schema: str, function: str, rule: Program | None = None
+) -> GeneratedFunctions:
     """Return the functions that compute a scoring program in language plmodel.
 
     `<function>` returns the label or value, `<function>_probabilities` jsonb where the program has
@@ -35,6 +37,7 @@ def generate_native(program: Program, schema: str, function: str) -> GeneratedFu
     Parameters
     ----------
     schema, function : where the functions go, unquoted
+    rule : whether a row is an anomaly, which `<function>_is_anomaly` returns; None where nothing says so
 
     Raises
     ------
@@ -55,6 +58,11 @@ def generate_native(program: Program, schema: str, function: str) -> GeneratedFu
         FunctionBody(role, name, arguments, returns, LANGUAGE, _base64(program, role), composite)  # type: ignore[arg-type]
         for role, name, returns in bodies
     )
+    if rule is not None:
+        body = _base64(rule, "predict")
+        name, returns = f"{function}_is_anomaly", rule.return_type
+        told = FunctionBody("is_anomaly", name, arguments, returns, LANGUAGE, body, composite)
+        functions = (*functions, told)
     size = sum(len(item.body) for item in functions)
     if size > LARGEST_BYTES:
         raise UnsupportedModelError(

@@ -21,7 +21,7 @@ from postgres_ml.generate.version import GENERATOR_VERSION
 __all__ = ["generate_python"]
 
 LANGUAGE = "plpython3u"
-DETAIL_TYPES = {"probabilities": "jsonb", "distances": "double precision[]"}
+DETAIL_TYPES = {"probabilities": "jsonb", "distances": "double precision[]", "is_anomaly": "boolean"}
 
 
 def generate_python(
@@ -37,8 +37,9 @@ def generate_python(
 ) -> GeneratedFunctions:
     """Return the functions that ask an artifact.
 
-    `<function>` and, with details, `<function>_probabilities` or `<function>_distances` have the signatures
-    of the other runtimes; `_<function>__batch` takes columns of many rows and is what predict_table calls.
+    `<function>` and, with details, `<function>_probabilities`, `_distances` or `_is_anomaly` have the
+    signatures of the other runtimes; `_<function>__batch` takes columns of many rows and is what
+    predict_table calls.
 
     Parameters
     ----------

@@ -40,13 +40,16 @@ STYLES = {
 }
 
 
-def generate_sql(program: Program, schema: str, function: str) -> GeneratedFunctions:
+def generate_sql(
+    program: Program, schema: str, function: str, rule: Program | None = None
+) -> GeneratedFunctions:
     """Return the functions that predict what the program predicts.
 
     Parameters
     ----------
     program : a program that `check_program` accepts
     schema, function : where the prediction function goes, unquoted; the others are named after it
+    rule : whether a row is an anomaly, which `<function>_is_anomaly` returns; None where nothing says so
 
     Raises
     ------
@@ -64,6 +67,8 @@ def generate_sql(program: Program, schema: str, function: str) -> GeneratedFunct
         functions.append(_probabilities(context))
     if isinstance(program.output, ClusterLabel):
         functions.append(_distances(context, program.output.distances))
+    if rule is not None:
+        functions.append(_is_anomaly(rule, context))
     all_functions = (*context.parts.values(), *functions)
     size = sum(len(body.body.encode()) for body in all_functions)
     if size > LARGEST_BYTES:
@@ -178,9 +183,19 @@ def _distances(context: Context, slots: tuple[int, ...]) -> FunctionBody:
     return _function(context, "distances", name, "double precision[]", "plpgsql", body)
 
 
+def _is_anomaly(rule: Program, scores: Context) -> FunctionBody:
+    """Return the function of the rule, which shares what parts it can with the function of the scores."""
+    context = make_context(rule, scores.schema, scores.function)
+    context.parts = scores.parts
+    plan = context.plan(rule.output.prediction_reads)
+    language, body, _ = _written(context, plan, lambda read: outputs.prediction(rule, read))
+    name = f"{context.function}_is_anomaly"
+    return _function(context, "is_anomaly", name, rule.return_type, language, body)
+
+
 def _function(
     context: Context,
-    role: Literal["predict", "probabilities", "distances"],
+    role: Literal["predict", "probabilities", "distances", "is_anomaly"],
     name: str,
     returns: str,
     language: str,

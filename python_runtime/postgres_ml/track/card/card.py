@@ -16,6 +16,7 @@ from postgres_ml.contract.sql_names import readable_identifier as readable
 from postgres_ml.evaluate.clusters import profile
 from postgres_ml.process.report import Report
 from postgres_ml.publish.fitted import Fitted
+from postgres_ml.track.card.anomalies import most_unusual
 from postgres_ml.track.card.pages import Section
 from postgres_ml.track.card.readings import meaning, number, reading
 
@@ -35,6 +36,7 @@ CAPTIONS = {
     "feature_importance": "How much each column moves the prediction, on average over rows.",
     "search_history": "Each point is a candidate; the line is the best so far. A cross was dropped after "
     "the first fold, so its loss can't be compared with the others.",
+    "anomaly_scores": "The further right, the more unusual; right of a dashed line are anomalies.",
     "clusters": "Rows along the two directions in which they vary most (principal components).",
 }
 
@@ -48,6 +50,8 @@ def lead(fitted: Fitted) -> str:
     """Return one line under it: what is predicted from what, and how well."""
     problem, columns = fitted.task.problem, _count(len(fitted.job.features), "column")
     score = f"{problem.metric} {number(fitted.evaluation.score)} on the hold-out"
+    if problem.is_anomaly_detection:
+        return f"Scores how unusual a row is by {columns}; {score}."
     if fitted.job.target is None:
         return f"Groups rows by {columns}; {score}."
     kind = problem.type.replace("_", " ")
@@ -70,6 +74,8 @@ def sections(fitted: Fitted, report: Report, images: Sequence[Path], run_id: str
     ]
     if fitted.task.problem.is_clustering:
         parts.append(Section("What is in the clusters", rows=_clusters(fitted)))
+    if fitted.task.problem.is_anomaly_detection:
+        parts.append(Section("The most unusual rows", rows=most_unusual(fitted)))
     if fitted.explanation is not None:
         shown = [pictures["feature_importance"]]
         texts, rows = _explained(fitted), _importances(fitted)
@@ -121,13 +127,17 @@ def _calls(fitted: Fitted) -> list[tuple[str, str]]:
     if len(fitted.job.features) > CALLED_WITH_ROW:
         names = f"row({names})::{readable(spec.schema)}.{readable(spec.function + '_features')}"
     function = f"{readable(spec.schema)}.{readable(spec.function)}"
-    name = readable(f"predicted_{fitted.job.target.name}" if fitted.job.target else "cluster")
+    name = "anomaly_score" if fitted.task.problem.is_anomaly_detection else "cluster"
+    if fitted.job.target is not None:
+        name = readable(f"predicted_{fitted.job.target.name}")
     calls = [f"    {function}({names}) as {name}"]
     prefix = f"{readable(spec.schema)}."
     more: dict[str, str] = {
         body.role: f"{prefix}{readable(body.name)}({names})" for body in fitted.generated.functions
     }
-    calls += [f"    {more[role]} as {role}" for role in ("probabilities", "distances") if role in more]
+    calls += [
+        f"    {more[role]} as {role}" for role in ("probabilities", "distances", "is_anomaly") if role in more
+    ]
     sql = "select\n    t.*,\n" + ",\n".join(calls) + "\nfrom your_table as t"
     call = f"{{{{ predict('{spec.name}', alias='t') }}}}"
     dbt = f"select t.*, {call} as {name}\nfrom {{{{ ref('your_model') }}}} as t"
@@ -170,7 +180,7 @@ def _explained(fitted: Fitted) -> list[str]:
     texts = [
         f"A SHAP value is what a column adds to one row's prediction, here in {explanation.unit}. Shown is "
         f"its mean size over {explanation.values.shape[1]:,} rows: {how}. It shows what the model uses, not "
-        "what causes the target."
+        f"what causes {'an anomaly' if fitted.task.problem.is_anomaly_detection else 'the target'}."
     ]
     if unused:
         texts.append(f"Not used by the model: {', '.join(unused[:MAX_LABELS])}.")

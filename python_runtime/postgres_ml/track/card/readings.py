@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from postgres_ml.evaluate.gates import LOWER_IS_BETTER
+from postgres_ml.evaluate.anomalies import threshold
+from postgres_ml.evaluate.gates import LOWER_IS_BETTER, NEUTRAL
 from postgres_ml.publish.fitted import Fitted
 from postgres_ml.snapshot.rows import Array
 
@@ -25,6 +26,12 @@ MEANINGS = {
     "mae": "mean error in the target's unit",
     "r2": "share of the target's variance that is explained; 0 is guessing the mean",
     "inertia": "sum of the squared distances to the clusters' centres",
+    "anomaly_share": "share of rows that the model calls anomalies; it should be near contamination",
+    "score_mean": "mean score; where all rows score about 0.5, none stands out",
+    "score_median": "score that half of the rows exceed",
+    "score_p95": "score that one row in 20 exceeds",
+    "score_p99": "score that one row in 100 exceeds",
+    "score_max": "score of the most unusual row",
     "silhouette": "how well the clusters are separated: 1 is best, 0 is not at all",
 }
 
@@ -44,6 +51,8 @@ def meaning(metric: str) -> str:
     """Return what the metric measures, and which direction is better."""
     if metric.startswith("own_"):
         return "returned by the Python model's own code; not measured on the hold-out"
+    if metric in NEUTRAL:
+        return MEANINGS[metric]
     direction = "lower is better" if metric in LOWER_IS_BETTER else "higher is better"
     return f"{MEANINGS[metric]} ({direction})"
 
@@ -53,6 +62,8 @@ def reading(fitted: Fitted) -> list[str]:
     problem = fitted.task.problem
     if problem.is_clustering:
         return _of_clusters(fitted)
+    if problem.is_anomaly_detection:
+        return _of_anomalies(fitted)
     codes = problem.encode(fitted.holdout.target)
     predicted = fitted.evaluated.predict(fitted.holdout.frame)
     if problem.is_regression:
@@ -137,6 +148,26 @@ def _of_clusters(fitted: Fitted) -> list[str]:
         apart = "apart with some overlap"
     return [
         f"{k} clusters, {apart}: the silhouette is {silhouette:.2f} on rows that were not used to form them."
+    ]
+
+
+def _of_anomalies(fitted: Fitted) -> list[str]:
+    found, limit = fitted.evaluation.metrics, threshold(fitted.evaluated)
+    told = "It says of no row that it is an anomaly: the config gives no contamination."
+    if limit is not None:
+        chosen = fitted.choice.candidate.parameters["contamination"]
+        source = "as in scikit-learn"
+        if chosen != "auto":
+            source = f"the score that {chosen:.2%} of the training rows exceed"
+        share = f"{found['anomaly_share']:.2%}"
+        told = f"{share} of them exceed {_digits(limit, 4)}, {source}, and are called anomalies."
+    return [
+        "The score says how easily random splits of the columns tell a row apart from the others: near 1 it "
+        "is an anomaly, well below 0.5 it is ordinary, and where all rows score about 0.5 none stands out.",
+        f"On {len(fitted.holdout):,} rows that the model never saw, half score below "
+        f"{_digits(found['score_median'], 3)} and one in 100 above {_digits(found['score_p99'], 3)}. {told}",
+        "Nobody told the model which rows are anomalies, so it is not known how many of them it finds: look "
+        "at the most unusual rows below.",
     ]
 
 

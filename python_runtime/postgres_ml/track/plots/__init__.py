@@ -10,9 +10,11 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
+from postgres_ml.evaluate.anomalies import threshold as anomaly_threshold
 from postgres_ml.evaluate.clusters import encoded
 from postgres_ml.publish.fitted import Fitted
 from postgres_ml.search.losses import loss_name
+from postgres_ml.track.plots.anomalies import anomaly_scores
 from postgres_ml.track.plots.classification import calibration, confusion, precision_recall, roc
 from postgres_ml.track.plots.clusters import clusters
 from postgres_ml.track.plots.importance import importance
@@ -43,6 +45,10 @@ def figures(fitted: Fitted) -> dict[str, Figure]:
     elif problem.is_clustering:
         space, last = encoded(fitted.evaluated, frame), fitted.evaluated[-1]
         drawn["clusters"] = clusters(space, last.predict(space), last.n_clusters)
+    elif problem.is_anomaly_detection:
+        drawn["anomaly_scores"] = anomaly_scores(
+            fitted.evaluated.predict(frame), anomaly_threshold(fitted.evaluated)
+        )
     else:
         drawn["confusion_matrix"] = confusion(problem, codes, problem.encode(fitted.evaluated.predict(frame)))
         if problem.has_probabilities:

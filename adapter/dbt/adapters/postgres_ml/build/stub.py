@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from dbt.adapters.postgres_ml.catalog.row import STUB_RUNTIME
 
 from postgres_ml.contract.column import Column, as_arguments
 from postgres_ml.contract.config import ProblemType, TrainingSpec
-from postgres_ml.contract.model import DeployedFunctions, FunctionBody, ModelSummary, TrainedModel
+from postgres_ml.contract.model import DeployedFunctions, Details, FunctionBody, ModelSummary, TrainedModel
 from postgres_ml.contract.sql_names import function_arguments
 
 MEASURED = ("real", "double precision", "numeric")
@@ -24,7 +22,7 @@ def stub_model(spec: TrainingSpec, features: tuple[Column, ...], target: Column 
         "predict", spec.function, arguments, returns, "sql", f"select null::{returns}", composite
     )
     functions = [predict]
-    role, kind = _companion(problem_type)
+    role, kind = _companion(problem_type, spec)
     if role is not None:
         name, nothing = f"{spec.function}_{role}", f"select null::{kind}"
         functions.append(FunctionBody(role, name, arguments, kind, "sql", nothing, composite))
@@ -32,10 +30,12 @@ def stub_model(spec: TrainingSpec, features: tuple[Column, ...], target: Column 
     return TrainedModel(summary, DeployedFunctions(tuple(functions), STUB_RUNTIME, "--empty"))
 
 
-def _companion(problem_type: str) -> tuple[Literal["probabilities", "distances"] | None, str]:
+def _companion(problem_type: str, spec: TrainingSpec) -> tuple[Details | None, str]:
     """Return role and type of the function beside the prediction."""
     if problem_type == "clustering":
         return "distances", "double precision[]"
+    if problem_type == "anomaly_detection" and spec.has_anomaly_rule:
+        return "is_anomaly", "boolean"
     return ("probabilities", "jsonb") if problem_type.endswith("classification") else (None, "")
 
 
@@ -47,6 +47,6 @@ def _likely_problem_type(target: Column | None) -> ProblemType:
 
 
 def _return_type(problem_type: str, target: Column | None) -> str:
-    if problem_type == "regression":
+    if problem_type in ("regression", "anomaly_detection"):
         return "double precision"
     return "integer" if target is None else target.sql_type

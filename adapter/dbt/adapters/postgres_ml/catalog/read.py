@@ -15,6 +15,7 @@ SUFFIXES = {
     "predict": "",
     "probabilities": "_probabilities",
     "distances": "_distances",
+    "is_anomaly": "_is_anomaly",
     "explain": "_explain",
 }
 LAYOUT = """select to_regclass('postgres_ml.model_version') is not null, coalesce((regexp_match(

@@ -29,6 +29,9 @@ KIND_WORDS = {
     "text": "a string",
     "layers": "whole numbers{} such as `'64,32'`",
     "auto_int": "a whole number{}, or `auto`",
+    "auto_float": "a number{}, or `auto`",
+    "share": "a whole number{}, or a fraction of all up to `1.0`",
+    "auto_share": "a whole number{}, a fraction of all up to `1.0`, or `auto`",
     "columns": "a dict by column names such as `{{spend: 1}}`, or a list",
 }
 
@@ -106,10 +109,13 @@ def _alternatives(known: Hyperparameter) -> list[Schema]:
         return [{"type": ["object", "array", "string"]}]
     if known.kind == "layers":
         return [{"type": ["integer", "string"]}, {"type": "array", "items": {"type": ["integer", "string"]}}]
-    number: Schema = {"type": "number" if known.kind == "float" else "integer"}
+    auto: list[Schema] = [{"const": "auto"}] if known.kind.startswith("auto_") else []
+    number: Schema = {"type": "number" if known.kind.endswith("float") else "integer"}
     if not math.isinf(known.low):
         number["exclusiveMinimum" if known.above else "minimum"] = known.low
     if not math.isinf(known.high):
         number["maximum"] = known.high
-    auto = [{"const": "auto"}] if known.kind == "auto_int" else []
-    return [number, {"type": "string", "pattern": NUMBER_PATTERN}, *auto]
+    fraction: list[Schema] = []
+    if known.kind.endswith("share"):
+        fraction = [{"type": "number", "exclusiveMinimum": 0, "maximum": 1}]
+    return [number, *fraction, {"type": "string", "pattern": NUMBER_PATTERN}, *auto]

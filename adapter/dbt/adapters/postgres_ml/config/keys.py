@@ -22,7 +22,9 @@ from postgres_ml.contract.config import Endpoint, Settings, TrainingSpec
 
 #: what auto compares
 AUTO_MODEL_TYPES = TrainingSpec.model_types
-MODEL_TYPES = (*AUTO_MODEL_TYPES, "kmeans")
+#: without a target; never compared with others
+UNSUPERVISED = {"kmeans": "clustering", "isolation_forest": "anomaly_detection"}
+MODEL_TYPES = (*AUTO_MODEL_TYPES, *UNSUPERVISED)
 
 #: Redshift's own; accepted, because configs are carried over, and named in one line when the model is built
 REDSHIFT_SETTINGS = ("s3_bucket", "kms_key_id", "s3_garbage_collect", "tags", "iam_role")
@@ -161,7 +163,7 @@ MODEL = Section(
             "target",
             Text(),
             "the column of the query to predict",
-            values="a column of type text, boolean or number; none for `kmeans`",
+            values="a column of type text, boolean or number; none for `kmeans` and `isolation_forest`",
             default_words="required; optional with `source`, `endpoint` or a model in Python",
             redshift="`TARGET`",
         ),
@@ -180,14 +182,14 @@ MODEL = Section(
             "With `false` the model is `model_type` with `hyperparameters`, and nothing is searched.",
             values="`true`, `false` (or `on`, `off`)",
             default=TrainingSpec.auto,
-            default_words="`true`; `false` for `kmeans`",
+            default_words="`true`; `false` for `kmeans` and `isolation_forest`",
             redshift="`AUTO ON`, `AUTO OFF`",
         ),
         Key(
             "model_type",
             Choices(MODEL_TYPES),
             "the model type, or with `auto: true` a list of the types that the search compares",
-            "`kmeans` is never compared with others.",
+            "`kmeans` and `isolation_forest` are never compared with others.",
             default_words=", ".join(f"`{name}`" for name in AUTO_MODEL_TYPES),
             redshift="`MODEL_TYPE`",
         ),

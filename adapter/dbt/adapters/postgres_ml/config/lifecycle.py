@@ -23,6 +23,9 @@ METRICS_BY_PROBLEM = {
     "classification": ("accuracy", "f1", "f1_macro", "auc", "log_loss", "precision", "recall"),
     "regression": ("mse", "rmse", "mae", "r2"),
     "clustering": ("inertia", "silhouette"),
+    "anomaly_detection": (
+        *("anomaly_share", "score_mean", "score_median", "score_p95", "score_p99", "score_max"),
+    ),
 }
 METRICS = tuple(name for names in METRICS_BY_PROBLEM.values() for name in names)
 #: how the names of metrics begin that a dbt model in Python returns

@@ -17,7 +17,8 @@ from postgres_ml.contract.exceptions import SpecError
 from postgres_ml.contract.sql_names import IDENTIFIER_BYTES
 from postgres_ml.fit import hyperparameters
 
-KMEANS = ("kmeans",)
+#: of a model type without a target: what it does with rows
+WHAT_IT_DOES = {"kmeans": "groups", "isolation_forest": "scores"}
 
 
 @dataclass
@@ -51,8 +52,8 @@ class ConfigReader:
         self.values = keys.MODEL.read_values("", self.given, self.problems)
         model_types, auto = self._model_types()
         settings = settings_of(self.values.get("settings", {}))
-        if model_types == KMEANS:
-            self._check_kmeans()
+        if _is_unsupervised(model_types):
+            self._check_no_target(model_types[0])
         else:
             self._check_target()
         self._check_objective(model_types, auto)
@@ -98,11 +99,12 @@ class ConfigReader:
         self.notices += [name for name in names if name in keys.REDSHIFT_SETTINGS]
 
     def _model_types(self) -> tuple[tuple[str, ...], bool]:
-        """Return the model types, and auto: kmeans, which auto never compares, turns its default to false."""
+        """Return the model types, and auto: what needs no target, which auto never compares, turns it off."""
         names: tuple[str, ...] = self.values.get("model_type", ())
-        auto: bool = self.values.get("auto", names != KMEANS)
-        if auto and "kmeans" in names:
-            self.problems.append("model_type 'kmeans' needs 'auto: false'")
+        auto: bool = self.values.get("auto", not _is_unsupervised(names))
+        without_target = [name for name in names if name in keys.UNSUPERVISED]
+        if auto and without_target:
+            self.problems.append(f"model_type '{without_target[0]}' needs 'auto: false'")
         elif not auto and "model_type" not in self.given:
             self.problems.append(f"'auto: false' needs a 'model_type' ({', '.join(keys.MODEL_TYPES)})")
         elif not auto and "model_type" in self.values and len(names) != 1:
@@ -117,15 +119,21 @@ class ConfigReader:
                 "use model_type xgboost or linear_learner, or leave 'explain' out"
             )
 
-    def _check_kmeans(self) -> None:
+    def _check_no_target(self, model_type: str) -> None:
         if "target" in self.values:
             self.problems.append(
-                f"kmeans takes no 'target' (found '{self.values['target']}'): it groups rows without one; "
-                "leave that column out of the query too"
+                f"{model_type} takes no 'target' (found '{self.values['target']}'): it "
+                f"{WHAT_IT_DOES[model_type]} rows without one; leave that column out of the query too"
             )
         self.problems += [
-            f"kmeans takes no '{key}'" for key in ("problem_type", "objective") if key in self.given
+            f"{model_type} takes no '{key}'" for key in ("problem_type", "objective") if key in self.given
         ]
+        has_rule = any(name.lower() == "contamination" for name in self.values.get("hyperparameters", {}))
+        if not has_rule and any(gate.metric == "anomaly_share" for gate in self.values.get("gates", ())):
+            self.problems.append(
+                "gates: 'anomaly_share' needs the hyperparameter 'contamination': without it no row is "
+                "called an anomaly; use score_p99, score_max and their like"
+            )
 
     def _check_target(self) -> None:
         is_made_elsewhere = "source" in self.given or "endpoint" in self.given
@@ -135,8 +143,8 @@ class ConfigReader:
 
     def _problem_type(self, model_types: tuple[str, ...]) -> Any:
         """Return the problem type, given or by the objective; None infers it from the target."""
-        if model_types == KMEANS:
-            return "clustering"
+        if _is_unsupervised(model_types):
+            return keys.UNSUPERVISED[model_types[0]]
         of_objective = XGBOOST_OBJECTIVES.get(self.values.get("objective", ""))
         return self.values.get("problem_type") or (of_objective and of_objective.problem_type)
 
@@ -203,6 +211,10 @@ class ConfigReader:
             for item in self.values.get("preprocessors", ())
             if split in item.columns
         ]
+
+
+def _is_unsupervised(model_types: tuple[str, ...]) -> bool:
+    return len(model_types) == 1 and model_types[0] in keys.UNSUPERVISED
 
 
 def place_of(node: Any) -> tuple[str, str]:
