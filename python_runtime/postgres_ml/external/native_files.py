@@ -10,6 +10,7 @@ import xgboost
 
 from postgres_ml.contract.exceptions import ArtifactError
 from postgres_ml.external import onnx_file
+from postgres_ml.external.xgboost_versions import check_fields
 
 LIGHTGBM = (".txt", ".lgb")
 
@@ -20,7 +21,7 @@ def read(path: Path) -> Any:
     Raises
     ------
     ArtifactError
-        It is of another format, or damaged.
+        It is of another format, damaged, or of an xgboost whose fields the installed one does not know.
     """
     suffix = path.suffix.lower()
     if suffix == ".onnx":
@@ -67,6 +68,7 @@ def _lightgbm(path: Path) -> Any:
 def _xgboost(path: Path) -> Any:
     """Return XGBClassifier or XGBRegressor where the file is of one of them, else the Booster."""
     booster = xgboost.Booster(model_file=str(path))
+    check_fields(path, booster)
     kind = json.loads(booster.attr("scikit_learn") or "{}").get("_estimator_type", "")
     if kind not in ("classifier", "regressor"):
         return booster

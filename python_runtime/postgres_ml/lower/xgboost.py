@@ -186,7 +186,7 @@ def _check_margins(estimator: Any, parts: BoosterParts, theirs: npt.NDArray[np.f
     if not np.array_equal(ours[:, parts.n_features :].astype(np.float32), theirs):
         worst = float(np.max(np.abs(ours[:, parts.n_features :] - theirs)))
         detail = f"a margin that differs from the Booster's own by {worst:.3g}"
-        raise unsupported(estimator, detail, "report this as a bug")
+        raise unsupported(estimator, detail, parts.unknown or "report this as a bug")
 
 
 def _probe_rows(parts: BoosterParts, n_rows: int = 64) -> npt.NDArray[np.float32]:

@@ -4,6 +4,9 @@ Source: xgboost doc/model.schema; src/tree/tree_model.cc (RegTree::LoadModel), s
 (Dart::PredictBatchImpl, GBTree::Slice), src/common/categorical.h (Decision).
 Exactness: leaves are exact, margins are equal to the last bit: single precision, in tree order, from the base
 score.
+Layouts: up to xgboost 3.2 dart is a booster of its own, which holds `weight_drop` beside a gbtree; since
+3.3 it is a gbtree whose model holds `weight_drop`. Which one it is shows in the fields themselves. Of a
+layout that nobody has seen, the missing field is named; and the caller compares the margins.
 """
 
 from __future__ import annotations
@@ -22,6 +25,12 @@ from postgres_ml.program.scorers import Tree, TreeEnsemble
 
 Margins = npt.NDArray[np.float32]
 NO_PARENT = 2147483647
+KNOWN_LAYOUTS = "those of xgboost 2.1 to 3.4"
+#: what the layouts put into a booster of trees; another field may change what a tree is worth
+FIELDS = frozenset({"name", "model", "gbtree", "weight_drop"})
+MODEL_FIELDS = frozenset(
+    {"gbtree_model_param", "iteration_indptr", "tree_info", "trees", "cats", "weight_drop"}
+)
 
 
 @dataclass(frozen=True)
@@ -35,6 +44,7 @@ class BoosterParts:
     trees : in the order of their addition, leaf weights of dart folded in
     categorical : features that some tree splits by category
     stub : a Booster with the same objective and base scores whose trees all give 0
+    unknown : what is said if the margins differ: fields that no known layout has; '' if there are none
     """
 
     objective: str
@@ -44,6 +54,7 @@ class BoosterParts:
     base_scores: tuple[float, ...]
     categorical: frozenset[int]
     stub: Any
+    unknown: str = ""
 
 
 def read_booster(booster: Any, n_rounds: int | None, *, in_place: bool) -> BoosterParts:
@@ -61,22 +72,27 @@ def read_booster(booster: Any, n_rounds: int | None, *, in_place: bool) -> Boost
         gblinear, several targets, vector leaves, or categories that xgboost encodes itself.
     """
     content = json.loads(bytes(booster.save_raw("json")))
+    try:
+        return _read(content, n_rounds, in_place)
+    except (KeyError, IndexError) as error:
+        detail = f"the model as {_written_by(content)} stores it, where {error.args[0]!r} is not found,"
+        raise UnsupportedModelError("Booster", detail, f"known are {KNOWN_LAYOUTS}") from error
+
+
+def _read(content: dict[str, Any], n_rounds: int | None, in_place: bool) -> BoosterParts:
     learner = content["learner"]
     parameters = learner["learner_model_param"]
     boosting = learner["gradient_booster"]
     _check_supported(boosting, parameters)
-    content_model = boosting.get("gbtree", boosting)["model"]
-    end = len(content_model["trees"]) if n_rounds is None else content_model["iteration_indptr"][n_rounds]
-    groups = content_model["tree_info"][:end]
+    model = boosting.get("gbtree", boosting)["model"]
+    end = len(model["trees"]) if n_rounds is None else model["iteration_indptr"][n_rounds]
+    groups = model["tree_info"][:end]
     n_groups = max(1, int(parameters["num_class"]))
     stub = _stub(content, n_groups)
     zeros = np.zeros((1, int(parameters["num_feature"])), dtype=np.float32)
     base_scores = margins_of(stub, zeros, None, in_place=True)[0]
-    trees = [_parse_tree(t, group) for t, group in zip(content_model["trees"][:end], groups, strict=True)]
-    if boosting["name"] == "dart":
-        bases = base_scores if in_place else np.zeros_like(base_scores)
-        weights = boosting["weight_drop"][:end]
-        trees = [_weighted(t, w, bases[t.outputs[0]]) for t, w in zip(trees, weights, strict=True)]
+    trees = [_parse_tree(t, group) for t, group in zip(model["trees"][:end], groups, strict=True)]
+    trees = _weigh(trees, boosting, base_scores if in_place else np.zeros_like(base_scores))
     return BoosterParts(
         learner["objective"]["name"],
         int(parameters["num_feature"]),
@@ -85,6 +101,22 @@ def read_booster(booster: Any, n_rounds: int | None, *, in_place: bool) -> Boost
         tuple(base_scores.astype(np.float64).tolist()),
         frozenset(t.split_index[n] for t in trees for n, c in enumerate(t.categories) if c is not None),
         stub,
+        _unknown(content, boosting, model),
+    )
+
+
+def _written_by(content: dict[str, Any]) -> str:
+    return f"xgboost {'.'.join(map(str, content.get('version', ['?'])))}"
+
+
+def _unknown(content: dict[str, Any], boosting: dict[str, Any], model: dict[str, Any]) -> str:
+    """Return which fields no known layout has. They stop nothing as long as the margins are equal."""
+    fields = [f"gradient_booster.{name}" for name in sorted(boosting.keys() - FIELDS)]
+    fields += [f"gradient_booster.model.{name}" for name in sorted(model.keys() - MODEL_FIELDS)]
+    if not fields:
+        return ""
+    return (
+        f"{_written_by(content)} stores {', '.join(fields)}, which is unknown here; known are {KNOWN_LAYOUTS}"
     )
 
 
@@ -203,14 +235,28 @@ def _in_order(tree: Tree) -> Tree:
     )
 
 
-def _weighted(tree: Tree, weight: float, base: np.float32) -> Tree:
-    """Return the tree with its leaves times a dart weight, every operation rounded to single precision.
+def _weigh(trees: list[Tree], boosting: dict[str, Any], bases: Margins) -> list[Tree]:
+    """Return the trees with their leaves times dart's weights, every operation rounded to single precision.
 
-    In-place prediction adds the base score to each tree's leaf and takes it away again before it multiplies;
-    that loses up to an ulp of the base score (0 leaves the leaf as it is).
+    As a booster of its own (up to xgboost 3.2), dart's in-place prediction adds the base score to each tree's
+    leaf and takes it away again before it multiplies; that loses up to an ulp of the base score. As part of
+    gbtree it multiplies the leaf, in both ways of predicting.
+
+    Parameters
+    ----------
+    bases : of shape (n_groups,): what the first layout's prediction adds; 0 leaves a leaf as it is
     """
-    factor = np.float32(weight)
-    values = [tuple(float((base + np.float32(v) - base) * factor) for v in leaf) for leaf in tree.leaf_value]
+    weights = boosting["model"].get("weight_drop") if "model" in boosting else boosting["weight_drop"]
+    if not weights:
+        return trees
+    if "model" in boosting:
+        bases = np.zeros_like(bases)
+    used = zip(trees, weights[: len(trees)], strict=True)
+    return [_weighted(tree, np.float32(weight), bases[tree.outputs[0]]) for tree, weight in used]
+
+
+def _weighted(tree: Tree, weight: np.float32, base: np.float32) -> Tree:
+    values = [tuple(float((base + np.float32(v) - base) * weight) for v in leaf) for leaf in tree.leaf_value]
     return dataclasses.replace(tree, leaf_value=tuple(values))
 
 
