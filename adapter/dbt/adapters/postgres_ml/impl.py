@@ -1,41 +1,32 @@
 """The adapter: dbt-postgres, plus what macros ask of Python; `building` has what a node's build asks.
 
-Methods are short on purpose; the work is in modules beside this one and in the package postgres_ml.
+Methods are short on purpose; the work is in modules beside this one and in the package postgres_ml. They are
+imported where they are used: `dbt parse` needs none of them, and pays for what is imported above.
 """
 
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dbt.adapters.base import available
 from dbt.adapters.base.impl import AdapterTrackingRelationInfo
 from dbt.adapters.contracts.macros import MacroResolverProtocol
 from dbt.adapters.contracts.relation import RelationType
 from dbt.adapters.postgres_ml.build.materialization import MaterializationAdapter
-from dbt.adapters.postgres_ml.catalog import stored_functions, versions
-from dbt.adapters.postgres_ml.catalog.champion import move_champion
-from dbt.adapters.postgres_ml.catalog.dependents import renew_dependents
-from dbt.adapters.postgres_ml.catalog.exclusive_lock import execute_exclusively
-from dbt.adapters.postgres_ml.catalog.read import read_versions
-from dbt.adapters.postgres_ml.catalog.search_path import set_search_path, trusted_path
-from dbt.adapters.postgres_ml.config import grants
 from dbt.adapters.postgres_ml.config.manifest import check_manifest
-from dbt.adapters.postgres_ml.config.model import (
+from dbt.adapters.postgres_ml.config.names import (
     default_function,
     execute_grantees,
     is_create_model,
     place_of,
-    reindexes,
 )
 from dbt.adapters.postgres_ml.connections import PostgresMLConnectionManager
 from dbt.adapters.postgres_ml.log import logger
-from dbt.adapters.postgres_ml.operations import find, reports, resolve
-from dbt.adapters.postgres_ml.seeds import copy_rows, staging_type
 from dbt_common.exceptions import DbtValidationError
 
-from postgres_ml.contract.model import FunctionBody
-from postgres_ml.contract.sql_names import part_name
+if TYPE_CHECKING:
+    from postgres_ml.contract.model import FunctionBody
 
 
 class PostgresMLAdapter(MaterializationAdapter):
@@ -86,6 +77,8 @@ class PostgresMLAdapter(MaterializationAdapter):
     @available.parse_none
     def execute_exclusively(self, sql: str, relations: list[Any]) -> None:
         """Run statements that lock relations exclusively; fail soon where another session holds one."""
+        from dbt.adapters.postgres_ml.catalog.exclusive_lock import execute_exclusively
+
         logger.debug(sql)
         cursor = self._open_cursor()
         with self.connections.exception_handler(sql):
@@ -94,12 +87,16 @@ class PostgresMLAdapter(MaterializationAdapter):
     @available.parse_none
     def trust_only_catalog(self) -> str:
         """Let names mean Postgres's own until the transaction ends; return the search_path that was."""
+        from dbt.adapters.postgres_ml.catalog.search_path import set_search_path
+
         self.connections.begin_if_idle()
         return set_search_path(self._open_cursor())
 
     @available.parse_none
     def restore_search_path(self, path: str) -> None:
         """Set the search_path that `trust_only_catalog` returned."""
+        from dbt.adapters.postgres_ml.catalog.search_path import set_search_path
+
         set_search_path(self._open_cursor(), path)
 
     @available.parse_none
@@ -110,6 +107,9 @@ class PostgresMLAdapter(MaterializationAdapter):
         ----------
         functions : names, unquoted
         """
+        from dbt.adapters.postgres_ml.catalog.dependents import renew_dependents
+        from dbt.adapters.postgres_ml.config.model import reindexes
+
         node = next(filter(lambda n: place_of(n) == (card.schema, card.identifier), self._nodes()), None)
         return renew_dependents(
             self._open_cursor(),
@@ -121,11 +121,15 @@ class PostgresMLAdapter(MaterializationAdapter):
     @available.parse_none
     def seed_staging_types(self, agate_table: Any) -> list[str | None]:
         """Return the type of each column of a seed's staging table; None is that of the seed's column."""
+        from dbt.adapters.postgres_ml.seeds import staging_type
+
         return [staging_type(column.values()) for column in agate_table.columns]
 
     @available.parse_none
     def copy_seed_rows(self, table: str, agate_table: Any) -> str:
         """Copy a seed's rows into its staging table and return the statement."""
+        from dbt.adapters.postgres_ml.seeds import copy_rows
+
         connection = self.connections.get_thread_connection()
         with self.connections.exception_handler(f"copy {table}"):
             return copy_rows(connection.handle.cursor(), table, agate_table.rows)
@@ -133,12 +137,16 @@ class PostgresMLAdapter(MaterializationAdapter):
     @available.parse_none
     def stored_version(self, card: Any, version: int) -> dict[str, Any]:
         """Return a version from the catalog as the publishing macros take a TrainedModel."""
+        from dbt.adapters.postgres_ml.catalog import versions
+
         cursor = self.connections.get_thread_connection().handle.cursor()
         return versions.read_stored(cursor, card.schema, card.identifier, version)
 
     @available.parse_none
     def version_to_serve(self, card: Any, version: int | None) -> dict[str, Any]:
         """Return the version that a rollback means, as `stored_version` does."""
+        from dbt.adapters.postgres_ml.catalog import versions
+
         return versions.version_to_serve(self._open_cursor(), card.schema, card.identifier, version)
 
     @available.parse_none
@@ -159,6 +167,8 @@ class PostgresMLAdapter(MaterializationAdapter):
             self._move_champion(schema, model, plan.serving.version)
 
     def _move_champion(self, schema: str, model: str, version: int) -> None:
+        from dbt.adapters.postgres_ml.catalog.champion import move_champion
+
         problem = move_champion(self.config, self._answering_cursor, schema, model, version)
         if problem:
             logger.warning(
@@ -175,6 +185,10 @@ class PostgresMLAdapter(MaterializationAdapter):
     @available.parse_none
     def pinned_function(self, function: dict[str, Any], suffix: str, version: int) -> dict[str, Any]:
         """Return the function with the name of a version's pinned copy."""
+        from dbt.adapters.postgres_ml.catalog import versions
+
+        from postgres_ml.contract.sql_names import part_name
+
         name = part_name(function["name"], f"v{version}")
         features_type = versions.pinned_type(function["features_type_name"], f"v{version}")
         schema = self.quote(function["schema"])
@@ -188,11 +202,16 @@ class PostgresMLAdapter(MaterializationAdapter):
     @available.parse_none
     def pinned_version(self, schema: str, model: str, version: int) -> dict[str, Any]:
         """Return a version from the catalog with functions under names of their own."""
+        from dbt.adapters.postgres_ml.catalog import versions
+
         return versions.pinned_copy(versions.read_stored(self._open_cursor(), schema, model, version), schema)
 
     @available.parse_none
     def cloned_version(self, source: Any, target_schema: str) -> dict[str, Any] | None:
         """Return the serving version of another schema's model for this one; None if there is none."""
+        from dbt.adapters.postgres_ml.catalog import versions
+        from dbt.adapters.postgres_ml.catalog.read import read_versions
+
         cursor = self._open_cursor()
         found = [v for v in read_versions(cursor, source.schema, source.identifier) if v.is_serving]
         if not found:
@@ -210,6 +229,8 @@ class PostgresMLAdapter(MaterializationAdapter):
         CompilationError
             It stands on another node.
         """
+        from dbt.adapters.postgres_ml.operations import resolve
+
         resolve.tested_model(self.get_macro_resolver(), test, name)
 
     @available.parse_none
@@ -225,6 +246,10 @@ class PostgresMLAdapter(MaterializationAdapter):
         CompilationError
             The test stands on no create_model.
         """
+        from dbt.adapters.postgres_ml.catalog import versions
+        from dbt.adapters.postgres_ml.catalog.search_path import trusted_path
+        from dbt.adapters.postgres_ml.operations import resolve
+
         schema, model = place_of(resolve.tested_model(self.get_macro_resolver(), test, "prediction_parity"))
         self.connections.begin_if_idle()
         cursor = self._open_cursor()
@@ -234,6 +259,8 @@ class PostgresMLAdapter(MaterializationAdapter):
     @available.parse_none
     def card_of(self, relation: Any) -> Any:
         """Return the card's relation by the names it has in the database, whatever dbt's quoting policy."""
+        from dbt.adapters.postgres_ml.operations import resolve
+
         schema, identifier = resolve.place_of_relation(relation)
         return self.Relation.create(
             database=relation.database, schema=schema, identifier=identifier, type=RelationType.View
@@ -242,31 +269,43 @@ class PostgresMLAdapter(MaterializationAdapter):
     @available.parse_none
     def grantee_names(self, grantees: list[str]) -> list[str]:
         """Return roles of a config as `grant … to` takes them: quoted where they have to be."""
+        from dbt.adapters.postgres_ml.config import grants
+
         return grants.grantee_names(self._open_cursor(), grantees)
 
     @available.parse_none
     def become_schema_owner(self, schema: str, functions: list[dict[str, Any]]) -> str:
         """Let the schema's owner create a stored version's functions; return who was, if that changed."""
+        from dbt.adapters.postgres_ml.catalog import stored_functions
+
         return stored_functions.become_schema_owner(self._open_cursor(), schema, functions)
 
     @available.parse_none
     def by_name_overloads(self, schema: str, functions: list[Any]) -> tuple[FunctionBody, ...]:
         """Return the functions that take the features of these as jsonb."""
+        from dbt.adapters.postgres_ml.catalog import stored_functions
+
         return stored_functions.by_name_overloads(schema, functions)
 
     @available.parse_none
     def become(self, role: str) -> None:
         """Set the role until the transaction ends."""
+        from dbt.adapters.postgres_ml.catalog import stored_functions
+
         stored_functions.become(self._open_cursor(), role)
 
     @available.parse_none
     def check_catalog_types(self, what: str, names: list[str]) -> None:
         """Check that texts of the catalog name types: they are written into a query."""
+        from dbt.adapters.postgres_ml.catalog import stored_functions
+
         stored_functions.check_types(self._open_cursor(), names, what)
 
     @available.parse_none
     def orphaned_models(self) -> list[Any]:
         """Return the cards of the models in the project's schemas that no node makes any more."""
+        from dbt.adapters.postgres_ml.catalog import versions
+
         credentials = self.config.credentials
         found = versions.orphaned(self._open_cursor(), self._nodes(), credentials.schema)
         return [
@@ -308,6 +347,8 @@ class PostgresMLAdapter(MaterializationAdapter):
         CompilationError
             That is no create_model.
         """
+        from dbt.adapters.postgres_ml.operations import resolve
+
         manifest = self.get_macro_resolver()
         if reference:
             node = resolve.referenced(manifest, self.config.project_name, caller, **reference)
@@ -331,6 +372,9 @@ class PostgresMLAdapter(MaterializationAdapter):
     @available.parse_none
     def operation_model(self, name: str, published: Any) -> dict[str, str]:
         """Return schema and identifier of the published model that a macro's argument means."""
+        from dbt.adapters.postgres_ml.catalog import stored_functions
+        from dbt.adapters.postgres_ml.operations import find
+
         nodes = [node for node in self._nodes() if is_create_model(node)]
         found = find.find_model(name, nodes, [tuple(row) for row in published])
         return {key: stored_functions.check_name(value, name) for key, value in found.items()}
@@ -338,10 +382,14 @@ class PostgresMLAdapter(MaterializationAdapter):
     @available.parse_none
     def operation_relation(self, name: str) -> str:
         """Return the relation that a macro's argument means: one of the project's, or the text itself."""
+        from dbt.adapters.postgres_ml.operations import find
+
         return find.find_relation(name, self._nodes())
 
     @available
     def operation_text(self, kind: str, *arguments: Any) -> str:
         """Return the text that an operation prints; `kind` is a function of `operations`."""
+        from dbt.adapters.postgres_ml.operations import reports
+
         text: str = reports.TEXTS[kind](*arguments)
         return text

@@ -12,7 +12,7 @@ from typing import Any
 
 from dbt.adapters.postgres_ml.build.job import node_directory
 from dbt.adapters.postgres_ml.config.dbt_contract import check_contract
-from dbt.adapters.postgres_ml.config.model import place_of
+from dbt.adapters.postgres_ml.config.names import place_of
 from dbt.adapters.postgres_ml.config.node import read_spec
 from dbt.adapters.postgres_ml.connections import PostgresMLConnectionManager
 from dbt.adapters.postgres_ml.log import logger

@@ -13,7 +13,7 @@ from dbt.adapters.postgres_ml.build.node import NodeBuild, TrainingQuery
 from dbt.adapters.postgres_ml.catalog.read import SUFFIXES
 from dbt.adapters.postgres_ml.catalog.search_path import trusted_path
 from dbt.adapters.postgres_ml.config.grants import grant_problems
-from dbt.adapters.postgres_ml.config.model import grants_of
+from dbt.adapters.postgres_ml.config.names import grants_of
 
 from postgres_ml.contract.sql_names import identifier
 

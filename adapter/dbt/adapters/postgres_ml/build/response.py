@@ -6,14 +6,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from dbt.adapters.contracts.connection import AdapterResponse
-from dbt.adapters.postgres_ml.catalog.row import STUB_RUNTIME
-
-from postgres_ml.contract.model import TrainedModel
-from postgres_ml.evaluate.gates import Refusal
-from postgres_ml.process.progress import figure
 
 if TYPE_CHECKING:
     from dbt.adapters.postgres_ml.build.plan import BuildPlan
+
+    from postgres_ml.contract.model import TrainedModel
+    from postgres_ml.evaluate.gates import Refusal
 
 
 @dataclass
@@ -44,6 +42,10 @@ class CreateModelResponse(AdapterResponse):
 
 def response(trained: TrainedModel, function: str, version: int, n_warnings: int = 0) -> CreateModelResponse:
     """Return the response whose message reads 'CREATE MODEL v3 f1=0.842 xgboost/sql, 2 warnings'."""
+    from dbt.adapters.postgres_ml.catalog.row import STUB_RUNTIME
+
+    from postgres_ml.process.progress import figure
+
     summary, deployed, evaluation = trained.summary, trained.deployed, trained.evaluation
     score = f"{evaluation.metric}={figure(evaluation.score)}" if evaluation else "not evaluated"
     is_stub = deployed.runtime == STUB_RUNTIME

@@ -8,7 +8,7 @@ from typing import Any
 
 from dbt.adapters.postgres_ml.catalog.read import LAYOUT
 from dbt.adapters.postgres_ml.catalog.stored_functions import check_functions, check_name, check_types
-from dbt.adapters.postgres_ml.config.model import place_of
+from dbt.adapters.postgres_ml.config.names import place_of
 from dbt_common.exceptions import CompilationError
 
 from postgres_ml.contract import json_file

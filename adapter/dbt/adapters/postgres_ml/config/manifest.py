@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from dbt.adapters.postgres_ml.config.model import ConfigReader, is_create_model, place_of, versioned_name
+from dbt.adapters.postgres_ml.config.names import is_create_model, place_of, versioned_name
 
 #: of the view `<model>`, as macros/catalog/card.sql creates it
 CARD_COLUMNS = frozenset(
@@ -52,6 +52,8 @@ def _node_problems(
     node: Any, functions: dict[tuple[str, str], str], relations: dict[tuple[str, str], str]
 ) -> Iterator[str]:
     """Yield what is wrong with a node; add its function to those seen, by schema and name."""
+    from dbt.adapters.postgres_ml.config.model import ConfigReader
+
     reader = ConfigReader(node)
     spec = reader.read()
     yield from reader.problems

@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from dbt.adapters.postgres_ml.config.model import place_of, versioned_name
+from dbt.adapters.postgres_ml.config.names import place_of, versioned_name
 from dbt_common.exceptions import CompilationError
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from dbt.adapters.postgres_ml.config.model import is_create_model, place_of, versioned_name
+from dbt.adapters.postgres_ml.config.names import is_create_model, place_of, versioned_name
 from dbt_common.exceptions import CompilationError
 
 
