@@ -89,9 +89,10 @@ setup(
     },
     cmdclass={"bdist_wheel": BdistWheel, "build_py": BuildPy},
     install_requires=[
-        # 1.12.1 and later need dbt-core-experimental-parser, whose only distribution is a source archive that
-        # downloads a wheel from a code host while it is built: it fails behind every mirror and firewall.
-        "dbt-core>=1.10,<1.12",
+        # 1.12 needs dbt-core-experimental-parser, whose only distribution is a source archive that downloads
+        # a wheel from a code host while it is built: behind a mirror or a firewall pip fails instead of
+        # taking 1.11, unless it is told to (the Makefile does)
+        "dbt-core>=1.10.0,<1.13",
         "dbt-adapters>=1.16,<2",
         "dbt-postgres>=1.9,<2",
         "typing-extensions>=4.4",
@@ -137,6 +138,7 @@ setup(
             "pytest>=8,<9.2",
             "pytest-xdist>=3.6",
             "ruff>=0.6",
+            "skops>=0.11",  # a format of brought models; newer releases of mlflow bring it too
             "build>=1.2",
             "setuptools>=77",  # the packaging tests build without isolation, which would download it
         ],

@@ -83,7 +83,7 @@ models:
   - name: churn
     latest_version: 2
     config: {materialized: create_model, target: y, auto: false, model_type: linear_learner, problem_type: regression}
-    versions: [{v: 1}, {v: 2, config: {alias: churn_now}}, {v: 3.1}]
+    versions: [{v: 1}, {v: 2, config: {alias: churn_now}}, {v: '3.1'}]
 """
 SLOPE = "select i as a, {y}.0 * i as y from generate_series(1, 600) as i"
 

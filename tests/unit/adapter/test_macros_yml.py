@@ -19,6 +19,8 @@ SIGNATURES = {
 DOCUMENTED = {
     entry["name"]: entry for entry in yaml.safe_load((MACROS / "_macros.yml").read_text())["macros"]
 }
+#: of dbt's own list; dbt 1.12 warns of another at every parse
+TYPE = re.compile(r"str|string|bool|int|integer|float|any|relation|column|list\[string\]")
 DOCUMENTED_ELSEWHERE = {"materialization_create_model_postgres_ml"}  # it has a config instead of arguments
 
 
@@ -32,4 +34,6 @@ def test_arguments_are_those_of_the_macro(name: str) -> None:
     entry = DOCUMENTED[name]
     assert entry["description"].endswith(".")
     assert [argument["name"] for argument in entry.get("arguments", [])] == SIGNATURES[name]
-    assert all(argument["type"] and argument["description"] for argument in entry.get("arguments", []))
+    for argument in entry.get("arguments", []):
+        assert argument["description"]
+        assert TYPE.fullmatch(argument["type"])

@@ -1,0 +1,51 @@
+"""docs/compatibility.md says what the runs found."""
+
+from __future__ import annotations
+
+import json
+import runpy
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def versions() -> dict[str, Any]:
+    return runpy.run_path(str(ROOT / "scripts" / "versions.py"))
+
+
+@pytest.fixture(scope="module")
+def results() -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((ROOT / "docs" / "compatibility.json").read_text())
+    return found
+
+
+def test_the_page_is_made_of_the_results(versions: dict[str, Any], results: dict[str, Any]) -> None:
+    assert (ROOT / "docs" / "compatibility.md").read_text() == versions["page"](results)
+
+
+def test_every_run_passed(results: dict[str, Any]) -> None:
+    failed = {
+        f"{name}: {suite}" for name, entry in results.items() for suite in entry["suites"]
+        if entry["suites"][suite]["failed"] or not entry["suites"][suite]["passed"]
+    }  # fmt: skip
+    assert failed == set()
+
+
+def test_a_failed_test_is_shown(versions: dict[str, Any], results: dict[str, Any]) -> None:
+    entry = {**results["newest-3.12"], "suites": {"unit": {"passed": 3, "failed": 1, "skipped": 2}}}
+    assert "| 3, **1 failed**, 2 skipped | – |" in versions["page"]({"newest-3.12": entry})
+
+
+def test_a_test_that_fails_alone_too_has_failed(versions: dict[str, Any]) -> None:
+    report = ElementTree.fromstring(
+        "<s><testcase/><testcase><failure/></testcase><testcase><error/></testcase><testcase><skipped/></testcase></s>"
+    )
+    first = versions["count"](report.iter("testcase"))
+    assert first == {"passed": 1, "failed": 2, "skipped": 1}
+    again = {"passed": 1, "failed": 1, "skipped": 0}
+    assert versions["with_second_try"](first, again) == {"passed": 2, "failed": 1, "skipped": 1}
