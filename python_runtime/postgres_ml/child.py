@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import importlib
 import json
 import os
 import queue
@@ -56,6 +57,19 @@ def main(job_path: Path) -> int:
     finally:
         parent.end_run("FAILED", "the training process crashed")  # does nothing after an orderly end
     return 1
+
+
+def wait_and_train() -> int:
+    """Import the libraries and make the store's tables, then wait for a job; return the exit code."""
+    from postgres_ml.process.warm import MODULES, wait_for_job
+
+    for module in MODULES:
+        importlib.import_module(module)
+    if uri := os.environ.get(TRACKING_URI):
+        with contextlib.suppress(PostgresMLError):  # the job says so when it opens the store itself
+            importlib.import_module("postgres_ml.track.store").make_tables(uri)
+    job = wait_for_job()
+    return 0 if job is None else main(job)
 
 
 def _shortage_text(error: BaseException) -> str:

@@ -23,7 +23,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Results go to stdout, everything else to stderr.
     """
-    options = _parser().parse_args(arguments)
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    options = _parser().parse_args(given[:1] if given[:1] == ["worker"] else given)
+    options.rest = given[1:]
     try:
         code: int = options.run(options)
     except PostgresMLError as error:
@@ -66,8 +68,11 @@ def _parser() -> argparse.ArgumentParser:
     psql.add_argument("arguments", nargs=argparse.REMAINDER, metavar="...", help="arguments for psql")
     psql.set_defaults(run=_psql)
 
+    worker = commands.add_parser("worker", help="train and publish what SQL clients create")
+    worker.set_defaults(run=_worker)
+
     train = commands.add_parser("train", help="train what a job file describes; the adapter calls this")
-    train.add_argument("job", type=Path, help="a JSON file")
+    train.add_argument("job", type=Path, help="a JSON file; - waits for its path on stdin")
     train.set_defaults(run=_train)
 
     champion = commands.add_parser(
@@ -162,8 +167,22 @@ def _psql(options: argparse.Namespace) -> int:
 
 
 def _train(options: argparse.Namespace) -> int:
-    outcome: int | None = importlib.import_module("postgres_ml.child").main(options.job)
+    child = importlib.import_module("postgres_ml.child")
+    outcome: int | None = child.wait_and_train() if str(options.job) == "-" else child.main(options.job)
     return outcome or OK
+
+
+def _worker(options: argparse.Namespace) -> int:
+    """Run the worker, which builds by dbt: by name, since this package does not know dbt."""
+    try:
+        command = importlib.import_module("dbt.adapters.postgres_ml.worker.command")
+    except ModuleNotFoundError as error:
+        if error.name not in ("procrastinate", "psycopg", "psycopg_pool"):
+            raise
+        _say(f"postgres-ml: the worker needs {error.name}: pip install 'dbt-postgres-ml[worker]'")
+        return FAILED
+    code: int = command.main(options.rest)
+    return code
 
 
 def _champion(options: argparse.Namespace) -> int:

@@ -27,10 +27,11 @@ from postgres_ml.contract.exceptions import (
     TrainingCancelledError,
     TrainingProcessError,
 )
-from postgres_ml.contract.job import TRACKING_URI, TrainingJob
+from postgres_ml.contract.job import TrainingJob
 from postgres_ml.contract.model import TrainedModel
 from postgres_ml.contract.redact import without_secrets
-from postgres_ml.process.environment import absolute_uri, environment
+from postgres_ml.process import warm
+from postgres_ml.process.environment import absolute_uri
 from postgres_ml.process.memory import SHORTAGE, peak_bytes, use_text
 
 POLL_S = 0.1
@@ -85,14 +86,7 @@ class TrainingProcess:
         except OSError as error:
             raise StorageError(f"the training job can't be written to {path}: {error.strerror}") from error
         try:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "postgres_ml", "train", str(path)],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                env={**environment(), TRACKING_URI: self.job.tracking_uri},
-                start_new_session=True,
-            )
+            self._process = warm.take(path, self.job.tracking_uri)
         except OSError as error:
             raise TrainingProcessError(f"the training process can't be started: {error}") from error
         assert self._process.stdout is not None and self._process.stderr is not None

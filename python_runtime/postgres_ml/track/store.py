@@ -52,6 +52,22 @@ def open_experiment(tracking_uri: str, experiment: str) -> tuple[MlflowClient, s
         return _open(uri, experiment, database.parent / ARTIFACTS)
 
 
+def make_tables(tracking_uri: str) -> None:
+    """Create the tables of an sqlite store, which takes seconds, before there is a run to open.
+
+    Raises
+    ------
+    TrackingError
+        The store can't be written.
+    """
+    uri = driver_uri(tracking_uri)
+    if uri.startswith(SQLITE):
+        database = Path(uri.removeprefix(SQLITE))
+        _check_writable(database)
+        with _lock(database):
+            MlflowClient(uri).search_experiments(max_results=1)
+
+
 def _lock(database: Path) -> FileLock:
     return FileLock(database.with_name(database.name + ".lock"))
 

@@ -24,6 +24,7 @@ class CreateModelResponse(AdapterResponse):
     metrics : all metrics on the hold-out
     n_rows, n_holdout : rows used, hold-out included, and those of them that were held out
     n_warnings : of the build, each of which its log has
+    is_refused : whether a gate kept a new version from being published
     """
 
     function: str = ""
@@ -38,6 +39,7 @@ class CreateModelResponse(AdapterResponse):
     n_rows: int = 0
     n_holdout: int = 0
     n_warnings: int = 0
+    is_refused: bool = False
 
 
 def response(trained: TrainedModel, function: str, version: int, n_warnings: int = 0) -> CreateModelResponse:
@@ -90,4 +92,5 @@ def kept_response(plan: BuildPlan, refusal: Refusal | None) -> CreateModelRespon
         score=serving.summary["score"],
         n_rows=serving.summary["n_rows"],
         metrics=serving.summary["metrics"],
+        is_refused=refusal is not None,
     )

@@ -1,0 +1,209 @@
+"""The worker's life: procrastinate's worker beside the watch that feeds it, until it is stopped.
+
+procrastinate keeps the queue: locks (one training a model), heartbeats, stalled jobs, graceful stop. The
+table postgres_ml.job is what callers write and read; the watch carries new jobs over into the queue, notices
+those that were called off, and takes up those whose worker died.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import procrastinate
+import psycopg
+from dbt.adapters.postgres_ml.worker.catalog import Catalog
+from dbt.adapters.postgres_ml.worker.children import Child
+from dbt.adapters.postgres_ml.worker.jobs import Jobs, worker_name
+from dbt.adapters.postgres_ml.worker.place import Place
+from dbt.adapters.postgres_ml.worker.project import variables, write_project
+from procrastinate import exceptions as queue_errors
+from procrastinate import jobs as queue_jobs
+from procrastinate.tasks import Task
+
+logger = logging.getLogger("postgres_ml.worker")
+POLL_S = 1.0  # between two looks at the catalog where no notification comes
+SWEEP_S = 5.0  # between two looks for what was lost
+RETRY_S = 1.0
+QUEUE = "models"
+RunJob = Task[Any, Any, Any]
+LOSSES = (queue_errors.ConnectorException, psycopg.OperationalError, psycopg.InterfaceError, OSError)
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a worker works.
+
+    Parameters
+    ----------
+    concurrency : trainings at once
+    grace_s : seconds that trainings may go on after SIGTERM, before they go back into the queue
+    heartbeat_s, stalled_s : seconds between two heartbeats, and without one, after which a worker is dead
+    until_idle : whether to end when there is nothing left to do
+    """
+
+    concurrency: int = 1
+    grace_s: float = 30.0
+    heartbeat_s: float = 5.0
+    stalled_s: float = 20.0
+    until_idle: bool = False
+
+
+class Service:
+    """A worker on one database."""
+
+    def __init__(self, place: Place, options: Options) -> None:
+        self.place, self.options = place, options
+        self._stop = asyncio.Event()
+        self._wake = asyncio.Event()
+
+    async def run(self) -> None:
+        """Work until stopped; a server that is lost is waited for."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop.set)
+        await self._warm_template()
+        while not self._stop.is_set():
+            try:
+                await self._serve()
+            except LOSSES as error:
+                logger.warning(
+                    "the server is lost, trying again: %s", " ".join(str(error.__cause__ or error).split())
+                )
+                with contextlib.suppress(asyncio.TimeoutError):
+                    await asyncio.wait_for(self._stop.wait(), RETRY_S)
+            if self.options.until_idle:
+                return
+
+    async def _warm_template(self) -> None:
+        """Let dbt parse its macros once; each model's project begins with the result."""
+        folder = self.place.folder / "template"
+        write_project(folder, self.place, self.options.concurrency)
+        child = await Child.start()
+        arguments = ["parse", "--project-dir", str(folder), "--profiles-dir", str(folder), "--quiet"]
+        async for event in child.run(arguments, variables(self.place)):
+            if event["event"] == "done" and not event["success"]:
+                logger.warning("dbt does not parse: %s", event["message"])
+        await child.end()
+
+    async def _serve(self) -> None:
+        kwargs = {"prepare_threshold": None} if self.place.is_pooled else {}
+        connector = procrastinate.PsycopgConnector(
+            conninfo=self.place.conninfo(), kwargs=kwargs, min_size=1, max_size=self.options.concurrency + 4,
+            timeout=10.0, reconnect_timeout=5.0,
+        )  # fmt: skip
+        app = procrastinate.App(connector=connector)
+        jobs = Jobs(self.place, Catalog(connector), worker_name(), self.options.concurrency)
+
+        @app.task(queue=QUEUE, name="run_job", retry=False)
+        async def run_job(job: int) -> None:
+            await jobs.run(job)
+
+        async with app.open_async():
+            jobs.spare.prepare()
+            logger.info("working on %s as %s", self.place.name, jobs.worker)
+            side = [asyncio.create_task(self._watch(app, run_job, jobs)), asyncio.create_task(self._listen())]
+            worker = asyncio.create_task(self._worker(app))
+            ender = asyncio.create_task(self._end_on_stop(worker, jobs))
+            try:
+                with contextlib.suppress(asyncio.CancelledError):
+                    await worker
+            finally:
+                for task in (ender, *side):
+                    task.cancel()
+                await asyncio.gather(ender, *side, return_exceptions=True)
+                await jobs.stop()
+                await jobs.spare.end()
+
+    async def _worker(self, app: procrastinate.App) -> None:
+        await app.run_worker_async(
+            queues=[QUEUE],
+            concurrency=self.options.concurrency,
+            name="postgres-ml",
+            wait=not self.options.until_idle,
+            listen_notify=not self.place.is_pooled,
+            fetch_job_polling_interval=POLL_S,
+            install_signal_handlers=False,
+            update_heartbeat_interval=self.options.heartbeat_s,
+            stalled_worker_timeout=self.options.stalled_s,
+            delete_jobs="always",
+        )
+
+    async def _end_on_stop(self, worker: asyncio.Task[None], jobs: Jobs) -> None:
+        """On SIGTERM take no more jobs, let those that run end for a while, then give them back."""
+        await self._stop.wait()
+        logger.info("stopping: %d trainings may go on for %g s", len(jobs.running), self.options.grace_s)
+        worker.cancel()
+        await asyncio.wait([worker], timeout=self.options.grace_s)
+        await jobs.stop()
+
+    async def _listen(self) -> None:
+        """Wake the watch at each notification; behind a pooler there is none."""
+        while not self.place.is_pooled:
+            with contextlib.suppress(psycopg.Error):
+                connected = await psycopg.AsyncConnection.connect(self.place.conninfo(), autocommit=True)
+                async with connected as connection:
+                    await connection.execute("listen postgres_ml")
+                    async for _ in connection.notifies():
+                        self._wake.set()
+            await asyncio.sleep(RETRY_S)
+
+    async def _watch(self, app: procrastinate.App, run_job: RunJob, jobs: Jobs) -> None:
+        swept = 0.0
+        while True:
+            is_time = time.monotonic() - swept > SWEEP_S
+            swept = time.monotonic() if is_time else swept
+            await self._look(app, run_job, jobs, sweeps=is_time)
+            self._wake.clear()
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), POLL_S)
+
+    async def _look(self, app: procrastinate.App, run_job: RunJob, jobs: Jobs, *, sweeps: bool) -> None:
+        try:
+            await self._queue(run_job, jobs.catalog, await jobs.catalog.waiting())
+            if jobs.running:
+                await jobs.call_off(await jobs.catalog.cancelled())
+            if sweeps:
+                await self._sweep(app, run_job, jobs)
+        except LOSSES as error:
+            logger.debug("the watch lost the server: %s", error)
+
+    async def _queue(
+        self,
+        run_job: RunJob,
+        catalog: Catalog,
+        waiting: list[tuple[int, str]],
+    ) -> None:
+        for job, model in waiting:
+            with contextlib.suppress(queue_errors.AlreadyEnqueued):
+                await run_job.configure(lock=model, queueing_lock=f"job {job}").defer_async(job=job)
+        if waiting:
+            await catalog.note_queued([job for job, _ in waiting])
+
+    async def _sweep(self, app: procrastinate.App, run_job: RunJob, jobs: Jobs) -> None:
+        """Take up what workers that died have left."""
+        stalled = await app.job_manager.get_stalled_jobs(
+            queue=QUEUE, seconds_since_heartbeat=self.options.stalled_s
+        )
+        for found in stalled:
+            if found.task_kwargs.get("job") not in jobs.running:
+                await app.job_manager.finish_job(found, queue_jobs.Status.FAILED, delete_job=True)
+        await self._queue(run_job, jobs.catalog, await jobs.catalog.lost())
+        await jobs.catalog.clear()
+
+
+def serve(place: Place, options: Options, check: Callable[[], None]) -> None:
+    """Run a worker until it is stopped.
+
+    Parameters
+    ----------
+    check : called first; raises where the database is not ready
+    """
+    check()
+    asyncio.run(Service(place, options).run())

@@ -1,0 +1,180 @@
+"""Redshift's statements by postgres_ml.run: what they come to, and errors that point at the word."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg2
+import psycopg2.errors
+import pytest
+from postgres_ml.embedded import ServerAddress
+from support.sql_clients import SqlClients, sql_clients
+
+CHURN = """
+CREATE MODEL customer_churn_auto_model
+FROM (SELECT state, account_length, total_charge/account_length AS average_daily_spend, -- a ) in a comment
+             cust_serv_calls/account_length AS average_daily_cases, churn /* ( /* nested */ */
+      FROM customer_activity WHERE record_date < '2020-01-01' AND note <> 'a ) b'';' AND "a ) b" = $x$ ) $x$ OR E'\\' )' = '')
+TARGET churn FUNCTION ml_fn_customer_churn_auto
+IAM_ROLE default
+SETTINGS ( S3_BUCKET 'amzn-s3-demo-bucket', MAX_RUNTIME 1800, S3_GARBAGE_COLLECT OFF, MAX_CELLS '5000');
+"""
+GUIDED = """
+create model ml.ecommerce FROM (select * from x) target "Type" function ml.predict_type
+iam_role 'arn:aws:iam::0123456789012:role/Redshift-ML' auto on model_type xgboost problem_type multiclass_classification
+objective 'accuracy' preprocessors '[{"ColumnSet": ["a"], "Transformers": ["OneHotEncoder"]}]'
+settings (s3_bucket 'x', tags 'a=b', kms_key_id 'k')
+"""
+XGBOOST = """
+CREATE MODEL abalone FROM ml.abalone_xgb TARGET rings FUNCTION f IAM_ROLE default AUTO OFF MODEL_TYPE XGBOOST
+OBJECTIVE 'multi:softmax' PREPROCESSORS 'none' HYPERPARAMETERS DEFAULT EXCEPT (NUM_ROUND '100', NUM_CLASS '30')
+SETTINGS (S3_BUCKET 'b')
+"""
+KMEANS = """
+CREATE MODEL news FROM (SELECT 1) FUNCTION news_clusters IAM_ROLE 'arn' AUTO OFF MODEL_TYPE KMEANS
+PREPROCESSORS '[{"ColumnSet": ["*"], "Transformers": ["NumericPassthrough"]}]'
+HYPERPARAMETERS DEFAULT EXCEPT (K '7') SETTINGS (S3_BUCKET 'b')
+"""
+ERRORS = [
+    ("CREATE MODEL m\n  FROM (select 1)\n  TARGET y FUNKTION f", 'a clause of CREATE MODEL, found "FUNKTION" at line 3, column 12', "FUNCTION, RETURNS"),
+    ("CREATE MODEL", "expected a name, found the end of the statement at line 1, column 13", None),
+    ("CREATE MODEL m TARGET y", "expected FROM with a table or a query in parentheses, found the end of the statement", None),
+    ("CREATE MODEL m FROM (select 1", "a parenthesis that is not closed at line 1, column 21", None),
+    ("CREATE MODEL m FROM (select 'a)", "a quote without an end at line 1, column 29", None),
+    ("CREATE MODEL m /* FROM", "a comment without an end at line 1, column 16", None),
+    ("CREATE MODEL m FROM ()", 'expected a query, found ")" at line 1, column 22', None),
+    ("CREATE MODEL m FROM 'job-name' FUNCTION f(int)", "made elsewhere, which is not published by SQL at line 1, column 16", "`source`"),
+    ("CREATE MODEL m FROM 's3://x.tar.gz' FUNCTION f(int)", "made elsewhere", "`source`"),
+    ("CREATE MODEL m FUNCTION f (int) RETURNS int SAGEMAKER 'e'", "types follow from the query at line 1, column 27", "`source` or `endpoint`"),
+    ("CREATE MODEL m FROM t SAGEMAKER 'e':'m' IAM_ROLE default", "SAGEMAKER is for a model that was made elsewhere", "`endpoint`"),
+    ("CREATE EXTERNAL MODEL m", "CREATE EXTERNAL MODEL is not supported at line 1, column 8", "Bedrock"),
+    ("CREATE OR REPLACE MODEL m", 'expected MODEL, found "OR" at line 1, column 8', "new version"),
+    ("CREATE MODEL m FROM t MODEL_TYPE FORECAST", "MODEL_TYPE FORECAST is not supported at line 1, column 34", "held out by time"),
+    ("CREATE MODEL m FROM t SETTINGS (HORIZON 5)", "HORIZON is for forecasts and services", None),
+    ("CREATE MODEL m FROM t AUTO MAYBE", 'expected ON, OFF, found "MAYBE" at line 1, column 28', None),
+    ("CREATE MODEL m FROM t PROBLEM_TYPE (REGRESSION", "expected ), found the end", None),
+    ("CREATE MODEL m FROM t TARGET a TARGET b", "TARGET stands there twice at line 1, column 32", None),
+    ("CREATE MODEL m FROM t HYPERPARAMETERS (K '5')", 'expected DEFAULT or DEFAULT EXCEPT (…), found "("', None),
+    ("CREATE MODEL m FROM t SETTINGS (MAX_RUNTIME)", 'expected the value of MAX_RUNTIME, found ")" at line 1, column 44', None),
+    ("CREATE MODEL m FROM t SETTINGS (MAX_RUNTIME 5 MAX_CELLS 6)", 'expected , or ), found "MAX_CELLS"', None),
+    ("DROP MODEL a b", 'expected the end of the statement, found "b" at line 1, column 14', None),
+    ("SHOW MODEL", "expected a name, found the end of the statement", None),
+    ("DELETE FROM x", "expected CREATE MODEL, SHOW MODEL, DROP MODEL or EXPLAIN_MODEL", "others go to Postgres"),
+    ("", "expected CREATE MODEL", "others go to Postgres"),
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def clients(server: ServerAddress, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SqlClients]:
+    """Without a worker: jobs wait."""
+    with sql_clients(server, tmp_path_factory.mktemp("statements")) as made:
+        yield made
+
+
+def parsed(clients: SqlClients, statement: str) -> dict[str, Any]:
+    found: dict[str, Any] = clients.value(
+        f"select postgres_ml.parse_statement($statement${statement}$statement$)"
+    )
+    return found
+
+
+def rows(clients: SqlClients, statement: str) -> dict[str, str]:
+    return dict(
+        clients.ask(f"select * from postgres_ml.run($statement${statement}$statement$)", clients.analyst)
+    )
+
+
+def test_statements_come_to_a_name_a_query_and_a_config(clients: SqlClients) -> None:
+    churn = parsed(clients, CHURN)
+    assert churn["model"] == "customer_churn_auto_model"
+    assert churn["query"].startswith("SELECT state,") and churn["query"].endswith("E'\\' )' = ''")
+    assert churn["ignored"] == "IAM_ROLE, S3_BUCKET, S3_GARBAGE_COLLECT"
+    assert churn["config"] == {
+        "target": "churn", "function": "ml_fn_customer_churn_auto", "settings": {"max_runtime": 1800, "max_cells": 5000},
+    }  # fmt: skip
+    assert parsed(clients, GUIDED)["config"] == {
+        "target": "Type", "function": "predict_type", "auto": True, "model_type": "xgboost",
+        "problem_type": "multiclass_classification", "objective": "accuracy",
+        "preprocessors": '[{"ColumnSet": ["a"], "Transformers": ["OneHotEncoder"]}]',
+    }  # fmt: skip
+    xgboost = parsed(clients, XGBOOST)
+    assert xgboost["query"] == "select * from ml.abalone_xgb"
+    assert xgboost["config"] == {
+        "target": "rings", "function": "f", "auto": False, "model_type": "xgboost", "objective": "multi:softmax",
+        "preprocessors": "none", "hyperparameters": {"num_round": "100", "num_class": "30"},
+    }  # fmt: skip
+    assert parsed(clients, KMEANS)["config"]["hyperparameters"] == {"k": "7"}
+    assert "target" not in parsed(clients, KMEANS)["config"]
+    assert parsed(clients, "SHOW MODEL ALL;") == {"command": "show", "model": "all"}
+    assert parsed(clients, 'drop model if exists "A b".x') == {
+        "command": "drop",
+        "model": '"A b".x',
+        "if_exists": True,
+    }
+    for text in ("SELECT EXPLAIN_MODEL('ml.x');", "explain_model('ml.x')", "EXPLAIN MODEL ml.x"):
+        assert parsed(clients, text) == {"command": "explain", "model": "ml.x"}
+
+
+@pytest.mark.parametrize(("statement", "message", "hint"), ERRORS)
+def test_an_error_points_at_the_word(
+    clients: SqlClients, statement: str, message: str, hint: str | None
+) -> None:
+    with pytest.raises(psycopg2.errors.SyntaxError) as caught:
+        rows(clients, statement)
+    diagnosis = caught.value.diag
+    assert message in diagnosis.message_primary
+    assert (diagnosis.message_hint is None) if hint is None else (hint in diagnosis.message_hint)
+    *_, line, caret = diagnosis.message_detail.split("\n")
+    assert caret.strip() == "^" and len(caret) <= len(line) + 1
+    if "FUNKTION" in statement:
+        assert line[caret.index("^") :].startswith("FUNKTION")
+
+
+def test_a_statement_is_a_call(clients: SqlClients) -> None:
+    statement = "CREATE MODEL ml.by_statement FROM ml.measurements TARGET y FUNCTION f IAM_ROLE default SETTINGS (S3_BUCKET 'b', MAX_CELLS 100)"
+    said = rows(clients, statement)
+    assert said.pop("Job").isdigit()
+    assert said == {
+        "Model Name": "by_statement",
+        "Schema Name": "ml",
+        "Model State": "TRAINING",
+        "Function Name": "f",
+    }
+    [(query, config, n_rows, n_rows_query)] = clients.ask(
+        "select query, config, n_rows, n_rows_query from postgres_ml.job"
+    )
+    assert (query, n_rows, n_rows_query) == ("select * from ml.measurements", 50, 600)
+    assert config == json.loads('{"target": "y", "function": "f", "settings": {"max_cells": 100}}')
+    assert rows(clients, "DROP MODEL ml.by_statement")["Model State"] == "DROPPING"
+    assert clients.ask("select state from postgres_ml.job order by job") == [("CANCELLED",), ("TRAINING",)]
+    assert rows(clients, "DROP MODEL IF EXISTS ml.nothing") == {
+        "Model Name": "ml.nothing",
+        "Model State": "DOES NOT EXIST",
+    }
+    with pytest.raises(psycopg2.Error, match="does not exist"):
+        rows(clients, "DROP MODEL ml.nothing")
+    with pytest.raises(psycopg2.errors.FeatureNotSupported, match="in the model's schema"):
+        rows(clients, "CREATE MODEL ml.x FROM ml.measurements TARGET y FUNCTION public.f")
+    assert rows(clients, "SHOW MODEL ALL") == {"Schema Name": "Model Name"}
+
+
+def test_a_sample_is_reproducible_and_keeps_every_class(clients: SqlClients) -> None:
+    """Of 3,000 rows about 333 are kept: rare classes whole, the others in proportion; equal rows are thinned."""
+    query = """
+        select i % 7 as a, case when i <= 3 then 'rare' when i % 10 = 0 then 'some' else 'many' end as y, i / 2 as b
+        from generate_series(1, 3000) as i
+    """
+    samples = []
+    for zone in ("UTC", "Asia/Tokyo"):
+        config = json.dumps({"target": "y", "settings": {"max_cells": 999}})
+        text = f"set timezone = '{zone}'; select postgres_ml.create_model('ml.sampled', $q${query}$q$, '{config}')"
+        job = clients.value(text, clients.analyst)
+        samples.append(
+            clients.ask(f"select a, y, b from postgres_ml.rows_{job} order by 3, 1, 2", clients.worker)
+        )
+    assert samples[0] == samples[1]
+    counts = {label: sum(row[1] == label for row in samples[0]) for label in ("rare", "some", "many")}
+    assert counts["rare"] == 3 and 50 <= counts["some"] < 80 and 245 < counts["many"] < 285
+    assert 325 <= len(samples[0]) <= 333
