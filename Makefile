@@ -8,7 +8,7 @@ DBT_1_12 = $(VENV)-dbt-1-12
 EXTENSION_VERSION = $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" extension/plmodel.control)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo docs docs-site mlflow psql test test-exhaustive test-faults test-unit test-training test-functional test-dbt-1-12 test-versions coverage check lint docs-tables native bench-parse bench-unchanged bench-catalog bench-sql bench-native bench-auto dist dist-extension clean bench-python serve-example bench-extract
+.PHONY: help install demo sql-example docs docs-site mlflow psql test test-exhaustive test-faults test-unit test-training test-functional test-dbt-1-12 test-versions coverage check lint docs-tables native bench-parse bench-unchanged bench-catalog bench-sql bench-native bench-auto dist dist-extension clean bench-python serve-example bench-extract
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +31,10 @@ $(VENV)/installed: setup.py pyproject.toml | $(VENV)/constraints.txt
 	$(INSTALL) --editable .
 	@touch $@
 
+$(VENV)/installed-worker: setup.py pyproject.toml | $(VENV)/constraints.txt
+	$(INSTALL) --editable ".[worker]"
+	@touch $@ $(VENV)/installed
+
 $(VENV)/installed-test: setup.py pyproject.toml | $(VENV)/constraints.txt
 	$(INSTALL) --editable ".[test]"
 	@touch $@ $(VENV)/installed
@@ -47,6 +51,9 @@ install: $(VENV)/installed ## install into .venv
 
 demo: $(VENV)/installed ## train the examples on an embedded Postgres and show predictions
 	$(BIN)/python scripts/demo.py $(EXAMPLES)
+
+sql-example: $(VENV)/installed-worker ## create a model by Redshift's own statement in psql, with a worker beside it
+	$(BIN)/python scripts/sql_example.py $(EXAMPLES)
 
 docs: $(VENV)/installed ## browse the examples' dbt documentation (after make demo)
 	cd $(EXAMPLES) && ../$(BIN)/dbt docs generate && ../$(BIN)/dbt docs serve --host 127.0.0.1

@@ -2,11 +2,11 @@
   Creates the catalog, or brings it up to date, and lets roles publish into it that may not create a schema themselves.
   Whoever runs it owns the catalog. Needed once where models train with least privileges, and after an upgrade there.
   It also installs what SQL clients call (postgres_ml.create_model and so on); `worker` is the role of the process that
-  trains for them.
+  trains for them, `scheduler` a role without rights that fires their schedules.
 
     dbt run-operation create_catalog --args '{trainers: [ml_train], worker: ml_worker}'
 #}
-{% macro create_catalog(trainers=[], worker=none) %}
+{% macro create_catalog(trainers=[], worker=none, scheduler=none) %}
   {%- do postgres_ml__lock_catalog() -%}
   {%- do adapter.trust_only_catalog() -%}
   {%- do postgres_ml__create_catalog() -%}
@@ -19,7 +19,7 @@
       grant select on postgres_ml.model_card to {{ role }}
     {%- endcall -%}
   {%- endfor -%}
-  {%- do postgres_ml__create_sql_client(worker) -%}
+  {%- do postgres_ml__create_sql_client(worker, scheduler) -%}
   {%- do adapter.commit() -%}
   {%- do log('postgres_ml: the catalog is up to date; ' ~ (trainers | join(', ') ~ ' may publish' if trainers else 'no rights changed'), info=true) -%}
 {% endmacro %}

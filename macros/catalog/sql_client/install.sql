@@ -3,7 +3,7 @@
   `create_catalog` installs it, and again after an upgrade; a build leaves it alone.
   docs/security.md says who may do what; decision 28 why the query runs in the caller's session.
 #}
-{% macro postgres_ml__create_sql_client(worker=none) %}
+{% macro postgres_ml__create_sql_client(worker=none, scheduler=none) %}
   {%- set statements -%}
     set local check_function_bodies = off;  -- the functions call each other
     {{ postgres_ml__job_table() }};
@@ -17,6 +17,7 @@
     {{ postgres_ml__token_functions() }};
     {{ postgres_ml__statement_functions() }};
     {{ postgres_ml__create_statement_functions() }};
+    {{ postgres_ml__schedule_functions() }};
     {{ postgres_ml__sql_client_grants() }}
   {%- endset -%}
   {%- do adapter.execute_exclusively(statements, ['postgres_ml.job', 'postgres_ml.jobs']) -%}
@@ -29,7 +30,16 @@
       create schema if not exists postgres_ml_queue authorization {{ role }}
     {%- endcall -%}
   {%- endif -%}
+  {%- if scheduler -%}
+    {%- call statement('grant_scheduler') -%}
+      grant execute on function postgres_ml.scheduler_role() to {{ postgres_ml__identifier(scheduler) }}
+    {%- endcall -%}
+  {%- endif -%}
 {% endmacro %}
+
+
+{#- Raised whenever one of these statements changes, and worker/setup.py: RELEASE with it; a worker brings its catalog up to date. -#}
+{% macro postgres_ml__sql_client_release() %}{{ return(1) }}{% endmacro %}
 
 
 {#- What only a worker may call. -#}
@@ -44,6 +54,9 @@
       'postgres_ml.end_job(bigint, integer, text, text)',
       'postgres_ml.give_back_job(bigint, integer, text)',
       'postgres_ml.clear_jobs()',
+      'postgres_ml.all_schedules()',
+      'postgres_ml.claim_schedule(text, text, timestamptz)',
+      'postgres_ml.note_schedule(text, text, text)',
   ]) }}
 {% endmacro %}
 
@@ -51,7 +64,7 @@
 {#- Everybody may look a job of his own up; create_model is granted by the administrator, the worker's to the worker. -#}
 {% macro postgres_ml__sql_client_grants() %}
 revoke execute on function
-    postgres_ml.create_model(text, text, jsonb), {{ postgres_ml__worker_signatures() | join(', ') }} from public;
+    postgres_ml.create_model(text, text, jsonb), postgres_ml.scheduler_role(), {{ postgres_ml__worker_signatures() | join(', ') }} from public;
 grant usage on schema postgres_ml to public;
 grant select on postgres_ml.jobs to public
 {% endmacro %}

@@ -53,7 +53,7 @@ create policy own_jobs on postgres_ml.job using (
 create or replace view postgres_ml.jobs with (security_barrier) as
 select
     j.job, j.kind, j.model_schema || '.' || j.model_name as model, j.state, j.phase, j.message,
-    (j.progress ->> 'candidates')::bigint as candidates, j.progress ->> 'best' as best, j.progress ->> 'metric' as metric,
+    (j.progress ->> 'candidates')::numeric::bigint as candidates, j.progress ->> 'best' as best, j.progress ->> 'metric' as metric,
     (j.progress ->> 'score')::double precision as best_score, (j.progress ->> 'seconds_left')::double precision as seconds_left,
     j.n_rows, j.n_rows_query, j.requested_by, j.worker, j.attempt, j.created_at, j.started_at, j.ended_at
 from postgres_ml.job as j
@@ -61,7 +61,7 @@ where j.is_sealed and exists (
     select from pg_catalog.pg_roles as r
     where r.rolname = j.requested_by and pg_catalog.pg_has_role(r.oid, 'usage')
 );
-comment on view postgres_ml.jobs is 'What you asked for: its state, how far it is, and why it failed (release 1)'
+comment on view postgres_ml.jobs is 'What you asked for: its state, how far it is, and why it failed (release {{ postgres_ml__sql_client_release() }})'
 {% endmacro %}
 
 

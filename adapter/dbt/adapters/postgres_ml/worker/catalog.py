@@ -7,6 +7,8 @@ import contextlib
 import json
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, TypeVar
 
 import procrastinate.exceptions
@@ -23,6 +25,21 @@ where not exists (
     where q.queueing_lock = 'job ' || u.job and q.status in ('todo', 'doing')
 )
 """
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """A model that is trained again by the clock.
+
+    Parameters
+    ----------
+    since : when it was fired last, or made
+    """
+
+    schema: str
+    model: str
+    cron: str
+    since: datetime
 
 
 class Catalog:
@@ -80,6 +97,22 @@ class Catalog:
         """Let another attempt do it."""
         query = "select postgres_ml.give_back_job(%(job)s, %(attempt)s, %(why)s)"
         await self._patiently(lambda: self._all(query, job=task["job"], attempt=task["attempt"], why=why))
+
+    async def schedules(self) -> list[Schedule]:
+        """Return all schedules."""
+        rows = await self._all("select * from postgres_ml.all_schedules()")
+        return [Schedule(row["model_schema"], row["model_name"], row["cron"], row["since"]) for row in rows]
+
+    async def claim_schedule(self, schedule: Schedule, due: datetime) -> bool:
+        """Return whether this worker is the one that fires it for that time."""
+        query = "select postgres_ml.claim_schedule(%(schema)s, %(model)s, %(due)s) as is_mine"
+        [row] = await self._all(query, schema=schedule.schema, model=schedule.model, due=due)
+        return bool(row["is_mine"])
+
+    async def note_schedule(self, schedule: Schedule, what: str) -> None:
+        """Tell the schedule's owner what came of it."""
+        query = "select postgres_ml.note_schedule(%(schema)s, %(model)s, %(what)s)"
+        await self._all(query, schema=schedule.schema, model=schedule.model, what=what)
 
     async def clear(self) -> None:
         """Remove rows of jobs that have ended."""

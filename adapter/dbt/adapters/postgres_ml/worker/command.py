@@ -7,6 +7,7 @@ import json
 import logging
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,9 @@ def main(arguments: Sequence[str]) -> int:
     options = parser().parse_args(arguments)
     is_status = options.where == "status"
     _log(options.log_format, logging.WARNING if is_status else logging.INFO)
-    place = _place(options, options.directory if is_status else options.where)
+    place = replace(
+        _place(options, options.directory if is_status else options.where), scheduler=options.scheduler_dsn
+    )
     if is_status:
         return status(place, options.stalled)
     how = Options(options.concurrency, options.grace, options.heartbeat, options.stalled, options.until_idle)
@@ -52,6 +55,9 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--target", help="the profile's output; its default by default")
     made.add_argument("--profiles-dir", type=Path, default=None, help="the folder of profiles.yml")
     made.add_argument("--folder", type=Path, help="the worker's own folder; ./postgres-ml-worker by default")
+    made.add_argument(
+        "--scheduler-dsn", default="", help="connection string of the role that fires schedules"
+    )
     made.add_argument("--concurrency", type=_positive, default=1, help="trainings at once (default 1)")
     made.add_argument(
         "--grace", type=float, default=30.0, help="seconds trainings may go on after SIGTERM (30)"

@@ -15,6 +15,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from postgres_ml import embedded
 from postgres_ml.contract.exceptions import SpecError
 
+EMBEDDED_SCHEDULER = "postgres_ml_scheduler"
 QUEUE_SCHEMA = "postgres_ml_queue"
 #: nothing of callers is found by a bare name
 SEARCH_PATH = f"pg_catalog, {QUEUE_SCHEMA}"
@@ -38,6 +39,7 @@ class Place:
     role : to become after connecting; None is the one connected as
     directory : of an embedded server
     options : other keys of the profile, such as mlflow_tracking_uri
+    scheduler : connection string of the role that fires schedules; empty where none are fired
     is_pooled : whether a pooler stands between, which takes no start-up options and no LISTEN
     """
 
@@ -47,6 +49,13 @@ class Place:
     directory: str | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     is_pooled: bool = False
+    scheduler: str = ""
+
+    def scheduler_conninfo(self) -> str:
+        """Return the connection string of the role that fires schedules; empty where none are fired."""
+        if not self.directory:
+            return self.scheduler
+        return make_conninfo(self.conninfo(), user=EMBEDDED_SCHEDULER, options="")
 
     def conninfo(self, path: str = SEARCH_PATH) -> str:
         """Return libpq's connection string; an embedded server is started, and joined."""

@@ -14,6 +14,7 @@ import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from typing import Any
 
 import procrastinate
@@ -23,6 +24,7 @@ from dbt.adapters.postgres_ml.worker.children import Child
 from dbt.adapters.postgres_ml.worker.jobs import Jobs, worker_name
 from dbt.adapters.postgres_ml.worker.place import Place
 from dbt.adapters.postgres_ml.worker.project import variables, write_project
+from dbt.adapters.postgres_ml.worker.schedules import Schedules
 from procrastinate import exceptions as queue_errors
 from procrastinate import jobs as queue_jobs
 from procrastinate.tasks import Task
@@ -104,6 +106,14 @@ class Service:
         @app.task(queue=QUEUE, name="run_job", retry=False)
         async def run_job(job: int) -> None:
             await jobs.run(job)
+
+        if scheduler := self.place.scheduler_conninfo():
+            schedules = Schedules(jobs.catalog, scheduler)
+
+            @app.periodic(cron="* * * * *", periodic_id="schedules")
+            @app.task(queue=QUEUE, name="fire_schedules", queueing_lock="fire_schedules")
+            async def fire_schedules(timestamp: int) -> None:
+                await schedules.fire(datetime.now(timezone.utc))
 
         async with app.open_async():
             jobs.spare.prepare()

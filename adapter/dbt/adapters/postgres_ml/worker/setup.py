@@ -10,18 +10,24 @@ import time
 import procrastinate.schema
 import psycopg
 from dbt.adapters.postgres_ml.worker.children import COMMAND
-from dbt.adapters.postgres_ml.worker.place import QUEUE_SCHEMA, SEARCH_PATH, Place
+from dbt.adapters.postgres_ml.worker.place import EMBEDDED_SCHEDULER, QUEUE_SCHEMA, SEARCH_PATH, Place
 from dbt.adapters.postgres_ml.worker.project import variables, write_project
 from psycopg import sql
 
 from postgres_ml.contract.exceptions import SpecError
 
 REFUSED = re.compile("authentication|does not exist|no pg_hba.conf entry")
+RELEASE = 1  # of the functions for SQL clients: macros/catalog/sql_client/install.sql
 PATIENCE_S = 60.0  # for a server that is starting
 STATE = """
 select
     current_user as role, current_database() as database,
     f.claim is not null as has_catalog,
+    coalesce((regexp_match(
+        obj_description(to_regclass('postgres_ml.jobs'), 'pg_class'), 'release ([0-9]+)'
+    ))[1]::integer, 0) as release,
+    coalesce((select pg_has_role(c.relowner, 'usage') from pg_class as c where c.oid = to_regclass('postgres_ml.job')),
+        has_database_privilege(current_database(), 'create')) as may_make_catalog,
     coalesce(has_function_privilege(f.claim, 'execute'), false) as may_work,
     to_regclass('postgres_ml_queue.procrastinate_jobs') is not null as has_queue,
     coalesce(has_schema_privilege(to_regnamespace('postgres_ml_queue'), 'create'), false) as may_make_queue,
@@ -67,14 +73,14 @@ def prepare(place: Place) -> None:
     with connect(place) as connection:
         state = connection.execute(STATE).fetchone()
         assert state is not None
-        if not state["has_catalog"]:
-            if not state["may_create_schema"]:
+        if int(str(state["release"])) < RELEASE:
+            if not state["may_make_catalog"]:
+                lacks = "are of an older release" if state["has_catalog"] else "are not there"
                 raise SpecError(
-                    f"the catalog of {state['database']} has no functions for SQL clients: let an "
-                    "administrator run `dbt run-operation create_catalog --args "
-                    f"'{{worker: {state['role']}}}'`"
+                    f"the functions for SQL clients of database {state['database']} {lacks}: let an administrator "
+                    f"run `dbt run-operation create_catalog --args '{{worker: {state['role']}}}'`"
                 )
-            create_catalog(place)
+            create_catalog(place, scheduler=_embedded_scheduler(place, connection))
             state = connection.execute(STATE).fetchone()
             assert state is not None
         if not state["may_work"]:
@@ -124,7 +130,19 @@ def make_queue(place: Place, connection: psycopg.Connection[dict[str, object]], 
         connection.execute(procrastinate.schema.SchemaManager.get_schema())
 
 
-def create_catalog(place: Place, worker: str | None = None) -> None:
+def _embedded_scheduler(place: Place, connection: psycopg.Connection[dict[str, object]]) -> str | None:
+    """Make the role that fires the schedules of an embedded server."""
+    if not place.directory:
+        return None
+    if (
+        connection.execute("select from pg_roles where rolname = %s", (EMBEDDED_SCHEDULER,)).fetchone()
+        is None
+    ):
+        connection.execute(sql.SQL("create role {} login").format(sql.Identifier(EMBEDDED_SCHEDULER)))
+    return EMBEDDED_SCHEDULER
+
+
+def create_catalog(place: Place, worker: str | None = None, scheduler: str | None = None) -> None:
     """Run `create_catalog` as the place's role.
 
     Raises
@@ -134,7 +152,8 @@ def create_catalog(place: Place, worker: str | None = None) -> None:
     """
     folder = place.folder / "template"
     write_project(folder, place, 1)
-    arguments = json.dumps({"worker": worker} if worker else {})
+    given = {"worker": worker, "scheduler": scheduler}
+    arguments = json.dumps({name: role for name, role in given.items() if role})
     where = ["--project-dir", str(folder), "--profiles-dir", str(folder), "--quiet"]
     task = {
         "arguments": ["run-operation", "create_catalog", "--args", arguments, *where],

@@ -1,0 +1,123 @@
+"""Schedules of SQL clients: what they run, as whom, and what a trap in the query finds."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
+
+import procrastinate
+import psycopg2
+import pytest
+from dbt.adapters.postgres_ml.worker.catalog import Catalog
+from dbt.adapters.postgres_ml.worker.schedules import Schedules
+from dbt.adapters.postgres_ml.worker.setup import create_catalog
+from postgres_ml.embedded import ServerAddress
+from support.sql_clients import SqlClients, sql_clients
+
+TRAP = """
+create table ml.runs (who name, session name);
+create function ml.deferred() returns trigger language plpgsql as
+    $$ begin insert into ml.runs values (current_user, session_user); return null; end $$;
+create table ml.bait (a integer);
+create constraint trigger later after insert on ml.bait deferrable initially deferred for each row execute function ml.deferred();
+create function ml.spring(x double precision) returns double precision language plpgsql as $$
+begin
+    insert into ml.runs values (current_user, session_user);
+    begin execute 'reset role'; exception when others then null; end;
+    begin execute 'set session authorization default'; exception when others then null; end;
+    if x = 2.0 + 1 then insert into ml.bait values (1); end if;
+    insert into ml.runs values (current_user, session_user);
+    return x;
+end $$;
+grant insert on ml.runs to public
+"""
+
+
+@pytest.fixture(scope="module")
+def clients(server: ServerAddress, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SqlClients]:
+    with sql_clients(server, tmp_path_factory.mktemp("schedules")) as made:
+        yield made
+
+
+def fire(clients: SqlClients, now: datetime, runner: str) -> None:
+    """Fire what is due, as a worker does each minute."""
+    conninfo = f"host={clients.server.host} port={clients.server.port} dbname={clients.name}"
+    connector = procrastinate.PsycopgConnector(conninfo=f"{conninfo} user={clients.worker}")
+
+    async def run() -> None:
+        async with procrastinate.App(connector=connector).open_async():
+            await Schedules(Catalog(connector), f"{conninfo} user={runner}").fire(now)
+
+    asyncio.run(run())
+
+
+def test_a_schedule_calls_create_model_as_its_owner(clients: SqlClients) -> None:
+    runner = f"{clients.name}_runner"
+    schedule = "select postgres_ml.schedule('ml.timed', '0 3 * * *')"
+    with pytest.raises(psycopg2.Error, match="there is no role that fires schedules"):
+        clients.ask(schedule, clients.analyst)
+    clients.ask(f"create role {runner} login")
+    create_catalog(clients.place(), clients.worker, runner)
+    with pytest.raises(psycopg2.Error, match=f"role {runner}, which fires schedules, may not use schema"):
+        clients.ask(schedule, clients.analyst)
+    clients.ask(f"grant usage on schema ml to {runner}")
+    with pytest.raises(psycopg2.Error, match=r"you have created no model ml\.timed"):
+        clients.ask(schedule, clients.analyst)
+    clients.ask(TRAP, clients.analyst)
+    first = clients.create(
+        "ml.timed", "select a, ml.spring(y) as y from measurements".replace("from m", "from ml.m")
+    )
+    with pytest.raises(psycopg2.Error, match='"daily" is no cron expression'):
+        clients.ask("select postgres_ml.schedule('ml.timed', 'daily')", clients.analyst)
+    assert 'again at "0 3 * * *" (UTC)' in clients.value(schedule, clients.analyst)
+    with pytest.raises(psycopg2.Error, match="permission denied"):
+        clients.ask("select ml.timed__retrain()", clients.other)
+
+    now = datetime.now(timezone.utc)
+    fire(clients, now, runner)
+    assert clients.value("select max(job) from postgres_ml.job") == first  # nothing has become due
+    for _ in range(2):  # the second finds it fired
+        fire(clients, now + timedelta(days=1), runner)
+    [(message,)] = clients.ask("select message from postgres_ml.schedules", clients.analyst)
+    assert message == f"job {first + 1}", message
+    [(requested_by, n_rows)] = clients.ask(
+        f"select requested_by, n_rows from postgres_ml.job where job = {first + 1}"
+    )
+    assert (requested_by, n_rows) == (clients.analyst, 600)
+    assert clients.value("select max(job) from postgres_ml.job") == first + 1
+    # the query ran as its author; what it deferred to the commit ran as a role without rights; never as the worker
+    assert {who for who, _ in clients.ask("select who, session from ml.runs")} <= {clients.analyst, runner}
+    assert {who for _, who in clients.ask("select who, session from ml.runs")} <= {clients.analyst, runner}
+
+    clients.ask(f"grant {clients.other} to {runner}")
+    fire(clients, now + timedelta(days=2), runner)
+    assert "has rights of its own" in clients.value(
+        "select message from postgres_ml.schedules", clients.analyst
+    )
+    assert clients.value("select postgres_ml.unschedule('ml.timed')", clients.analyst) is True
+    assert clients.value("select to_regprocedure('ml.timed__retrain()')") is None
+    assert clients.value("select postgres_ml.unschedule('ml.timed')", clients.analyst) is False
+    clients.ask(f"drop owned by {runner}; drop role {runner}")
+
+
+def test_rows_without_a_query_can_not_be_scheduled(clients: SqlClients) -> None:
+    runner = f"{clients.name}_runner2"
+    clients.ask(f"create role {runner} login; grant usage on schema ml to {runner}")
+    create_catalog(clients.place(), clients.worker, runner)
+    clients.ask(
+        """
+        do $$ declare made bigint; begin
+            insert into postgres_ml.job (model_schema, model_name) values ('ml', 'handed') returning job into made;
+            perform postgres_ml.open_rows(made, '{a,y}', '{23,701}');
+            execute format('insert into postgres_ml.rows_%s select i, i from generate_series(1, 600) as i', made);
+            perform postgres_ml.seal_rows(made);
+        end $$
+        """,
+        clients.analyst,
+    )
+    with pytest.raises(
+        psycopg2.Error, match=r"the rows of model ml\.handed were handed over, and there is no query"
+    ):
+        clients.ask("select postgres_ml.schedule('ml.handed', '0 3 * * *')", clients.analyst)
+    clients.ask(f"drop owned by {runner}; drop role {runner}")
