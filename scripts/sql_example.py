@@ -19,8 +19,9 @@ def main(examples: Path) -> int:
             if "working on" in line:
                 break
         try:
-            psql = [*command, "psql", str(directory.absolute()), "--quiet", "--file", "sql/churn.sql"]
-            return subprocess.run(psql, cwd=examples, check=False).returncode
+            psql = [*command, "psql", str(directory.absolute()), "--quiet"]
+            with (examples / "sql" / "churn.sql").open() as pasted:
+                return subprocess.run(psql, cwd=examples, stdin=pasted, check=False).returncode
         finally:
             worker.terminate()
             worker.communicate()

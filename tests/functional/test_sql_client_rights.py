@@ -149,11 +149,22 @@ def test_nothing_of_a_caller_is_granted_to_others(clients: SqlClients) -> None:
     clients.ask(f"update postgres_ml.job set is_cancelled = true where job = {job}", clients.other)
     assert clients.value(f"select is_cancelled from postgres_ml.job where job = {job}") is False
     assert "belongs to" in refusal(clients, create("ml.mine"), clients.other)
-    assert "function predict_mine belongs to model ml.mine" in refusal(
+    assert "function predict_mine, with its like, belongs to model ml.mine" in refusal(
         clients,
         create("ml.theirs", config=json.dumps({**json.loads(QUICK), "function": "predict_mine"})),
         clients.other,
     )
+    for function in ("predict_mine_explain", "predict_mine__0", "predict"):
+        config = json.dumps({**json.loads(QUICK), "function": function})
+        if function == "predict":
+            clients.value(
+                f"select postgres_ml.cancel({clients.create('ml.fine', ROWS, config, clients.other)})",
+                clients.other,
+            )
+        else:
+            assert "with its like, belongs to" in refusal(
+                clients, create("ml.theirs", config=config), clients.other
+            )
     assert "belongs to" in refusal(clients, "select postgres_ml.drop_model('ml.mine')", clients.other)
     for role in (clients.analyst, clients.other):
         assert "permission denied" in refusal(clients, f"select * from postgres_ml.rows_{job}", role)

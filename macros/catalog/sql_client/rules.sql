@@ -121,14 +121,21 @@ begin
     if found is not null then
         return query select found || ': the model''s card would take its place', 'give the model another name'::text;
     end if;
-    select format('function %I belongs to model %I.%I', asked.function_name, t.model_schema, t.model_name) into found
+    select format('function %I, with its like, belongs to model %I.%I', t.function_name, t.model_schema, t.model_name) into found
     from (
         select v.model_schema, v.model_name, v.function_name from postgres_ml.model_version as v where v.is_serving
         union all
         select j.model_schema, j.model_name, j.function_name from postgres_ml.job as j
         where j.state = 'TRAINING' and j.is_sealed and j.kind = 'create' and j.job is distinct from asked.job
     ) as t
-    where t.model_schema = asked.model_schema and t.model_name <> asked.model_name and t.function_name = asked.function_name
+    where t.model_schema = asked.model_schema and t.model_name <> asked.model_name and (
+        starts_with(t.function_name, asked.function_name || '__') or starts_with(asked.function_name, t.function_name || '__')
+        or exists (
+            select from unnest('{"",_probabilities,_distances,_explain}'::text[]) as theirs (suffix)
+            join unnest('{"",_probabilities,_distances,_explain}'::text[]) as ours (suffix)
+                on t.function_name || theirs.suffix = asked.function_name || ours.suffix
+        )
+    )
     limit 1;
     if found is not null then
         return query select found, 'name another one: {"function": "…"}'::text;

@@ -13,6 +13,7 @@ PACKAGE = "dbt.adapters.postgres_ml"
 ROOT = Path(dbt.adapters.postgres_ml.__file__).parent
 #: from the top down: a layer imports only from those below it, and modules of one layer not each other
 LAYERS = [
+    {"worker"},
     {"impl"},
     {"build"},
     {"catalog", "operations"},

@@ -54,7 +54,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--profile", help="a profile of profiles.yml, with an output of type postgres_ml")
     made.add_argument("--target", help="the profile's output; its default by default")
     made.add_argument("--profiles-dir", type=Path, default=None, help="the folder of profiles.yml")
-    made.add_argument("--folder", type=Path, help="the worker's own folder; ./postgres-ml-worker by default")
+    made.add_argument("--folder", type=Path, help="the worker's own; ./postgres-ml-worker by default")
     made.add_argument(
         "--scheduler-dsn", default="", help="connection string of the role that fires schedules"
     )
@@ -87,7 +87,9 @@ def _place(options: argparse.Namespace, directory: str | None) -> Place:
         raise SpecError("name one database: a directory of an embedded server, --dsn or --profile")
     if directory:
         path = Path(directory).expanduser().absolute()
-        return of_directory(path, (options.folder or path.parent / "postgres-ml-worker").absolute())
+        return of_directory(
+            path, (options.folder or path.parent / "target" / "postgres_ml_worker").absolute()
+        )
     folder = (options.folder or Path("postgres-ml-worker")).absolute()
     if options.dsn:
         return of_dsn(options.dsn, folder, is_pooled=options.no_listen)

@@ -160,11 +160,15 @@ def of_profile(
     SpecError
         There is no such profile or target, or it is of another type.
     """
+    from argparse import Namespace
+
     from dbt.config.profile import Profile, read_profile
     from dbt.config.renderer import ProfileRenderer
+    from dbt.flags import set_from_args
     from dbt_common.context import set_invocation_context
     from dbt_common.exceptions import DbtBaseException
 
+    set_from_args(Namespace(), {})
     set_invocation_context(os.environ)
     try:
         profile = Profile.from_raw_profiles(

@@ -31,6 +31,7 @@ from procrastinate.tasks import Task
 
 logger = logging.getLogger("postgres_ml.worker")
 POLL_S = 1.0  # between two looks at the catalog where no notification comes
+LEAST_S = 0.05  # between two looks, whoever wakes it
 SWEEP_S = 5.0  # between two looks for what was lost
 RETRY_S = 1.0
 QUEUE = "models"
@@ -171,6 +172,7 @@ class Service:
             swept = time.monotonic() if is_time else swept
             await self._look(app, run_job, jobs, sweeps=is_time)
             self._wake.clear()
+            await asyncio.sleep(LEAST_S)  # anybody may notify
             with contextlib.suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), POLL_S)
 

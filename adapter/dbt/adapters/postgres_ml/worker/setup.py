@@ -26,10 +26,15 @@ select
     coalesce((regexp_match(
         obj_description(to_regclass('postgres_ml.jobs'), 'pg_class'), 'release ([0-9]+)'
     ))[1]::integer, 0) as release,
-    coalesce((select pg_has_role(c.relowner, 'usage') from pg_class as c where c.oid = to_regclass('postgres_ml.job')),
-        has_database_privilege(current_database(), 'create')) as may_make_catalog,
+    coalesce(
+        (select pg_has_role(relowner, 'usage') from pg_class where oid = to_regclass('postgres_ml.job')),
+        has_database_privilege(current_database(), 'create')
+    ) as may_make_catalog,
     coalesce(has_function_privilege(f.claim, 'execute'), false) as may_work,
-    to_regclass('postgres_ml_queue.procrastinate_jobs') is not null as has_queue,
+    exists (
+        select from pg_class as c join pg_namespace as n on n.oid = c.relnamespace
+        where n.nspname = 'postgres_ml_queue' and c.relname = 'procrastinate_jobs'
+    ) as has_queue,
     coalesce(has_schema_privilege(to_regnamespace('postgres_ml_queue'), 'create'), false) as may_make_queue,
     has_database_privilege(current_database(), 'create') as may_create_schema,
     current_setting('search_path') as search_path
@@ -77,8 +82,9 @@ def prepare(place: Place) -> None:
             if not state["may_make_catalog"]:
                 lacks = "are of an older release" if state["has_catalog"] else "are not there"
                 raise SpecError(
-                    f"the functions for SQL clients of database {state['database']} {lacks}: let an administrator "
-                    f"run `dbt run-operation create_catalog --args '{{worker: {state['role']}}}'`"
+                    f"the functions for SQL clients of database {state['database']} {lacks}: let an "
+                    "administrator run `dbt run-operation create_catalog --args "
+                    f"'{{worker: {state['role']}}}'`"
                 )
             create_catalog(place, scheduler=_embedded_scheduler(place, connection))
             state = connection.execute(STATE).fetchone()
