@@ -22,7 +22,9 @@ ROOT = Path(__file__).parents[3]
 EXAMPLES = sorted(
     path
     for path in (ROOT / "models_examples").rglob("models/**/*")
-    if path.suffix in (".sql", ".py") and "target" not in path.parts and "create_model" in path.read_text(encoding="utf-8")
+    if path.suffix in (".sql", ".py")
+    and "target" not in path.parts
+    and "create_model" in path.read_text(encoding="utf-8")
 )
 
 

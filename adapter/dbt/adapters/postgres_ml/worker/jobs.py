@@ -101,7 +101,7 @@ class Jobs:
             await child.end()
             if not self.is_stopping:
                 self.spare.prepare()  # not before: its imports would take the training's cores
-        if self.is_stopping and done is None:
+        if self.is_stopping and not (done and done["success"]):
             raise asyncio.CancelledError
         return judge(done, child.death)
 
