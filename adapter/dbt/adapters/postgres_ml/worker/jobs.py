@@ -47,7 +47,13 @@ class Jobs:
         self.is_stopping = False
 
     async def run(self, number: int) -> None:
-        """Claim a job and see it to its end; None of what a job does makes this raise, but a lost server."""
+        """Claim a job and see it to its end.
+
+        Raises
+        ------
+        procrastinate.exceptions.ConnectorException
+            The server is lost for good; the job is found again by its row.
+        """
         task = await self.catalog.claim(number, self.worker)
         if task is None:
             return
@@ -57,6 +63,8 @@ class Jobs:
         started = time.monotonic()
         try:
             outcome = await self._build(task)
+        except (OSError, ValueError) as error:  # the worker's own folder or processes
+            outcome = Outcome("FAILED", f"the worker can't build it: {error}")
         except asyncio.CancelledError:
             await self.catalog.give_back(task, "the worker was stopped")
             raise

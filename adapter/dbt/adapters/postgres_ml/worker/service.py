@@ -118,6 +118,7 @@ class Service:
 
         async with app.open_async():
             jobs.spare.prepare()
+            await self._look(app, run_job, jobs, sweeps=True)
             logger.info("working on %s as %s", self.place.name, jobs.worker)
             side = [asyncio.create_task(self._watch(app, run_job, jobs)), asyncio.create_task(self._listen())]
             worker = asyncio.create_task(self._worker(app))
