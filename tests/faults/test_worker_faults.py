@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
+import os
 import random
 import shutil
 import signal
@@ -28,8 +29,8 @@ from support.sql_clients import QUICK, SqlClients
 
 CONFIG = json.dumps({**json.loads(QUICK), "settings": {"keep_versions": 1000}})
 VICTIMS = ("worker", "child", "training", "server")
-SHORT, LONG = 4, 50
-DONE_S = 300.0
+SHORT, LONG = 4, int(os.environ.get("POSTGRES_ML_KILLS", "50"))
+DONE_S = 120.0  # and for each kill 60: the jobs are of one model, so they run one after the other
 
 
 class Reader(threading.Thread):
@@ -107,7 +108,7 @@ class Killed:
             return {0: ("TRAINING", None)}
 
     def wait_for_all(self) -> dict[int, tuple[str, str | None]]:
-        deadline = time.monotonic() + DONE_S
+        deadline = time.monotonic() + DONE_S + 60.0 * len(self.states())
         while any(state == "TRAINING" for state, _ in self.states().values()):
             assert time.monotonic() < deadline, self.states()
             time.sleep(0.5)
