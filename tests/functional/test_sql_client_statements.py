@@ -178,3 +178,27 @@ def test_a_sample_is_reproducible_and_keeps_every_class(clients: SqlClients) -> 
     counts = {label: sum(row[1] == label for row in samples[0]) for label in ("rare", "some", "many")}
     assert counts["rare"] == 3 and 50 <= counts["some"] < 80 and 245 < counts["many"] < 285
     assert 325 <= len(samples[0]) <= 333
+
+
+def test_values_are_handed_over_exactly(clients: SqlClients) -> None:
+    """In the query's own types; a domain is its base type."""
+    clients.ask(
+        "create type ml.mood as enum ('low', 'high'); create domain ml.count as bigint check (value > 0)"
+    )
+    query = """
+        select 9007199254740993 as a, 12345678901234567890.123456789012345678::numeric(38, 18) as b,
+            timestamptz 'infinity' as c, 'high'::ml.mood as d, 'NaN'::real as e, 'x'::char(3) as f, time '23:59:59.999999' as g,
+            date '0001-01-01 BC' as h, 5::ml.count as i, null::varchar(9) as y
+    """
+    job = clients.create("ml.exact", query, "{}")
+    [found] = clients.ask(f"select r::text from postgres_ml.rows_{job} as r", clients.worker)
+    [given] = clients.ask(f"select r::text from ({query}) as r")
+    assert found == given
+    types = clients.ask(f"""
+        select format_type(atttypid, atttypmod) from pg_attribute
+        where attrelid = 'postgres_ml.rows_{job}'::regclass and attnum > 0 order by attnum
+    """)
+    assert [kind for (kind,) in types] == [
+        "bigint", "numeric", "timestamp with time zone", "ml.mood", "real", "bpchar", "time without time zone", "date",
+        "bigint", "character varying",
+    ]  # fmt: skip

@@ -129,7 +129,8 @@ begin
         where j.state = 'TRAINING' and j.is_sealed and j.kind = 'create' and j.job is distinct from asked.job
     ) as t
     where t.model_schema = asked.model_schema and t.model_name <> asked.model_name and (
-        starts_with(t.function_name, asked.function_name || '__') or starts_with(asked.function_name, t.function_name || '__')
+        ltrim(t.function_name, '_') ^@ (ltrim(asked.function_name, '_') || '__')
+        or ltrim(asked.function_name, '_') ^@ (ltrim(t.function_name, '_') || '__')
         or exists (
             select from unnest('{"",_probabilities,_distances,_explain}'::text[]) as theirs (suffix)
             join unnest('{"",_probabilities,_distances,_explain}'::text[]) as ours (suffix)
