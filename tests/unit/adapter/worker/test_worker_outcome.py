@@ -26,7 +26,15 @@ KEPT = {"_message": "gate not met: f1 0.5, not >= 0.9, kept v1", "is_refused": T
 def test_an_end_has_a_verdict_and_a_reason(
     done: dict[str, object] | None, verdict: str, message: str
 ) -> None:
-    assert judge(done, "it was killed") == Outcome(verdict, message)  # type: ignore[arg-type]  # a literal
+    assert judge(done, "it was killed", 2) == Outcome(verdict, message)  # type: ignore[arg-type]  # a literal
+
+
+def test_a_training_that_was_killed_gets_a_second_attempt() -> None:
+    done = {
+        "success": False,
+        "message": "churn: the training process was killed (SIGKILL): most likely for its memory",
+    }
+    assert [judge(done, "", attempt).verdict for attempt in (1, 2)] == ["again", "FAILED"]
 
 
 def test_callers_read_the_reason_and_not_dbts_files() -> None:

@@ -111,7 +111,7 @@ class Jobs:
                 self.spare.prepare()  # not before: its imports would take the training's cores
         if self.is_stopping and not (done and done["success"]):
             raise asyncio.CancelledError
-        return judge(done, child.death)
+        return judge(done, child.death, task["attempt"])
 
     async def _tell(self, task: dict[str, Any], child: Child, event: dict[str, Any]) -> None:
         fields = event["fields"]

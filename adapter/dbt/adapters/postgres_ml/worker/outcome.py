@@ -15,6 +15,8 @@ PASSING = re.compile(
     r"is not this worker's any more|another build published|deadlock detected|embedded Postgres:",
     re.IGNORECASE,
 )
+#: most likely for its use of memory: worth a second attempt, and no fifth
+KILLED = re.compile(r"the training process was (?:killed|ended by)")
 HEAD = re.compile(
     r"^\s*(?:\w+ Error in model \S+ \(.*\)|Encountered an error.*|Runtime Error|Database Error)\s*$"
 )
@@ -31,13 +33,14 @@ class Outcome:
     message: str
 
 
-def judge(done: dict[str, Any] | None, death: str) -> Outcome:
+def judge(done: dict[str, Any] | None, death: str, attempt: int) -> Outcome:
     """Return what becomes of the job.
 
     Parameters
     ----------
     done : the child's last event, None where it died
     death : how it ended, where it died
+    attempt : counted from 1
     """
     if done is None:
         return Outcome("again", death)
@@ -46,9 +49,8 @@ def judge(done: dict[str, Any] | None, death: str) -> Outcome:
     if done["success"]:
         said = str(response.get("_message") or message or "done")
         return Outcome("FAILED" if response.get("is_refused") else "READY", said)
-    return Outcome(
-        "again" if PASSING.search(message) else "FAILED", message or "the build failed without a message"
-    )
+    is_passing = PASSING.search(message) or (attempt == 1 and KILLED.search(message))
+    return Outcome("again" if is_passing else "FAILED", message or "the build failed without a message")
 
 
 def readable(message: str) -> str:
