@@ -253,7 +253,7 @@ declare
     next constant postgres_ml.token := tokens[here];
     words constant text[] := case clause
         when 'auto' then '{on,off}'
-        when 'model_type' then '{xgboost,mlp,linear_learner,kmeans}'
+        when 'model_type' then '{xgboost,mlp,linear_learner,kmeans,isolation_forest}'
         when 'problem_type' then '{regression,binary_classification,multiclass_classification}' end;
     value jsonb := to_jsonb(next.value);
 begin
