@@ -276,7 +276,7 @@ def test_texts_of_the_config_are_data(worked: SqlClients) -> None:
     """Jinja, SQL and paths in values: refused or used as they are, rendered by nobody."""
     secret = "{{ env_var('PATH') }}"
     wrong = {
-        "objective": secret, "model_type": secret, "gates": {secret: ">= 1"}, "settings": {"holdout": {"column": secret}},
+        "objective": secret, "model_type": secret, "gates": {secret: ">= 1"},
         "preprocessors": [{"column_set": [secret], "transformers": [secret]}],
     }  # fmt: skip
     hostile = [
