@@ -1,6 +1,7 @@
 """A model among dbt's other features: generic tests, documentation, contracts, --empty, clone."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -108,8 +109,17 @@ class TestGenericTestsAndDocs:
     def test_documentation_shows_the_card(self, outcome, project):
         run_dbt(["docs", "generate"])
         catalog = json.loads((Path(project.project_root) / "target" / "catalog.json").read_text())
-        assert {"version", "state", "score", "signature"} <= set(catalog["nodes"]["model.test.m"]["columns"])
+        card = catalog["nodes"]["model.test.m"]
+        assert {"version", "state", "score", "signature"} <= set(card["columns"])
         manifest = json.loads((Path(project.project_root) / "target" / "manifest.json").read_text())
+        assert "never saw" in manifest["nodes"]["model.test.m"]["columns"]["score"]["description"]
+        assert manifest["nodes"]["model.test.m"]["docs"]["node_color"]
+        stats = {stat["label"]: stat["value"] for stat in card["stats"].values() if stat["include"]}
+        assert re.fullmatch(r"f1 [\d.]+, on \d+ hold-out rows", stats["Score"])
+        assert stats["Signature"].startswith(f"{project.test_schema}.predict_m(")
+        assert stats["Version"].startswith("1, READY, trained 20") and stats["Runtime"]
+        others = [node for name, node in catalog["nodes"].items() if name != "model.test.m"]
+        assert others and not any(stat["include"] for node in others for stat in node["stats"].values())
         predict = manifest["macros"]["macro.dbt_postgres_ml.predict"]
         assert predict["description"].startswith("A call of a create_model's prediction function")
         assert [argument["name"] for argument in predict["arguments"]][:2] == ["model_name", "features"]
