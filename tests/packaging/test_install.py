@@ -137,6 +137,8 @@ def test_init_and_debug_on_an_embedded_server(environment, home):
     }
     try:
         assert "All checks passed!" in environment.dbt("debug", *options, cwd=home / "shop")
+        ignored = (home / "shop" / ".gitignore").read_text().splitlines()
+        assert {"target/", "mlflow.db*", "mlartifacts/", "mlruns/", "postgres.pgdata/"} <= set(ignored)
     finally:
         script = environment.root / "bin" / "postgres-ml"
         environment.run(str(script), "server", "stop", str(home / "shop" / "postgres.pgdata"), cwd=home)

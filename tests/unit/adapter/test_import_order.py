@@ -19,6 +19,7 @@ LAYERS = [
     {"catalog", "operations"},
     {"config", "seeds"},
     {"connections"},
+    {"gitignore"},
     {"credentials", "limits", "log", "__version__"},
 ]
 MODULES = sorted(path for path in ROOT.rglob("*.py") if path != ROOT / "__init__.py")

@@ -36,6 +36,14 @@ def test_redshift_spellings_are_accepted():
     assert ConfigReader(node(target="y", objective="F1Macro")).read().objective == "f1_macro"
 
 
+def test_keys_of_tools_around_dbt_are_no_concern():
+    """They are set for folders of models, of which a create_model is one."""
+    osmosis = {"dbt-osmosis": "_{model}.yml", "dbt-osmosis-options": {"skip-add-data-types": True}}
+    reader = ConfigReader(node(target="y", **osmosis, elementary={"timestamp_column": "trained_at"}))
+    assert reader.read() is not None
+    assert reader.notices == []
+
+
 def test_redshift_settings_are_named_as_meaningless():
     reader = ConfigReader(node(target="y", settings={"s3_bucket": "b", "KMS_KEY_ID": "k"}))
     reader.read()

@@ -16,6 +16,7 @@ from dbt.adapters.contracts.connection import Connection
 from dbt.adapters.postgres import PostgresConnectionManager
 from dbt.adapters.postgres_ml import limits
 from dbt.adapters.postgres_ml.credentials import PostgresMLCredentials
+from dbt.adapters.postgres_ml.gitignore import keep_out_of_git
 from dbt.adapters.postgres_ml.log import logger
 from dbt_common.exceptions import DbtDatabaseError
 from dbt_common.helper_types import Port
@@ -145,12 +146,16 @@ class PostgresMLConnectionManager(PostgresConnectionManager):
         if not is_embedded or connection.state == "open":
             opened = super().open(connection)
             return opened
+        directory = Path(credentials.embedded)
+        is_new = not directory.exists()
         try:
             address = embedded.ensure(
                 credentials.embedded, linger=credentials.linger, bindir=credentials.bindir
             )
         except EmbeddedServerError as error:
             raise DbtDatabaseError(f"embedded Postgres: {error}") from error
+        if is_new:
+            keep_out_of_git(directory.parent, directory)
         credentials.host, credentials.user = address.host, address.user
         credentials.port = Port(address.port)
         with libpq_defaults():

@@ -14,6 +14,7 @@ from dbt.adapters.base.impl import AdapterTrackingRelationInfo
 from dbt.adapters.contracts.macros import MacroResolverProtocol
 from dbt.adapters.contracts.relation import RelationType
 from dbt.adapters.postgres_ml.build.materialization import MaterializationAdapter
+from dbt.adapters.postgres_ml.config.dbt_docs import describe_cards
 from dbt.adapters.postgres_ml.config.manifest import check_manifest
 from dbt.adapters.postgres_ml.config.names import (
     default_function,
@@ -52,7 +53,7 @@ class PostgresMLAdapter(MaterializationAdapter):
         )
 
     def set_macro_resolver(self, macro_resolver: MacroResolverProtocol) -> None:
-        """Check every create_model's config: dbt hands over the manifest here after each parse.
+        """Check and describe every create_model: dbt hands over the manifest here after each parse.
 
         Raises
         ------
@@ -63,6 +64,21 @@ class PostgresMLAdapter(MaterializationAdapter):
         problems = check_manifest(macro_resolver)
         if problems:
             raise DbtValidationError("create_model configuration\n  " + "\n  ".join(problems))
+        describe_cards(macro_resolver)
+
+    def _get_one_catalog(self, *arguments: Any, **options: Any) -> Any:
+        """Return the relations of a schema for `dbt docs generate`, with what their models are worth."""
+        from dbt.adapters.postgres_ml.catalog import docs_stats
+
+        table = super()._get_one_catalog(*arguments, **options)
+        return docs_stats.with_stats(table, docs_stats.read_cards(self._open_cursor()))
+
+    def _get_one_catalog_by_relations(self, *arguments: Any, **options: Any) -> Any:
+        """Return the given relations for `dbt docs generate`, with what their models are worth."""
+        from dbt.adapters.postgres_ml.catalog import docs_stats
+
+        table = super()._get_one_catalog_by_relations(*arguments, **options)
+        return docs_stats.with_stats(table, docs_stats.read_cards(self._open_cursor()))
 
     @available.parse_none
     def execute_quietly(self, sql: str, summary: str) -> None:

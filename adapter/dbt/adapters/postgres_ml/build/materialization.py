@@ -17,7 +17,8 @@ from dbt.adapters.base import available
 from dbt.adapters.postgres.impl import PostgresAdapter
 from dbt.adapters.postgres_ml import limits
 from dbt.adapters.postgres_ml.build.response import CreateModelResponse, kept_response, response
-from dbt.adapters.postgres_ml.connections import PostgresMLConnectionManager
+from dbt.adapters.postgres_ml.connections import PostgresMLConnectionManager, project_root
+from dbt.adapters.postgres_ml.gitignore import keep_out_of_git
 from dbt.adapters.postgres_ml.log import logger
 from dbt.flags import get_flags
 from dbt_common.exceptions import DbtDatabaseError, DbtRuntimeError
@@ -108,6 +109,9 @@ class MaterializationAdapter(PostgresAdapter):
         """Return what the training process makes of the snapshot; called after the commit."""
         from dbt.adapters.postgres_ml.build.trained import train
 
+        root = project_root(self.config)
+        if self.config.credentials.mlflow_tracking_uri is None and not (root / "mlflow.db").exists():
+            keep_out_of_git(root, None)
         with self._errors_of(snapshot.plan.build.node.name):
             return train(snapshot)
 

@@ -42,6 +42,11 @@ DBT_KEYS = (
     *("post_hook", "post-hook", "pre_hook", "pre-hook", "quoting", "column_types", "full_refresh"),
     *("unique_key", "on_schema_change", "on_configuration_change", "packages", "docs", "access", "freshness"),
 )
+#: keys that tools around dbt read in a model's config and that are set for whole folders of models
+TOOL_KEYS = (
+    *("dbt-osmosis", "dbt_osmosis", "dbt-osmosis-options", "dbt_osmosis_options"),
+    *("elementary",),
+)
 
 #: profile keys besides those of dbt-postgres
 PROFILE = Section(

@@ -38,6 +38,7 @@ def config_schema() -> Schema:
         "properties": {
             **{key.name: value_schema(key) for key in keys.MODEL.keys},
             **{name: of_dbt.get(name, {"description": "dbt's own."}) for name in dbt_keys.DBT_KEYS},
+            **{name: {"description": "A tool's around dbt."} for name in dbt_keys.TOOL_KEYS},
             **{name: ignored for name in keys.REDSHIFT_SETTINGS if name not in dbt_keys.DBT_KEYS},
         },
         "additionalProperties": False,

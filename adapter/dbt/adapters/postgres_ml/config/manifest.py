@@ -5,16 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from dbt.adapters.postgres_ml.config.dbt_docs import CARD_COLUMNS
 from dbt.adapters.postgres_ml.config.names import is_create_model, place_of, versioned_name
-
-#: of the view `<model>`, as macros/catalog/card.sql creates it
-CARD_COLUMNS = frozenset(
-    (
-        *("model", "version", "state", "trained_at", "problem_type", "model_type", "objective", "metric"),
-        *("score", "metrics", "n_rows", "n_holdout", "n_features", "function", "signature", "runtime"),
-        *("n_nodes", "est_rows_per_s", "mlflow_run_id", "dbt_unique_id"),
-    )
-)
 
 
 def check_manifest(manifest: Any) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from dbt.adapters.postgres_ml.config import keys
+from dbt.adapters.postgres_ml.config import dbt_keys, keys
 from dbt.adapters.postgres_ml.config.external import external_problems
 from dbt.adapters.postgres_ml.config.grants import privilege_problems
 from dbt.adapters.postgres_ml.config.holdout import settings_of
@@ -90,7 +90,7 @@ class ConfigReader:
         for name in self.node.config.extra:
             if str(name).lower() in keys.REDSHIFT_SETTINGS:
                 self.notices.append(str(name).lower())
-            elif name not in keys.MODEL.names:
+            elif name not in keys.MODEL.names and name not in dbt_keys.TOOL_KEYS:
                 likely = hint(str(name), keys.MODEL.names)
                 self.problems.append(
                     f"unknown config '{name}'{likely} (keys of your own belong under 'meta')"
