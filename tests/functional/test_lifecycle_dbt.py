@@ -29,7 +29,7 @@ models:
   - name: m
     description: Says yes to large x
     config:
-      persist_docs: {relation: true}
+      persist_docs: {relation: true, columns: true}
     data_tests:
       - model_metric: {arguments: {metric: f1, min: 0.9}}
       - model_metric: {name: metric_fails, arguments: {metric: f1, min: 1.1}}
@@ -129,6 +129,10 @@ class TestGenericTestsAndDocs:
         with connection.cursor() as cursor:
             cursor.execute(f"""select obj_description('"{project.test_schema}".m'::regclass)""")
             assert cursor.fetchone() == ("Says yes to large x",)
+            cursor.execute(f"""select col_description(attrelid, attnum) from pg_attribute
+                where attrelid = '"{project.test_schema}".m'::regclass and attname = 'score'""")
+            [comment] = cursor.fetchone()
+        assert "never saw" in comment
 
     def test_packages_that_know_postgres_know_this_adapter(self, outcome, project, connection):
         with connection.cursor() as cursor:
