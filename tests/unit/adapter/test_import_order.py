@@ -18,6 +18,7 @@ LAYERS = [
     {"build"},
     {"catalog", "operations"},
     {"config", "seeds"},
+    {"session"},
     {"connections"},
     {"gitignore"},
     {"credentials", "limits", "log", "__version__"},

@@ -1,4 +1,7 @@
-"""The adapter: dbt-postgres, plus what macros ask of Python; `building` has what a node's build asks.
+"""The adapter: dbt-postgres, plus what macros ask of Python.
+
+`build/materialization.py` has what the build of a node asks, `catalog/adapter.py` what is asked of stored
+versions.
 
 Methods are short on purpose; the work is in modules beside this one and in the package postgres_ml. They are
 imported where they are used: `dbt parse` needs none of them, and pays for what is imported above.
@@ -6,14 +9,14 @@ imported where they are used: `dbt parse` needs none of them, and pays for what 
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from dbt.adapters.base import available
 from dbt.adapters.base.impl import AdapterTrackingRelationInfo
 from dbt.adapters.contracts.macros import MacroResolverProtocol
 from dbt.adapters.contracts.relation import RelationType
 from dbt.adapters.postgres_ml.build.materialization import MaterializationAdapter
+from dbt.adapters.postgres_ml.catalog.adapter import CatalogAdapter
 from dbt.adapters.postgres_ml.config.dbt_docs import describe_cards
 from dbt.adapters.postgres_ml.config.manifest import check_manifest
 from dbt.adapters.postgres_ml.config.names import (
@@ -26,11 +29,8 @@ from dbt.adapters.postgres_ml.connections import PostgresMLConnectionManager
 from dbt.adapters.postgres_ml.log import logger
 from dbt_common.exceptions import DbtValidationError
 
-if TYPE_CHECKING:
-    from postgres_ml.contract.model import FunctionBody
 
-
-class PostgresMLAdapter(MaterializationAdapter):
+class PostgresMLAdapter(MaterializationAdapter, CatalogAdapter):
     """Type `postgres_ml`."""
 
     ConnectionManager = PostgresMLConnectionManager
@@ -91,50 +91,6 @@ class PostgresMLAdapter(MaterializationAdapter):
             connection.handle.cursor().execute(sql)
 
     @available.parse_none
-    def execute_exclusively(self, sql: str, relations: list[Any]) -> None:
-        """Run statements that lock relations exclusively; fail soon where another session holds one."""
-        from dbt.adapters.postgres_ml.catalog.exclusive_lock import execute_exclusively
-
-        logger.debug(sql)
-        cursor = self._open_cursor()
-        with self.connections.exception_handler(sql):
-            execute_exclusively(cursor, sql, [str(relation) for relation in relations])
-
-    @available.parse_none
-    def trust_only_catalog(self) -> str:
-        """Let names mean Postgres's own until the transaction ends; return the search_path that was."""
-        from dbt.adapters.postgres_ml.catalog.search_path import set_search_path
-
-        self.connections.begin_if_idle()
-        return set_search_path(self._open_cursor())
-
-    @available.parse_none
-    def restore_search_path(self, path: str) -> None:
-        """Set the search_path that `trust_only_catalog` returned."""
-        from dbt.adapters.postgres_ml.catalog.search_path import set_search_path
-
-        set_search_path(self._open_cursor(), path)
-
-    @available.parse_none
-    def renew_dependents(self, card: Any, functions: list[Any]) -> list[str]:
-        """Reindex what calls functions that changed; return a warning for each other thing that holds values.
-
-        Parameters
-        ----------
-        functions : names, unquoted
-        """
-        from dbt.adapters.postgres_ml.catalog.dependents import renew_dependents
-        from dbt.adapters.postgres_ml.config.model import reindexes
-
-        node = next(filter(lambda n: place_of(n) == (card.schema, card.identifier), self._nodes()), None)
-        return renew_dependents(
-            self._open_cursor(),
-            card.schema,
-            [str(name) for name in functions],
-            node is None or reindexes(node),
-        )
-
-    @available.parse_none
     def seed_staging_types(self, agate_table: Any) -> list[str | None]:
         """Return the type of each column of a seed's staging table; None is that of the seed's column."""
         from dbt.adapters.postgres_ml.seeds import staging_type
@@ -151,90 +107,10 @@ class PostgresMLAdapter(MaterializationAdapter):
             return copy_rows(connection.handle.cursor(), table, agate_table.rows)
 
     @available.parse_none
-    def stored_version(self, card: Any, version: int) -> dict[str, Any]:
-        """Return a version from the catalog as the publishing macros take a TrainedModel."""
-        from dbt.adapters.postgres_ml.catalog import versions
-
-        cursor = self.connections.get_thread_connection().handle.cursor()
-        return versions.read_stored(cursor, card.schema, card.identifier, version)
-
-    @available.parse_none
-    def version_to_serve(self, card: Any, version: int | None) -> dict[str, Any]:
-        """Return the version that a rollback means, as `stored_version` does."""
-        from dbt.adapters.postgres_ml.catalog import versions
-
-        return versions.version_to_serve(self._open_cursor(), card.schema, card.identifier, version)
-
-    @available.parse_none
-    def move_champion(self, card: Any, stored: dict[str, Any]) -> None:
-        """Move MLflow's alias `champion` to the version that serves; a store out of reach is a warning."""
-        self._move_champion(card.schema, card.identifier, stored["version"])
-
-    @available.parse_none
-    def repair_champion(self, plan: Any) -> None:
-        """Move MLflow's alias where the publication could not; MLflow is asked only then.
-
-        Parameters
-        ----------
-        plan : the BuildPlan of a node that keeps the version that serves
-        """
-        if plan.serving.is_champion is False:
-            schema, model = plan.build.place
-            self._move_champion(schema, model, plan.serving.version)
-
-    def _move_champion(self, schema: str, model: str, version: int) -> None:
-        from dbt.adapters.postgres_ml.catalog.champion import move_champion
-
-        problem = move_champion(self.config, self._answering_cursor, schema, model, version)
-        if problem:
-            logger.warning(
-                f"{schema}.{model}: v{version} serves, and MLflow's champion stays until a build moves it: "
-                f"{problem}"
-            )
-
-    @available.parse_none
     def execute_grantees(self, unique_id: str) -> list[str] | None:
         """Return who may execute a node's functions; None where its config doesn't say, or it is gone."""
         node = self.get_macro_resolver().nodes.get(unique_id)  # type: ignore[union-attr]  # as in _node
         return None if node is None else execute_grantees(node)
-
-    @available.parse_none
-    def pinned_function(self, function: dict[str, Any], suffix: str, version: int) -> dict[str, Any]:
-        """Return the function with the name of a version's pinned copy."""
-        from dbt.adapters.postgres_ml.catalog import versions
-
-        from postgres_ml.contract.sql_names import part_name
-
-        name = part_name(function["name"], f"v{version}")
-        features_type = versions.pinned_type(function["features_type_name"], f"v{version}")
-        schema = self.quote(function["schema"])
-        return {
-            **function,
-            "name": name,
-            "qualified": f"{schema}.{self.quote(name)}",
-            "features_type": f"{schema}.{self.quote(features_type)}",
-        }
-
-    @available.parse_none
-    def pinned_version(self, schema: str, model: str, version: int) -> dict[str, Any]:
-        """Return a version from the catalog with functions under names of their own."""
-        from dbt.adapters.postgres_ml.catalog import versions
-
-        return versions.pinned_copy(versions.read_stored(self._open_cursor(), schema, model, version), schema)
-
-    @available.parse_none
-    def cloned_version(self, source: Any, target_schema: str) -> dict[str, Any] | None:
-        """Return the serving version of another schema's model for this one; None if there is none."""
-        from dbt.adapters.postgres_ml.catalog import versions
-        from dbt.adapters.postgres_ml.catalog.read import read_versions
-
-        cursor = self._open_cursor()
-        found = [v for v in read_versions(cursor, source.schema, source.identifier) if v.is_serving]
-        if not found:
-            return None
-        stored = versions.read_stored(cursor, source.schema, source.identifier, found[0].version)
-        functions = versions.cloned_functions(stored, source.schema, target_schema)
-        return {**stored, "functions": functions, "functions_json": json.dumps(functions)}
 
     @available.parse_none
     def check_tested_model(self, test: dict[str, Any], name: str) -> None:
@@ -288,60 +164,6 @@ class PostgresMLAdapter(MaterializationAdapter):
         from dbt.adapters.postgres_ml.config import grants
 
         return grants.grantee_names(self._open_cursor(), grantees)
-
-    @available.parse_none
-    def become_schema_owner(self, schema: str, functions: list[dict[str, Any]]) -> str:
-        """Let the schema's owner create a stored version's functions; return who was, if that changed."""
-        from dbt.adapters.postgres_ml.catalog import stored_functions
-
-        return stored_functions.become_schema_owner(self._open_cursor(), schema, functions)
-
-    @available.parse_none
-    def by_name_overloads(self, schema: str, functions: list[Any]) -> tuple[FunctionBody, ...]:
-        """Return the functions that take the features of these as jsonb."""
-        from dbt.adapters.postgres_ml.catalog import stored_functions
-
-        return stored_functions.by_name_overloads(schema, functions)
-
-    @available.parse_none
-    def become(self, role: str) -> None:
-        """Set the role until the transaction ends."""
-        from dbt.adapters.postgres_ml.catalog import stored_functions
-
-        stored_functions.become(self._open_cursor(), role)
-
-    @available.parse_none
-    def check_catalog_types(self, what: str, names: list[str]) -> None:
-        """Check that texts of the catalog name types: they are written into a query."""
-        from dbt.adapters.postgres_ml.catalog import stored_functions
-
-        stored_functions.check_types(self._open_cursor(), names, what)
-
-    @available.parse_none
-    def orphaned_models(self) -> list[Any]:
-        """Return the cards of the models in the project's schemas that no node makes any more."""
-        from dbt.adapters.postgres_ml.catalog import versions
-
-        credentials = self.config.credentials
-        found = versions.orphaned(self._open_cursor(), self._nodes(), credentials.schema)
-        return [
-            self.Relation.create(
-                database=credentials.database, schema=schema, identifier=name, type=RelationType.View
-            )
-            for schema, name in found
-        ]
-
-    def _answering_cursor(self) -> Any:
-        """Return a cursor outside of a transaction, of a new connection if the server has ended this one."""
-        self.connections.reconnect_if_lost()
-        return self.connections.get_thread_connection().handle.cursor()
-
-    def _open_cursor(self) -> Any:
-        """Return a cursor in this thread's transaction, which begins here if none is open."""
-        connection = self.connections.get_thread_connection()
-        if not connection.transaction_open:
-            self.connections.begin()
-        return connection.handle.cursor()
 
     @available.parse_none
     def prediction_function(

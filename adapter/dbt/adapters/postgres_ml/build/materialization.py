@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg2
 from dbt.adapters.base import available
-from dbt.adapters.postgres.impl import PostgresAdapter
 from dbt.adapters.postgres_ml import limits
 from dbt.adapters.postgres_ml.build.response import CreateModelResponse, kept_response, response
-from dbt.adapters.postgres_ml.connections import PostgresMLConnectionManager, project_root
+from dbt.adapters.postgres_ml.connections import project_root
 from dbt.adapters.postgres_ml.gitignore import keep_out_of_git
 from dbt.adapters.postgres_ml.log import logger
+from dbt.adapters.postgres_ml.session import SessionAdapter
 from dbt.flags import get_flags
 from dbt_common.exceptions import DbtDatabaseError, DbtRuntimeError
 
@@ -34,13 +34,11 @@ if TYPE_CHECKING:
     from postgres_ml.evaluate.gates import Refusal
 
 
-class MaterializationAdapter(PostgresAdapter):
+class MaterializationAdapter(SessionAdapter):
     """dbt-postgres, and the phases of a create_model node's build.
 
     The modules of the phases are imported when a node is built: `dbt parse` needs none of them.
     """
-
-    connections: PostgresMLConnectionManager
 
     def __init__(self, config: Any, mp_context: Any) -> None:
         super().__init__(config, mp_context)
@@ -231,13 +229,6 @@ class MaterializationAdapter(PostgresAdapter):
         closing = self._closings.pop(threading.get_ident(), None)
         if closing is not None:
             closing.close()
-
-    def _node(self, unique_id: str) -> Any:
-        resolver = self.get_macro_resolver()
-        return resolver.nodes[unique_id]  # type: ignore[union-attr]  # at run time it is the manifest
-
-    def _nodes(self) -> list[Any]:
-        return list(self.get_macro_resolver().nodes.values())  # type: ignore[union-attr]  # as in _node
 
     @contextmanager
     def _errors_of(self, name: str) -> Iterator[None]:
