@@ -6,6 +6,7 @@ with functions as (
     from pg_proc as p
     where p.pronamespace = '{{ ref('penguin_species').schema }}'::regnamespace
         and p.proname in ('predict_penguin_species', 'predict_customer_churn', 'predict_diamond_price')
+        and 'jsonb'::regtype <> all (p.proargtypes)  -- the form that takes the features by name
 
 )
 

@@ -1,6 +1,7 @@
 """Text is read as UTF-8 whatever the client's and the database's encodings are."""
 
 import contextlib
+import os
 from pathlib import Path
 
 import psycopg2
@@ -24,7 +25,7 @@ WORDS = {
 @contextlib.contextmanager
 def database_of(server, encoding):
     """Make a database of an encoding; its name. It is dropped at the end."""
-    name = f"encoding_{encoding.lower()}"
+    name = f"encoding_{encoding.lower()}_{os.getpid()}"  # test processes share the server
     with contextlib.closing(
         psycopg2.connect(host=server.host, port=server.port, user=server.user, dbname=server.dbname)
     ) as admin:

@@ -62,7 +62,7 @@ class TestOwnCode:
                 "select model_type, score > 0.9, signature, runtime in ('sql', 'native') from churn"
             )
             assert cursor.fetchall() == [
-                ("own_code", True, "(spend numeric, region text) returns text", True)
+                ("own_code", True, "(spend double precision, region text) returns text", True)
             ]
             cursor.execute("select predict_churn(9.0, 'n'), predict_churn(0.1, 's')")
             assert cursor.fetchall() == [("yes", "no")]
@@ -132,7 +132,7 @@ class TestSeveralRelations:
         with connection.cursor() as cursor:
             cursor.execute(f'set search_path to "{project.test_schema}"')
             cursor.execute("select n_rows, (metrics ->> 'own_n_regions')::float8, signature from pooled")
-            assert cursor.fetchall() == [(900, 3.0, "(spend numeric, region text) returns text")]
+            assert cursor.fetchall() == [(900, 3.0, "(spend double precision, region text) returns text")]
         client = mlflow.MlflowClient(f"sqlite:///{project.project_root}/mlflow.db")
         run_id = built["mlflow_run_id"]
         assert client.get_run(run_id).data.metrics["own_n_regions"] == 3

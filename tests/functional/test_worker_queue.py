@@ -110,7 +110,7 @@ def test_a_stopped_worker_gives_its_job_back(clients: SqlClients) -> None:
     """SIGTERM leaves a training some time; then another worker takes it, and its attempt alone counts."""
     [one] = [process for process in clients.workers if process.poll() is None]
     job = clients.create(
-        "ml.long", "select * from ml.measurements", '{"target": "y", "settings": {"max_runtime": 25}}'
+        "ml.long", "select * from ml.measurements", '{"target": "y", "settings": {"max_runtime": 5}}'
     )
     while clients.value(f"select phase from postgres_ml.job where job = {job}") in ("queued", "starting"):
         time.sleep(0.2)
