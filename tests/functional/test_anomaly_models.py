@@ -11,6 +11,7 @@ import pytest
 from dbt.tests.util import run_dbt
 from postgres_ml import AnomalyDetector
 from sklearn.ensemble import IsolationForest
+from support.selecting import selector
 
 N_ROWS = 900
 SENSORS = f"""
@@ -91,13 +92,7 @@ class TestAnomalyModels:
 
     @pytest.fixture
     def select(self, built, project, connection):
-        def run(query):
-            with connection.cursor() as cursor:
-                cursor.execute(f'set search_path to "{project.test_schema}"')
-                cursor.execute(query)
-                return cursor.fetchall()
-
-        return run
+        return selector(connection, project.test_schema)
 
     @pytest.fixture
     def artifacts(self, built, project):

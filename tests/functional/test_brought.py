@@ -17,6 +17,7 @@ from sklearn.compose import ColumnTransformer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from support.selecting import selector
 
 N_ROWS = 400
 CUSTOMERS = """
@@ -127,13 +128,7 @@ class TestPublished(Brought):
 
     @pytest.fixture
     def select(self, built, project, connection):
-        def run(query):
-            with connection.cursor() as cursor:
-                cursor.execute(f'set search_path to "{project.test_schema}"')
-                cursor.execute(query)
-                return cursor.fetchall()
-
-        return run
+        return selector(connection, project.test_schema)
 
     def test_all_are_built_and_lowered(self, built):
         runtimes = {n: r.adapter_response["runtime"] for n, r in built.items() if n != "customers"}

@@ -7,6 +7,7 @@ import mlflow
 import psycopg2
 import pytest
 from dbt.tests.util import run_dbt
+from support.selecting import selector
 
 N_ROWS = 900
 
@@ -95,13 +96,7 @@ class TestExplicitModels:
 
     @pytest.fixture
     def select(self, built, project, connection):
-        def run(query):
-            with connection.cursor() as cursor:
-                cursor.execute(f'set search_path to "{project.test_schema}"')
-                cursor.execute(query)
-                return cursor.fetchall()
-
-        return run
+        return selector(connection, project.test_schema)
 
     def test_clusters_are_found_and_numbered(self, select):
         rows = select("select id % 3, array_agg(distinct cluster) from scored where y is not null group by 1")

@@ -18,6 +18,7 @@ from sklearn.linear_model import LinearRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from support.debian_server import SITE_PACKAGES
+from support.selecting import selector
 
 pytestmark = pytest.mark.xdist_group("debian")
 
@@ -71,13 +72,7 @@ class OnDebian:
 
     @pytest.fixture
     def select(self, project, debian_connection):
-        def run(query):
-            with debian_connection.cursor() as cursor:
-                cursor.execute(f'set search_path to "{project.test_schema}"')
-                cursor.execute(query)
-                return cursor.fetchall()
-
-        return run
+        return selector(debian_connection, project.test_schema)
 
 
 class TestRuntimePython(OnDebian):

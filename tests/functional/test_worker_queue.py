@@ -38,18 +38,7 @@ def clients(server: ServerAddress, tmp_path_factory: pytest.TempPathFactory) -> 
 def command(
     clients: SqlClients, *arguments: str, user: str | None = None
 ) -> subprocess.CompletedProcess[str]:
-    dsn = f"host={clients.server.host} port={clients.server.port} user={user or clients.worker} dbname={clients.name}"
-    run = [
-        sys.executable,
-        "-m",
-        "postgres_ml",
-        "worker",
-        *arguments,
-        "--dsn",
-        dsn,
-        "--folder",
-        str(clients.folder / "command"),
-    ]
+    run = clients.worker_command(user or clients.worker, clients.folder / "command", *arguments)
     return subprocess.run(run, capture_output=True, text=True, timeout=180, check=False)
 
 

@@ -82,19 +82,15 @@ class SqlClients:
         for role in (self.analyst, self.other, self.worker):
             self.ask(f"drop role {role}", database=self.server.dbname)
 
+    def worker_command(self, user: str, folder: Path, *arguments: str) -> list[str]:
+        """The command line of `postgres-ml worker` on the database, as a role."""
+        dsn = f"host={self.server.host} port={self.server.port} user={user} dbname={self.name}"
+        worker = [sys.executable, "-m", "postgres_ml", "worker", *arguments]
+        return [*worker, "--dsn", dsn, "--folder", str(folder)]
+
     def start_worker(self, *arguments: str, folder: Path | None = None) -> subprocess.Popen[str]:
         """Start a worker and wait until it works."""
-        dsn = f"host={self.server.host} port={self.server.port} user={self.worker} dbname={self.name}"
-        command = [
-            sys.executable,
-            "-m",
-            "postgres_ml",
-            "worker",
-            "--dsn",
-            dsn,
-            "--folder",
-            str(folder or self.folder),
-        ]
+        command = self.worker_command(self.worker, folder or self.folder)
         process = subprocess.Popen(
             [*command, "--heartbeat", "1", "--stalled", "4", *arguments], stderr=subprocess.PIPE, text=True,
             start_new_session=True, env={**os.environ, "OMP_NUM_THREADS": "1"},

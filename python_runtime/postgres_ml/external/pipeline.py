@@ -19,7 +19,6 @@ from postgres_ml.contract.column import Column
 from postgres_ml.contract.exceptions import SpecError, TrainingDataError
 from postgres_ml.contract.job import TrainingJob
 from postgres_ml.contract.model import (
-    Details,
     Evaluation,
     ModelSummary,
     RunReference,
@@ -73,10 +72,9 @@ def publish_external(job: TrainingJob, run_id: str, relay: Relay) -> TrainedMode
     with report.phase("parity rows"):
         ordinary = sample.head(MAX_HOLDOUT_ROWS if rows is not None else 0)
         parity_file = directory / "parity.copy"
-        details = _details(deployment, signature)
         write_rows(
-            parity_file, _predictor(loaded), deployment.program, signature.arguments, details, ordinary,
-            sample, job.spec.settings.seed, may_refuse=may_refuse,
+            parity_file, _predictor(loaded), deployment.program, signature.arguments, deployment.details,
+            ordinary, sample, job.spec.settings.seed, may_refuse=may_refuse,
         )  # fmt: skip
     _write_record(job, loaded, signature, {} if evaluation is None else evaluation.metrics, sample)
     return TrainedModel(
@@ -134,15 +132,6 @@ def _evaluation(
     metrics = _metrics(job.target, signature, _predictor(loaded), rows)
     metric = DEFAULT_METRIC[signature.problem_type]
     return Evaluation(metric, metrics[metric], metrics)
-
-
-def _details(deployment: Deployment, signature: Signature) -> Details | None:
-    if signature.has_probabilities:
-        return "probabilities"
-    roles = {body.role for body in deployment.runtime.generated.functions}
-    if "is_anomaly" in roles:
-        return "is_anomaly"
-    return "distances" if "distances" in roles else None
 
 
 def _write_record(

@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 
+from postgres_ml.contract.column import STRINGS
 from postgres_ml.contract.exceptions import SpecError
 from postgres_ml.serve.values import WHOLE_NUMBERS, WORDS
 from postgres_ml.snapshot.copy import KINDS
 
 NUMBERS = (*WHOLE_NUMBERS, "numeric", "real", "double precision")
-TEXTS = ("text", "character varying", "character")
 
 
 def check_labels(returns: str, labels: Sequence[Any]) -> None:
@@ -32,7 +32,7 @@ def check_labels(returns: str, labels: Sequence[Any]) -> None:
         return
     values = [_value(label, returns) for label in labels]
     wrong = [repr(label) for label, value in zip(labels, values, strict=True) if value is None]
-    if returns in (*NUMBERS, *TEXTS, "boolean") and not wrong and len(set(values)) == len(values):
+    if returns in (*NUMBERS, *STRINGS, "boolean") and not wrong and len(set(values)) == len(values):
         return
     named = f"is no type of the labels {', '.join(wrong[:5])}" if wrong else "can't tell the labels apart"
     raise SpecError(f"returns: {returns} {named}; the model's labels are {', '.join(map(str, labels[:5]))}")
@@ -40,7 +40,7 @@ def check_labels(returns: str, labels: Sequence[Any]) -> None:
 
 def _value(label: Any, returns: str) -> Any:
     """Return the label as the type has it; None where it has none."""
-    if returns in TEXTS:
+    if returns in STRINGS:
         return str(label)
     if returns == "boolean":
         text = str(int(label)) if isinstance(label, float) and label.is_integer() else str(label)

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 from sklearn.base import ClusterMixin, RegressorMixin
 
-from postgres_ml.contract.column import Column, as_arguments
+from postgres_ml.contract.column import STRINGS, Column, as_arguments
 from postgres_ml.contract.config import ProblemType, TrainingSpec
 from postgres_ml.contract.exceptions import SpecError
 from postgres_ml.external import onnx_file
 from postgres_ml.external.load import Loaded
-from postgres_ml.external.returns import TEXTS, check_labels, check_number
+from postgres_ml.external.returns import check_labels, check_number
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def describe(
     returns = spec.returns or returns
     if labels:
         check_labels(returns, labels)
-    elif loaded.pyfunc is not None and returns in (*TEXTS, "boolean"):
+    elif loaded.pyfunc is not None and returns in (*STRINGS, "boolean"):
         problem = "multiclass_classification"  # its labels nobody knows before it predicts
     else:
         check_number(returns)

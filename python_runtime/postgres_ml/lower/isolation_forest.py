@@ -125,7 +125,7 @@ def _doubles(first: int, last: int) -> Doubles:
 
 def _are_anomalies(forest: Any, depths: Doubles) -> npt.NDArray[np.bool_]:
     """Return what predict says of rows with these sums of depths, by the library's own operations."""
-    denominator = len(forest.estimators_) * _iforest._average_path_length([forest._max_samples])
+    denominator = _denominator(forest)
     mean = np.divide(depths, denominator, out=np.ones_like(depths), where=denominator != 0)
     found: npt.NDArray[np.bool_] = -(2 ** (-mean)) - forest.offset_ < 0
     return found

@@ -12,11 +12,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from postgres_ml.contract.column import STRINGS
 from postgres_ml.contract.model import FunctionBody
 from postgres_ml.contract.sql_names import identifier, text, type_name
 
 NUMBERS = frozenset({"smallint", "integer", "bigint", "numeric", "real", "double precision"})
-TEXTS = frozenset({"text", "character varying", "character"})
 #: names as format_type() gives them; patterns without backslashes, which a session's setting may read twice
 DAY, CLOCK = "[0-9]{4,}-[0-9]{2}-[0-9]{2}", "[0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]+)?)?"
 ZONE, ENDLESS = "([+-][0-9]{2}(:?[0-9]{2}){0,2}|Z)", "|-?infinity"
@@ -51,7 +51,7 @@ def by_name(functions: Iterable[FunctionBody], schema: str) -> tuple[FunctionBod
 
 
 def _is_distinct(body: FunctionBody) -> bool:
-    return bool(body.composite) or len(body.arguments) > 1 or body.arguments[0][1] in TEXTS
+    return bool(body.composite) or len(body.arguments) > 1 or body.arguments[0][1] in STRINGS
 
 
 def _overload(body: FunctionBody, schema: str) -> FunctionBody:
@@ -101,7 +101,7 @@ def _check(key: str, sql_type: str) -> str:
     elif sql_type in MOMENTS:
         pattern, expected = MOMENTS[sql_type]
         more = f" or {as_text}!~'^({pattern})$'"
-    elif sql_type not in TEXTS:
+    elif sql_type not in STRINGS:
         expected = f"a label of the type {sql_type}"
         labels = f"pg_catalog.enum_range(null::{sql_type})::pg_catalog.text[]"
         more = f" or {as_text}<>all({labels})"

@@ -13,7 +13,7 @@ import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
@@ -48,6 +48,12 @@ class Deployment:
     program: Program | None
     runtime: ChosenRuntime
     artifact: ArtifactFile | None = None
+
+    @property
+    def details(self) -> Details | None:
+        """What a function beside the prediction tells of a row; None where there is none."""
+        roles = {body.role for body in self.runtime.generated.functions}
+        return next((name for name in get_args(Details) if name in roles), None)
 
     def with_functions(self, more: tuple[FunctionBody, ...]) -> Deployment:
         """Return the same with functions after its own."""

@@ -43,11 +43,7 @@ def open_experiment(tracking_uri: str, experiment: str) -> tuple[MlflowClient, s
         with _quick_failure():
             _check_database(uri)
             return _open(uri, experiment, None)
-    database = Path(uri.removeprefix(SQLITE))
-    _check_writable(database)
-    # MLflow isn't safe when several processes create tables or the experiment at the same time
-    with _lock(database):
-        MlflowClient(uri).search_experiments(max_results=1)  # makes or migrates the tables
+    with _locked_tables(uri) as database:
         relocate(database)
         return _open(uri, experiment, database.parent / ARTIFACTS)
 
@@ -62,10 +58,21 @@ def make_tables(tracking_uri: str) -> None:
     """
     uri = driver_uri(tracking_uri)
     if uri.startswith(SQLITE):
-        database = Path(uri.removeprefix(SQLITE))
-        _check_writable(database)
-        with _lock(database):
-            MlflowClient(uri).search_experiments(max_results=1)
+        with _locked_tables(uri):
+            pass
+
+
+@contextlib.contextmanager
+def _locked_tables(uri: str) -> Iterator[Path]:
+    """Hold the lock of an sqlite store, whose tables are made or migrated first; its file.
+
+    MLflow isn't safe when several processes create tables or the experiment at the same time.
+    """
+    database = Path(uri.removeprefix(SQLITE))
+    _check_writable(database)
+    with _lock(database):
+        MlflowClient(uri).search_experiments(max_results=1)  # makes or migrates the tables
+        yield database
 
 
 def _lock(database: Path) -> FileLock:

@@ -22,7 +22,7 @@ import pandas as pd
 from postgres_ml.contract.column import Column
 from postgres_ml.contract.exceptions import StorageError
 from postgres_ml.contract.model import Details
-from postgres_ml.evaluate.anomalies import has_rule, predict_is_anomaly
+from postgres_ml.evaluate.anomalies import predict_is_anomaly
 from postgres_ml.evaluate.clusters import predict_distances
 from postgres_ml.explain.row_values import row_values
 from postgres_ml.features.problem import label_text
@@ -52,12 +52,7 @@ def write_parity(path: Path, fitted: Fitted) -> int:
     StorageError
         The file can't be written.
     """
-    problem = fitted.task.problem
-    details: Details | None = "distances" if problem.is_clustering else None
-    if has_rule(fitted.pipeline):
-        details = "is_anomaly"
-    if problem.has_probabilities:
-        details = "probabilities"
+    details = fitted.deployment.details
     ordinary = fitted.holdout.frame.iloc[:MAX_HOLDOUT_ROWS]
     seed = fitted.job.spec.settings.seed
     features, seen = fitted.job.arguments, fitted.rows.frame

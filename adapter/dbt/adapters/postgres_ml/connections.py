@@ -89,6 +89,13 @@ class PostgresMLConnectionManager(PostgresConnectionManager):
         if is_idle:
             self.add_query("BEGIN", auto_begin=False)
 
+    def cursor(self) -> Any:
+        """Return a cursor in this thread's transaction, which begins here if none is open."""
+        connection = self.get_thread_connection()
+        if not connection.transaction_open:
+            self.begin()
+        return connection.handle.cursor()
+
     def begin_if_idle(self) -> None:
         """Begin a transaction unless the server is in one.
 

@@ -83,12 +83,10 @@ class PostgresMLAdapter(MaterializationAdapter, CatalogAdapter):
     @available.parse_none
     def execute_quietly(self, sql: str, summary: str) -> None:
         """Run a statement and log its summary: dbt logs whole statements, and a body can be megabytes."""
-        connection = self.connections.get_thread_connection()
-        if not connection.transaction_open:
-            self.connections.begin()
+        cursor = self._open_cursor()
         logger.debug(summary)
         with self.connections.exception_handler(summary):
-            connection.handle.cursor().execute(sql)
+            cursor.execute(sql)
 
     @available.parse_none
     def seed_staging_types(self, agate_table: Any) -> list[str | None]:

@@ -27,7 +27,4 @@ class SessionAdapter(PostgresAdapter):
 
     def _open_cursor(self) -> Any:
         """Return a cursor in this thread's transaction, which begins here if none is open."""
-        connection = self.connections.get_thread_connection()
-        if not connection.transaction_open:
-            self.connections.begin()
-        return connection.handle.cursor()
+        return self.connections.cursor()

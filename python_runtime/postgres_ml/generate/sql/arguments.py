@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from postgres_ml.contract import sql_names
+from postgres_ml.contract.column import STRINGS
 from postgres_ml.contract.exceptions import UnsupportedModelError
 from postgres_ml.generate import literals
 from postgres_ml.generate.literals import DOUBLE
@@ -173,7 +174,7 @@ class ArgumentReader:
     def is_stable(self, position: int) -> bool:
         """Return whether reading the argument is not immutable: an enum's labels may be renamed."""
         item = self.inputs[position]
-        return item.kind == "text" and item.sql_type not in ("text", "character varying", "character")
+        return item.kind == "text" and item.sql_type not in STRINGS
 
     def scalar(self, key: CategoryKey, value: Scalar) -> str | None:
         """Return a category as a literal; None where no value of the argument's type equals it."""

@@ -88,10 +88,7 @@ class NodeBuild:
 
     def cursor(self) -> Any:
         """Return a cursor in this thread's transaction, which begins here if none is open."""
-        connection = self.connections.get_thread_connection()
-        if not connection.transaction_open:
-            self.connections.begin()
-        return connection.handle.cursor()
+        return self.connections.cursor()
 
     def open_cursor(self) -> Any:
         """Return a cursor of this thread's connection, which begins no transaction."""
