@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import xgboost
 from postgres_ml.contract.column import Column
 from postgres_ml.contract.config import ColumnSet
 from postgres_ml.contract.exceptions import SpecError, TrainingDataError
@@ -26,6 +27,7 @@ from postgres_ml.lower import parse_pipeline
 from postgres_ml.program.interpret import predict
 from postgres_ml.program.program import Input
 from postgres_ml.snapshot.rows import TrainingRows
+from sklearn.base import clone
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from support.training import column, make_spec
 
@@ -292,3 +294,50 @@ def test_samples_that_scikit_learn_would_change_silently_are_refused() -> None:
         fit(rows, None, hyperparameters={"max_samples": 0.005}, **ISOLATION)
     with pytest.raises(SpecError, match="isolation_forest rejects these hyperparameters: max_features"):
         fit(rows, None, hyperparameters={"max_features": 90}, **ISOLATION)
+
+
+def test_categories_are_the_trees_of_one_hot_columns() -> None:
+    """The oracle is xgboost itself on one-hot columns: a split of one category against the others is the same."""
+    rows = make_rows()
+    known = np.array([word is not None for word in rows.frame["word"]])
+    rows = rows.take(known)
+    pipeline = fit(rows, None, model_types=("xgboost",), hyperparameters={"num_round": 20})
+    booster = pipeline[-1].get_booster()
+    assert (
+        booster.feature_types == ["q", "q", "q", "c"]
+        and "categories_nodes" in booster.save_raw("json").decode()
+    )
+    frame = rows.frame.assign(**{f"is {word}": (rows.frame["word"] == word) * 1.0 for word in "abc"})
+    plain = xgboost.XGBRegressor(n_estimators=20, random_state=0, n_jobs=1).fit(
+        frame.drop(columns="word"), rows.target
+    )
+    np.testing.assert_allclose(
+        pipeline.predict(rows.frame), plain.predict(frame.drop(columns="word")), rtol=1e-5
+    )
+    check_program(pipeline, rows)
+
+
+@pytest.mark.parametrize("given", [{"tree_method": "exact"}, {"updater": "grow_quantile_histmaker,prune"}])
+def test_what_knows_no_categories_gets_one_hot_columns(given: dict[str, str]) -> None:
+    rows = make_rows()
+    pipeline = fit(rows, None, model_types=("xgboost",), hyperparameters={"num_round": 5, **given})
+    assert pipeline[-1].n_features_in_ == 7 and not pipeline[-1].enable_categorical
+    check_program(pipeline, rows)
+
+
+def test_rows_are_halved_on_their_way_to_xgboost_and_nothing_else_changes() -> None:
+    rows = make_rows()
+    task = task_for(rows, None, model_types=("xgboost",))
+    candidate = configured.configured_candidate(task.spec, task.problem)
+    frame = configured.frame_to_fit(task, candidate, rows)
+    assert frame.dtypes.map(str).to_dict() == {
+        "x": "float32",
+        "n": "float32",
+        "word": "object",
+        "flag": "float32",
+    }
+    pipeline = configured.fit(task, candidate, rows)
+    assert pipeline[:-1].transform(frame).dtype == np.float32
+    again = configured.columns_of(task, candidate).fit_transform(rows.frame)
+    expected = clone(pipeline[-1]).fit(again, rows.target).predict(again)
+    np.testing.assert_array_equal(pipeline.predict(rows.frame), expected)

@@ -119,13 +119,14 @@ def _check_finite(features: Sequence[Column], frame: pd.DataFrame) -> None:
 
 def _useless(column: Column, values: pd.Series, *, is_named: bool) -> str | None:
     present = values.dropna()
-    n_distinct = present.nunique()
-    if n_distinct == 0:
+    if present.empty:
         return "NULL in every row"
     if is_named:
         return None
-    if n_distinct == 1 and len(present) == len(values):
-        return f"{present.iloc[0]!s} in every row"
+    first = present.iloc[0]
+    if len(present) == len(values) and bool((present == first).all()):
+        return f"{first!s} in every row"
+    n_distinct = present.nunique() if column.kind == "text" else 0
     if column.kind == "text" and len(present) >= ID_ROWS and n_distinct >= ID_SHARE * len(present):
         return f"{n_distinct:,} different texts in {len(present):,} rows"
     return None
@@ -138,14 +139,22 @@ def looks_like_id(column: Column, values: pd.Series) -> bool:
     return bool(values.notna().all() and values.is_unique)
 
 
-def tree_columns(columns: FeatureColumns) -> Any:
+def tree_columns(columns: FeatureColumns, *, codes: bool = False) -> Any:
     """Return the transformer for tree ensembles: numbers as they are (NaN has a branch), text one-hot.
 
     The result is dense: in a sparse matrix xgboost would take every 0 of the encoding for a missing value.
+
+    Parameters
+    ----------
+    codes : whether text becomes one column of codes instead, for estimators that know of categories: a
+        seventh of the memory with fifty values. Without effect where the preprocessing is configured.
     """
     if columns.sets is not None:
         return given_columns(columns, fill=False)
-    return _transformer(_tree_entries(columns.numbers, columns.texts, columns.kinds))
+    if not codes:
+        return _transformer(_tree_entries(columns.numbers, columns.texts, columns.kinds))
+    numbers = numeric_entries("numbers", None, columns.numbers, columns.kinds)
+    return _transformer([*numbers, ("texts", _codes(), columns.texts)])
 
 
 def linear_columns(columns: FeatureColumns) -> Any:
@@ -228,14 +237,18 @@ def category_means(encoding: str, problem: Problem) -> Any:
     return encoder if encoding == "codes" else Pipeline([("means", encoder), ("scale", StandardScaler())])
 
 
-def feature_types(columns: FeatureColumns, problem: Problem) -> list[str] | None:
+def feature_types(columns: FeatureColumns, problem: Problem, *, means: bool = True) -> list[str] | None:
     """Return xgboost's types of the columns of the encoding 'codes': 'q' a number, 'c' a category's code.
 
     None, for numbers only, where the preprocessing is configured.
+
+    Parameters
+    ----------
+    means : whether means of the target by category are in front, as `encoded_columns` has it
     """
     if columns.sets is not None:
         return None
-    n_means = len(problem.classes) if problem.type == "multiclass_classification" else 1
+    n_means = 0 if not means else len(problem.classes) if problem.type == "multiclass_classification" else 1
     n_means *= len(columns.crowded)
     return ["q"] * (n_means + n_numbers(columns.numbers, columns.kinds)) + ["c"] * len(columns.texts)
 
@@ -271,6 +284,7 @@ def _codes() -> OrdinalEncoder:
         unknown_value=np.nan,
         min_frequency=MIN_CATEGORY_ROWS,
         max_categories=MAX_CATEGORIES,
+        dtype=np.float32,  # exact for codes; a wider column would make all columns beside it as wide
     )
 
 

@@ -56,7 +56,10 @@ def fit_pipeline(task: Task, choice: Choice, rows: TrainingRows, deadline: Deadl
         pipeline.steps[-1] = ("estimator", _labelled(task, choice, pipeline[-1]))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # iterations were limited on purpose
-        pipeline.fit(rows.frame, rows.target)
+        pipeline.fit(
+            rows.frame if choice.members else configured.frame_to_fit(task, choice.candidate, rows),
+            rows.target,
+        )
     forget_clock(pipeline)
     return pipeline
 

@@ -87,6 +87,8 @@ XGBOOST: dict[str, Hyperparameter] = {
     "max_depth": H("max_depth", "int", 0, redshift=(0, 10)),
     "max_leaves": H("max_leaves", "int", 0),
     "max_bin": H("max_bin", "int", 2),
+    "max_cat_to_onehot": H("max_cat_to_onehot", "int", 1),
+    "max_cat_threshold": H("max_cat_threshold", "int", 1),
     "grow_policy": H("grow_policy", "text", one_of=("depthwise", "lossguide")),
     "gamma": _GAMMA,
     "min_split_loss": _GAMMA,
