@@ -70,6 +70,7 @@ def test_first_start_makes_a_private_utf8_server(new_directory):
     names = ("fsync", "jit", "listen_addresses", "server_encoding", "max_wal_size", "unix_socket_permissions")
     values = ask(address, "select " + ", ".join(f"current_setting('{name}')" for name in names))
     assert values == [("on", "off", "", "UTF8", "1GB", "0700")]
+    assert ask(address, "select current_setting('wal_level')") == [("minimal",)]
     assert ask(address, "select datcollate from pg_database where datname = 'postgres'") in (
         [("C.UTF-8",)],
         [("C",)],

@@ -20,6 +20,8 @@ UNFINISHED = "initdb."
 SETTINGS = """
 # set by postgres_ml
 max_wal_size = '1GB'
+wal_level = minimal     # nobody reads it: a new table is synced at its commit, not written twice
+max_wal_senders = 0     # what pg_basebackup and replicas need; set wal_level to replica with it
 jit = off               # the wheels have no LLVM: planning for it would be for nothing
 log_timezone = 'UTC'
 """
