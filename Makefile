@@ -9,7 +9,7 @@ DBT_1_12 = $(VENV)-dbt-1-12
 EXTENSION_VERSION = $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" extension/plmodel.control)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo sql-example docs docs-site mlflow psql test test-exhaustive test-faults test-unit test-training test-functional test-dbt-1-12 test-versions coverage check lint docs-tables native bench-parse bench-unchanged bench-catalog bench-sql bench-native bench-auto dist dist-extension test-wheel clean bench-python serve-example bench-extract bench-scale
+.PHONY: help install demo sql-example docs docs-site mlflow psql test test-exhaustive test-faults test-unit test-training test-functional test-dbt-1-12 test-versions coverage check lint docs-tables native bench-parse bench-unchanged bench-catalog bench-sql bench-native bench-auto bench-intervals dist dist-extension test-wheel clean bench-python serve-example bench-extract bench-scale
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -150,6 +150,9 @@ bench-native: $(VENV)/installed-bench ## time the native runtime beside the libr
 
 bench-auto: $(VENV)/installed-test ## compare auto with FLAML, AutoGluon and defaults (an hour; BENCH_AUTO_DATA: a folder)
 	$(BIN)/python benchmarks/bench_auto.py --write
+
+bench-intervals: $(VENV)/installed-test ## measure how many true values intervals cover (BENCH_AUTO_DATA: a folder)
+	$(BIN)/python benchmarks/bench_intervals.py --write
 
 bench-python: $(VENV)/installed-test ## time runtime python, row by row and by predict_table
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/bench_python.py --write

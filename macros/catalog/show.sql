@@ -183,7 +183,7 @@ begin
         from jsonb_each_text(m.metrics) as e
         order by e.key <> m.metric, e.key;
     return query values
-        ('Metric Direction', case when m.metric in ('mse', 'rmse', 'mae', 'log_loss', 'inertia')
+        ('Metric Direction', case when m.metric in ('mse', 'rmse', 'mae', 'log_loss', 'inertia', 'pinball')
             then 'lower is better' when m.problem_type = 'anomaly_detection' then 'neither is better'
             else 'higher is better' end),
         ('', ''),

@@ -8,6 +8,7 @@
       'probabilities': 'Class probabilities by ' ~ card.identifier,
       'distances': 'Distances to the centres of ' ~ card.identifier,
       'is_anomaly': 'Whether a row is an anomaly by ' ~ card.identifier,
+      'interval': 'Interval of the prediction by ' ~ card.identifier,
       'explain': 'SHAP values of one row by ' ~ card.identifier,
       'by_name': 'Features by name, as jsonb, for ' ~ body.name ~ ' of ' ~ card.identifier,
       'part': 'A part of the functions of ' ~ card.identifier,

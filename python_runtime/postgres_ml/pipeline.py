@@ -22,6 +22,7 @@ from postgres_ml.contract.model import FunctionBody, TrainedModel
 from postgres_ml.evaluate import metrics
 from postgres_ml.evaluate.champion import Comparison, score_champion
 from postgres_ml.evaluate.evaluation import evaluate_pipeline
+from postgres_ml.evaluate.intervals import calibrate
 from postgres_ml.explain import Explanation, explain
 from postgres_ml.explain.row_function import MAX_CONDITIONS, row_function
 from postgres_ml.explain.terms import LOG_TARGET, TARGET
@@ -35,6 +36,7 @@ from postgres_ml.process.report import USUAL_S, Relay, Report
 from postgres_ml.program.program import Program
 from postgres_ml.publish.deployment import deploy, evaluated_program
 from postgres_ml.publish.fitted import Fitted
+from postgres_ml.publish.interval import interval_functions
 from postgres_ml.search import search
 from postgres_ml.snapshot import rows as snapshot_rows
 from postgres_ml.snapshot.rows import TrainingRows
@@ -71,6 +73,10 @@ def train(job: TrainingJob, run_id: str, relay: Relay) -> TrainedModel:
         own_metrics = {} if code is None else code.metrics  # the refit's are of a model that saw all rows
         comparison = Comparison() if spec.promote == "always" else score_champion(job, task, holdout)
         evaluation = evaluate_pipeline(task.problem, evaluated, training, holdout, own_metrics, comparison)
+        interval = None
+        if spec.interval is not None:
+            interval = calibrate(task, choice, evaluated, training, holdout)
+            evaluation = dataclasses.replace(evaluation, metrics=evaluation.metrics | interval.metrics)
     with report.phase("refit"):
         pipeline = refit(task, choice, rows, report) or evaluated
     with report.phase("lower"):
@@ -80,6 +86,8 @@ def train(job: TrainingJob, run_id: str, relay: Relay) -> TrainedModel:
         evaluation = dataclasses.replace(
             evaluation, program=evaluated_program(deployment.program, pipeline, evaluated, job, returns)
         )
+        if interval is not None:
+            deployment = deployment.with_functions(interval_functions(interval, job, deployment.runtime))
         for text in deployment.runtime.messages:
             report.note(text)
     with report.phase("explain"):
@@ -87,8 +95,9 @@ def train(job: TrainingJob, run_id: str, relay: Relay) -> TrainedModel:
         if spec.explain:
             deployment = deployment.with_functions(explain_rows(explanation, spec, report))
     fitted = Fitted(
-        job, task, rows, holdout, choice, evaluated, pipeline, evaluation, deployment, explanation, returns
-    )
+        job, task, rows, holdout, choice, evaluated, pipeline, evaluation, deployment, explanation, returns,
+        interval,
+    )  # fmt: skip
     with report.phase("parity rows"):
         write_parity(directory / "parity.copy", fitted)
     with report.phase("artifacts"):

@@ -12,6 +12,7 @@ from postgres_ml.contract.exceptions import TrainingDataError
 from postgres_ml.contract.job import TrainingJob
 from postgres_ml.contract.model import RunReference, TrainedModel
 from postgres_ml.evaluate.drift_reference import training_statistics
+from postgres_ml.evaluate.intervals import check_enough
 from postgres_ml.features import column_checks
 from postgres_ml.features import problem as problems
 from postgres_ml.features.holdout import holdout_of
@@ -39,6 +40,7 @@ def prepare(
     if job.target is not None:
         rows = dataclasses.replace(rows, target=problems.label_values(rows.target, job.target.sql_type))
     problem = problems.resolve(spec, job.target, rows.target, notes)
+    problems.check_interval(spec, problem)
     if problem.is_regression and rows.target.dtype == object:  # what is measured needs no exact digits
         rows = dataclasses.replace(rows, target=rows.target.astype(np.float64))
     mask = holdout_of(rows, spec.settings, notes)
@@ -49,6 +51,8 @@ def prepare(
     if split.unknown.any():
         rows = rows.take(~split.unknown)
         problem = problems.resolve(spec, job.target, rows.target, [])  # fewer classes, two perhaps
+    if spec.interval is not None:
+        check_enough(spec.interval, int(mask.sum()))
     columns = choose_columns(job.features, rows, notes, spec.preprocessors)
     notes += column_checks.misread(rows.frame)
     if spec.auto:

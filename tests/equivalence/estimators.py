@@ -127,7 +127,10 @@ def xgb_native_regressor(draw: Draw) -> Any:
     return XGBRegressor(**_native(draw))
 
 
-XGB_IDENTITY = ("reg:squarederror", "reg:squaredlogerror", "reg:pseudohubererror", "reg:absoluteerror")
+XGB_IDENTITY = (
+    *("reg:squarederror", "reg:squaredlogerror", "reg:pseudohubererror", "reg:absoluteerror"),
+    "reg:quantileerror",
+)
 XGB_REGRESSION = (*XGB_IDENTITY, "reg:logistic", "reg:tweedie", "reg:gamma", "count:poisson")
 XGB_BINARY = ("binary:logistic", "binary:hinge", "binary:logitraw")
 
@@ -138,7 +141,8 @@ def xgb_objective(objective: str) -> Maker:
     def make(draw: Draw) -> Any:
         if objective in XGB_BINARY or objective.startswith("multi:"):
             return _encoded(XGBClassifier(objective=objective, **_trees(draw)))
-        return XGBRegressor(objective=objective, **_trees(draw))
+        more = {"quantile_alpha": draw.choice([0.1, 0.5, 0.9])} if objective == "reg:quantileerror" else {}
+        return XGBRegressor(objective=objective, **_trees(draw), **more)
 
     return make
 

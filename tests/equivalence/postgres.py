@@ -110,7 +110,7 @@ class SqlRuntime:
 
 def _type_of(function: str) -> str:
     """Return the composite type that both functions of a wide program take."""
-    return f"{function.removesuffix('_probabilities').removesuffix('_is_anomaly')}_features"
+    return f"{function.removesuffix('_probabilities').removesuffix('_is_anomaly').removesuffix('_interval')}_features"
 
 
 def _comma(items: list[Any]) -> sql.Composed:

@@ -132,8 +132,8 @@ begin
         ltrim(t.function_name, '_') ^@ (ltrim(asked.function_name, '_') || '__')
         or ltrim(asked.function_name, '_') ^@ (ltrim(t.function_name, '_') || '__')
         or exists (
-            select from unnest('{"",_probabilities,_distances,_explain,_is_anomaly}'::text[]) as theirs (suffix)
-            join unnest('{"",_probabilities,_distances,_explain,_is_anomaly}'::text[]) as ours (suffix)
+            select from unnest('{"",_probabilities,_distances,_explain,_is_anomaly,_interval}'::text[]) as theirs (suffix)
+            join unnest('{"",_probabilities,_distances,_explain,_is_anomaly,_interval}'::text[]) as ours (suffix)
                 on t.function_name || theirs.suffix = asked.function_name || ours.suffix
         )
     )
@@ -230,5 +230,5 @@ revoke execute on function
 {#- Keys of a create_model's config that SQL clients may give; a test holds them against config/keys.py. -#}
 {% macro postgres_ml__sql_config_keys() -%}
   array['target', 'function', 'auto', 'model_type', 'problem_type', 'objective', 'preprocessors', 'hyperparameters', 'settings',
-      'runtime', 'explain', 'gates', 'promote', 'reindex', 'retrain', 'grants']
+      'runtime', 'interval', 'explain', 'gates', 'promote', 'reindex', 'retrain', 'grants']
 {%- endmacro %}

@@ -121,6 +121,7 @@ class TrainingSpec:
     preprocessors : None leaves them to the training; () is none at all
     hyperparameters : as `fit.hyperparameters.check` takes them; only without auto
     runtime : 'auto', 'native', 'sql' or 'python'
+    interval : share of rows whose true value `<function>_interval` shall cover; None publishes none
     explain : whether `<function>_explain` is published too
     source : where a model made elsewhere is: an MLflow URI or a file; None trains one
     trust : whether the source may be loaded although that could run code
@@ -147,6 +148,7 @@ class TrainingSpec:
     hyperparameters: dict[str, Any] = field(default_factory=dict)
     settings: Settings = Settings()
     runtime: str = "auto"
+    interval: float | None = None
     explain: bool = False
     source: str | None = None
     trust: bool = False
@@ -157,6 +159,14 @@ class TrainingSpec:
     promote: Literal["always", "if_better"] = "always"
     retrain: str | float = "on_change"
     reindex: bool = True
+
+    @property
+    def quantile(self) -> float | None:
+        """The quantile that objective reg:quantileerror predicts, 0 to 1; None with any other objective."""
+        if self.objective != "reg:quantileerror":
+            return None
+        found = {name.lower(): value for name, value in self.hyperparameters.items()}
+        return float(found["quantile_alpha"])
 
     @property
     def has_anomaly_rule(self) -> bool:

@@ -9,12 +9,16 @@ from postgres_ml.contract.column import Column
 from postgres_ml.contract.config import ProblemType
 
 # what a model tells of a row besides its prediction
-Details = Literal["probabilities", "distances", "is_anomaly"]
+Details = Literal["probabilities", "distances", "is_anomaly", "interval"]
 
 
 # of a function
-Role = Literal["predict", "probabilities", "distances", "is_anomaly", "explain", "part", "by_name"]
+Role = Literal[
+    "predict", "probabilities", "distances", "is_anomaly", "interval", "explain", "part", "by_name"
+]
 _DEFINER = "security definer set search_path = pg_catalog, pg_temp set datestyle = 'ISO' set timezone = 'UTC'"
+#: what calls a function in runtime python, which is no more than stable
+STABLE_OPTIONS = "stable parallel safe"
 #: runtime python: stable, since the artifact is read from a table; dates reach Python as texts in one form
 PYTHON_OPTIONS = f"stable parallel safe {_DEFINER}"
 #: volatile: what a service answers is its own affair; restricted: each worker would open a connection
@@ -45,9 +49,9 @@ class FunctionBody:
 
     Parameters
     ----------
-    role : 'predict', 'probabilities' (classifiers), 'distances' (kmeans), 'is_anomaly' (isolation_forest)
-        and 'explain' are called by users, 'part' by those; 'by_name' is an overload of one of the former that
-        takes jsonb, and is not stored
+    role : 'predict', 'probabilities' (classifiers), 'distances' (kmeans), 'is_anomaly' (isolation_forest),
+        'interval' (regressions) and 'explain' are called by users, 'part' by those; 'by_name' is an overload
+        of one of the former that takes jsonb, and is not stored
     name : unquoted
     arguments : (name, SQL type) pairs, unquoted names
     returns, language, body : as in create function

@@ -91,7 +91,7 @@ def _metrics(
         return None
     truth = task.problem.encode(holdout.target)
     if task.problem.is_regression:
-        return regression_metrics(truth, np.array(predicted, float))
+        return regression_metrics(truth, np.array(predicted, float), task.problem.quantile)
     positions = {label: code for code, label in enumerate(task.problem.labels)}
     codes = np.array([positions[label_text(label)] for label in predicted])
     found = interpret.predict_probabilities(program, columns)

@@ -12,9 +12,15 @@ from postgres_ml.contract.exceptions import SpecError
 
 OPERATORS = {">=": operator.ge, ">": operator.gt, "<=": operator.le, "<": operator.lt}
 #: metrics of which less is better
-LOWER_IS_BETTER = frozenset({"mse", "rmse", "mae", "log_loss", "inertia"})
-#: metrics of which neither more nor less is better: they describe the scores of an anomaly detection
-NEUTRAL = frozenset({"anomaly_share", "score_mean", "score_median", "score_p95", "score_p99", "score_max"})
+LOWER_IS_BETTER = frozenset({"mse", "rmse", "mae", "log_loss", "inertia", "pinball", "interval_width"})
+#: metrics of which neither more nor less is better: they describe the scores of an anomaly detection, or say
+#: whether intervals cover what they shall
+NEUTRAL = frozenset(
+    {
+        *("anomaly_share", "score_mean", "score_median", "score_p95", "score_p99", "score_max"),
+        "interval_coverage",
+    }
+)
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ def evaluate(problem: Problem, pipeline: Pipeline, frame: pd.DataFrame, codes: A
     codes : ndarray of shape (n_rows,); class codes or, for a regression, true values
     """
     if problem.is_regression:
-        return regression_metrics(codes, pipeline.predict(frame))
+        return regression_metrics(codes, pipeline.predict(frame), problem.quantile)
     if problem.is_clustering:
         return evaluate_clusters(pipeline, frame)
     if problem.is_anomaly_detection:
@@ -54,14 +54,18 @@ def raw_predictions(problem: Problem, pipeline: Pipeline, frame: pd.DataFrame) -
     return one_hot
 
 
-def regression_metrics(truth: Array, predicted: Array) -> dict[str, float]:
-    """Return mse, rmse, mae and r2."""
+def regression_metrics(truth: Array, predicted: Array, quantile: float | None = None) -> dict[str, float]:
+    """Return mse, rmse, mae and r2, and of a model that predicts a quantile its pinball loss."""
     mse = float(sk.mean_squared_error(truth, predicted))
+    pinball = {}
+    if quantile is not None:
+        pinball["pinball"] = float(sk.mean_pinball_loss(truth, predicted, alpha=quantile))
     return {
         "mse": mse,
         "rmse": float(np.sqrt(mse)),
         "mae": float(sk.mean_absolute_error(truth, predicted)),
         "r2": float(sk.r2_score(truth, predicted)),
+        **pinball,
     }
 
 

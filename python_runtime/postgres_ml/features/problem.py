@@ -47,12 +47,14 @@ class Problem:
     metric : chosen by, and the score on the card
     objective : as configured, or the metric
     classes : distinct labels in sorted order; empty for regression. Of two, the later is the positive one
+    quantile : that a regression predicts, 0 to 1; None where it predicts a mean, or what its objective says
     """
 
     type: ProblemType
     metric: str
     objective: str
     classes: Array
+    quantile: float | None = None
 
     @property
     def is_regression(self) -> bool:
@@ -163,7 +165,23 @@ def resolve(spec: TrainingSpec, column: Column | None, target: Array, messages: 
         messages.append(f'target "{column.name}" has two classes: trained as binary_classification')
         problem_type = "binary_classification"
         metric = metric if spec.objective in METRICS_OF[problem_type] else DEFAULT_METRIC[problem_type]
-    return Problem(problem_type, metric, spec.objective or metric, classes)
+    return Problem(problem_type, metric, spec.objective or metric, classes, spec.quantile)
+
+
+def check_interval(spec: TrainingSpec, problem: Problem) -> None:
+    """Check that there is a number for the config's interval to be around.
+
+    Raises
+    ------
+    SpecError
+        The target makes a classification.
+    """
+    if spec.interval is not None and not problem.is_regression:
+        raise SpecError(
+            f'interval: {spec.interval:g} is of a number that is predicted, but target "{spec.target}" '
+            f"makes a {problem.type}: set problem_type: regression if it measures, or leave 'interval' out "
+            "and call predict_probabilities() for how sure the model is"
+        )
 
 
 def infer(column: Column, distinct: Array) -> tuple[ProblemType, str]:
@@ -237,7 +255,7 @@ def _metric(spec: TrainingSpec, problem_type: str) -> str:
                 f"objective {objective!r} doesn't fit problem_type {problem_type}: "
                 f"use one that begins with {' or '.join(family)}"
             )
-        return DEFAULT_METRIC[problem_type]
+        return "pinball" if spec.quantile is not None else DEFAULT_METRIC[problem_type]
     if objective not in METRICS_OF[problem_type]:
         raise SpecError(
             f"objective {objective!r} doesn't fit problem_type {problem_type}: "

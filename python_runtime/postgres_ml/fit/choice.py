@@ -8,6 +8,7 @@ from typing import Any
 from postgres_ml.fit.candidates import Candidate
 from postgres_ml.fit.trial import Trial
 from postgres_ml.fit.user_code import UserCode
+from postgres_ml.snapshot.rows import Array
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,20 @@ class KeptFit:
 
 
 @dataclass(frozen=True)
+class OutOfFold:
+    """What the search's folds predicted of rows that they did not learn from.
+
+    Parameters
+    ----------
+    rows : increasing places in the training rows
+    predicted : values of shape (n_rows,), float32; of a regression
+    """
+
+    rows: Array
+    predicted: Array
+
+
+@dataclass(frozen=True)
 class Choice:
     """What to fit.
 
@@ -65,6 +80,8 @@ class Choice:
     fit_s : estimate of the seconds that one fit takes; 0 where there is none
     lower_s : estimate of the seconds that it takes to write its functions
     loss : on rows not learned from, by which it was chosen; None where it was not compared
+    out_of_fold : of a regression, what it predicted of these rows; None where it was fitted on other rows or
+        where nobody asks
     """
 
     candidate: Candidate
@@ -79,5 +96,6 @@ class Choice:
     fold_fits: tuple[KeptFit, ...] = ()
     is_fold_fit: bool = False
     loss: float | None = None
+    out_of_fold: OutOfFold | None = None
     fit_s: float = 0.0
     lower_s: float = 0.0

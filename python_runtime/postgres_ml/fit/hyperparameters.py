@@ -115,6 +115,7 @@ XGBOOST: dict[str, Hyperparameter] = {
     "one_drop": H("one_drop", "int", 0, 1),
     "skip_drop": H("skip_drop", "float", 0, 1),
     "tweedie_variance_power": H("tweedie_variance_power", "float", 1, 2),
+    "quantile_alpha": H("quantile_alpha", "float", 0, 1, above=True),
     "huber_slope": H("huber_slope", "float", 0, above=True),
     "eval_metric": H("eval_metric", "text"),
     "seed": H("random_state", "int", 0),

@@ -34,7 +34,7 @@ MOMENTS = {
     ),
 }
 FIELD, AS_TEXT = "pg_catalog.jsonb_object_field", "pg_catalog.jsonb_object_field_text"  # -> and ->>
-CALLED = ("predict", "probabilities", "distances", "is_anomaly", "explain")
+CALLED = ("predict", "probabilities", "distances", "is_anomaly", "interval", "explain")
 
 
 def by_name(functions: Iterable[FunctionBody], schema: str) -> tuple[FunctionBody, ...]:

@@ -9,6 +9,7 @@ from sklearn.pipeline import Pipeline
 
 from postgres_ml.contract.job import TrainingJob
 from postgres_ml.contract.model import Evaluation, ModelSummary
+from postgres_ml.evaluate.intervals import Interval
 from postgres_ml.explain import Explanation
 from postgres_ml.fit.choice import Choice
 from postgres_ml.fit.hyperparameters import given_names
@@ -30,6 +31,7 @@ class Fitted:
     deployment : its program and functions
     explanation : Shapley values of the published pipeline; None where there is nothing to explain
     return_type : SQL type of the prediction
+    interval : around the predictions; None where the config asks for none
     """
 
     job: TrainingJob
@@ -43,6 +45,7 @@ class Fitted:
     deployment: Deployment
     explanation: Explanation | None
     return_type: str
+    interval: Interval | None = None
 
     @property
     def generated(self) -> GeneratedFunctions:

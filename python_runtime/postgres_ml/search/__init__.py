@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from postgres_ml.contract.exceptions import PostgresMLError
 from postgres_ml.fit import configured
 from postgres_ml.fit.candidates import Candidate
-from postgres_ml.fit.choice import Choice
+from postgres_ml.fit.choice import Choice, OutOfFold
 from postgres_ml.fit.task import Task
 from postgres_ml.fit.trial import Trial
 from postgres_ml.search.budget import Budget
@@ -71,7 +71,24 @@ def search(task: Task, rows: TrainingRows, on_progress: OnProgress) -> Choice:
     progress.compare(choice)
     # predictions were needed to compare and to blend; the table of trials does without
     trials = tuple(dataclasses.replace(trial, raw=trial.raw[:0]) for trial in runner.trials)
-    return dataclasses.replace(choice, trials=trials, fit_s=budget.fit_s, lower_s=budget.best_lower_s)
+    return dataclasses.replace(
+        choice,
+        trials=trials,
+        fit_s=budget.fit_s,
+        lower_s=budget.best_lower_s,
+        out_of_fold=_out_of_fold(choice, encoded, len(rows)),
+    )
+
+
+def _out_of_fold(choice: Choice, encoded: EncodedRows, n_rows: int) -> OutOfFold | None:
+    """Return what the choice's trial predicted, by place in the training rows.
+
+    None where trials had a part of the rows, or where a fold's fit is published: it has learned from rows
+    that the others predicted.
+    """
+    if choice.out_of_fold is None or choice.is_fold_fit or len(encoded.codes) != n_rows:
+        return None
+    return dataclasses.replace(choice.out_of_fold, rows=encoded.folds.predicted)
 
 
 def _try(task: Task, runner: Runner, proposals: Proposals, progress: Progress) -> str:

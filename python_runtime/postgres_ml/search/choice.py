@@ -9,7 +9,7 @@ import numpy as np
 
 from postgres_ml.evaluate import metrics as evaluate
 from postgres_ml.fit.candidates import Candidate, blend_title
-from postgres_ml.fit.choice import Choice, KeptFit
+from postgres_ml.fit.choice import Choice, KeptFit, OutOfFold
 from postgres_ml.fit.task import Task
 from postgres_ml.fit.trial import Trial
 from postgres_ml.process.progress import figure
@@ -147,6 +147,8 @@ def _chosen(
         )
         choice = dataclasses.replace(choice, fold_fits=fits)
     choice = dataclasses.replace(choice, row_share=share, loss=trial.loss)
+    if task.spec.interval is not None:
+        choice = dataclasses.replace(choice, out_of_fold=OutOfFold(np.arange(len(trial.raw)), trial.raw))
     if trial.threshold != 0.5:
         return dataclasses.replace(choice, threshold=trial.threshold)
     if tunes_class_multipliers(task.problem):

@@ -111,6 +111,7 @@ def parameters(fitted: Fitted) -> dict[str, Any]:
     return {
         "target": spec.target,
         "auto": spec.auto,
+        **({} if spec.interval is None else {"interval": spec.interval}),
         "problem_type": problem.type,
         "objective": problem.objective,
         "model_type": choice.candidate.model_type,

@@ -137,6 +137,7 @@ def compare_sql(schema: str, trained: Predictor, source: str = TABLE) -> str:
     probabilities = _body(trained, "probabilities")
     distances = _body(trained, "distances")
     rule = _body(trained, "is_anomaly")
+    bounds = _body(trained, "interval")
     if trained.problem_type in MEASURED:
         differs, difference = _values_differ(trained.return_type)
     else:
@@ -151,11 +152,17 @@ def compare_sql(schema: str, trained: Predictor, source: str = TABLE) -> str:
         differs = f"({differs}) and {_relative(first, second)} > {TOLERANCE} or {difference} > {TOLERANCE}"
     if rule is not None:
         differs = f"({differs}) or got_p is distinct from probabilities::boolean"
+    if bounds is not None:
+        further = _farthest_bound()
+        difference = f"greatest({difference}, {further})"
+        differs = f"({differs}) or {further} > {TOLERANCE}"
     calls = f"{_call(schema, predict, trained)} as got"  # type: ignore[arg-type]  # every program has one
     if probabilities is not None:
         calls += f", {_call(schema, probabilities, trained)} as got_p"
     if rule is not None:
         calls += f", {_call(schema, rule, trained)} as got_p"
+    if bounds is not None:
+        calls += f", {_call(schema, bounds, trained)} as got_p"
     if distances is not None:
         calls += f", {_call(schema, distances, trained)} as got_p"
     return f"""
@@ -275,6 +282,22 @@ def _farthest(got: str, expected: str) -> str:
     when {got} is null or {expected} is null then 'Infinity' else
     (select max(case when (g is null) <> (e is null) then 'Infinity' else {_relative("g", "e")} end)
     from rows from (unnest({got}), unnest({expected})) as both_sides(g, e)) end"""
+
+
+def _farthest_bound() -> str:
+    """Greatest difference of a bound, relative to the farther one from 0; infinite where one side has none.
+
+    A bound near 0 is the difference of two large numbers, which agree in so many digits only.
+    """
+    got, expected = "(got_p ->> side)::float8", "(probabilities::jsonb ->> side)::float8"
+    size = "(select max(abs(value::float8)) from jsonb_each_text(probabilities::jsonb))"
+    return f"""case when got_p is null and probabilities is null then 0
+    when got_p is null or probabilities is null then 'Infinity' else
+    (select max(case when {got} = {expected} then 0
+        when {size} <= 1e280 and abs({got}) <= 1e280 then abs({got} - {expected}) / greatest({size}, 1e-9)
+        when {size} < 'Infinity' and least(abs({got}), abs({expected})) > 1e270
+          then abs({got} / {expected} - 1)
+        else 'Infinity' end) from unnest(array['lower', 'upper']) as side) end"""
 
 
 def _farthest_value(got: str, expected: str) -> str:

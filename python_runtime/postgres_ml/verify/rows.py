@@ -24,6 +24,7 @@ from postgres_ml.contract.exceptions import StorageError
 from postgres_ml.contract.model import Details
 from postgres_ml.evaluate.anomalies import predict_is_anomaly
 from postgres_ml.evaluate.clusters import predict_distances
+from postgres_ml.evaluate.intervals import Interval
 from postgres_ml.explain.row_values import row_values
 from postgres_ml.features.problem import label_text
 from postgres_ml.program.adversarial import adversarial_rows
@@ -61,8 +62,9 @@ def write_parity(path: Path, fitted: Fitted) -> int:
         assert fitted.explanation is not None, "what is explained by a function has been explained here"
         explain = partial(row_values, fitted.explanation)
     return write_rows(
-        path, fitted.pipeline, fitted.deployment.program, features, details, ordinary, seen, seed, explain
-    )
+        path, fitted.pipeline, fitted.deployment.program, features, details, ordinary, seen, seed, explain,
+        interval=fitted.interval,
+    )  # fmt: skip
 
 
 def write_rows(
@@ -76,6 +78,7 @@ def write_rows(
     seed: int,
     explain: Callable[[pd.DataFrame], list[str | None]] | None = None,
     may_refuse: float = REFUSED_SHARE,
+    interval: Interval | None = None,
 ) -> int:
     """Write rows with the pipeline's predictions, and return how many.
 
@@ -88,6 +91,7 @@ def write_rows(
     seen : rows whose values stand for what the columns hold
     explain : returns the SHAP values of the first rows; None where no function explains
     may_refuse : the share of ordinary rows, or of those seen if there are none, that the pipeline may refuse
+    interval : around the predictions, where that is what is compared besides
 
     Raises
     ------
@@ -109,7 +113,7 @@ def write_rows(
     }  # fmt: skip
     frame = as_frame(columns, features)
     with np.errstate(all="ignore"):  # the hostile rows overflow on purpose
-        predictions = expected(pipeline, frame, details)
+        predictions = expected(pipeline, frame, details, interval)
     explanations = explain(frame.head(len(ordinary))) if explain is not None else []
     cells = [[to_text(value, c.sql_type) for value in columns[c.name]] for c in features]
     cells += [*predictions, [*explanations, *[None] * (len(frame) - len(explanations))]]
@@ -269,13 +273,16 @@ def _time_text(micros: int, sql_type: str) -> str:
     return f"{text}{'-' if west > 0 else '+'}{abs(west):02}" if sql_type == "time with time zone" else text
 
 
-def expected(pipeline: Any, frame: pd.DataFrame, details: Details | None) -> list[list[str | None]]:
-    """Return predictions as text, and probabilities as JSON, distances as an array, or a boolean as text.
+def expected(
+    pipeline: Any, frame: pd.DataFrame, details: Details | None, interval: Interval | None = None
+) -> list[list[str | None]]:
+    """Return predictions as text, and probabilities or bounds as JSON, distances as an array, or a boolean.
 
     None where the pipeline refuses the row.
     """
     columns: list[list[str | None]] = []
-    columns.append([None if v is None else _text(v) for v in row_by_row(pipeline.predict, frame)])
+    predicted = row_by_row(pipeline.predict, frame)
+    columns.append([None if v is None else _text(v) for v in predicted])
     if details is None:
         return [*columns, [None] * len(frame)]
     if details == "distances":
@@ -285,10 +292,28 @@ def expected(pipeline: Any, frame: pd.DataFrame, details: Details | None) -> lis
     if details == "is_anomaly":
         found = row_by_row(lambda some: predict_is_anomaly(pipeline, some), frame)
         return [*columns, [None if value is None else _text(value) for value in found]]
+    if interval is not None:
+        return [*columns, _bounds(interval, predicted, frame)]
     labels = [_text(label) for label in pipeline.classes_.tolist()]
     likely = row_by_row(pipeline.predict_proba, frame)
     columns.append([None if values is None else _by_label(labels, values) for values in likely])
     return columns
+
+
+def _bounds(interval: Interval, predicted: Sequence[Any], frame: pd.DataFrame) -> list[str | None]:
+    """Return lower and upper bound of each row as JSON; infinities are texts, as in Postgres's jsonb."""
+    scales: Sequence[Any] = [None] * len(frame)
+    if interval.scale is not None:
+        scales = row_by_row(interval.scale.predict, frame)
+    found: list[str | None] = []
+    for value, scale in zip(predicted, scales, strict=True):
+        if value is None or math.isnan(value):
+            found.append(None)
+            continue
+        ends = interval.bounds(float(value), scale)
+        lower, upper = (to_text(end, "double precision") if math.isinf(end) else end for end in ends)
+        found.append(json.dumps({"lower": lower, "upper": upper}))
+    return found
 
 
 def _text(value: Any) -> str:

@@ -93,6 +93,36 @@ def test_an_isolation_forest_has_neither_target_nor_auto():
     assert refused.startswith("gates: 'anomaly_share' needs the hyperparameter 'contamination'")
 
 
+def test_an_interval_is_of_a_number():
+    assert ConfigReader(node(target="y", interval="0.9")).read().interval == 0.9
+    assert ConfigReader(node(target="y", interval=0.5, objective="mse")).read().interval == 0.5
+    assert problems(target="y", interval=0.49) == ["interval must be a number from 0.5 to 0.999, found 0.49"]
+    for classes in ({"problem_type": "binary_classification"}, {"objective": "auc"}):
+        (refused,) = problems(target="y", interval=0.9, **classes)
+        assert "predicts classes" in refused and "predict_probabilities()" in refused
+    kmeans = {"model_type": "kmeans", "hyperparameters": {"k": 3}, "interval": 0.9}
+    assert problems(**kmeans) == ["kmeans takes no 'interval': it predicts no value of a target"]
+    (refused,) = problems(source="models:/price@champion", interval=0.9)
+    assert refused == "interval: not allowed beside 'source', which trains nothing"
+    (refused,) = problems(target="y", gates={"interval_width": "< 5"})
+    assert (
+        refused == "gates: interval_coverage and interval_width need 'interval', the share of rows to cover"
+    )
+
+
+def test_a_quantile_needs_its_objective_and_the_objective_its_quantile():
+    config = {"target": "y", "auto": False, "model_type": "xgboost"}
+    objective = {"objective": "reg:quantileerror"}
+    spec = ConfigReader(node(**config, **objective, hyperparameters={"Quantile_Alpha": "0.9"})).read()
+    assert (spec.quantile, spec.problem_type) == (0.9, "regression")
+    (refused,) = problems(**config, **objective)
+    assert "needs the hyperparameter 'quantile_alpha'" in refused
+    (refused,) = problems(**config, hyperparameters={"quantile_alpha": 0.9})
+    assert refused == "hyperparameter 'quantile_alpha' needs objective 'reg:quantileerror'"
+    (refused,) = problems(target="y", gates={"pinball": "< 5"})
+    assert "metric of objective 'reg:quantileerror' alone" in refused
+
+
 def test_kmeans_has_neither_target_nor_auto():
     config = {"model_type": "KMEANS", "hyperparameters": {"K": "7"}}
     spec = ConfigReader(node(**config)).read()

@@ -63,6 +63,12 @@ def test_regression_metrics_are_scikit_learns() -> None:
     }
 
 
+def test_a_quantile_is_judged_by_pinball_loss() -> None:
+    truth, predicted = np.array([1.0, 2.0, 4.0]), np.array([1.5, 2.0, 3.0])
+    pinball = evaluate.regression_metrics(truth, predicted, 0.9)["pinball"]
+    assert pinball == sk.mean_pinball_loss(truth, predicted, alpha=0.9) == pytest.approx((0.05 + 0.9) / 3)
+
+
 def test_a_threshold_that_pays_is_chosen_and_holds_on_new_rows() -> None:
     codes, probabilities = noisy(4000, 2, share=0.1)
     probabilities[:, 1] *= 0.5  # all positives below one half

@@ -166,7 +166,7 @@ def test_the_names_exist_in_the_libraries() -> None:
     known = set(inspect.signature(xgboost.XGBModel).parameters)
     by_keyword = {
         "sample_type", "normalize_type", "rate_drop", "one_drop", "skip_drop",
-        "tweedie_variance_power", "huber_slope", "num_class",
+        "tweedie_variance_power", "huber_slope", "num_class", "quantile_alpha",
     }  # fmt: skip
     names = [
         {item.library_name for item in table.values()} - {""}

@@ -18,7 +18,7 @@ from postgres_ml.generate.native.cost import estimate_rows_per_s
 from postgres_ml.generate.native.role import Role
 from postgres_ml.program.program import ClusterLabel, Program
 
-__all__ = ["generate_native"]
+__all__ = ["generate_native", "generate_native_part"]
 
 LANGUAGE = "plmodel"
 # of all bodies together: the catalog keeps them in one jsonb, which holds 256 MB; some ten million nodes
@@ -78,6 +78,15 @@ def generate_native(
         est_rows_per_s=speed,
         messages=(f"native: {nodes}{size / 1e6:.1f} MB, about {float(f'{speed:.1g}'):,.0f} rows/s a core",),
     )
+
+
+def generate_native_part(program: Program, schema: str, function: str, suffix: str) -> FunctionBody:
+    """Return a part in language plmodel that computes a program of its own from the function's arguments."""
+    columns = [(item.name, item.sql_type) for item in program.inputs]
+    arguments, composite = sql_names.function_arguments(schema, function, columns)
+    name = sql_names.helper_name(function, suffix)
+    body = _base64(program, "predict")
+    return FunctionBody("part", name, arguments, program.return_type, LANGUAGE, body, composite)
 
 
 def _base64(program: Program, role: Role) -> str:

@@ -6,7 +6,7 @@ Input: a checked program. Output: bodies for the publish macro, which writes `cr
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Literal
 
 from postgres_ml.contract import sql_names
@@ -78,6 +78,26 @@ def generate_sql(
     speed = round(1e6 / microseconds(plan, style))
     messages = _messages(program.n_nodes, size, speed, style)
     return GeneratedFunctions(all_functions, style, program.n_nodes, size, speed, messages)
+
+
+def generate_part(
+    program: Program, schema: str, function: str, suffix: str, others: Iterable[FunctionBody]
+) -> tuple[FunctionBody, ...]:
+    """Return a part that computes a program of its own from the function's arguments, after parts of its own.
+
+    Parameters
+    ----------
+    suffix : of the part, which is the last one
+    others : the function's parts, whose names are taken
+    """
+    context = make_context(program, schema, function)
+    context.parts = {body.name: body for body in others if body.role == "part"}
+    taken = set(context.parts)
+    plan = context.plan(program.output.prediction_reads)
+    language, body, _ = _written(context, plan, lambda read: outputs.prediction(program, read))
+    name = sql_names.helper_name(function, suffix)
+    new = [part for name, part in context.parts.items() if name not in taken]
+    return (*new, _function(context, "part", name, program.return_type, language, body))
 
 
 def make_context(program: Program, schema: str, function: str) -> Context:
@@ -195,7 +215,7 @@ def _is_anomaly(rule: Program, scores: Context) -> FunctionBody:
 
 def _function(
     context: Context,
-    role: Literal["predict", "probabilities", "distances", "is_anomaly"],
+    role: Literal["predict", "probabilities", "distances", "is_anomaly", "part"],
     name: str,
     returns: str,
     language: str,

@@ -17,6 +17,7 @@ from postgres_ml.evaluate.clusters import profile
 from postgres_ml.process.report import Report
 from postgres_ml.publish.fitted import Fitted
 from postgres_ml.track.card.anomalies import most_unusual
+from postgres_ml.track.card.intervals import interval_section
 from postgres_ml.track.card.pages import Section
 from postgres_ml.track.card.readings import meaning, number, reading
 
@@ -25,6 +26,7 @@ MAX_TRIALS = 30
 MAX_MEANS = 8
 MAX_LABELS = 20
 LINE = 84  # characters of SQL that a card shows without scrolling
+ROLES_SHOWN = ("probabilities", "distances", "is_anomaly", "interval")  # beside the prediction
 CALLED_WITH_ROW = 100  # more features come as one argument of a composite type
 CAPTIONS = {
     "predicted_vs_actual": "Each point is a row; on the line, the prediction is exact.",
@@ -76,6 +78,8 @@ def sections(fitted: Fitted, report: Report, images: Sequence[Path], run_id: str
         parts.append(Section("What is in the clusters", rows=_clusters(fitted)))
     if fitted.task.problem.is_anomaly_detection:
         parts.append(Section("The most unusual rows", rows=most_unusual(fitted)))
+    if fitted.interval is not None:
+        parts.append(interval_section(fitted))
     if fitted.explanation is not None:
         shown = [pictures["feature_importance"]]
         texts, rows = _explained(fitted), _importances(fitted)
@@ -135,9 +139,7 @@ def _calls(fitted: Fitted) -> list[tuple[str, str]]:
     more: dict[str, str] = {
         body.role: f"{prefix}{readable(body.name)}({names})" for body in fitted.generated.functions
     }
-    calls += [
-        f"    {more[role]} as {role}" for role in ("probabilities", "distances", "is_anomaly") if role in more
-    ]
+    calls += [f"    {more[role]} as {role}" for role in ROLES_SHOWN if role in more]
     sql = "select\n    t.*,\n" + ",\n".join(calls) + "\nfrom your_table as t"
     call = f"{{{{ predict('{spec.name}', alias='t') }}}}"
     dbt = f"select t.*, {call} as {name}\nfrom {{{{ ref('your_model') }}}} as t"

@@ -25,6 +25,10 @@ MEANINGS = {
     "rmse": "typical error in the target's unit; large errors count more",
     "mae": "mean error in the target's unit",
     "r2": "share of the target's variance that is explained; 0 is guessing the mean",
+    "pinball": "mean error, where values above the predicted quantile count quantile_alpha times and those "
+    "below 1 - quantile_alpha times",
+    "interval_coverage": "share of true values in their interval; it should be near what was asked",
+    "interval_width": "mean width of the intervals, in the target's unit",
     "inertia": "sum of the squared distances to the clusters' centres",
     "anomaly_share": "share of rows that the model calls anomalies; it should be near contamination",
     "score_mean": "mean score; where all rows score about 0.5, none stands out",

@@ -36,6 +36,8 @@ def _companion(problem_type: str, spec: TrainingSpec) -> tuple[Details | None, s
         return "distances", "double precision[]"
     if problem_type == "anomaly_detection" and spec.has_anomaly_rule:
         return "is_anomaly", "boolean"
+    if problem_type == "regression" and spec.interval is not None:
+        return "interval", "jsonb"
     return ("probabilities", "jsonb") if problem_type.endswith("classification") else (None, "")
 
 

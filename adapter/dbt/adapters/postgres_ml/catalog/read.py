@@ -16,6 +16,7 @@ SUFFIXES = {
     "probabilities": "_probabilities",
     "distances": "_distances",
     "is_anomaly": "_is_anomaly",
+    "interval": "_interval",
     "explain": "_explain",
 }
 LAYOUT = """select to_regclass('postgres_ml.model_version') is not null, coalesce((regexp_match(

@@ -18,7 +18,13 @@ from dbt.adapters.postgres_ml.catalog.read import SUFFIXES
 from dbt_common.exceptions import CompilationError
 
 from postgres_ml.contract import json_file
-from postgres_ml.contract.model import ENDPOINT_OPTIONS, PYTHON_OPTIONS, FunctionBody, Role
+from postgres_ml.contract.model import (
+    ENDPOINT_OPTIONS,
+    PYTHON_OPTIONS,
+    STABLE_OPTIONS,
+    FunctionBody,
+    Role,
+)
 from postgres_ml.contract.sql_names import IDENTIFIER_BYTES, is_part_of
 from postgres_ml.publish.by_name import by_name
 from postgres_ml.snapshot.copy import Cursor
@@ -39,7 +45,7 @@ where n.nspname = %s
 #: what create function may say, by language
 OPTIONS = {
     "sql": (FunctionBody.options,),
-    "plpgsql": (FunctionBody.options,),
+    "plpgsql": (FunctionBody.options, STABLE_OPTIONS),
     "plmodel": (FunctionBody.options,),
     "plpython3u": (PYTHON_OPTIONS, ENDPOINT_OPTIONS),
 }

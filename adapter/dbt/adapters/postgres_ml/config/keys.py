@@ -251,6 +251,14 @@ MODEL = Section(
             see="show-model.md",
         ),
         Key(
+            "interval",
+            Number(0.5, 0.999),
+            "the share of rows whose true value lies between the bounds that `<function>_interval` returns",
+            "Only for a regression; classifiers have `predict_probabilities`.",
+            default_words="none: no such function",
+            see="intervals.md",
+        ),
+        Key(
             "gates",
             Gates(),
             "the conditions on the hold-out's metrics that a new version has to meet to be published",

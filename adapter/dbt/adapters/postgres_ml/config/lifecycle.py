@@ -21,7 +21,7 @@ from postgres_ml.contract.config import Gate
 #: the metrics of each problem type, as gates and the card name them
 METRICS_BY_PROBLEM = {
     "classification": ("accuracy", "f1", "f1_macro", "auc", "log_loss", "precision", "recall"),
-    "regression": ("mse", "rmse", "mae", "r2"),
+    "regression": ("mse", "rmse", "mae", "r2", "pinball", "interval_coverage", "interval_width"),
     "clustering": ("inertia", "silhouette"),
     "anomaly_detection": (
         *("anomaly_share", "score_mean", "score_median", "score_p95", "score_p99", "score_max"),

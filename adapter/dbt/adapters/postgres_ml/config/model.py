@@ -18,6 +18,8 @@ from postgres_ml.contract.exceptions import SpecError
 from postgres_ml.contract.sql_names import IDENTIFIER_BYTES
 from postgres_ml.fit import hyperparameters
 
+#: what there is only with an interval
+INTERVAL_METRICS = ("interval_coverage", "interval_width")
 #: of a model type without a target: what it does with rows
 WHAT_IT_DOES = {"kmeans": "groups", "isolation_forest": "scores"}
 
@@ -61,6 +63,7 @@ class ConfigReader:
         self._check_hyperparameters(model_types, auto)
         function = self._function()
         self._check_explain(model_types)
+        self._check_interval(model_types)
         self._check_split_column(settings)
         self.problems += privilege_problems(config.get("grants") or {})
         self.problems += external_problems(self.given, self.values, keys.MODEL["returns"].meaning)
@@ -120,6 +123,25 @@ class ConfigReader:
                 "use model_type xgboost or linear_learner, or leave 'explain' out"
             )
 
+    def _check_interval(self, model_types: tuple[str, ...]) -> None:
+        if "interval" not in self.given:
+            if any(gate.metric in INTERVAL_METRICS for gate in self.values.get("gates", ())):
+                self.problems.append(
+                    f"gates: {' and '.join(INTERVAL_METRICS)} need 'interval', the share of rows to cover"
+                )
+            return
+        if _is_unsupervised(model_types):
+            self.problems.append(f"{model_types[0]} takes no 'interval': it predicts no value of a target")
+            return
+        problem_type = str(self._problem_type(model_types) or "")
+        objective = self.values.get("objective")
+        is_metric = objective in AUTO_OBJECTIVES and objective != "mse"
+        if problem_type.endswith("classification") or is_metric:
+            self.problems.append(
+                "'interval' is of a number that is predicted, and this model predicts classes: leave it out, "
+                "and call predict_probabilities() for how sure the model is"
+            )
+
     def _check_no_target(self, model_type: str) -> None:
         if "target" in self.values:
             self.problems.append(
@@ -171,11 +193,25 @@ class ConfigReader:
             self.problems.append(
                 "'hyperparameters' need 'auto: false'; with 'auto: true' the search chooses them"
             )
+        self._check_quantile(chosen)
         if not auto and len(model_types) == 1:
             try:
                 self.warnings += hyperparameters.check(model_types[0], chosen).warnings
             except SpecError as error:
                 self.problems.append(str(error))
+
+    def _check_quantile(self, chosen: dict[str, Any]) -> None:
+        is_given = any(name.lower() == "quantile_alpha" for name in chosen)
+        predicts_it = self.values.get("objective") == "reg:quantileerror"
+        if predicts_it and not is_given:
+            self.problems.append(
+                "objective 'reg:quantileerror' needs the hyperparameter 'quantile_alpha', the quantile to "
+                "predict: 0.9 for a value that nine of ten rows stay below"
+            )
+        elif is_given and not predicts_it:
+            self.problems.append("hyperparameter 'quantile_alpha' needs objective 'reg:quantileerror'")
+        if not predicts_it and any(gate.metric == "pinball" for gate in self.values.get("gates", ())):
+            self.problems.append("gates: 'pinball' is the metric of objective 'reg:quantileerror' alone")
 
     def _function(self) -> str:
         node = self.node

@@ -31,6 +31,9 @@ XGBOOST_OBJECTIVES = {
     "reg:pseudohubererror": Objective("regression", "a number", "a number"),
     "reg:tweedie": Objective("regression", "a number, not negative", "a number"),
     "reg:absoluteerror": Objective("regression", "a number", "a number"),
+    "reg:quantileerror": Objective(
+        "regression", "a number", "the quantile that hyperparameter `quantile_alpha` names"
+    ),
     "reg:gamma": Objective("regression", "a number greater than 0", "a number"),
     "count:poisson": Objective("regression", "a number, not negative", "a number"),
     "binary:logistic": Objective("binary_classification", "two classes", _LABELS),

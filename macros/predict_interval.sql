@@ -1,0 +1,7 @@
+{#
+  A call of a regression's interval function: jsonb {"lower": …, "upper": …}, between which the true value lies in the
+  share of rows that the config's `interval` asks for. Arguments as in predict().
+#}
+{% macro predict_interval(model_name, features=none, alias=none, package=none, version=none, v=none) -%}
+  {{ return(postgres_ml__call(model_name, '_interval', features, alias, package, version, v)) }}
+{%- endmacro %}
