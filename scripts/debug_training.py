@@ -30,7 +30,7 @@ def prepare(job: TrainingJob, dsn: str, folder: Path) -> TrainingJob:
     with psycopg2.connect(dsn) as connection, connection.cursor() as cursor:
         copy_snapshot(
             cursor, job.query, job.features, job.target, folder / "snapshot.bin", job.spec.settings,
-            job.spec.problem_type,
+            job.spec.problem_type, job.weight,
         )  # fmt: skip
     connection.close()
     return job

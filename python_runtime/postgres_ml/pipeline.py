@@ -110,7 +110,7 @@ def load(
     job: TrainingJob, snapshot: Path, report: Report
 ) -> tuple[Task, TrainingRows, TrainingRows, TrainingRows]:
     """Return what `preparation.prepare` makes of the snapshot, which is deleted; the clock begins to run."""
-    rows = snapshot_rows.load(snapshot, job.features, job.target, job.spec.settings.seed)
+    rows = snapshot_rows.load(snapshot, job.features, job.target, job.spec.settings.seed, job.weight)
     snapshot.unlink()  # the database's rows stay on the disk no longer than they must
     prepared = preparation.prepare(job, rows, Deadline(job.spec.settings.max_runtime), report)
     _, _, training, holdout = prepared

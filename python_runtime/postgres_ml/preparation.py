@@ -11,6 +11,7 @@ from postgres_ml.contract import json_file
 from postgres_ml.contract.exceptions import TrainingDataError
 from postgres_ml.contract.job import TrainingJob
 from postgres_ml.contract.model import RunReference, TrainedModel
+from postgres_ml.contract.sql_names import identifier
 from postgres_ml.evaluate.drift_reference import training_statistics
 from postgres_ml.evaluate.intervals import check_enough
 from postgres_ml.features import column_checks
@@ -37,6 +38,7 @@ def prepare(
     """
     spec, notes = job.spec, list[str]()
     _check_rows(job, len(rows), notes)
+    _check_weights(job, rows)
     if job.target is not None:
         rows = dataclasses.replace(rows, target=problems.label_values(rows.target, job.target.sql_type))
     problem = problems.resolve(spec, job.target, rows.target, notes)
@@ -84,6 +86,24 @@ def _check_rows(job: TrainingJob, n_rows: int, notes: list[str]) -> None:
         raise TrainingDataError(
             f"the query returns {n_rows:,} {rows}{others}, fewer than {minimum:,}: "
             f"add rows, or lower settings: {{min_rows: {max(n_rows, 2)}}}"
+        )
+
+
+def _check_weights(job: TrainingJob, rows: TrainingRows) -> None:
+    """Check that every row counts, and how much is known."""
+    if rows.weight is None or job.weight is None:
+        return
+    wrong = {
+        "NULL or NaN": int(np.isnan(rows.weight).sum()),
+        "negative": int((rows.weight < 0).sum()),
+        "zero": int((rows.weight == 0).sum()),
+        "infinite": int(np.isposinf(rows.weight).sum()),
+    }
+    found = " and ".join(f"{what} in {n:,}" for what, n in wrong.items() if n)
+    if found:
+        raise TrainingDataError(
+            f'weight "{job.weight.name}" is {found} of {len(rows):,} rows, and must be a positive number: '
+            f"leave these rows out (where {identifier(job.weight.name)} > 0), or give them one (coalesce)"
         )
 
 

@@ -148,7 +148,7 @@ class LogTargetRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):  # 
         if not np.all(target > 0):
             raise ValueError("a logarithm needs positive targets")
         logs = np.log(target)
-        self.mean_, self.scale_ = float(logs.mean()), float(logs.std()) or 1.0
+        self.mean_, self.scale_ = mean_and_deviation(logs, fit_params.get("sample_weight"))
         scaled = (logs - self.mean_) / self.scale_
         margin = 0.1 * (scaled.max() - scaled.min())
         self.low_, self.high_ = float(scaled.min() - margin), float(scaled.max() + margin)
@@ -172,6 +172,16 @@ class LogTargetRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):  # 
         return np.asarray(np.exp(np.clip(scaled, self.low_, self.high_) * self.scale_ + self.mean_))
 
 
+def mean_and_deviation(
+    values: npt.NDArray[np.float64], weight: npt.NDArray[np.float64] | None
+) -> tuple[float, float]:
+    """Return mean and standard deviation of rows' values; a deviation of 1 where all are equal."""
+    if weight is None:
+        return float(values.mean()), float(values.std()) or 1.0
+    mean = float(np.average(values, weights=weight))
+    return mean, float(np.sqrt(np.average(np.square(values - mean), weights=weight))) or 1.0
+
+
 class _Blend(MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc]
     """Members that are fitted on the same rows; a weighted mean of what they predict."""
 
@@ -180,12 +190,17 @@ class _Blend(MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc]
         self.weights = weights
         self.n_jobs = n_jobs
 
-    def _fit(self, X: Any, y: Any) -> None:
+    def _fit(self, X: Any, y: Any, sample_weight: Any) -> None:
         if len(self.estimators) != len(self.weights) or not self.estimators:
             raise ValueError("a blend needs one weight for each of its estimators")
 
         def fitted(pair: tuple[str, Any]) -> Any:
-            return clone(pair[1]).fit(X, y)
+            member = clone(pair[1])
+            if sample_weight is None:
+                return member.fit(X, y)
+            steps = getattr(member, "steps", None)
+            name = "sample_weight" if steps is None else f"{steps[-1][0]}__sample_weight"
+            return member.fit(X, y, **{name: sample_weight})
 
         # threads: the libraries let go of Python's lock while they compute
         with ThreadPoolExecutor(max(1, self.n_jobs)) as pool:
@@ -214,9 +229,9 @@ class BlendedRegressor(RegressorMixin, _Blend):  # type: ignore[misc]
     weights_ : list of float
     """
 
-    def fit(self, X: Any, y: Any) -> BlendedRegressor:
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> BlendedRegressor:
         """Fit clones of the estimators."""
-        self._fit(X, y)
+        self._fit(X, y, sample_weight)
         return self
 
     def predict(self, X: Any) -> npt.NDArray[np.float64]:
@@ -235,10 +250,10 @@ class BlendedClassifier(ClassifierMixin, _Blend):  # type: ignore[misc]
     classes_ : ndarray of shape (n_classes,)
     """
 
-    def fit(self, X: Any, y: Any) -> BlendedClassifier:
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> BlendedClassifier:
         """Fit clones of the estimators, which have to know all classes."""
         self.classes_ = np.unique(y)
-        self._fit(X, y)
+        self._fit(X, y, sample_weight)
         return self
 
     def predict_proba(self, X: Any) -> npt.NDArray[np.float64]:

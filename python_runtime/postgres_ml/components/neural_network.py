@@ -16,6 +16,7 @@ from scipy import special
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from postgres_ml.components.estimators import mean_and_deviation
 from postgres_ml.components.neural_network_training import ACTIVATIONS, Examples, Layers, train
 
 Floats = npt.NDArray[np.float64]
@@ -52,10 +53,12 @@ class _Network(BaseEstimator):  # type: ignore[misc]
         self.random_state = random_state
         self.is_late = is_late
 
-    def _train(self, X: Any, targets: Any, validation: Examples | None, link: str) -> None:
+    def _train(
+        self, X: Any, targets: Any, validation: Examples | None, link: str, weight: Any = None
+    ) -> None:
         if self.activation not in ACTIVATIONS:
             raise ValueError(f"activation={self.activation!r}; use one of {', '.join(ACTIVATIONS)}")
-        examples = Examples(X, targets)
+        examples = Examples(X, targets, _relative(weight))
         layers, self.best_epoch_, self.n_iter_ = train(self.get_params(), examples, validation, link)
         self.coefs_ = [weights.astype(np.float64) for weights in layers.weights]
         self.intercepts_ = [intercepts.astype(np.float64) for intercepts in layers.intercepts]
@@ -105,16 +108,24 @@ class NetworkRegressor(RegressorMixin, _Network):  # type: ignore[misc]
         Epochs that were run.
     """
 
-    def fit(self, X: Any, y: Any, validation: tuple[Any, Any] | None = None) -> NetworkRegressor:
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        validation: tuple[Any, Any] | None = None,
+        sample_weight: Any = None,
+        validation_weight: Any = None,
+    ) -> NetworkRegressor:
         """Train on rows of finite numbers.
 
         Parameters
         ----------
         validation : features and target of rows that tell which epoch's weights are kept
+        sample_weight, validation_weight : of shape (n_rows,), how much each row counts; None counts all alike
         """
         features, target = validate_data(self, X, y, dtype=np.float32, y_numeric=True)
         target = np.asarray(target, dtype=np.float64)
-        center, scale = float(target.mean()), float(target.std()) or 1.0
+        center, scale = mean_and_deviation(target, sample_weight)
 
         def scaled(values: Any) -> Any:
             return ((np.asarray(values, dtype=np.float64) - center) / scale).astype(np.float32)[:, None]
@@ -123,9 +134,13 @@ class NetworkRegressor(RegressorMixin, _Network):  # type: ignore[misc]
         held = (
             None
             if validation is None
-            else Examples(np.asarray(validation[0], dtype=np.float32), scaled(validation[1]))
+            else Examples(
+                np.asarray(validation[0], dtype=np.float32),
+                scaled(validation[1]),
+                _relative(validation_weight),
+            )
         )
-        self._train(features, scaled(target), held, "identity")
+        self._train(features, scaled(target), held, "identity", sample_weight)
         # the target's own scale goes into the last layer
         self.coefs_[-1] = self.coefs_[-1] * scale
         self.intercepts_[-1] = self.intercepts_[-1] * scale + center
@@ -145,12 +160,20 @@ class NetworkClassifier(ClassifierMixin, _Network):  # type: ignore[misc]
     out_activation_ : 'logistic' for two classes, 'softmax' for more
     """
 
-    def fit(self, X: Any, y: Any, validation: tuple[Any, Any] | None = None) -> NetworkClassifier:
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        validation: tuple[Any, Any] | None = None,
+        sample_weight: Any = None,
+        validation_weight: Any = None,
+    ) -> NetworkClassifier:
         """Train on rows of finite numbers.
 
         Parameters
         ----------
         validation : features and labels of rows that tell which epoch's weights are kept
+        sample_weight, validation_weight : of shape (n_rows,), how much each row counts; None counts all alike
 
         Raises
         ------
@@ -164,8 +187,12 @@ class NetworkClassifier(ClassifierMixin, _Network):  # type: ignore[misc]
         self.out_activation_ = "logistic" if len(self.classes_) == 2 else "softmax"
         held = None
         if validation is not None:
-            held = Examples(np.asarray(validation[0], dtype=np.float32), self._targets(validation[1]))
-        self._train(features, self._targets(target), held, self.out_activation_)
+            held = Examples(
+                np.asarray(validation[0], dtype=np.float32),
+                self._targets(validation[1]),
+                _relative(validation_weight),
+            )
+        self._train(features, self._targets(target), held, self.out_activation_, sample_weight)
         return self
 
     def _targets(self, labels: Any) -> Any:
@@ -184,3 +211,12 @@ class NetworkClassifier(ClassifierMixin, _Network):  # type: ignore[misc]
     def predict(self, X: Any) -> npt.NDArray[Any]:
         """Return the most likely label of each row; the first of two where p is 0.5."""
         return np.asarray(self.classes_[np.argmax(self.predict_proba(X), axis=1)])
+
+
+def _relative(weight: Any) -> npt.NDArray[np.float32] | None:
+    """Return weights of mean 1, of shape (n_rows, 1): a step is as long as without them."""
+    if weight is None:
+        return None
+    given = np.asarray(weight, dtype=np.float64)
+    relative: npt.NDArray[np.float32] = (given / given.mean()).astype(np.float32)[:, None]
+    return relative

@@ -55,10 +55,17 @@ class Examples:
     ----------
     features : ndarray of shape (n_rows, n_inputs)
     targets : ndarray of shape (n_rows, n_outputs); for the softmax and logistic links 0 or 1
+    weight : ndarray of shape (n_rows, 1), how much each row counts, 1 on average; None counts all alike
     """
 
     features: Array
     targets: Array
+    weight: Array | None = None
+
+    def take(self, rows: Any) -> Examples:
+        """Return these rows."""
+        weight = None if self.weight is None else self.weight[rows]
+        return Examples(self.features[rows], self.targets[rows], weight)
 
 
 @dataclass
@@ -90,15 +97,24 @@ def linked(raw: Array, link: str) -> Array:
     return np.asarray(odds / odds.sum(axis=1, keepdims=True))
 
 
-def loss(raw: Array, targets: Array, link: str) -> float:
-    """Return the mean squared error or the mean cross entropy."""
+def loss(raw: Array, examples: Examples, link: str) -> float:
+    """Return the mean squared error or the mean cross entropy.
+
+    Parameters
+    ----------
+    raw : the last layer's sums for these rows
+    """
+    targets = examples.targets
     if link == "identity":
-        return float(np.mean(np.square(raw - targets, dtype=np.float64)))
-    if link == "logistic":
-        return float(np.mean(np.logaddexp(0, raw) - targets * raw, dtype=np.float64))
-    shifted = raw - raw.max(axis=1, keepdims=True)
-    entropy = np.log(np.exp(shifted).sum(axis=1)) - (shifted * targets).sum(axis=1)
-    return float(np.mean(entropy, dtype=np.float64))
+        losses = np.square(raw - targets, dtype=np.float64)
+    elif link == "logistic":
+        losses = np.logaddexp(0, raw) - targets * raw
+    else:
+        shifted = raw - raw.max(axis=1, keepdims=True)
+        losses = np.log(np.exp(shifted).sum(axis=1)) - (shifted * targets).sum(axis=1)
+    if examples.weight is None:
+        return float(np.mean(losses, dtype=np.float64))
+    return float(np.average(losses.ravel().astype(np.float64), weights=examples.weight.ravel()))
 
 
 def train(
@@ -124,11 +140,11 @@ def train(
             rows = order[number * batch : (number + 1) * batch]
             done = (epoch + number / n_batches) / n_epochs
             with np.errstate(over="ignore"):
-                network.step(examples.features[rows], examples.targets[rows], done)
+                network.step(examples.take(rows), done)
         late = parameters["is_late"] is not None and parameters["is_late"]()
         if validation is not None:
-            held = slice(0, VALIDATION_ROWS)
-            found = loss(network.layers().outputs(validation.features[held]), validation.targets[held], link)
+            held = validation.take(slice(0, VALIDATION_ROWS))
+            found = loss(network.layers().outputs(held.features), held, link)
             if found < best_loss:
                 best, best_loss, best_epoch = network.layers(), found, epoch + 1
         else:
@@ -161,7 +177,7 @@ class Network:
             self.rates += [rate / np.sqrt(n_inputs), INTERCEPT_RATE * rate]
         # a last layer of zeros starts from the same prediction for every row: the mean
         self.values[-2][:] = 0
-        self.values[-1][:] = _first_intercepts(examples.targets, link)
+        self.values[-1][:] = _first_intercepts(examples, link)
         self._means = [np.zeros_like(value) for value in self.values]
         self._squares = [np.zeros_like(value) for value in self.values]
         self._n_steps = 0
@@ -172,7 +188,7 @@ class Network:
         weights[0] *= self.values[0][:, None]
         return Layers(weights, [values.copy() for values in self.values[2::2]], self.activation)
 
-    def step(self, features: Array, targets: Array, done: float) -> None:
+    def step(self, examples: Examples, done: float) -> None:
         """Take one step of Adam (Kingma and Ba 2015).
 
         Parameters
@@ -180,7 +196,7 @@ class Network:
         done : share of the training that is over, 0 to 1
         """
         fading = 1.0 if done < 0.5 else 0.5 * (1 + np.cos(np.pi * (2 * done - 1)))
-        gradients = self.gradients(features, targets, self.dropout * fading)
+        gradients = self.gradients(examples, self.dropout * fading)
         self._n_steps += 1
         wave = 0.5 * (1 - np.cos(2 * np.pi * np.log2(1 + (2**N_WAVES - 1) * done)))
         unbias = 1 - DECAY_OF_MEAN**self._n_steps
@@ -194,8 +210,9 @@ class Network:
                 value *= np.float32(1 - min(0.5, rate * self.weight_decay * fading))
             value -= np.float32(rate / unbias) * mean / (np.sqrt(square * unbias_square) + np.float32(1e-8))
 
-    def gradients(self, features: Array, targets: Array, dropout: float = 0.0) -> list[Array]:
+    def gradients(self, examples: Examples, dropout: float = 0.0) -> list[Array]:
         """Return the mean loss's gradient for each of `values`."""
+        features = examples.features
         weights, intercepts = self.values[1::2], self.values[2::2]
         inputs, slopes = [features * self.values[0]], []
         for number in range(len(weights)):
@@ -211,7 +228,9 @@ class Network:
             slopes.append(slope)
         # logistic and softmax losses have this gradient, squared errors twice it
         factor = np.float32((2 if self.link == "identity" else 1) / len(features))
-        error = (linked(raw, self.link) - targets) * factor
+        error = (linked(raw, self.link) - examples.targets) * factor
+        if examples.weight is not None:
+            error = error * examples.weight
         found: list[Array] = []
         for number in range(len(weights) - 1, -1, -1):
             found[:0] = [inputs[number].T @ error, error.sum(axis=0)]
@@ -221,8 +240,10 @@ class Network:
         return [(error * features).sum(axis=0), *found]
 
 
-def _first_intercepts(targets: Array, link: str) -> Array:
-    share = targets.mean(axis=0)
+def _first_intercepts(examples: Examples, link: str) -> Array:
+    share = examples.targets.mean(axis=0)
+    if examples.weight is not None:
+        share = (examples.targets * examples.weight).mean(axis=0)
     if link == "identity":
         return np.asarray(share)
     if link == "softmax":

@@ -113,6 +113,7 @@ class TrainingSpec:
     name, unique_id : the dbt model
     database, schema, function : where the prediction function goes, unquoted
     target : the column to predict; None for kmeans and isolation_forest
+    weight : the column that says how much a row counts, which is no feature; None counts all alike
     auto : whether the model type is chosen by cross-validation
     model_types : of 'xgboost', 'linear_learner', 'mlp', 'kmeans' and 'isolation_forest'; one of them when not
         auto
@@ -149,6 +150,7 @@ class TrainingSpec:
     settings: Settings = Settings()
     runtime: str = "auto"
     interval: float | None = None
+    weight: str | None = None
     explain: bool = False
     source: str | None = None
     trust: bool = False

@@ -34,6 +34,7 @@ class TrainingJob:
     ----------
     features, target : the query's columns in order, less the target and the split's column; and the target,
         None for kmeans
+    weight : the column that says how much a row counts, which is no feature; None counts all alike
     directory : the child reads `snapshot.bin` here and writes all of its files here
     tracking_uri, experiment : MLflow; the password of the URI is hidden in the job's file
     tags : lead from the MLflow run back to dbt (unique_id, invocation_id, git commit, …)
@@ -65,6 +66,7 @@ class TrainingJob:
     others: tuple[OtherRelation, ...] = ()
     resumes: bool = False
     champion_file: str = ""
+    weight: Column | None = None
 
     @property
     def columns(self) -> tuple[Column, ...]:

@@ -91,13 +91,13 @@ def _metrics(
         return None
     truth = task.problem.encode(holdout.target)
     if task.problem.is_regression:
-        return regression_metrics(truth, np.array(predicted, float), task.problem.quantile)
+        return regression_metrics(truth, np.array(predicted, float), task.problem.quantile, holdout.weight)
     positions = {label: code for code, label in enumerate(task.problem.labels)}
     codes = np.array([positions[label_text(label)] for label in predicted])
     found = interpret.predict_probabilities(program, columns)
     if found is None:
         uniform = np.full((len(codes), len(positions)), 1 / len(positions))
-        metrics = classification_metrics(truth, codes, uniform)
+        metrics = classification_metrics(truth, codes, uniform, holdout.weight)
         return {name: value for name, value in metrics.items() if name not in ("auc", "log_loss")}
     order = np.argsort([positions[label_text(label)] for label in program.output.labels])
-    return classification_metrics(truth, codes, found[:, order])
+    return classification_metrics(truth, codes, found[:, order], holdout.weight)

@@ -32,10 +32,10 @@ def evaluate_pipeline(
     own_metrics : returned by the dbt model's own code, beside those that are measured here
     comparison : the serving version on the same hold-out
     """
-    held = metrics.evaluate(problem, pipeline, holdout.frame, problem.encode(holdout.target))
+    held = metrics.evaluate(problem, pipeline, holdout.frame, problem.encode(holdout.target), holdout.weight)
     held |= own_metrics
     learned = some_of(problem, training)
-    train = metrics.evaluate(problem, pipeline, learned.frame, problem.encode(learned.target))
+    train = metrics.evaluate(problem, pipeline, learned.frame, problem.encode(learned.target), learned.weight)
     return Evaluation(
         metric=problem.metric,
         score=held[problem.metric],

@@ -19,6 +19,7 @@ import xgboost
 from sklearn.pipeline import Pipeline
 
 from postgres_ml.contract.exceptions import TrainingDataError
+from postgres_ml.evaluate.metrics import weighted_mean
 from postgres_ml.features.preprocess import tree_columns
 from postgres_ml.fit.choice import Choice
 from postgres_ml.fit.task import Task
@@ -130,14 +131,15 @@ def calibrate(
     assert level is not None, "asked for only where the config has an interval"
     predicted = np.asarray(evaluated.predict(holdout.frame), dtype=np.float64)
     errors = np.abs(task.problem.encode(holdout.target) - predicted)
-    constant = quantile(errors, level)
+    weight = holdout.weight
+    constant = quantile(errors, level, weight)
     factor, scales, scale, most = constant, np.ones(len(errors)), None, 1.0
     found = _scaled(task, choice, training, holdout, errors)
     if found is not None:
-        scaled = quantile(errors / found.scales, level)
-        if scaled * found.scales.mean() < (1 - MIN_GAIN) * constant:
+        scaled = quantile(errors / found.scales, level, weight)
+        if scaled * weighted_mean(found.scales, weight) < (1 - MIN_GAIN) * constant:
             factor, scales, scale, most = scaled, found.scales, found.scale, found.most
-    halves = _honest_halves(errors, scales, level)
+    halves = _honest_halves(errors, scales, level, weight)
     covered = errors <= halves
     return Interval(
         level=level,
@@ -147,9 +149,9 @@ def calibrate(
         most=most,
         constant=constant,
         n_rows=len(errors),
-        coverage=float(np.mean(covered)),
-        width=float(np.mean(2 * halves)),
-        groups=_groups(predicted, covered, 2 * halves),
+        coverage=weighted_mean(covered, weight),
+        width=weighted_mean(2 * halves, weight),
+        groups=_groups(predicted, covered, 2 * halves, weight),
     )
 
 
@@ -190,11 +192,17 @@ def _scaled(
     return _Scaled(scale, most, scales)
 
 
-def quantile(errors: Array, level: float) -> float:
+def quantile(errors: Array, level: float, weight: Array | None = None) -> float:
     """Return the least error that a new one exceeds with a probability of at most 1 - level.
 
-    It is the ceil((n + 1) * level)-th of n; the greatest, where n is too small for that.
+    It is the ceil((n + 1) * level)-th of n; the greatest, where n is too small for that. With weights it is
+    the least with which so large a part of all weights, that of the new row included, is reached; the new row
+    has the mean weight.
     """
+    if weight is not None:
+        order = np.argsort(errors, kind="stable")
+        reached = np.cumsum(weight[order]) / (weight.sum() + weight.mean())
+        return float(errors[order][min(int(np.searchsorted(reached, level - 1e-12)), len(errors) - 1)])
     place = min(math.ceil((len(errors) + 1) * level), len(errors))
     return float(np.partition(errors, place - 1)[place - 1])
 
@@ -229,16 +237,17 @@ def _predict(scale: Pipeline, frame: pd.DataFrame) -> Array:
     return np.asarray(scale.predict(frame), dtype=np.float64)
 
 
-def _honest_halves(errors: Array, scales: Array, level: float) -> Array:
+def _honest_halves(errors: Array, scales: Array, level: float, weight: Array | None) -> Array:
     """Return half of each row's width, by the factor that the rows of the other folds give."""
     halves = np.empty(len(errors))
     for here in _folds(len(errors)):
         others = ~here if len(errors) > 1 else here
-        halves[here] = quantile(errors[others] / scales[others], level) * scales[here]
+        some = None if weight is None else weight[others]
+        halves[here] = quantile(errors[others] / scales[others], level, some) * scales[here]
     return halves
 
 
-def _groups(predicted: Array, covered: Array, widths: Array) -> tuple[Group, ...]:
+def _groups(predicted: Array, covered: Array, widths: Array, weight: Array | None) -> tuple[Group, ...]:
     order = np.argsort(predicted, kind="stable")
     parts: Sequence[Array] = np.array_split(order, min(N_GROUPS, len(order)))
     return tuple(
@@ -246,8 +255,8 @@ def _groups(predicted: Array, covered: Array, widths: Array) -> tuple[Group, ...
             float(predicted[part[0]]),
             float(predicted[part[-1]]),
             len(part),
-            float(np.mean(covered[part])),
-            float(np.mean(widths[part])),
+            weighted_mean(covered[part], None if weight is None else weight[part]),
+            weighted_mean(widths[part], None if weight is None else weight[part]),
         )
         for part in parts
     )

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import sklearn
 import xgboost
 from sklearn.base import clone
 from sklearn.cluster import KMeans
@@ -19,6 +20,7 @@ from sklearn.ensemble import IsolationForest
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.utils.validation import has_fit_parameter
 
 from postgres_ml.components.anomaly import AnomalyDetector
 from postgres_ml.components.estimators import LabelEncodedClassifier
@@ -38,7 +40,7 @@ from postgres_ml.fit import hyperparameters
 from postgres_ml.fit.candidates import Candidate, linear_model
 from postgres_ml.fit.constraints import translated
 from postgres_ml.fit.stop import StopAtDeadline, stoppable_network
-from postgres_ml.fit.task import Deadline, Task
+from postgres_ml.fit.task import Deadline, Task, weights
 from postgres_ml.process.memory import is_shortage
 from postgres_ml.snapshot.rows import TrainingRows
 
@@ -100,6 +102,7 @@ def fit(
     TrainingDataError
         Missing values for a step that takes none, or more clusters than different rows.
     """
+    _check_weights(candidate.model_type, rows)
     _check_missing(task, candidate.model_type, rows)
     columns = columns_of(task, candidate)
     candidate = _by_position(candidate, columns, rows)
@@ -113,7 +116,7 @@ def fit(
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Training interrupted by user")  # how a network ends in time
-            pipeline.fit(frame_to_fit(task, candidate, rows), target)
+            pipeline.fit(frame_to_fit(task, candidate, rows), target, **weights(rows))
     except (xgboost.core.XGBoostError, ValueError) as error:
         if is_shortage(error):
             raise
@@ -203,6 +206,16 @@ def _estimator(task: Task, candidate: Candidate, deadline: Deadline | None) -> A
             seeded = {"enable_categorical": True, "feature_types": types, **ONE_BY_ONE, **seeded}
         estimator = library(n_jobs=task.n_threads, verbosity=1, callbacks=callbacks, **seeded)
     return estimator if problem.is_regression else LabelEncodedClassifier(estimator)
+
+
+def _check_weights(model_type: str, rows: TrainingRows) -> None:
+    """Refuse weights for scikit-learn's networks where they take none: before release 1.7."""
+    if rows.weight is None or model_type != "mlp" or has_fit_parameter(MLPRegressor(), "sample_weight"):
+        return
+    raise SpecError(
+        f"weight: model_type mlp without auto takes none in scikit-learn {sklearn.__version__}, but from 1.7 "
+        "on: update it, or use auto: true, whose networks take them"
+    )
 
 
 def _check_missing(task: Task, model_type: str, rows: TrainingRows) -> None:

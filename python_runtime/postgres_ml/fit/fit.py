@@ -5,6 +5,7 @@ Input: what `search` chose, and rows. Output: a scikit-learn Pipeline.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import warnings
 from typing import Any
@@ -24,7 +25,7 @@ from postgres_ml.fit import configured
 from postgres_ml.fit.candidates import build_estimator
 from postgres_ml.fit.choice import Choice, Member
 from postgres_ml.fit.stop import StopAtDeadline, StopAtSize, forget_clock
-from postgres_ml.fit.task import Deadline, Task
+from postgres_ml.fit.task import Deadline, Task, weights
 from postgres_ml.snapshot.rows import TrainingRows
 
 
@@ -43,7 +44,7 @@ def fit_pipeline(task: Task, choice: Choice, rows: TrainingRows, deadline: Deadl
         As `configured.fit` says.
     """
     if choice.code is not None:
-        return choice.code.fit(task.spec.target, task.problem.is_regression, rows)
+        return choice.code.fit(task.spec.target, task.problem.is_regression, rows, task.spec.weight)
     if not task.spec.auto:
         pipeline = configured.fit(task, choice.candidate, rows, deadline)
         forget_clock(pipeline)
@@ -59,9 +60,15 @@ def fit_pipeline(task: Task, choice: Choice, rows: TrainingRows, deadline: Deadl
         pipeline.fit(
             rows.frame if choice.members else configured.frame_to_fit(task, choice.candidate, rows),
             rows.target,
+            **weights(relative(rows)),
         )
     forget_clock(pipeline)
     return pipeline
+
+
+def relative(rows: TrainingRows) -> TrainingRows:
+    """Return the rows with weights of mean 1: what the search's candidates penalize follows from that."""
+    return rows if rows.weight is None else dataclasses.replace(rows, weight=rows.weight / rows.weight.mean())
 
 
 def member_pipeline(task: Task, member: Member, n_threads: int, deadline: Deadline | None) -> Pipeline:

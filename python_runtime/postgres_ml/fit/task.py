@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from postgres_ml.contract.config import TrainingSpec
 from postgres_ml.features.preprocess import FeatureColumns
 from postgres_ml.features.problem import Problem
+from postgres_ml.snapshot.rows import Array, TrainingRows
 
 
 class Deadline:
@@ -43,6 +44,11 @@ class Deadline:
     def part(self, share: float) -> Deadline:
         """Return the deadline at which this share of the time left will have passed."""
         return Deadline(share * max(self.left, 0.0), self.clock)
+
+
+def weights(rows: TrainingRows) -> dict[str, Array]:
+    """Return what a pipeline with a step `estimator` is fitted with; nothing where rows count alike."""
+    return {} if rows.weight is None else {"estimator__sample_weight": rows.weight}
 
 
 @dataclass(frozen=True)

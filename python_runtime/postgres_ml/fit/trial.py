@@ -27,6 +27,7 @@ class Trial:
     finished_s : seconds from the search's beginning
     truth : class codes or true values of the rows that were predicted
     raw : their predicted values, or probabilities of shape (n_rows, n_classes); empty unless done
+    weight : how much each of these rows counts; None counts all alike
     unit_s : seconds of one boosting round, epoch or iteration of a fold's fit
     is_cut : whether time ended a fit before it was through: it has fewer trees or epochs than it would have
     state : 'done'; 'pruned' after the first look; 'failed', with the reason in `note`; 'late', cut by time
@@ -47,6 +48,7 @@ class Trial:
     is_cut: bool = False
     state: State = "done"
     note: str = ""
+    weight: Array | None = None
 
     def row(self, metric: str, *, chosen: bool) -> dict[str, Any]:
         """Return the trial as a row of the table that MLflow keeps."""

@@ -60,13 +60,16 @@ class UserCode:
             Path(other.file).unlink()  # the database's rows stay on the disk no longer than they must
         return cls(job.code, job.relation, others)
 
-    def fit(self, target: str | None, is_regression: bool, rows: TrainingRows) -> Pipeline:
+    def fit(
+        self, target: str | None, is_regression: bool, rows: TrainingRows, weight: str | None = None
+    ) -> Pipeline:
         """Return what the code's `model` returns for the rows.
 
         Parameters
         ----------
         target : the column of labels in the frame that `dbt.ref` gives
         is_regression : whether numbers are predicted
+        weight : the column of weights in that frame, which the code itself gives to its estimator
 
         Raises
         ------
@@ -76,6 +79,8 @@ class UserCode:
         frame = rows.frame.copy()
         if target is not None:
             frame[target] = rows.target
+        if weight is not None:
+            frame[weight] = rows.weight
         returned = self._run({**self.others, self.relation: frame})
         estimator, metrics = returned, dict[str, float]()
         if isinstance(returned, list | tuple) and len(returned) == 2:  # dbt refuses `return a, b`

@@ -17,7 +17,6 @@ from postgres_ml.search.decision_rule import choose_class_multipliers, tunes_cla
 from postgres_ml.search.ensemble import MAX_MEMBERS, average, final_members, greedy
 from postgres_ml.search.losses import loss_name
 from postgres_ml.search.runner import scored
-from postgres_ml.snapshot.rows import Array
 
 # Standard errors of the difference by which a blend has to beat the best single candidate, and within which
 # the smaller of two candidates is taken. SQL pays for each node and weight in every call.
@@ -125,7 +124,7 @@ def _blend(task: Task, members: Sequence[tuple[Trial, float]]) -> Trial:
     size = sum(trial.n_trees for trial, _ in members), sum(trial.n_nodes for trial, _ in members)
     return scored(
         task, Candidate(name, "ensemble", weights, title=title), members[0][0].truth, average(members), size,
-        sum(trial.seconds for trial, _ in members),
+        sum(trial.seconds for trial, _ in members), members[0][0].weight,
     )  # fmt: skip
 
 
@@ -152,7 +151,9 @@ def _chosen(
     if trial.threshold != 0.5:
         return dataclasses.replace(choice, threshold=trial.threshold)
     if tunes_class_multipliers(task.problem):
-        return dataclasses.replace(choice, class_multipliers=choose_class_multipliers(trial.truth, trial.raw))
+        return dataclasses.replace(
+            choice, class_multipliers=choose_class_multipliers(trial.truth, trial.raw, trial.weight)
+        )
     return choice
 
 
@@ -212,14 +213,14 @@ def _alike(task: Task, best: Trial, trials: Sequence[Trial], metric: str, errors
     return alike
 
 
-def _function(task: Task, metric: str, trial: Trial) -> Callable[[Array, Array], float]:
+def _function(task: Task, metric: str, trial: Trial) -> evaluate.Score:
     return evaluate.score_function(task.problem, metric, trial.threshold)
 
 
 def _score(task: Task, metric: str, trial: Trial) -> float:
-    return _function(task, metric, trial)(trial.truth, trial.raw)
+    return _function(task, metric, trial)(trial.truth, trial.raw, trial.weight)
 
 
 def _error(task: Task, first: Trial, second: Trial, metric: str) -> float:
     pair = [(_function(task, metric, trial), trial.raw) for trial in (first, second)]
-    return evaluate.standard_error_of_difference(first.truth, pair[0], pair[1])
+    return evaluate.standard_error_of_difference(first.truth, pair[0], pair[1], first.weight)

@@ -27,6 +27,7 @@ class EncodedRows:
     ----------
     codes : class codes or true values, of shape (n_rows,)
     strata : class codes, or zeros for a regression
+    weight : how much each row counts; None counts all alike
     """
 
     def __init__(self, task: Task, rows: TrainingRows) -> None:
@@ -34,6 +35,8 @@ class EncodedRows:
         self.codes = task.problem.encode(rows.target)
         self.folds = Folds.of(rows, self.codes, stratified=not task.problem.is_regression)
         self.strata = np.zeros(len(rows), np.int64) if task.problem.is_regression else self.codes
+        # of mean 1, as for the fits on all rows
+        self.weight = None if rows.weight is None else rows.weight / rows.weight.mean()
         self._lock = threading.Lock()
         self._made: dict[Any, Any] = {}
         self._encoders: dict[str, Any] = {}
@@ -48,6 +51,10 @@ class EncodedRows:
             return matrix
 
         return self._once(encoding, encode)
+
+    def weight_of(self, places: Array) -> Array | None:
+        """Return the weights of these rows; None where all rows count alike."""
+        return None if self.weight is None else self.weight[places]
 
     def columns(self, encoding: str) -> Any:
         """Return the fitted transformer of an encoding that was used; None if it lacks the means of texts."""

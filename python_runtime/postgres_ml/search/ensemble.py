@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from postgres_ml.evaluate.metrics import weighted_mean
 from postgres_ml.fit.candidates import Candidate
 from postgres_ml.fit.choice import Member
 from postgres_ml.fit.task import Task
@@ -33,7 +34,7 @@ def greedy(task: Task, trials: Sequence[Trial], max_members: int = MAX_MEMBERS) 
     pool += _best_of_other_types(pool, trials)
     if len(pool) < 2:
         return [(trial, 1.0) for trial in pool]
-    truth = pool[0].truth
+    truth, weight = pool[0].truth, pool[0].weight
     given = np.stack([_column(task, trial) for trial in pool])
     counts = np.zeros(len(pool), np.int64)
     total = np.zeros(given.shape[1])
@@ -41,7 +42,7 @@ def greedy(task: Task, trials: Sequence[Trial], max_members: int = MAX_MEMBERS) 
     for step in range(1, N_STEPS + 1):
         full = np.count_nonzero(counts) >= max_members
         allowed = np.flatnonzero(counts) if full else np.arange(len(pool))
-        losses = [_loss(task, truth, (total + given[i]) / step) for i in allowed]
+        losses = [_loss(task, truth, (total + given[i]) / step, weight) for i in allowed]
         chosen = allowed[int(np.argmin(losses))]
         counts[chosen] += 1
         total += given[chosen]
@@ -102,12 +103,13 @@ def _column(task: Task, trial: Trial) -> Array:
     return trial.raw[np.arange(len(trial.truth)), trial.truth].astype(np.float64)
 
 
-def _loss(task: Task, truth: Array, column: Array) -> float:
+def _loss(task: Task, truth: Array, column: Array, weight: Array | None) -> float:
     if task.problem.is_regression:
-        return float(np.mean(np.square(column - truth)))
-    return float(-np.mean(np.log(np.maximum(column, 1e-15))))
+        return weighted_mean(np.square(column - truth), weight)
+    return -weighted_mean(np.log(np.maximum(column, 1e-15)), weight)
 
 
 def blend_loss(task: Task, members: Sequence[tuple[Trial, float]]) -> float:
     """Return the average's loss."""
-    return float(np.mean(row_losses(task, members[0][0].truth, average(members))))
+    first = members[0][0]
+    return weighted_mean(row_losses(task, first.truth, average(members)), first.weight)

@@ -81,13 +81,19 @@ def fit_split(
     if candidate.model_type == "xgboost":
         more = _boosting(task, candidate, until, limit or MAX_ROUNDS)
         fit_options = {"eval_set": [(valid, held)], "verbose": False}
+        if encoded.weight is not None:
+            fit_options["sample_weight_eval_set"] = [encoded.weight[split.valid]]
     elif candidate.model_type == "mlp":
         more = {"is_late": functools.partial(getattr, until, "passed"), "patience": NETWORK_PATIENCE}
         more["stop_epoch"] = limit
         fit_options = {"validation": (valid, held)}
+        if encoded.weight is not None:
+            fit_options["validation_weight"] = encoded.weight[split.valid]
     elif not task.problem.is_regression:
         n_products = max(1, train.size * (1 if len(task.problem.classes) == 2 else len(task.problem.classes)))
         more = {"max_iter": limit or int(np.clip(LINEAR_WORK / 4 / n_products, 20, 300)), "tol": 1e-3}
+    if encoded.weight is not None:
+        fit_options["sample_weight"] = encoded.weight[split.train]
     begun = until.clock()
     estimator = build_estimator(candidate, task.problem, task.spec.settings.seed, 1, **more)
     with warnings.catch_warnings():

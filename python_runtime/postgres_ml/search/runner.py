@@ -134,7 +134,7 @@ class Runner:
             if candidate.name in losses:
                 found = losses[candidate.name]
                 best = self._looks.get(candidate.model_type)
-                if best is None or found.mean() < best.mean():
+                if best is None or self._mean(found) < self._mean(best):
                     self._looks[candidate.model_type] = found
         return [
             candidate
@@ -143,10 +143,15 @@ class Runner:
         ]
 
     def _is_hopeless(self, candidate: Candidate, losses: Array) -> bool:
-        if is_hopeless(losses, self._looks[candidate.model_type], LOOK_MARGIN):
+        counts = self.encoded.weight_of(self.encoded.folds.look.valid)
+        if is_hopeless(losses, self._looks[candidate.model_type], LOOK_MARGIN, counts):
             return True
-        best = min(self._looks.values(), key=np.mean)
-        return candidate.model_type == "mlp" and is_hopeless(losses, best, OTHER_MARGIN)
+        best = min(self._looks.values(), key=self._mean)
+        return candidate.model_type == "mlp" and is_hopeless(losses, best, OTHER_MARGIN, counts)
+
+    def _mean(self, losses: Array) -> float:
+        """Return the mean loss of a look."""
+        return evaluate.weighted_mean(losses, self.encoded.weight_of(self.encoded.folds.look.valid))
 
     def _trial(self, candidate: Candidate, found: Sequence[Found], *, is_whole: bool) -> Trial:
         fits = [item for item in found if isinstance(item, FoldFit)]
@@ -158,7 +163,7 @@ class Runner:
         loss = math.nan
         if state == "pruned":
             truth = self.encoded.codes[self.encoded.folds.look.valid]
-            loss = float(np.mean(row_losses(self.task, truth, fits[0].raw)))
+            loss = self._mean(row_losses(self.task, truth, fits[0].raw))
         trial = Trial(
             candidate, math.nan, loss, 0, 0, 0.5, seconds, nothing, nothing, 0.0,
             self._clock() - self._started, state=state, note=why,
@@ -178,7 +183,8 @@ class Runner:
         n_nodes = round(more * float(np.mean([item.n_nodes for item in fits])))
         n_rows = len(splits[0].train)
         best_s = float(np.mean([item.best_s * n_rows / max(item.n_rows, 1) for item in fits]))
-        done = scored(self.task, candidate, truth, raw, (n_trees, n_nodes), seconds)
+        counts = self.encoded.weight_of(predicted[order])
+        done = scored(self.task, candidate, truth, raw, (n_trees, n_nodes), seconds, counts)
         unit_s = float(np.mean([item.unit_s for item in fits]))
         note = f"time ended it after {n_trees} rounds" if is_cut else ""
         return dataclasses.replace(
@@ -193,26 +199,32 @@ def scored(
     raw: Array,
     size: tuple[int, int],
     seconds: float,
+    weight: Array | None = None,
 ) -> Trial:
     """Return a trial that went through, from what it predicted.
 
     Parameters
     ----------
     size : trees per class or epochs, and tree nodes
+    weight : how much each row counts
     """
     problem, threshold = task.problem, 0.5
     if has_threshold(problem):
-        threshold = choose_threshold(truth, raw, problem.metric)
-    score = evaluate.score_function(problem, problem.metric, threshold)(truth, raw)
-    loss = float(np.mean(row_losses(task, truth, raw)))
-    return Trial(candidate, score, loss, *size, threshold, seconds, truth, raw)
+        threshold = choose_threshold(truth, raw, problem.metric, weight)
+    score = evaluate.score_function(problem, problem.metric, threshold)(truth, raw, weight)
+    loss = evaluate.weighted_mean(row_losses(task, truth, raw), weight)
+    return Trial(candidate, score, loss, *size, threshold, seconds, truth, raw, weight=weight)
 
 
-def is_hopeless(losses: Array, best: Array, margin: float) -> bool:
+def is_hopeless(losses: Array, best: Array, margin: float, weight: Array | None = None) -> bool:
     """Return whether rows' losses are worse than the best's, by more than this share and beyond doubt."""
     difference = losses - best
-    error = float(np.std(difference)) / math.sqrt(len(difference))
-    return bool(difference.mean() > max(margin * best.mean(), 2 * error))
+    mean = evaluate.weighted_mean(difference, weight)
+    if weight is None:
+        error = float(np.std(difference)) / math.sqrt(len(difference))
+    else:
+        error = math.sqrt(float(np.sum(np.square(weight * (difference - mean))))) / float(weight.sum())
+    return bool(mean > max(margin * evaluate.weighted_mean(best, weight), 2 * error))
 
 
 def _weight(candidate: Candidate) -> int:

@@ -205,14 +205,15 @@ def _naming_problems(names: Sequence[str]) -> list[str]:
 
 
 def split_target(
-    columns: Sequence[Column], target: str | None, split: str | None = None
+    columns: Sequence[Column], target: str | None, split: str | None = None, weight: str | None = None
 ) -> tuple[tuple[Column, ...], Column | None]:
     """Return the features and the target among the query's columns.
 
     Parameters
     ----------
     target : None for a clustering
-    split : the column that says which rows are held out, which is no feature
+    split, weight : the columns that say which rows are held out and how much each counts, which are no
+        features
 
     Raises
     ------
@@ -220,7 +221,7 @@ def split_target(
         The query has no such columns, nothing but them, or more features than a function has arguments.
     """
     by_name = {column.name: column for column in columns}
-    for name, purpose in ((target, "target"), (split, "settings: holdout")):
+    for name, purpose in ((target, "target"), (split, "settings: holdout"), (weight, "weight")):
         if name is not None and name not in by_name:
             near = difflib.get_close_matches(name, by_name, 1, 0.5)
             hint = f'; did you mean "{near[0]}"?' if near else ""
@@ -232,9 +233,9 @@ def split_target(
             f'target "{target}" is of type {by_name[target].sql_type}, and a prediction is a number or a '
             f"label: predict a part of it, such as extract(epoch from {identifier(target)})"
         )
-    features = tuple(column for column in columns if column.name not in (target, split))
+    features = tuple(column for column in columns if column.name not in (target, split, weight))
     if not features:
-        besides = " and ".join(f'"{name}"' for name in (target, split) if name is not None)
+        besides = " and ".join(f'"{name}"' for name in (target, split, weight) if name is not None)
         raise TrainingDataError(
             f"the query has no column besides the target {besides}, so there is nothing to predict from"
         )
@@ -246,6 +247,22 @@ def split_target(
     return features, None if target is None else by_name[target]
 
 
+def weight_of(columns: Sequence[Column], weight: str | None) -> Column | None:
+    """Return the column that says how much a row counts, if the query has it.
+
+    Raises
+    ------
+    TrainingDataError
+        It is no number.
+    """
+    found = next((column for column in columns if column.name == weight), None)
+    if found is not None and found.kind != "number":
+        raise TrainingDataError(
+            f'weight "{found.name}" is of type {found.sql_type}, not a number: cast it, or name another'
+        )
+    return found
+
+
 def copy_snapshot(
     cursor: Cursor,
     sql: str,
@@ -254,6 +271,7 @@ def copy_snapshot(
     path: Path,
     settings: Settings,
     problem_type: ProblemType | None,
+    weight: Column | None = None,
 ) -> SnapshotSummary:
     """Copy the query's rows into a file for `training_data.load` and return what was copied.
 
@@ -274,8 +292,8 @@ def copy_snapshot(
     """
     started = time.monotonic()
     version = cursor.connection.server_version
-    copy = snapshot_query(sql, features, target, settings, problem_type, version)
-    stored = stored_columns(features, target, settings, problem_type)
+    copy = snapshot_query(sql, features, target, settings, problem_type, version, weight)
+    stored = stored_columns(features, target, settings, problem_type, weight)
     names = {f"c{index}": column.name for index, column in enumerate(features)}
     names["label"] = names["exact"] = target.name if target else ""
     try:

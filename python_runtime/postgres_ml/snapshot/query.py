@@ -61,7 +61,7 @@ class StoredColumn:
 
     Parameters
     ----------
-    name : 'split', 'label', 'exact' or 'c0', 'c1'… in the order of the features
+    name : 'split', 'label', 'exact', 'weight' or 'c0', 'c1'… in the order of the features
     sql_type : what it is cast to; only text may be NULL
     expression : in terms of `query`
     """
@@ -76,6 +76,7 @@ def stored_columns(
     target: Column | None,
     settings: Settings | None = None,
     problem_type: ProblemType | None = None,
+    weight: Column | None = None,
 ) -> tuple[StoredColumn, ...]:
     """Return the snapshot's columns in their order: those of one size before those of text.
 
@@ -89,6 +90,8 @@ def stored_columns(
     columns.append(_target(target))
     if target is not None and target.sql_type == "numeric":
         columns.append(StoredColumn("exact", "text", _exact(target, problem_type)))
+    if weight is not None:
+        columns.append(_feature("weight", weight))
     return tuple(sorted(columns, key=lambda column: column.sql_type == "text"))
 
 
@@ -99,6 +102,7 @@ def snapshot_query(
     settings: Settings,
     problem_type: ProblemType | None,
     server_version: int,
+    weight: Column | None = None,
 ) -> str:
     """Return a COPY statement in binary format: totals, then the columns of `stored_columns`.
 
@@ -114,12 +118,14 @@ def snapshot_query(
     rows, so that a table of few distinct rows is thinned evenly. The hold-out follows from another hash
     (see `training_data`), so that the two are independent.
     """
-    columns = stored_columns(features, target, settings, problem_type)
+    columns = stored_columns(features, target, settings, problem_type, weight)
     names = ", ".join(column.name for column in columns)
     max_rows = settings.max_cells // (len(features) + 1)
     selected = ", ".join(f"{column.expression} as {column.name}" for column in columns)
     nulls = ", ".join(f"null::{column.sql_type}" for column in columns)
-    row_hash = _row_hash([*features, *([target] if target else [])], settings, server_version)
+    row_hash = _row_hash(
+        [*features, *(column for column in (target, weight) if column)], settings, server_version
+    )
     return f"""copy (
 with read as materialized (
   select {selected}, {row_hash} as h

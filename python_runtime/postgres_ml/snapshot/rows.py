@@ -39,6 +39,7 @@ class TrainingRows:
     keys : ndarray of shape (n_rows,), uint64, increasing; a random number that follows from the row's
         content and the seed
     digest : of all rows' content, whatever their order
+    weight : ndarray of shape (n_rows,), float64: how much a row counts; None counts all alike
     split : ndarray of shape (n_rows,), int64: 1 in rows that a column or a point in time holds out, else 0;
         None where a fraction is held out
     """
@@ -48,6 +49,7 @@ class TrainingRows:
     keys: Array
     digest: str
     split: Array | None = None
+    weight: Array | None = None
 
     def __len__(self) -> int:
         return len(self.target)
@@ -63,27 +65,37 @@ class TrainingRows:
             chosen = slice(int(places[0]), int(places[-1]) + 1)
         frame = self.frame.iloc[chosen].reset_index(drop=True)
         split = None if self.split is None else self.split[chosen]
-        return TrainingRows(frame, self.target[chosen], self.keys[chosen], self.digest, split)
+        weight = None if self.weight is None else self.weight[chosen]
+        return TrainingRows(frame, self.target[chosen], self.keys[chosen], self.digest, split, weight)
 
 
-def load(path: Path, features: Sequence[Column], target: Column | None, seed: int = 0) -> TrainingRows:
+def load(
+    path: Path,
+    features: Sequence[Column],
+    target: Column | None,
+    seed: int = 0,
+    weight: Column | None = None,
+) -> TrainingRows:
     """Return the rows that `snapshot.copy_snapshot` wrote: NULL, '' and NaN stay what they were.
 
-    Without a target (a clustering) it is 0 in every row.
+    Without a target (a clustering) it is 0 in every row. Keys don't follow from weights: a row stays on its
+    side of the split when it comes to count more.
 
     Raises
     ------
     SnapshotFormatError
         The file wasn't written by `copy_snapshot` for these columns.
     """
-    stored = read_columns(path, stored_columns(features, target))
+    stored = read_columns(path, stored_columns(features, target, weight=weight))
     split, labels = _marks(stored.pop("split")), stored.pop("label")
-    exact = stored.pop("exact", None)
+    exact, weights = stored.pop("exact", None), stored.pop("weight", None)
     hashes = _row_hashes([*stored.values(), labels])
     if exact is not None:
         labels = _exact_labels(labels, exact)
-    keys = _keys(hashes, seed)
-    order = np.argsort(keys, kind="stable")
+    keys = _keys(hashes, seed) if weights is None else _keys_by_weight(hashes, seed, weights)
+    order = np.argsort(keys, kind="stable") if weights is None else np.lexsort((weights, keys))
+    if weights is not None:
+        hashes = _row_hashes([hashes.view(np.int64), weights])
     frame = {}
     for index, column in enumerate(features):
         values = stored.pop(f"c{index}")[order]  # what is in the frame isn't kept a second time
@@ -97,6 +109,7 @@ def load(path: Path, features: Sequence[Column], target: Column | None, seed: in
         keys[order],
         f"{digest:016x}",
         None if split is None else split[order],
+        None if weights is None else weights[order],
     )
 
 
@@ -146,6 +159,14 @@ def _keys(hashes: Array, seed: int) -> Array:
     if len(hashes) >= FEW_DISTINCT_ROWS * max(len(np.unique(hashes)), 1):
         hashes = _mix(hashes + _occurrence(hashes) * np.uint64(0xD1B54A32D192ED03))
     return _mix(hashes + np.uint64(seed * 0x9E3779B97F4A7C15 % 2**64))
+
+
+def _keys_by_weight(hashes: Array, seed: int, weights: Array) -> Array:
+    """Return the same where equal rows are told apart by their weights, whatever the order they came in."""
+    order = np.argsort(weights, kind="stable")
+    keys = np.empty_like(hashes)
+    keys[order] = _keys(hashes[order], seed)
+    return keys
 
 
 def _occurrence(hashes: Array) -> Array:

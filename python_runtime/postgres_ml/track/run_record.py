@@ -111,7 +111,7 @@ def parameters(fitted: Fitted) -> dict[str, Any]:
     return {
         "target": spec.target,
         "auto": spec.auto,
-        **({} if spec.interval is None else {"interval": spec.interval}),
+        **{name: getattr(spec, name) for name in ("interval", "weight") if getattr(spec, name) is not None},
         "problem_type": problem.type,
         "objective": problem.objective,
         "model_type": choice.candidate.model_type,

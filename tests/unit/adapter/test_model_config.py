@@ -110,6 +110,21 @@ def test_an_interval_is_of_a_number():
     )
 
 
+def test_a_weight_is_a_column_of_its_own():
+    assert ConfigReader(node(target="y", weight="n")).read().weight == "n"
+    assert problems(target="y", weight="y") == [
+        "weight: 'y' is the column of 'target' already; use one of its own"
+    ]
+    (refused,) = problems(target="y", weight="n", settings={"holdout": {"column": "n"}})
+    assert "the column of 'settings: holdout' already" in refused
+    (refused,) = problems(target="y", weight="n", **preprocessors((["n"], ["StandardScaler"])))
+    assert refused == "preprocessors: 'n' says how much a row counts, so it is not a feature"
+    kmeans = {"model_type": "kmeans", "hyperparameters": {"k": 3}, "weight": "n"}
+    assert "kmeans takes no 'weight'" in problems(**kmeans)[0]
+    (refused,) = problems(source="models:/price@champion", weight="n")
+    assert refused == "weight: not allowed beside 'source', which trains nothing"
+
+
 def test_a_quantile_needs_its_objective_and_the_objective_its_quantile():
     config = {"target": "y", "auto": False, "model_type": "xgboost"}
     objective = {"objective": "reg:quantileerror"}

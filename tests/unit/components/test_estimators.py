@@ -118,19 +118,22 @@ def test_network_of_three_classes() -> None:
     assert np.allclose(fitted.predict_proba(X).sum(axis=1), 1)
 
 
+@pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("link", ["identity", "logistic", "softmax"])
-def test_gradient_is_the_slope_of_the_loss(link: str) -> None:
+def test_gradient_is_the_slope_of_the_loss(link: str, weighted: bool) -> None:
     y = np.digitize(X[:, 0], [-0.5, 0.5])
     targets = np.eye(3)[y] if link == "softmax" else TWO[:, None].astype(float)
     parameters = NetworkRegressor((4, 3), dropout=0.0).get_params()
-    network = Network(parameters, Examples(X, targets), link, np.random.default_rng(1))
+    weight = np.random.default_rng(3).uniform(0.2, 1.8, (len(X), 1))
+    examples = Examples(X, targets, weight / weight.mean() if weighted else None)
+    network = Network(parameters, examples, link, np.random.default_rng(1))
     # in doubles, with a last layer that isn't zero
     network.values = [np.random.default_rng(2).normal(size=v.shape) for v in network.values]
 
     def now() -> float:
-        return loss(network.layers().outputs(X), targets, link)
+        return loss(network.layers().outputs(X), examples, link)
 
-    for values, gradient in zip(network.values, network.gradients(X, targets), strict=True):
+    for values, gradient in zip(network.values, network.gradients(examples), strict=True):
         before = now()
         values.flat[0] += 1e-6
         assert (now() - before) / 1e-6 == pytest.approx(gradient.flat[0], abs=1e-4)

@@ -205,6 +205,9 @@ def _data(fitted: Fitted) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = [("", ""), ("rows", split)]
     if fitted.job.target is not None:
         rows.append(("target", f"{fitted.job.target.name} ({fitted.job.target.sql_type})"))
+    if fitted.rows.weight is not None:
+        low, high = fitted.rows.weight.min(), fitted.rows.weight.max()
+        rows.append(("weight", f"{fitted.task.spec.weight}, from {number(low)} to {number(high)}"))
     if problem.is_classification:
         counts = np.bincount(problem.encode(fitted.rows.target), minlength=len(problem.classes))
         order = np.argsort(-counts, kind="stable")

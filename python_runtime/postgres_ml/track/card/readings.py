@@ -9,6 +9,7 @@ import numpy as np
 
 from postgres_ml.evaluate.anomalies import threshold
 from postgres_ml.evaluate.gates import LOWER_IS_BETTER, NEUTRAL
+from postgres_ml.evaluate.metrics import weighted_mean
 from postgres_ml.publish.fitted import Fitted
 from postgres_ml.snapshot.rows import Array
 
@@ -76,16 +77,21 @@ def reading(fitted: Fitted) -> list[str]:
         sentences = _of_two_classes(fitted, codes, problem.encode(predicted))
     else:
         sentences = _of_classes(fitted, codes, problem.encode(predicted))
+    if fitted.task.spec.weight is not None:
+        sentences.append(
+            f"Means and shares weigh each row by {fitted.task.spec.weight}, as the metrics do; numbers "
+            "of rows, medians and plots count all rows alike."
+        )
     return [*sentences, *_gap(fitted)]
 
 
 def _of_regression(fitted: Fitted, truth: Array, predicted: Array) -> list[str]:
-    errors = np.abs(truth - predicted)
+    errors, weight = np.abs(truth - predicted), fitted.holdout.weight
     sizes = (
-        errors.mean(),
+        weighted_mean(errors, weight),
         np.median(errors),
         np.quantile(errors, 0.9),
-        np.mean(np.abs(truth - truth.mean())),
+        weighted_mean(np.abs(truth - weighted_mean(truth, weight)), weight),
     )
     mean, median, tenth, guess = (_digits(float(size), 3) for size in sizes)
     return [
@@ -125,7 +131,7 @@ def _of_classes(fitted: Fitted, codes: Array, predicted: Array) -> list[str]:
 
 def _accuracy(fitted: Fitted, codes: Array, predicted: Array) -> str:
     """Return the accuracy, how sure it is with so few rows (two standard errors), and that of guessing."""
-    n, share = len(codes), float(np.mean(predicted == codes))
+    n, share = len(codes), weighted_mean(predicted == codes, fitted.holdout.weight)
     margin = 2 * np.sqrt(max(share * (1 - share), 1 / n) / n)  # of n rows all right, one in n may be wrong
     unsure = f" (give or take {margin * 100:.0f} points, with so few rows)" if margin > 0.02 else ""
     return (
@@ -135,10 +141,10 @@ def _accuracy(fitted: Fitted, codes: Array, predicted: Array) -> str:
 
 
 def _baseline(fitted: Fitted, codes: Array) -> str:
-    counts = np.bincount(codes, minlength=len(fitted.task.problem.classes))
+    counts = np.bincount(codes, fitted.holdout.weight, len(fitted.task.problem.classes))
     frequent = int(np.argmax(counts))
     label = fitted.task.problem.labels[frequent]
-    share = counts[frequent] / len(codes)
+    share = counts[frequent] / counts.sum()
     return f"Always saying '{label}', the most frequent label, would be right for {share:.1%}."
 
 

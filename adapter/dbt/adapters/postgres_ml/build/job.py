@@ -60,6 +60,7 @@ def make_job(
     directory: Path,
     features: tuple[Column, ...],
     target: Column | None,
+    weight: Column | None = None,
 ) -> TrainingJob:
     """Return the job of a training.
 
@@ -73,6 +74,7 @@ def make_job(
         spec=spec,
         features=features,
         target=target,
+        weight=weight,
         directory=str(directory),
         tracking_uri=tracking_uri(config),
         experiment=credentials.mlflow_experiment or config.project_name,

@@ -24,7 +24,13 @@ from postgres_ml.contract.job import OtherRelation
 from postgres_ml.features.transformer_rules import check_columns
 from postgres_ml.process.progress import Progress
 from postgres_ml.snapshot import digest as digests
-from postgres_ml.snapshot.copy import SnapshotSummary, copy_snapshot, describe_query, split_target
+from postgres_ml.snapshot.copy import (
+    SnapshotSummary,
+    copy_snapshot,
+    describe_query,
+    split_target,
+    weight_of,
+)
 
 WRITERS = {"warning": "warn_or_error", "library": "warning"}
 """The logger's method of a level, where it has another name."""
@@ -39,6 +45,7 @@ class TrainingQuery:
     sql : the query of the rows
     columns : its columns, the target and the split's column included
     features, target : the function's arguments, and what it predicts; None of a clustering
+    weight : the column that says how much a row counts; None counts all alike
     code : of a dbt model in Python, as dbt compiled it; None of one in SQL
     relation, others : of such a model the relation whose rows it trains on, and what else it reads
     """
@@ -50,6 +57,7 @@ class TrainingQuery:
     code: str | None = None
     relation: str = ""
     others: tuple[OtherRelation, ...] = ()
+    weight: Column | None = None
 
 
 class NodeBuild:
@@ -134,12 +142,13 @@ class NodeBuild:
         """Return a query and its columns; raises as `describe` does."""
         settings = self.spec.settings
         columns = describe_query(cursor, sql, settings)
-        features, target = split_target(columns, self.spec.target, settings.split_column)
+        weight = weight_of(columns, self.spec.weight)
+        features, target = split_target(columns, self.spec.target, settings.split_column, self.spec.weight)
         problems = check_columns(self.spec.preprocessors, features)
         problems += check_contract(cursor, self.node, columns)
         if problems:
             raise SpecError("; ".join(problems))
-        return TrainingQuery(sql, columns, features, target)
+        return TrainingQuery(sql, columns, features, target, weight=weight)
 
     def measure(self, cursor: Any, query: TrainingQuery) -> tuple[int, int]:
         """Return the digest of the rows, and how many there are."""
@@ -163,7 +172,7 @@ class NodeBuild:
         """
         summary = copy_snapshot(
             cursor, query.sql, query.features, query.target, self.directory / "snapshot.bin",
-            self.spec.settings, self.spec.problem_type,
+            self.spec.settings, self.spec.problem_type, query.weight,
         )  # fmt: skip
         if summary.n_rows_query and summary.n_null_target == summary.n_rows_query and query.target:
             raise TrainingDataError(

@@ -49,8 +49,8 @@ class PythonModelBuild(NodeBuild):
             if name != relation
         )
         columns = [column.name for column in self.spec.arguments]
-        if columns and target is not None:
-            columns.append(target)
+        if columns:
+            columns += [name for name in (target, self.spec.weight) if name is not None]
         selected = ", ".join(map(identifier, columns)) or "*"
         query = self.describe_query(cursor, f"select {selected} from {relation}")
         return dataclasses.replace(query, code=self.sql, relation=relation, others=others)

@@ -223,7 +223,9 @@ def _result(
 
 def _process(plan: BuildPlan, **job_fields: Any) -> TrainingProcess:
     build, query = plan.build, plan.query
-    job = make_job(build.config, build.job_spec(), query.sql, build.directory, query.features, query.target)
+    job = make_job(
+        build.config, build.job_spec(), query.sql, build.directory, query.features, query.target, query.weight
+    )
     job = dataclasses.replace(
         job, code=query.code, relation=query.relation, others=query.others, **job_fields
     )

@@ -56,7 +56,7 @@ ARGUMENT_FORM = (
     "a string such as 'spend float8, state text', or a list such as [{spend: float8}, {state: text}]"
 )
 #: what only a training uses
-TRAINING_KEYS = ("auto", "model_type", "objective", "preprocessors", "hyperparameters", "interval")
+TRAINING_KEYS = ("auto", "model_type", "objective", "preprocessors", "hyperparameters", "interval", "weight")
 
 
 class Source(Kind):

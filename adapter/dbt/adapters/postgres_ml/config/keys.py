@@ -168,6 +168,15 @@ MODEL = Section(
             redshift="`TARGET`",
         ),
         Key(
+            "weight",
+            Text(),
+            "the column of the query that says how much each row counts, in training and scores",
+            "It is not a feature. Not for `kmeans` and `isolation_forest`.",
+            values="a column of positive numbers",
+            default_words="none: all rows count alike",
+            see="training.md#weights",
+        ),
+        Key(
             "function",
             Text(),
             "the name of the prediction function",

@@ -64,6 +64,7 @@ class ConfigReader:
         function = self._function()
         self._check_explain(model_types)
         self._check_interval(model_types)
+        self._check_weight(model_types, settings)
         self._check_split_column(settings)
         self.problems += privilege_problems(config.get("grants") or {})
         self.problems += external_problems(self.given, self.values, keys.MODEL["returns"].meaning)
@@ -141,6 +142,29 @@ class ConfigReader:
                 "'interval' is of a number that is predicted, and this model predicts classes: leave it out, "
                 "and call predict_probabilities() for how sure the model is"
             )
+
+    def _check_weight(self, model_types: tuple[str, ...], settings: Settings) -> None:
+        weight = self.values.get("weight")
+        if weight is None:
+            return
+        if _is_unsupervised(model_types):
+            self.problems.append(
+                f"{model_types[0]} takes no 'weight': what it is judged by counts every row alike; repeat "
+                "rows in the query instead"
+            )
+        for other, key in (
+            (self.values.get("target"), "target"),
+            (settings.split_column, "settings: holdout"),
+        ):
+            if weight == other:
+                self.problems.append(
+                    f"weight: '{weight}' is the column of '{key}' already; use one of its own"
+                )
+        self.problems += [
+            f"preprocessors: '{weight}' says how much a row counts, so it is not a feature"
+            for item in self.values.get("preprocessors") or ()
+            if weight in item.columns
+        ]
 
     def _check_no_target(self, model_type: str) -> None:
         if "target" in self.values:
