@@ -22,8 +22,11 @@ from postgres_ml.components.estimators import LabelEncodedClassifier
 from postgres_ml.contract.column import Column
 from postgres_ml.contract.exceptions import ArtifactError
 from postgres_ml.contract.model import ArtifactFile
-from postgres_ml.generate import create_statement, generate_python
+from postgres_ml.evaluate.intervals import Interval
+from postgres_ml.generate import GeneratedFunctions, create_statement, generate_python
 from postgres_ml.publish import server_python
+from postgres_ml.publish.interval import interval_functions
+from postgres_ml.publish.runtime import ChosenRuntime
 from postgres_ml.serve.artifact import Artifact, pack, zipped
 from sklearn.compose import ColumnTransformer
 from sklearn.naive_bayes import GaussianNB
@@ -31,6 +34,8 @@ from sklearn.neighbors import KNeighborsRegressor
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder
 from support.debian_server import SITE_PACKAGES
+from support.training import make_job, make_spec
+from xgboost import XGBRegressor
 
 pytestmark = pytest.mark.xdist_group("debian")
 # names that PL/Python and Python use themselves, and one that is no identifier
@@ -86,11 +91,14 @@ class Published:
             (artifact.sha256, psycopg2.Binary(artifact.content)),
         )
 
-    def create(self, sha256: str, columns: tuple[Column, ...], returns: str, **changes: object) -> None:
+    def create(
+        self, sha256: str, columns: tuple[Column, ...], returns: str, **changes: object
+    ) -> GeneratedFunctions:
         options = {"python_path": SITE_PACKAGES, "details": "probabilities", "est_rows_per_s": 1, **changes}
         generated = generate_python(columns, returns, self.schema, "predict_it", sha256=sha256, **options)
         for body in generated.functions:
             self.cursor.execute(create_statement(body, self.schema))
+        return generated
 
     def ask(self, query: str, parameters: tuple[object, ...] | None = None) -> list[tuple[object, ...]]:
         self.cursor.execute(f'set search_path to "{self.schema}"')
@@ -165,6 +173,33 @@ class TestAnswers:
             published.ask("select predict_it(%s, %s)", tuple(row))[0][0] for row in rows.to_numpy().tolist()
         ]
         assert got == pipeline.predict(rows).tolist()
+
+    def test_bounds_are_around_what_the_pipeline_says(self, published: Published) -> None:
+        frame = drawn()[["GD", "plpy"]]
+        pipeline = KNeighborsRegressor().fit(frame, frame["GD"] * 3)
+        artifact = pack(pipeline, COLUMNS[:2], "double precision", None, frame)
+        published.store(artifact)
+        generated = published.create(artifact.sha256, COLUMNS[:2], "double precision", details=None)
+        spec = make_spec("target", name="it", schema=published.schema, interval=0.8)
+        job = make_job(Path(), COLUMNS[:2], COLUMNS[0], spec=spec)
+        scale = Pipeline([("estimator", XGBRegressor(n_estimators=5, max_depth=2))]).fit(
+            frame, abs(frame["GD"])
+        )
+        interval = Interval(0.8, 1.7, scale, 0.1, 2.5, 2.0, 100, 0.8, 3.0)
+        for body in interval_functions(interval, job, ChosenRuntime("python", "", generated)):
+            published.cursor.execute(create_statement(body, published.schema))
+        rows = frame.head(20)
+        for row, predicted, error in zip(
+            rows.to_numpy().tolist(),
+            pipeline.predict(rows).tolist(),
+            scale.predict(rows).tolist(),
+            strict=True,
+        ):
+            [(found,)] = published.ask("select predict_it_interval(%s, %s)", tuple(row))
+            assert (found["lower"], found["upper"]) == interval.bounds(predicted, error)
+        assert published.ask("select predict_it_interval('NaN', 1)") == [(None,)]
+        volatility = "select provolatile from pg_proc where proname = 'predict_it_interval'"
+        assert published.ask(volatility) == [("s",)], "no more than what it calls"
 
     def test_a_caller_needs_no_right_on_the_catalog(self, published: Published) -> None:
         frame = drawn()

@@ -23,7 +23,8 @@ select x, half, counts, amount from {{ ref('sales') }}
 """
 OWN = """
 def model(dbt, session):
-    dbt.config(materialized="create_model", target="amount", weight="counts", arguments="x double precision")
+    dbt.config(materialized="create_model", target="amount", weight="counts", arguments="x double precision",
+        interval=0.8)
     from sklearn.linear_model import LinearRegression
 
     rows = dbt.ref("sales")
@@ -65,6 +66,13 @@ class TestWeightedModels:
 
         frame = pd.DataFrame([row[:2] for row in rows], columns=["x", "half"])
         assert np.allclose(pipeline.predict(frame), [row[2] for row in rows], rtol=1e-9)
+
+    def test_own_code_has_intervals_too(self, select):
+        [(bounds, predicted)] = select("select predict_own_interval(1), predict_own(1)")
+        assert bounds["lower"] < predicted < bounds["upper"]
+        assert (bounds["lower"] + bounds["upper"]) / 2 == pytest.approx(predicted)
+        [(coverage,)] = select("select (metrics ->> 'interval_coverage')::float8 from own")
+        assert coverage == pytest.approx(0.8, abs=0.12)
 
     def test_scores_are_weighted(self, select):
         query = "select sqrt(sum(w * (amount - predicted) ^ 2) / sum(w)) from (select amount, {0} as w, predict_own(x) as predicted from sales) as s"
