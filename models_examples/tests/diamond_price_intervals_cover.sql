@@ -1,5 +1,5 @@
 -- The intervals cover about nine of ten prices: on the hold-out, as the card says, and of all rows some more, since the
--- published model has learned from them.
+-- published model has learned from them. One diamond of ten is enough to see it.
 with covered as (
 
     select
@@ -7,6 +7,8 @@ with covered as (
     from (
         select price, {{ predict_interval('diamond_price', alias='d') }} as bounds
         from {{ ref('diamonds') }} as d
+        where diamond_id % 10 = 0
+        offset 0  -- or the function would be called once for each bound
     ) as scored
 
 )

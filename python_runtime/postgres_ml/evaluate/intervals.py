@@ -227,7 +227,7 @@ def _fit_scale(task: Task, frame: pd.DataFrame, errors: Array) -> Pipeline:
         quantile_alpha=task.spec.interval,
         min_child_weight=n_least,
         random_state=task.spec.settings.seed,
-        n_jobs=task.n_threads,
+        n_jobs=1,  # threads that wait for busy cores take longer than so small a fit
     )
     pipeline = Pipeline([("columns", tree_columns(columns)), ("estimator", estimator)])
     return pipeline.fit(frame[::every], (errors / errors.mean())[::every])
