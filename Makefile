@@ -9,7 +9,7 @@ DBT_1_12 = $(VENV)-dbt-1-12
 EXTENSION_VERSION = $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" extension/plmodel.control)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo sql-example docs docs-site mlflow psql test test-exhaustive test-faults test-unit test-training test-functional test-dbt-1-12 test-versions coverage check lint docs-tables native bench-parse bench-unchanged bench-catalog bench-sql bench-native bench-auto bench-intervals dist dist-extension test-wheel clean bench-python serve-example bench-extract bench-scale
+.PHONY: help install demo sql-example docs docs-site mlflow psql test test-exhaustive test-faults test-unit test-training test-functional test-dbt-1-12 test-versions coverage check lint docs-tables native bench-parse bench-unchanged bench-catalog bench-sql bench-native bench-auto bench-forecast bench-intervals dist dist-extension test-wheel clean bench-python serve-example bench-extract bench-scale
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,12 +32,17 @@ $(VENV)/installed: setup.py pyproject.toml | $(VENV)/constraints.txt
 	$(INSTALL) --editable .
 	@touch $@
 
+$(VENV)/installed-demo: setup.py pyproject.toml | $(VENV)/constraints.txt
+	$(INSTALL) --editable ".[forecast]"
+	@touch $@ $(VENV)/installed
+
 $(VENV)/installed-worker: setup.py pyproject.toml | $(VENV)/constraints.txt
 	$(INSTALL) --editable ".[worker]"
 	@touch $@ $(VENV)/installed
 
-$(VENV)/installed-test: setup.py pyproject.toml | $(VENV)/constraints.txt
+$(VENV)/installed-test: setup.py pyproject.toml scripts/install_forecast.py | $(VENV)/constraints.txt
 	$(INSTALL) --editable ".[test]"
+	$(BIN)/python scripts/install_forecast.py "statsforecast>=2.1,<3"
 	@touch $@ $(VENV)/installed
 
 $(VENV)/installed-bench: setup.py pyproject.toml | $(VENV)/constraints.txt
@@ -50,7 +55,7 @@ $(VENV)/installed-docs: setup.py pyproject.toml | $(VENV)/constraints.txt
 
 install: $(VENV)/installed ## install into .venv
 
-demo: $(VENV)/installed ## train the examples on an embedded Postgres and show predictions
+demo: $(VENV)/installed-demo ## train the examples on an embedded Postgres and show predictions
 	$(BIN)/python scripts/demo.py $(EXAMPLES)
 
 sql-example: $(VENV)/installed-worker ## create a model by Redshift's own statement in psql, with a worker beside it
@@ -153,6 +158,9 @@ bench-auto: $(VENV)/installed-test ## compare auto with FLAML, AutoGluon and def
 
 bench-intervals: $(VENV)/installed-test ## measure how many true values intervals cover (BENCH_AUTO_DATA: a folder)
 	$(BIN)/python benchmarks/bench_intervals.py --write
+
+bench-forecast: $(VENV)/installed-test ## compare forecasts with AutoETS and seasonal naive (BENCH_FORECAST_DATA: a folder)
+	$(BIN)/python benchmarks/bench_forecast.py $(if $(BENCH_FORECAST_DATA),--data $(BENCH_FORECAST_DATA))
 
 bench-python: $(VENV)/installed-test ## time runtime python, row by row and by predict_table
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/bench_python.py --write

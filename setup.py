@@ -120,6 +120,8 @@ setup(
         "worker": ["procrastinate>=3.4,<4", "psycopg[binary]>=3.2"],
         # models in ONNX files; the server needs onnxruntime too, in the same version
         "onnx": ["onnx>=1.16", "onnxruntime>=1.17"],
+        # `model_type: forecast`. From 2.1 on nothing is compiled at import. It wants pandas below 3
+        "forecast": ["statsforecast>=2.1,<3"],
         "docs": ["mkdocs>=1.6,<2", "mkdocs-material>=9.5,<10"],
         "bench": [
             "onnxruntime>=1.17",

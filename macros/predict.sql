@@ -24,6 +24,11 @@
     {%- set function = postgres_ml__pinned_function(function, suffix, version) -%}
   {%- endif -%}
   {%- set known = postgres_ml__features_of(function) -%}
+  {%- if known == ['horizon'] and postgres_ml__returns_table(function) -%}
+    {%- do exceptions.raise_compiler_error(
+        "predict('" ~ model_name ~ "'): that model forecasts, which is a table: select * from {{ forecast('" ~ model_name ~ "') }}"
+    ) -%}
+  {%- endif -%}
   {%- do postgres_ml__check_features(model_name, function, known, features) -%}
 
   {%- set arguments = [] -%}

@@ -35,6 +35,11 @@
     ) -%}
   {%- endif -%}
   {%- set names = columns | map(attribute=0) | list -%}
+  {%- if names == ['horizon'] and postgres_ml__returns_table(function) -%}
+    {%- do exceptions.raise_compiler_error(
+        "predict_table('" ~ model_name ~ "'): that model forecasts: select * from {{ forecast('" ~ model_name ~ "') }}"
+    ) -%}
+  {%- endif -%}
   {%- for name in features or {} if name not in names -%}
     {%- do exceptions.raise_compiler_error(
         "predict_table('" ~ model_name ~ "') has no feature '" ~ name ~ "'; its features are " ~ names | join(', ')

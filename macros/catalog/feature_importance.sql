@@ -14,6 +14,7 @@ begin
     if sets is null then
         raise exception 'model "%.%" has no feature importance: %', m.model_schema, m.model_name, case
                 when m.state = 'STUB' then 'it is a stub, which predicts NULL until a build trains it'
+                when m.problem_type = 'forecasting' then 'a forecast is made of the series itself and has no features'
                 when m.problem_type = 'clustering' then 'a clustering predicts no score that features could add to'
                 else 'it was not trained here, and SHAP values are computed while a model is trained'
             end

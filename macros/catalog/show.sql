@@ -40,7 +40,7 @@
 
 
 {#- Raised whenever one of the statements below changes. -#}
-{% macro postgres_ml__show_release() %}{{ return(7) }}{% endmacro %}
+{% macro postgres_ml__show_release() %}{{ return(8) }}{% endmacro %}
 
 
 {#
@@ -70,7 +70,7 @@ select
         order by a.position
     ) as feature_types,
     case when d.body -> 'composite' = '[]' then '' else d.body -> 'arguments' -> 0 ->> 1 end as features_type,
-    d.body ->> 'returns' as return_type,
+    case when jsonb_array_length(coalesce(d.body -> 'columns', '[]')) > 0 then 'table' else d.body ->> 'returns' end as return_type,
     jsonb_path_exists(v.functions, '$[*] ? (@.role == "probabilities")') as has_probabilities,
     jsonb_path_exists(v.functions, '$[*] ? (@.role == "explain")') as explains_rows
 from postgres_ml.model_version as v
@@ -183,7 +183,7 @@ begin
         from jsonb_each_text(m.metrics) as e
         order by e.key <> m.metric, e.key;
     return query values
-        ('Metric Direction', case when m.metric in ('mse', 'rmse', 'mae', 'log_loss', 'inertia', 'pinball')
+        ('Metric Direction', case when m.metric in ('mse', 'rmse', 'mae', 'log_loss', 'inertia', 'pinball', 'mase', 'wape', 'mape', 'average_weighted_quantile_loss')
             then 'lower is better' when m.problem_type = 'anomaly_detection' then 'neither is better'
             else 'higher is better' end),
         ('', ''),
@@ -200,6 +200,7 @@ begin
         ('Function Name', m.function_name),
         ('Explain Function', case
             when m.explains_rows then m.function_name || '_explain'
+            when m.problem_type = 'forecasting' then 'not supported for forecasts'
             when m.explanation ->> 'method' in ('tree_shap', 'linear_shap') then 'none (config: explain: true)'
             else 'not supported for this model' end),
         ('Function Parameters', array_to_string(m.feature_names, ' ')),

@@ -14,6 +14,11 @@
     from postgres_ml.find_model({{ postgres_ml__literal(found.quoted) }}) as m
   {%- endset -%}
   {%- set row = run_query(query).rows[0] -%}
+  {%- if row.problem_type == 'forecasting' -%}
+    {%- do exceptions.raise_compiler_error(
+        model ~ ' forecasts, and scores no rows: join ' ~ row.model_schema ~ '.' ~ row.function_name ~ '() with what came'
+    ) -%}
+  {%- endif -%}
   {%- if row.target is none -%}
     {%- do exceptions.raise_compiler_error(model ~ ' has no target: it cannot be evaluated on labelled rows') -%}
   {%- endif -%}

@@ -4,7 +4,7 @@
 -#}
 {% macro postgres_ml__comment_on_function(card, body, published, version, is_pinned=false) %}
   {%- set purpose = {
-      'predict': 'Predicts by ' ~ card.identifier,
+      'predict': ('Forecasts by ' if body.columns else 'Predicts by ') ~ card.identifier,
       'probabilities': 'Class probabilities by ' ~ card.identifier,
       'distances': 'Distances to the centres of ' ~ card.identifier,
       'is_anomaly': 'Whether a row is an anomaly by ' ~ card.identifier,
@@ -23,11 +23,15 @@
     {%- elif body.role != 'part' -%}
       {{ '\n' }}
       {%- set target = postgres_ml__target_of(card, published, version) if body.role == 'predict' -%}
-      {%- if target %}Predicts the column {{ postgres_ml__readable(target) }}. {% endif -%}
-      {{ postgres_ml__call_example(
-          card.schema, body.name, (body.composite or body.arguments) | map(attribute=0) | list,
-          body.arguments[0][1] if body.composite else ''
-      ) }}
+      {%- if target %}{{ 'Forecasts' if body.columns else 'Predicts' }} the column {{ postgres_ml__readable(target) }}. {% endif -%}
+      {%- if body.columns -%}
+        {{ postgres_ml__table_call_example(card.schema, body.name) }}
+      {%- else -%}
+        {{ postgres_ml__call_example(
+            card.schema, body.name, (body.composite or body.arguments) | map(attribute=0) | list,
+            body.arguments[0][1] if body.composite else ''
+        ) }}
+      {%- endif -%}
     {%- endif %} {{ postgres_ml__marker() }}
   {%- endset -%}
   {%- call statement('comment_on_function') -%}
@@ -52,7 +56,7 @@
 
 {%- macro postgres_ml__quality(runtime, metric, score) -%}
   {%- if runtime == 'stub' -%}
-    a stub: it predicts NULL until a build trains
+    a stub: it predicts nothing until a build trains
   {%- elif score is none -%}
     not evaluated
   {%- else -%}
@@ -78,6 +82,12 @@
 {%- endmacro %}
 
 
+{#- Of a function that returns a table. -#}
+{% macro postgres_ml__table_call_example(schema, name) -%}
+  Call: select * from {{ postgres_ml__readable(schema) }}.{{ postgres_ml__readable(name) }}()
+{%- endmacro %}
+
+
 {% macro postgres_ml__readable(name) -%}
   {{ name if modules.re.fullmatch('[a-z_][a-z0-9_]*', name) else postgres_ml__identifier(name) }}
 {%- endmacro %}
@@ -91,7 +101,7 @@
   {%- set query -%}
     select
         coalesce(obj_description(c.oid, 'pg_class'), '') as comment,
-        v.version, v.model_type, v.runtime, v.metric, v.score, v.function_name, v.target,
+        v.version, v.model_type, v.runtime, v.metric, v.score, v.function_name, v.target, v.problem_type,
         (
             select json_agg(f.value ->> 'name' order by f.position)::text
             from jsonb_array_elements(v.features) with ordinality as f (value, position)
@@ -103,11 +113,15 @@
   {%- endset -%}
   {%- for row in run_query(query) -%}
     {%- set comment -%}
-      Card of the model {{ card.identifier }}, which predicts
+      Card of the model {{ card.identifier }}, which {{ 'forecasts' if row.problem_type == 'forecasting' else 'predicts' }}
       {{- ' the column ' ~ postgres_ml__readable(row.target) if row.target }}
-      {{- ' by ' ~ row.model_type if row.model_type != 'none' }}, version {{ row.version }} (
+      {{- ' by ' ~ row.model_type if row.model_type not in ('none', 'forecast') }}, version {{ row.version }} (
       {{- postgres_ml__quality(row.runtime, row.metric, row.score) }}){{ '\n' }}
-      {{- postgres_ml__call_example(card.schema, row.function_name, fromjson(row.features or '[]')) }} {{ postgres_ml__marker() }}
+      {%- if row.problem_type == 'forecasting' -%}
+        {{- postgres_ml__table_call_example(card.schema, row.function_name) }} {{ postgres_ml__marker() }}
+      {%- else -%}
+        {{- postgres_ml__call_example(card.schema, row.function_name, fromjson(row.features or '[]')) }} {{ postgres_ml__marker() }}
+      {%- endif -%}
     {%- endset -%}
     {%- if row.comment != comment and (not row.comment or row.comment.endswith(postgres_ml__marker())) -%}
       {%- call statement('comment_on_card') -%}

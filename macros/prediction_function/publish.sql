@@ -46,12 +46,20 @@
 
 {% macro postgres_ml__create_function(schema, body) %}
   {%- set arguments = [] -%}
+  {%- set columns = [] -%}
+  {%- set defaults = body.defaults | default([], true) -%}
   {%- for name, type in body.arguments -%}
-    {%- do arguments.append(postgres_ml__identifier(name) ~ ' ' ~ type) -%}
+    {%- set place = loop.index0 - (body.arguments | length - defaults | length) -%}
+    {%- do arguments.append(
+        postgres_ml__identifier(name) ~ ' ' ~ type ~ (' default ' ~ defaults[place] if place >= 0 else '')
+    ) -%}
+  {%- endfor -%}
+  {%- for name, type in body.columns | default([], true) -%}
+    {%- do columns.append(postgres_ml__identifier(name) ~ ' ' ~ type) -%}
   {%- endfor -%}
   {%- set statement -%}
     create or replace function {{ postgres_ml__identifier(schema) }}.{{ postgres_ml__identifier(body.name) }}({{ arguments | join(', ') }})
-    returns {{ body.returns }}
+    returns {{ 'table (' ~ columns | join(', ') ~ ')' if columns else body.returns }}
     language {{ body.language }} {{ body.options or 'immutable parallel safe' }}
     as {{ postgres_ml__literal(body.body) }}
   {%- endset -%}

@@ -38,7 +38,8 @@
       {%- else -%}
         {%- do postgres_ml__drop_function(old) -%}
       {%- endif -%}
-    {%- elif fromjson(old.names) != names or old.returns != body.returns -%}
+    {%- elif fromjson(old.names) != names or old.returns != body.returns
+        or fromjson(old.columns) != fromjson(tojson(body.columns | default([], true))) -%}
       {%- do postgres_ml__drop_unless_used(card, old) -%}
     {%- endif -%}
   {%- endfor -%}
@@ -66,7 +67,9 @@
 
 {#-
   A row for each function of that name: signature, owner, is_ours, is_superseded, is_by_name (it takes the features as
-  jsonb, which no feature is), dependents, returns, the arguments' names, whether their types are the given ones, and the features' names (those of the composite type of a wide model).
+  jsonb, which no feature is), dependents, returns, the arguments' names, the columns of the table that it returns as
+  [name, type], whether the arguments' types are the given ones, and the features' names (those of the composite type of a
+  wide model).
 -#}
 {% macro postgres_ml__overloads(schema, name, types=[]) %}
   {%- set literals = [] -%}
@@ -86,13 +89,18 @@
             where d.refclassid = 'pg_proc'::regclass and d.refobjid = p.oid and d.deptype = 'n'
         ) as dependents,
         format_type(p.prorettype, null) as returns,
-        coalesce(to_json(p.proargnames), '[]')::text as names,
+        coalesce(to_json(p.proargnames[1:p.pronargs]), '[]')::text as names,
+        (
+            select coalesce(json_agg(json_build_array(p.proargnames[c.position], format_type(c.type, null)) order by c.position), '[]')
+            from unnest(p.proallargtypes) with ordinality as c(type, position)
+            where p.proargmodes[c.position] = 't'
+        )::text as columns,
         array(select unnest(p.proargtypes)) = array(
             select to_regtype(given.type)::oid
             from unnest(array[{{ literals | join(', ') }}]::text[]) with ordinality as given(type, position)
             order by given.position
         ) as has_same_types,
-        coalesce(features.names, to_json(p.proargnames), '[]')::text as features
+        coalesce(features.names, to_json(p.proargnames[1:p.pronargs]), '[]')::text as features
     from pg_proc as p
     left join lateral (
         select json_agg(a.attname order by a.attnum) as names

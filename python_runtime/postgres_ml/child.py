@@ -109,7 +109,9 @@ def _train(job: TrainingJob, parent: Parent) -> int:
 
 
 def _make(job: TrainingJob, run_id: str, parent: Parent) -> TrainedModel:
-    if job.spec.source is None:
+    if job.spec.is_forecast:
+        from postgres_ml.forecast.pipeline import train as make
+    elif job.spec.source is None:
         from postgres_ml.pipeline import train as make
     else:
         from postgres_ml.external.pipeline import publish_external as make

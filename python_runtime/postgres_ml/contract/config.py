@@ -6,9 +6,15 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from postgres_ml.contract.column import Column
+from postgres_ml.contract.forecast import DEFAULT_PERCENTILES
 
 ProblemType = Literal[
-    "regression", "binary_classification", "multiclass_classification", "clustering", "anomaly_detection"
+    "regression",
+    "binary_classification",
+    "multiclass_classification",
+    "clustering",
+    "anomaly_detection",
+    "forecasting",
 ]
 
 
@@ -44,6 +50,10 @@ class Settings:
     min_rows : fewer rows than this are refused
     refit : whether the chosen pipeline is fitted again on all rows before it is published
     keep_versions : versions of the model that are kept for a rollback
+    horizon : steps after a series' last row that a forecast tells; None of other models
+    frequency : one of `forecast.FREQUENCIES`; None finds it in the times
+    percentiles : what a forecast tells of each step, of 'mean' and numbers from 0.01 to 0.99, as
+        `forecast.ordered` returns them
     """
 
     max_cells: int = 1_000_000
@@ -57,6 +67,9 @@ class Settings:
     min_rows: int = 500
     refit: bool = True
     keep_versions: int = 5
+    horizon: int | None = None
+    frequency: str | None = None
+    percentiles: tuple[str, ...] = DEFAULT_PERCENTILES
 
     @property
     def split_column(self) -> str | None:
@@ -115,8 +128,8 @@ class TrainingSpec:
     target : the column to predict; None for kmeans and isolation_forest
     weight : the column that says how much a row counts, which is no feature; None counts all alike
     auto : whether the model type is chosen by cross-validation
-    model_types : of 'xgboost', 'linear_learner', 'mlp', 'kmeans' and 'isolation_forest'; one of them when not
-        auto
+    model_types : of 'xgboost', 'linear_learner', 'mlp', 'kmeans', 'isolation_forest' and 'forecast'; one of
+        them when not auto
     problem_type : None infers it from the target
     objective : None is the problem type's default; lower case
     preprocessors : None leaves them to the training; () is none at all
@@ -133,6 +146,8 @@ class TrainingSpec:
     promote : 'always', or 'if_better' than the serving version
     reindex : whether a new version reindexes the indexes that call the function
     retrain : 'on_change', 'always', 'never', or the age in seconds from which a version is replaced
+    time : of a forecast, the column that orders the rows; None finds it
+    series : of a forecast, the columns that tell series apart; None takes all but time and target
     """
 
     name: str
@@ -161,6 +176,13 @@ class TrainingSpec:
     promote: Literal["always", "if_better"] = "always"
     retrain: str | float = "on_change"
     reindex: bool = True
+    time: str | None = None
+    series: tuple[str, ...] | None = None
+
+    @property
+    def is_forecast(self) -> bool:
+        """Whether series are forecast, and no rows scored."""
+        return self.model_types == ("forecast",)
 
     @property
     def quantile(self) -> float | None:

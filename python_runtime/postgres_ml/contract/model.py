@@ -59,6 +59,9 @@ class FunctionBody:
         and named as that argument's type says; empty for a function of at most 100 arguments
     options : what else create function says: volatility, parallel safety, settings
     padded : text features that are columns of type character: rows as jsonb have them with blanks at the end
+    columns : (name, SQL type) pairs of the table that it returns, unquoted names; empty of a function that
+        returns one value. `returns` is 'record' then, as Postgres has it
+    defaults : of the last arguments
     """
 
     role: Role
@@ -70,6 +73,8 @@ class FunctionBody:
     composite: tuple[tuple[str, str], ...] = ()
     options: str = "immutable parallel safe"
     padded: tuple[str, ...] = ()
+    columns: tuple[tuple[str, str], ...] = ()
+    defaults: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

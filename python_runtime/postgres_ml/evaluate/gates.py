@@ -12,7 +12,12 @@ from postgres_ml.contract.exceptions import SpecError
 
 OPERATORS = {">=": operator.ge, ">": operator.gt, "<=": operator.le, "<": operator.lt}
 #: metrics of which less is better
-LOWER_IS_BETTER = frozenset({"mse", "rmse", "mae", "log_loss", "inertia", "pinball", "interval_width"})
+LOWER_IS_BETTER = frozenset(
+    {
+        *("mse", "rmse", "mae", "log_loss", "inertia", "pinball", "interval_width"),
+        *("mase", "wape", "mape", "average_weighted_quantile_loss"),
+    }
+)
 #: metrics of which neither more nor less is better: they describe the scores of an anomaly detection, or say
 #: whether intervals cover what they shall
 NEUTRAL = frozenset(

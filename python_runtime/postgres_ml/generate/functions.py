@@ -46,11 +46,17 @@ def create_statement(body: FunctionBody, schema: str) -> str:
     if body.composite:
         attributes = ", ".join(f"{identifier(n)} {literals.type_name(t)}" for n, t in body.composite)
         statements.append(f"create type {body.arguments[0][1]} as ({attributes});\n")
-    arguments = ", ".join(f"{identifier(n)} {literals.type_name(t)}" for n, t in body.arguments)
+    defaults = ["" for _ in body.arguments[len(body.defaults) :]] + [f" default {d}" for d in body.defaults]
+    arguments = ", ".join(
+        f"{identifier(n)} {literals.type_name(t)}{default}"
+        for (n, t), default in zip(body.arguments, defaults, strict=True)
+    )
+    columns = ", ".join(f"{identifier(n)} {literals.type_name(t)}" for n, t in body.columns)
+    returns = f"table ({columns})" if columns else literals.type_name(body.returns)
     name = f"{identifier(schema)}.{identifier(body.name)}"
     tag = dollar_tag(body.body)
     statements.append(
-        f"create or replace function {name}({arguments})\nreturns {literals.type_name(body.returns)}\n"
+        f"create or replace function {name}({arguments})\nreturns {returns}\n"
         f"language {body.language} {body.options} as {tag}{body.body}{tag}"
     )
     return "".join(statements)

@@ -46,7 +46,7 @@ def by_name(functions: Iterable[FunctionBody], schema: str) -> tuple[FunctionBod
     ----------
     schema : of the functions, unquoted
     """
-    called = [body for body in functions if body.role in CALLED]
+    called = [body for body in functions if body.role in CALLED and not body.columns]
     return tuple(_overload(body, schema) for body in called if _is_distinct(body))
 
 

@@ -51,7 +51,12 @@ COLUMN_HASHES = {
     "time with time zone": "pg_catalog.hashtextextended({0}::text, {1})",
 }
 
-UNCLASSED = ("regression", "clustering", "anomaly_detection")  # problem types that have no classes
+UNCLASSED = (
+    "regression",
+    "clustering",
+    "anomaly_detection",
+    "forecasting",
+)  # problem types that have no classes
 INTEGER_TYPES = frozenset({"smallint", "integer", "bigint"})
 
 

@@ -134,6 +134,8 @@ def compare_sql(schema: str, trained: Predictor, source: str = TABLE) -> str:
     source : what the parity rows are selected from
     """
     predict = _body(trained, "predict")
+    if predict is not None and predict.columns:
+        return _compare_table_sql(schema, predict, source)
     probabilities = _body(trained, "probabilities")
     distances = _body(trained, "distances")
     rule = _body(trained, "is_anomaly")
@@ -170,6 +172,28 @@ with called as materialized (select *, {calls} from {source}),
 compared as (select n, {differs} as differs, {difference} as difference from called)
 select count(*) as n_rows, count(*) filter (where differs) as n_different, max(difference) as difference,
   min(n) filter (where differs) as first_row
+from compared"""
+
+
+def _compare_table_sql(schema: str, body: FunctionBody, source: str) -> str:
+    """Return the query of `compare_sql` for a function that returns a table.
+
+    A parity row holds the argument, and of one row that the call has to return the cells as a JSON array of
+    texts. Rows are compared for equality as Postgres writes them; the publication also counts them.
+    """
+    cells = ", ".join(
+        f"(expected::jsonb ->> {index})::{_cast(kind)}" for index, (_, kind) in enumerate(body.columns)
+    )
+    call = f"{identifier(schema)}.{identifier(body.name)}((select max(a0)::integer from {source}))"
+    more = "(select count(*) from got) - count(*)" if source == TABLE else "0"
+    return f"""
+with wanted as (select n, row({cells})::text as cells from {source}),
+got as materialized (select row(f.*)::text as cells from {call} as f),
+compared as (
+  select w.n, not exists (select from got as g where g.cells = w.cells) as differs from wanted as w
+)
+select count(*) as n_rows, count(*) filter (where differs) + greatest({more}, 0) as n_different,
+  0::float8 as difference, min(n) filter (where differs) as first_row
 from compared"""
 
 
@@ -309,7 +333,9 @@ def _farthest_value(got: str, expected: str) -> str:
     from jsonb_each_text(s.value) as v) as of_set)"""
 
 
-def _describe(cursor: Cursor, version: Predictor, names: list[str], row: int) -> str:
+def _describe(cursor: Cursor, version: Predictor, names: list[str], row: int | None) -> str:
+    if row is None:  # of a function that returns a table
+        return "it returns rows that the training doesn't know"
     cursor.execute(f"select {', '.join(names)}, expected from {TABLE} where n = {int(row)}")
     *values, expected = cursor.fetchall()[0]
     shown: Any = ", ".join(

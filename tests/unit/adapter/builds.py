@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
-from dbt.adapters.postgres_ml.build.node import TrainingQuery
+from dbt.adapters.postgres_ml.build.node import NodeBuild, TrainingQuery
 from dbt.adapters.postgres_ml.catalog.read import StoredVersion
 from postgres_ml.contract.column import Column
 from postgres_ml.contract.config import TrainingSpec
@@ -86,6 +86,12 @@ class Build(SimpleNamespace):
             spec=spec(**spec_changes), node=SimpleNamespace(name="churn", alias="churn"), place=("ml", "churn"), said=[], n_measured=0,
             is_remote=False, rows=(1, 10),
         )  # fmt: skip
+
+    fits = NodeBuild.fits
+    lacking = NodeBuild.lacking
+
+    def job_fields(self, cursor: Any, query: Any) -> dict[str, Any]:
+        return {}
 
     def log(self, level: str, text: str, fields: Any = None) -> None:
         self.said.append((level, text))

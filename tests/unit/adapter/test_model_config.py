@@ -138,6 +138,48 @@ def test_a_quantile_needs_its_objective_and_the_objective_its_quantile():
     assert "metric of objective 'reg:quantileerror' alone" in refused
 
 
+def test_a_forecast_has_keys_of_its_own_and_none_of_the_others():
+    config = {"model_type": "FORECAST", "target": "sold", "settings": {"HORIZON": "5", "FREQUENCY": "d"}}
+    spec = ConfigReader(node(auto="on", objective="AverageWeightedQuantileLoss", **config)).read()
+    assert spec.is_forecast and spec.auto and spec.problem_type == "forecasting"
+    assert spec.objective == "average_weighted_quantile_loss"
+    settings = spec.settings
+    assert (settings.horizon, settings.frequency) == (5, "D")
+    assert settings.percentiles == ("mean", "0.1", "0.5", "0.9")
+    given = ConfigReader(
+        node(**{**config, "settings": {"horizon": 1, "percentiles": "0.90,0.25, mean,0.50"}})
+    )
+    assert given.read().settings.percentiles == ("mean", "0.25", "0.5", "0.9")
+    assert ConfigReader(node(time="day", series="store", **config)).read().series == ("store",)
+
+
+@pytest.mark.parametrize(
+    ("config", "text"),
+    [
+        ({"settings": {}}, "a forecast needs settings: {horizon: …}"),
+        ({"settings": {"horizon": 0}}, "settings: horizon must be a whole number from 1 to 10000, found 0"),
+        ({"settings": {"horizon": 3, "frequency": "2h"}}, "settings: frequency '2h' is not one of y, q, m"),
+        ({"settings": {"horizon": 3, "percentiles": "0.5,1.5"}}, "must be 'mean' or from 0.01 to 0.99 in steps of 0.01, found '1.5'"),
+        ({"settings": {"horizon": 3, "percentiles": "0.005"}}, "found '0.005'"),
+        ({"settings": {"horizon": 3, "percentiles": [0.1, 0.2, 0.3, 0.4, 0.5, 0.6]}}, "may be 5 besides the mean, found 6"),
+        ({"settings": {"horizon": 3, "holdout": 0.1}}, "settings: a forecast takes no 'holdout'"),
+        ({"objective": "auc"}, "objective 'auc' is for other models; a forecast's are mase"),
+        ({"auto": False}, "a forecast chooses its models itself"),
+        ({"runtime": "native"}, "a forecast's values are in a SQL function"),
+        ({"promote": "if_better"}, "a forecast takes no 'promote: if_better'"),
+        ({"explain": True}, "a forecast takes no 'explain'"),
+        ({"time": "sold"}, "'sold' has two roles"),
+        ({"series": ["mean"]}, "column 'mean' has the name of the function's argument or of a column of the forecast"),
+        ({"model_type": ["forecast", "xgboost"]}, "model_type 'forecast' is never compared with others"),
+        ({"model_type": "xgboost", "time": "day"}, "'time, settings: horizon' is for 'model_type: forecast' only"),
+        ({"model_type": "xgboost", "settings": {}, "objective": "mase"}, "objective 'mase' is for 'model_type: forecast' only"),
+    ],
+)  # fmt: skip
+def test_what_a_forecast_refuses(config, text):
+    found = problems(**{"model_type": "forecast", "target": "sold", "settings": {"horizon": 3}, **config})
+    assert any(text in problem for problem in found), found
+
+
 def test_kmeans_has_neither_target_nor_auto():
     config = {"model_type": "KMEANS", "hyperparameters": {"K": "7"}}
     spec = ConfigReader(node(**config)).read()

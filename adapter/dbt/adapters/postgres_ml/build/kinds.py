@@ -1,4 +1,4 @@
-"""Which kind of build a node needs, by where its model comes from."""
+"""Which kind of build a node needs, by where its model comes from and what it predicts."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ from typing import Any
 
 from dbt.adapters.postgres_ml.build.endpoint import EndpointBuild
 from dbt.adapters.postgres_ml.build.external import ExternalModelBuild
+from dbt.adapters.postgres_ml.build.forecast import ForecastBuild
 from dbt.adapters.postgres_ml.build.node import NodeBuild
 from dbt.adapters.postgres_ml.build.python_model import PythonModelBuild
+from dbt.adapters.postgres_ml.config.forecast import is_forecast
 from dbt.adapters.postgres_ml.connections import PostgresMLConnectionManager
 
 
@@ -31,4 +33,6 @@ def build_of(node: Any, sql: str, config: Any, connections: PostgresMLConnection
         return EndpointBuild(node, sql, config, connections)
     if node.config.get("source"):
         return ExternalModelBuild(node, sql, config, connections)
+    if is_forecast(node):
+        return ForecastBuild(node, sql, config, connections)
     return NodeBuild(node, sql, config, connections)

@@ -1,7 +1,7 @@
 """One node being built: what is fixed before it is planned, and what depends on the kind of model.
 
 This class builds a model that is trained on the node's query. Its subclasses build models of Python code
-(`python_model`), from elsewhere (`external`) and behind a service (`endpoint`).
+(`python_model`), from elsewhere (`external`) and behind a service (`endpoint`), and forecasts (`forecast`).
 """
 
 from __future__ import annotations
@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from dbt.adapters.postgres_ml.build.job import node_directory
+from dbt.adapters.postgres_ml.catalog.read import StoredVersion
 from dbt.adapters.postgres_ml.config.dbt_contract import check_contract
 from dbt.adapters.postgres_ml.config.names import place_of
 from dbt.adapters.postgres_ml.config.node import read_spec
 from dbt.adapters.postgres_ml.connections import PostgresMLConnectionManager
 from dbt.adapters.postgres_ml.log import logger
 
-from postgres_ml.contract.column import Column
+from postgres_ml.contract.column import Column, as_arguments
 from postgres_ml.contract.config import TrainingSpec
 from postgres_ml.contract.exceptions import SpecError, TrainingDataError
 from postgres_ml.contract.job import OtherRelation
@@ -180,6 +181,21 @@ class NodeBuild:
                 "a join that finds nothing does that, or a column of labels that are yet to come"
             )
         return summary
+
+    def lacking(self) -> list[str]:
+        """Return what a training of this kind needs and does not find here, one sentence each."""
+        return []
+
+    def fits(self, query: TrainingQuery, serving: StoredVersion) -> bool:
+        """Return whether the function that serves has the signature that this query asks for."""
+        # a version of an earlier release has the query's own types
+        features = query.features
+        fitting = [[[c.name, c.sql_type] for c in columns] for columns in (as_arguments(features), features)]
+        return serving.summary["arguments"] in fitting
+
+    def job_fields(self, cursor: Any, query: TrainingQuery) -> dict[str, Any]:
+        """Return what this kind of build tells the training process besides what every one does."""
+        return {}
 
     def job_spec(self) -> TrainingSpec:
         """Return the specification as the training process needs it."""

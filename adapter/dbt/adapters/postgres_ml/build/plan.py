@@ -18,7 +18,6 @@ from dbt.adapters.postgres_ml.build.unpublished import UnpublishedResult
 from dbt.adapters.postgres_ml.catalog.read import STUB, StoredVersion, read_functions, read_versions
 from dbt.adapters.postgres_ml.catalog.search_path import trusted_path
 
-from postgres_ml.contract.column import as_arguments
 from postgres_ml.contract.exceptions import ConcurrentBuildError, SpecError
 from postgres_ml.snapshot import digest as digests
 from postgres_ml.snapshot.digest import Digest
@@ -133,6 +132,8 @@ def plan_build(build: NodeBuild, *, full_refresh: bool, is_empty: bool) -> Build
     planner = Planner(build, cursor, query, versions, expected, UnpublishedResult(build.directory))
     # an external model needs no rows to be published, so --empty means nothing to it
     decision = planner.decide_empty() if is_empty and build.trains_here else planner.decide(full_refresh)
+    if decision.action == "train":
+        problems += build.lacking()
     if problems and decision.action not in ("keep", "restore"):
         raise SpecError("; ".join(problems))
     plan = BuildPlan(
@@ -208,10 +209,7 @@ class Planner:
 
     def decide_empty(self) -> Decision:
         """Keep a function of the right signature under --empty: a stub would only be worse."""
-        features = self.query.features
-        # a version of an earlier release has the query's own types
-        fitting = [[[c.name, c.sql_type] for c in columns] for columns in (as_arguments(features), features)]
-        if self.serving is not None and self.serving.summary["arguments"] in fitting:
+        if self.serving is not None and self.build.fits(self.query, self.serving):
             return Decision("keep", "--empty", self.expected)
         return Decision("stub", "--empty", self.expected)
 

@@ -6,14 +6,17 @@ from dbt.adapters.postgres_ml.catalog.row import STUB_RUNTIME
 
 from postgres_ml.contract.column import Column, as_arguments
 from postgres_ml.contract.config import ProblemType, TrainingSpec
+from postgres_ml.contract.forecast import HORIZON, table_columns
 from postgres_ml.contract.model import DeployedFunctions, Details, FunctionBody, ModelSummary, TrainedModel
-from postgres_ml.contract.sql_names import function_arguments
+from postgres_ml.contract.sql_names import function_arguments, type_name
 
 MEASURED = ("real", "double precision", "numeric")
 
 
 def stub_model(spec: TrainingSpec, features: tuple[Column, ...], target: Column | None) -> TrainedModel:
     """Return a model that predicts NULL; the next build without --empty trains."""
+    if spec.is_forecast:
+        return _forecast_stub(spec, features)
     problem_type = spec.problem_type or _likely_problem_type(target)
     returns = spec.returns or _return_type(problem_type, target)
     columns = [(column.name, column.sql_type) for column in as_arguments(features)]
@@ -28,6 +31,19 @@ def stub_model(spec: TrainingSpec, features: tuple[Column, ...], target: Column 
         functions.append(FunctionBody(role, name, arguments, kind, "sql", nothing, composite))
     summary = ModelSummary(as_arguments(features), returns, problem_type, "none", spec.objective or "none")
     return TrainedModel(summary, DeployedFunctions(tuple(functions), STUB_RUNTIME, "--empty"))
+
+
+def _forecast_stub(spec: TrainingSpec, features: tuple[Column, ...]) -> TrainedModel:
+    """Return a forecast without rows."""
+    time, *series = features
+    columns = table_columns(time, series, spec.settings.percentiles)
+    nothing = ", ".join(f"null::{type_name(kind)}" for _, kind in columns)
+    predict = FunctionBody(
+        "predict", spec.function, ((HORIZON.name, HORIZON.sql_type),), "record", "sql",
+        f"select {nothing} where false", columns=columns, defaults=(spec.settings.horizon or 1,),
+    )  # fmt: skip
+    summary = ModelSummary((HORIZON,), "record", "forecasting", "none", spec.objective or "none")
+    return TrainedModel(summary, DeployedFunctions((predict,), STUB_RUNTIME, "--empty"))
 
 
 def _companion(problem_type: str, spec: TrainingSpec) -> tuple[Details | None, str]:

@@ -125,7 +125,8 @@ def take_snapshot(plan: BuildPlan, closing: Closing) -> Snapshot:
     build.progress.begin("snapshot")
     empty_directory(build.node, build.directory)
     lacking = lacking_runtimes(build.cursor(), build.spec.runtime, build.config.credentials.embedded)
-    process = closing.start(_process(plan, lacking=lacking, champion_file=_champion_file(plan)))
+    fields = build.job_fields(build.cursor(), plan.query)
+    process = closing.start(_process(plan, lacking=lacking, champion_file=_champion_file(plan), **fields))
     expected = plan.decision.expected
     summary = build.copy_rows(build.cursor(), plan.query)
     rows = ""
@@ -206,7 +207,8 @@ def stub(plan: BuildPlan) -> Result:
     """Return what `--empty` publishes."""
     build, query = plan.build, plan.query
     trained = stub_model(build.spec, query.features, query.target)
-    build.log("info", f"--empty: a stub, which predicts NULL ({trained.summary.problem_type})")
+    nothing = "returns no rows" if build.spec.is_forecast else "predicts NULL"
+    build.log("info", f"--empty: a stub, which {nothing} ({trained.summary.problem_type})")
     return Result(plan, trained, plan.reason)
 
 

@@ -34,6 +34,12 @@ ARGUMENTS = """(
 )"""
 
 
+COLUMNS = """(
+    select f.value -> 'columns' from jsonb_array_elements(functions) as f
+    where is_serving and f.value ->> 'role' = 'predict'
+)"""
+
+
 @dataclass(frozen=True)
 class StoredVersion:
     """A version of a model, without the functions themselves.
@@ -45,7 +51,8 @@ class StoredVersion:
     digest : what its training followed from, a `digest.Digest` as JSON; None before layout 2
     is_champion : whether MLflow's alias is known to point at it; None where it has none, or before layout 4
     summary : what run_results.json shows: metric, score, metrics, model_type, runtime, n_rows, mlflow_run_id;
-        of the serving version also the function's arguments as [name, type]
+        of the serving version also the function's arguments, and the columns of the table that it returns,
+        as [name, type]
     """
 
     version: int
@@ -86,7 +93,8 @@ def read_versions(cursor: Cursor, schema: str, model: str) -> tuple[StoredVersio
         f"""select version, state, is_serving, function_name, extract(epoch from now() - trained_at)::float8,
             coalesce({"digest" if layout >= 2 else "null"}::text, 'null'),
             {"is_champion" if layout >= 4 else "null::boolean"},
-            json_build_object('arguments', {ARGUMENTS}, 'metric', metric, 'score', score, 'metrics', metrics,
+            json_build_object('arguments', {ARGUMENTS}, 'columns', {COLUMNS},
+                'metric', metric, 'score', score, 'metrics', metrics,
                 'model_type', model_type, 'runtime', runtime, 'n_rows', n_rows,
                 'mlflow_run_id', mlflow_run_id)::text
         from postgres_ml.model_version where model_schema = %s and model_name = %s order by version desc""",

@@ -12,6 +12,7 @@ from dbt.adapters.postgres_ml.catalog.read import STUB
 from dbt_common.invocation import get_invocation_id
 
 from postgres_ml.contract.config import TrainingSpec
+from postgres_ml.contract.forecast import table_type
 from postgres_ml.contract.model import Evaluation, RunReference, TrainedModel
 from postgres_ml.verify.parity import parity_sample
 
@@ -27,9 +28,9 @@ def catalog_row(spec: TrainingSpec, trained: TrainedModel, query: str) -> dict[s
     """
     summary, deployed = trained.summary, trained.deployed
     is_stub = deployed.runtime == STUB_RUNTIME
-    arguments = next(
-        body.composite or body.arguments for body in deployed.functions if body.role == "predict"
-    )
+    predict = next(body for body in deployed.functions if body.role == "predict")
+    arguments = predict.composite or predict.arguments
+    returns = table_type(predict.columns) if predict.columns else summary.return_type
     signature = ", ".join(f"{name} {kind}" for name, kind in arguments)
     rows = json.dumps(parity_sample(Path(deployed.parity_file))) if deployed.parity_file else None
     return {
@@ -37,7 +38,7 @@ def catalog_row(spec: TrainingSpec, trained: TrainedModel, query: str) -> dict[s
         "is_serving": True,
         "trained_at": datetime.now(timezone.utc).isoformat(),
         "function_name": spec.function,
-        "signature": f"({signature}) returns {summary.return_type}",
+        "signature": f"({signature}) returns {returns}",
         "dbt_unique_id": spec.unique_id,
         "dbt_invocation_id": get_invocation_id(),
         "functions": [dataclasses.asdict(body) for body in deployed.functions],

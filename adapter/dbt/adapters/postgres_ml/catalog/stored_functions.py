@@ -122,7 +122,15 @@ def _shape(body: Any) -> dict[str, Any]:
     if not all(isinstance(value, str) for value in texts.values()) or texts["role"] not in get_args(Role):
         raise ValueError(f"a function's role is {texts['role']!r}")
     padded = [str(name) for name in body.get("padded") or []]
-    return {**texts, **pairs, "padded": padded}
+    columns = [_pair(item) for item in body.get("columns") or []]
+    defaults = [_whole(item) for item in body.get("defaults") or []]
+    return {**texts, **pairs, "padded": padded, "columns": columns, "defaults": defaults}
+
+
+def _whole(item: Any) -> int:
+    if not isinstance(item, int) or isinstance(item, bool):
+        raise TypeError(f"an argument's default is {item!r}")
+    return item
 
 
 def _pair(item: Any) -> list[str]:
@@ -135,7 +143,7 @@ def _pair(item: Any) -> list[str]:
 def _types_of(body: dict[str, Any]) -> list[str]:
     """Return the texts that name types; a composite type's own may not exist yet."""
     arguments = body["composite"] or body["arguments"]
-    return [body["returns"], *(kind for _, kind in arguments)]
+    return [body["returns"], *(kind for _, kind in arguments), *(kind for _, kind in body["columns"])]
 
 
 def _types(cursor: Cursor, names: set[str]) -> dict[str, str]:
@@ -177,7 +185,13 @@ def _checked(body: dict[str, Any], schema: str, function: str, types: dict[str, 
         composite = [[attribute, types[kind]] for attribute, kind in body["composite"]]
     else:
         arguments, composite = [[a, types[kind]] for a, kind in body["arguments"]], []
-    return {**body, "arguments": arguments, "composite": composite, "returns": types[body["returns"]]}
+    columns = [[column, types[kind]] for column, kind in body["columns"]]
+    if len(body["defaults"]) > len(arguments) or bool(columns) != (types[body["returns"]] == "record"):
+        raise ValueError(f"function {name} returns {body['returns']!r} with columns {columns!r}")
+    returns = types[body["returns"]]
+    return {
+        **body, "arguments": arguments, "composite": composite, "returns": returns, "columns": columns
+    }  # fmt: skip
 
 
 def by_name_overloads(

@@ -42,7 +42,7 @@ def config_schema() -> Schema:
             **{name: ignored for name in keys.REDSHIFT_SETTINGS if name not in dbt_keys.DBT_KEYS},
         },
         "additionalProperties": False,
-        "allOf": [_hyperparameters_of(model_type) for model_type in keys.MODEL_TYPES],
+        "allOf": [_hyperparameters_of(model_type) for model_type in keys.EXPLICIT_MODEL_TYPES],
     }
 
 

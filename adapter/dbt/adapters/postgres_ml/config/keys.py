@@ -9,10 +9,11 @@ The vocabulary follows Amazon Redshift ML's CREATE MODEL clause by clause.
 
 from __future__ import annotations
 
+from dbt.adapters.postgres_ml.config import forecast
 from dbt.adapters.postgres_ml.config.external import Arguments, Source, SqlType, Url
 from dbt.adapters.postgres_ml.config.holdout import Holdout
 from dbt.adapters.postgres_ml.config.hyperparameters import Hyperparameters
-from dbt.adapters.postgres_ml.config.kinds import Boolean, Choice, Choices, Number, Text
+from dbt.adapters.postgres_ml.config.kinds import Boolean, Choice, Choices, Names, Number, Text
 from dbt.adapters.postgres_ml.config.lifecycle import Gates, Retrain
 from dbt.adapters.postgres_ml.config.objectives import AUTO_OBJECTIVES, XGBOOST_OBJECTIVES
 from dbt.adapters.postgres_ml.config.preprocessors import Preprocessors
@@ -24,7 +25,9 @@ from postgres_ml.contract.config import Endpoint, Settings, TrainingSpec
 AUTO_MODEL_TYPES = TrainingSpec.model_types
 #: without a target; never compared with others
 UNSUPERVISED = {"kmeans": "clustering", "isolation_forest": "anomaly_detection"}
-MODEL_TYPES = (*AUTO_MODEL_TYPES, *UNSUPERVISED)
+#: that one names without auto, with hyperparameters of its own
+EXPLICIT_MODEL_TYPES = (*AUTO_MODEL_TYPES, *UNSUPERVISED)
+MODEL_TYPES = (*EXPLICIT_MODEL_TYPES, forecast.MODEL_TYPE)
 
 #: Redshift's own; accepted, because configs are carried over, and named in one line when the model is built
 REDSHIFT_SETTINGS = ("s3_bucket", "kms_key_id", "s3_garbage_collect", "tags", "iam_role")
@@ -87,6 +90,30 @@ SETTINGS = Section(
             Number(0, 2**32 - 1, is_whole=True),
             "the seed of all random numbers",
             default=Settings.seed,
+        ),
+        Key(
+            "horizon",
+            Number(1, 10_000, is_whole=True),
+            "the number of steps that a forecast tells",
+            default_words="required for `forecast`",
+            redshift="`HORIZON`",
+            see="forecasts.md",
+        ),
+        Key(
+            "frequency",
+            forecast.Frequency(),
+            "the step between two rows of a series",
+            default_words="found in the times",
+            redshift="`FREQUENCY`",
+            see="forecasts.md#time",
+        ),
+        Key(
+            "percentiles",
+            forecast.Percentiles(),
+            "what a forecast tells of each step",
+            default_words="`'0.1,0.5,0.9,mean'`",
+            redshift="`PERCENTILES`",
+            see="forecasts.md",
         ),
         Key(
             "compute",
@@ -163,7 +190,8 @@ MODEL = Section(
             "target",
             Text(),
             "the column of the query to predict",
-            values="a column of type text, boolean or number; none for `kmeans` and `isolation_forest`",
+            values="a column of type text, boolean or number; none for `kmeans` and `isolation_forest`; a "
+            "number for `forecast`",
             default_words="required; optional with `source`, `endpoint` or a model in Python",
             redshift="`TARGET`",
         ),
@@ -198,7 +226,7 @@ MODEL = Section(
             "model_type",
             Choices(MODEL_TYPES),
             "the model type, or with `auto: true` a list of the types that the search compares",
-            "`kmeans` and `isolation_forest` are never compared with others.",
+            "`kmeans`, `isolation_forest` and `forecast` are never compared with others.",
             default_words=", ".join(f"`{name}`" for name in AUTO_MODEL_TYPES),
             redshift="`MODEL_TYPE`",
         ),
@@ -211,13 +239,33 @@ MODEL = Section(
         ),
         Key(
             "objective",
-            Choice((*AUTO_OBJECTIVES, *XGBOOST_OBJECTIVES), spellings=(("f1macro", "f1_macro"),)),
+            Choice(
+                (*AUTO_OBJECTIVES, *forecast.OBJECTIVES, *XGBOOST_OBJECTIVES),
+                spellings=(("f1macro", "f1_macro"), *forecast.SPELLINGS),
+            ),
             "the metric that models are compared and judged by; for xgboost without `auto` also its training "
             "objective",
             values=", ".join(f"`{name}`" for name in AUTO_OBJECTIVES)
-            + " (or `F1Macro`); for xgboost without `auto` one of [its own](#objectives-of-xgboost)",
-            default_words="`mse`, `f1` or `accuracy`, by problem type",
+            + " (or `F1Macro`); for xgboost without `auto` one of [its own](#objectives-of-xgboost); for "
+            + "`forecast` "
+            + ", ".join(f"`{name}`" for name in forecast.OBJECTIVES),
+            default_words="`mse`, `f1` or `accuracy`, by problem type; `mase` for `forecast`",
             redshift="`OBJECTIVE`",
+        ),
+        Key(
+            "time",
+            Text(),
+            "the column that orders the rows of a forecast",
+            values="a column of type date or timestamp, with time zone or without",
+            default_words="the only such column of the query",
+            see="forecasts.md#time",
+        ),
+        Key(
+            "series",
+            Names(),
+            "the columns that tell the series of a forecast apart",
+            default_words="all other columns, if they are texts, whole numbers or booleans",
+            see="forecasts.md#the-query",
         ),
         Key(
             "preprocessors",

@@ -26,8 +26,12 @@ METRICS_BY_PROBLEM = {
     "anomaly_detection": (
         *("anomaly_share", "score_mean", "score_median", "score_p95", "score_p99", "score_max"),
     ),
+    "forecasting": (
+        *("mase", "wape", "mape", "rmse", "mae", "average_weighted_quantile_loss", "coverage"),
+        *("naive_mase", "naive_wape", "naive_rmse"),
+    ),
 }
-METRICS = tuple(name for names in METRICS_BY_PROBLEM.values() for name in names)
+METRICS = tuple(dict.fromkeys(name for names in METRICS_BY_PROBLEM.values() for name in names))
 #: how the names of metrics begin that a dbt model in Python returns
 OWN_METRICS = "own_"
 COMPARISON = re.compile(r"\s*(>=|<=|>|<)\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from dbt.adapters.postgres_ml.config import dbt_keys, keys
+from dbt.adapters.postgres_ml.config import dbt_keys, forecast, keys
 from dbt.adapters.postgres_ml.config.external import external_problems
 from dbt.adapters.postgres_ml.config.grants import privilege_problems
 from dbt.adapters.postgres_ml.config.holdout import settings_of
@@ -59,6 +59,7 @@ class ConfigReader:
             self._check_no_target(model_types[0])
         else:
             self._check_target()
+        self._check_kind(model_types)
         self._check_objective(model_types, auto)
         self._check_hyperparameters(model_types, auto)
         function = self._function()
@@ -107,14 +108,28 @@ class ConfigReader:
         """Return the model types, and auto: what needs no target, which auto never compares, turns it off."""
         names: tuple[str, ...] = self.values.get("model_type", ())
         auto: bool = self.values.get("auto", not _is_unsupervised(names))
+        if forecast.MODEL_TYPE in names:
+            if len(names) > 1:
+                self.problems.append("model_type 'forecast' is never compared with others: name it alone")
+            return (forecast.MODEL_TYPE,), True
         without_target = [name for name in names if name in keys.UNSUPERVISED]
         if auto and without_target:
             self.problems.append(f"model_type '{without_target[0]}' needs 'auto: false'")
         elif not auto and "model_type" not in self.given:
-            self.problems.append(f"'auto: false' needs a 'model_type' ({', '.join(keys.MODEL_TYPES)})")
+            self.problems.append(
+                f"'auto: false' needs a 'model_type' ({', '.join(keys.EXPLICIT_MODEL_TYPES)})"
+            )
         elif not auto and "model_type" in self.values and len(names) != 1:
             self.problems.append(f"'auto: false' needs one 'model_type', found {self.given['model_type']!r}")
         return (names or keys.AUTO_MODEL_TYPES) if auto else names, auto
+
+    def _check_kind(self, model_types: tuple[str, ...]) -> None:
+        """A forecast has keys of its own, and none of many others."""
+        if model_types == (forecast.MODEL_TYPE,):
+            language = getattr(self.node, "language", "sql")
+            self.problems += forecast.forecast_problems(self.given, self.values, language)
+        else:
+            self.problems += forecast.other_problems(self.given, self.values)
 
     def _check_explain(self, model_types: tuple[str, ...]) -> None:
         """A network's rows can't be explained exactly, and AUTO leaves networks out where they shall be."""
@@ -192,13 +207,15 @@ class ConfigReader:
         """Return the problem type, given or by the objective; None infers it from the target."""
         if _is_unsupervised(model_types):
             return keys.UNSUPERVISED[model_types[0]]
+        if model_types == (forecast.MODEL_TYPE,):
+            return "forecasting"
         of_objective = XGBOOST_OBJECTIVES.get(self.values.get("objective", ""))
         return self.values.get("problem_type") or (of_objective and of_objective.problem_type)
 
     def _check_objective(self, model_types: tuple[str, ...], auto: bool) -> None:
         name, problem_type = self.values.get("objective"), self.values.get("problem_type")
-        if name is None:
-            return
+        if name is None or name in forecast.OBJECTIVES or model_types == (forecast.MODEL_TYPE,):
+            return  # what a forecast is judged by is checked with its other keys
         found, of_xgboost = self.given["objective"], XGBOOST_OBJECTIVES.get(name)
         if of_xgboost and (auto or model_types != ("xgboost",)):
             self.problems.append(
@@ -213,7 +230,7 @@ class ConfigReader:
 
     def _check_hyperparameters(self, model_types: tuple[str, ...], auto: bool) -> None:
         chosen = self.values.get("hyperparameters", {})
-        if chosen and auto:
+        if chosen and auto and model_types != (forecast.MODEL_TYPE,):
             self.problems.append(
                 "'hyperparameters' need 'auto: false'; with 'auto: true' the search chooses them"
             )

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from dbt.adapters.postgres_ml.config.forecast import is_forecast
 from dbt.adapters.postgres_ml.config.names import is_create_model, place_of, versioned_name
 from dbt_common.exceptions import CompilationError
+
+#: generic tests that compare distributions of features or of predictions
+OF_FEATURES = ("feature_drift", "prediction_drift")
 
 
 def referenced(
@@ -58,10 +62,16 @@ def tested_model(manifest: Any, test: dict[str, Any], name: str) -> Any:
     Raises
     ------
     CompilationError
-        It stands on another node.
+        It stands on another node, or on a forecast that it says nothing of.
     """
     node = manifest.nodes.get(test.get("attached_node"))
     if is_create_model(node):
+        if name in OF_FEATURES and is_forecast(node):
+            raise CompilationError(
+                f"the test {name} compares rows with those of a training, and the forecast {node.name} has "
+                "no "
+                "features: test its scores by model_metric, its values by prediction_parity"
+            )
         return node
     where = getattr(node, "name", "no model")
     raise CompilationError(

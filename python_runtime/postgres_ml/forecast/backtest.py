@@ -1,0 +1,109 @@
+"""Rolling-origin backtests: each candidate predicts the last windows of a series from what came before them.
+
+Window 0 is the end of the series, the hold-out; window 1 is what comes before it, and so on.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from postgres_ml.forecast.models import BASELINE, Candidate, predict
+from postgres_ml.snapshot.rows import Array
+
+MAX_WINDOWS = 8  # with the hold-out: days of an hourly series that is forecast a day ahead make a week
+LEAST_TRAINING = 6  # points
+
+
+@dataclass(frozen=True)
+class Backtest:
+    """What candidates predicted for a series' windows.
+
+    Parameters
+    ----------
+    candidates : those that answered for all windows, the baseline first
+    means, widths : ndarrays of shape (n_candidates, n_windows, horizon)
+    """
+
+    candidates: tuple[Candidate, ...]
+    means: Array
+    widths: Array
+
+    @property
+    def n_windows(self) -> int:
+        """How many windows the series is long enough for."""
+        return int(self.means.shape[1])
+
+
+def n_windows(n_points: int, horizon: int, most: int = MAX_WINDOWS) -> int:
+    """Return how many windows a series has: what is left of it is never shorter than a window."""
+    spare = n_points - max(horizon, LEAST_TRAINING)
+    return max(min(spare // horizon, most), 0)
+
+
+def cut(n_points: int, horizon: int, window: int) -> int:
+    """Return how many points come before a window."""
+    return n_points - (window + 1) * horizon
+
+
+def predict_windows(
+    values: Array, candidate: Candidate, horizon: int, windows: int, end: float
+) -> tuple[Array, Array] | None:
+    """Return a candidate's means and widths, of shape (n_windows, horizon); None if it fails or is too late.
+
+    Parameters
+    ----------
+    end : on the clock of time.time(); no fit begins after it
+    """
+    found = []
+    for window in range(windows):
+        fit = None
+        if time.time() <= end:
+            fit = predict(candidate, values[: cut(len(values), horizon, window)], horizon)
+        if fit is None:
+            return None
+        found.append(fit)
+    means, widths = (np.array([fit[part] for fit in found]).reshape(windows, horizon) for part in (0, 1))
+    return means, widths
+
+
+def backtest(
+    values: Array,
+    candidates: Sequence[Candidate],
+    predicted: Sequence[tuple[Array, Array] | None],
+    horizon: int,
+    windows: int,
+) -> Backtest:
+    """Return what came of a series' candidates; the last value stands in for a baseline that fails."""
+    first = predicted[0] if predicted[0] is not None else _last_values(values, horizon, windows)
+    pairs = [(candidates[0], first)]
+    pairs += [(c, p) for c, p in zip(candidates[1:], predicted[1:], strict=True) if p is not None]
+    means, widths = (np.array([p[part] for _, p in pairs]) for part in (0, 1))
+    return Backtest(tuple(candidate for candidate, _ in pairs), means, widths)
+
+
+def _last_values(values: Array, horizon: int, windows: int) -> tuple[Array, Array]:
+    """Return what stands in for a baseline that fails: the last value before each window."""
+    ends = [cut(len(values), horizon, window) for window in range(windows)]
+    means = np.repeat(np.array([values[end - 1] for end in ends]).reshape(-1, 1), horizon, axis=1)
+    return means, np.full_like(means, float(np.std(values)))
+
+
+def blend(
+    values: Array, members: Sequence[Candidate], horizon: int, season: int
+) -> tuple[Array, Array, tuple[Candidate, ...]]:
+    """Return mean and width of the members' average after the series' end, and the members that answered."""
+    fits = [(member, predict(member, values, horizon)) for member in members]
+    found = [(member, fit) for member, fit in fits if fit is not None]
+    if not found:
+        baseline = Candidate(BASELINE, (season if len(values) > season else 1,))
+        fit = predict(baseline, values, horizon)
+        if fit is None:
+            fit = np.full(horizon, values[-1]), np.full(horizon, float(np.std(values)))
+        found = [(baseline, fit)]
+    means = np.mean([fit[0] for _, fit in found], axis=0)
+    widths = np.mean([fit[1] for _, fit in found], axis=0)
+    return means, widths, tuple(member for member, _ in found)
