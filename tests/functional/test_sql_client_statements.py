@@ -37,6 +37,10 @@ CREATE MODEL news FROM (SELECT 1) FUNCTION news_clusters IAM_ROLE 'arn' AUTO OFF
 PREPROCESSORS '[{"ColumnSet": ["*"], "Transformers": ["NumericPassthrough"]}]'
 HYPERPARAMETERS DEFAULT EXCEPT (K '7') SETTINGS (S3_BUCKET 'b')
 """
+FORECAST = """
+CREATE MODEL web_sales FROM (SELECT item, day, sold FROM sales) TARGET sold IAM_ROLE default AUTO ON MODEL_TYPE FORECAST
+OBJECTIVE 'AverageWeightedQuantileLoss' SETTINGS (S3_BUCKET 'b', HORIZON 5, FREQUENCY 'D', PERCENTILES '0.25,0.50,mean')
+"""
 ERRORS = [
     ("CREATE MODEL m\n  FROM (select 1)\n  TARGET y FUNKTION f", 'a clause of CREATE MODEL, found "FUNKTION" at line 3, column 12', "FUNCTION, RETURNS"),
     ("CREATE MODEL", "expected a name, found the end of the statement at line 1, column 13", None),
@@ -51,8 +55,9 @@ ERRORS = [
     ("CREATE MODEL m FROM t SAGEMAKER 'e':'m' IAM_ROLE default", "SAGEMAKER is for a model that was made elsewhere", "`endpoint`"),
     ("CREATE EXTERNAL MODEL m", "CREATE EXTERNAL MODEL is not supported at line 1, column 8", "Bedrock"),
     ("CREATE OR REPLACE MODEL m", 'expected MODEL, found "OR" at line 1, column 8', "new version"),
-    ("CREATE MODEL m FROM t MODEL_TYPE FORECAST", "MODEL_TYPE FORECAST is not supported at line 1, column 34", "held out by time"),
-    ("CREATE MODEL m FROM t SETTINGS (HORIZON 5)", "HORIZON is for forecasts and services", None),
+    ("SELECT FORECAST", "expected (model), found the end of the statement at line 1, column 16", None),
+    ("SELECT FORECAST(m) FROM x", 'expected the end of the statement, found "FROM" at line 1, column 20', "select * from predict_<model>()"),
+    ("CREATE MODEL m FROM t SETTINGS (MAX_BATCH_ROWS 5)", "MAX_BATCH_ROWS is for services", None),
     ("CREATE MODEL m FROM t AUTO MAYBE", 'expected ON, OFF, found "MAYBE" at line 1, column 28', None),
     ("CREATE MODEL m FROM t PROBLEM_TYPE (REGRESSION", "expected ), found the end", None),
     ("CREATE MODEL m FROM t TARGET a TARGET b", "TARGET stands there twice at line 1, column 32", None),
@@ -61,7 +66,7 @@ ERRORS = [
     ("CREATE MODEL m FROM t SETTINGS (MAX_RUNTIME 5 MAX_CELLS 6)", 'expected , or ), found "MAX_CELLS"', None),
     ("DROP MODEL a b", 'expected the end of the statement, found "b" at line 1, column 14', None),
     ("SHOW MODEL", "expected a name, found the end of the statement", None),
-    ("DELETE FROM x", "expected CREATE MODEL, SHOW MODEL, DROP MODEL or EXPLAIN_MODEL", "others go to Postgres"),
+    ("DELETE FROM x", "expected CREATE MODEL, SHOW MODEL, DROP MODEL, EXPLAIN_MODEL or SELECT FORECAST(model)", "others go to Postgres"),
     ("", "expected CREATE MODEL", "others go to Postgres"),
 ]  # fmt: skip
 
@@ -107,6 +112,14 @@ def test_statements_come_to_a_name_a_query_and_a_config(clients: SqlClients) -> 
     }  # fmt: skip
     assert parsed(clients, KMEANS)["config"]["hyperparameters"] == {"k": "7"}
     assert "target" not in parsed(clients, KMEANS)["config"]
+    assert parsed(clients, FORECAST)["config"] == {
+        "target": "sold", "auto": True, "model_type": "forecast", "objective": "AverageWeightedQuantileLoss",
+        "settings": {"horizon": 5, "frequency": "D", "percentiles": "0.25,0.50,mean"},
+    }  # fmt: skip
+    assert parsed(clients, "SELECT FORECAST(ml.web_sales);") == {
+        "command": "forecast",
+        "model": "ml.web_sales",
+    }
     assert parsed(clients, "SHOW MODEL ALL;") == {"command": "show", "model": "all"}
     assert parsed(clients, 'drop model if exists "A b".x') == {
         "command": "drop",

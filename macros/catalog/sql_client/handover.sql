@@ -83,6 +83,11 @@ begin
     n_kept := n_query;
     max_cells := case when asked.config #>> '{settings,max_cells}' ~ '^[0-9]{1,15}$'
         then (asked.config #>> '{settings,max_cells}')::numeric else 1000000 end;
+    if n_query::numeric * n_columns > max_cells and lower(asked.config ->> 'model_type') = 'forecast' then
+        raise exception 'the query returns % cells, more than max_cells (%), and a sample would tear holes into series',
+            n_query * n_columns, max_cells using errcode = 'program_limit_exceeded',
+            hint = format('Aggregate the rows, or set max_cells to %s.', n_query * n_columns);
+    end if;
     if n_query::numeric * n_columns > max_cells then
         n_kept := postgres_ml.thin_rows(asked, greatest(floor(max_cells / n_columns), 1)::bigint);
     end if;

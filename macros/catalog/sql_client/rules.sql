@@ -230,5 +230,5 @@ revoke execute on function
 {#- Keys of a create_model's config that SQL clients may give; a test holds them against config/keys.py. -#}
 {% macro postgres_ml__sql_config_keys() -%}
   array['target', 'weight', 'function', 'auto', 'model_type', 'problem_type', 'objective', 'preprocessors', 'hyperparameters', 'settings',
-      'runtime', 'interval', 'explain', 'gates', 'promote', 'reindex', 'retrain', 'grants']
+      'runtime', 'interval', 'explain', 'gates', 'promote', 'reindex', 'retrain', 'grants', 'time', 'series']
 {%- endmacro %}

@@ -1,6 +1,6 @@
 {#-
-  Redshift's statements as they are: CREATE MODEL in the forms of its documentation, SHOW MODEL, DROP MODEL and
-  EXPLAIN_MODEL. A hand-written parser makes a name, a query and a config of the text; then it is create_model. It runs
+  Redshift's statements as they are: CREATE MODEL in the forms of its documentation, SHOW MODEL, DROP MODEL,
+  EXPLAIN_MODEL and SELECT FORECAST. A hand-written parser makes a name, a query and a config of the text; then it is create_model. It runs
   as the caller, and in the database, since that is all that a SQL client has.
 -#}
 {% macro postgres_ml__statement_functions() %}
@@ -38,6 +38,9 @@ begin
     case said ->> 'command'
     when 'show' then
         return query select s.key, s.value from postgres_ml.show_model_in(model, schemas) as s;
+        return;
+    when 'forecast' then
+        return query select f.key, f.value from postgres_ml.forecast_in(model, schemas) as f;
         return;
     when 'explain' then
         return query select 'explanations'::text, postgres_ml.explain_model_in(model, schemas)::text;
@@ -100,12 +103,25 @@ begin
         if words[3] = 'all' and tokens[4].kind = 'end' then
             return jsonb_build_object('command', 'show', 'model', 'all');
         end if;
+    when words[1:2] = '{select,forecast}' then
+        if tokens[3].value <> '(' or tokens[3].kind <> 'sign' then
+            perform postgres_ml.unexpected(statement, tokens[3], '(model)');
+        end if;
+        model := postgres_ml.read_name(statement, tokens, 4);
+        at := postgres_ml.after_name(tokens, 4);
+        if tokens[at].value <> ')' then
+            perform postgres_ml.unexpected(statement, tokens[at], ')');
+        elsif tokens[at + 1].kind <> 'end' then
+            perform postgres_ml.unexpected(statement, tokens[at + 1], 'the end of the statement',
+                'The forecast is a function, which other queries call: select * from predict_<model>().');
+        end if;
+        return jsonb_build_object('command', 'forecast', 'model', model);
     when words[1:2] = '{drop,model}' then
         at := case when words[3:4] = '{if,exists}' then 5 else 3 end;
     when words[1] = 'explain_model' or words[1:2] = '{select,explain_model}' or words[1:2] = '{explain,model}' then
         return postgres_ml.parse_explain(statement, tokens, case words[1] when 'explain_model' then 2 else 3 end);
     else
-        perform postgres_ml.unexpected(statement, tokens[1], 'CREATE MODEL, SHOW MODEL, DROP MODEL or EXPLAIN_MODEL',
+        perform postgres_ml.unexpected(statement, tokens[1], 'CREATE MODEL, SHOW MODEL, DROP MODEL, EXPLAIN_MODEL or SELECT FORECAST(model)',
             'run() takes these statements; others go to Postgres as they are.');
     end case;
     model := postgres_ml.read_name(statement, tokens, at);
@@ -116,6 +132,23 @@ begin
     return jsonb_build_object('command', words[1], 'model', model, 'if_exists', coalesce(words[3:4] = '{if,exists}', false));
 end
 $parse_statement$;
+{#- The rows of a forecast's function, each as JSON: what run() returns has two columns, whatever it runs. -#}
+create or replace function postgres_ml.forecast_in(model text, schemas name[])
+returns table (key text, value text)
+language plpgsql stable set search_path = pg_catalog, pg_temp
+as $forecast_in$
+declare
+    m constant postgres_ml.serving_model := postgres_ml.find_model_in(model, schemas);
+begin
+    if m.problem_type <> 'forecasting' then
+        raise exception 'model "%.%" forecasts nothing: it is a %', m.model_schema, m.model_name, m.problem_type
+            using errcode = 'feature_not_supported', hint = format('Call its function: %I.%I.', m.model_schema, m.function_name);
+    end if;
+    return query execute format(
+        'select (row_number() over ())::text, to_jsonb(f)::text from %I.%I() as f', m.model_schema, m.function_name
+    );
+end
+$forecast_in$;
 create or replace function postgres_ml.parse_explain(statement text, tokens postgres_ml.token[], at integer)
 returns jsonb
 language plpgsql immutable set search_path = pg_catalog, pg_temp
@@ -253,14 +286,11 @@ declare
     next constant postgres_ml.token := tokens[here];
     words constant text[] := case clause
         when 'auto' then '{on,off}'
-        when 'model_type' then '{xgboost,mlp,linear_learner,kmeans,isolation_forest}'
+        when 'model_type' then '{xgboost,mlp,linear_learner,kmeans,isolation_forest,forecast}'
         when 'problem_type' then '{regression,binary_classification,multiclass_classification}' end;
     value jsonb := to_jsonb(next.value);
 begin
-    if clause = 'model_type' and lower(next.value) = 'forecast' then
-        perform postgres_ml.syntax_error(statement, next.starts, 'MODEL_TYPE FORECAST is not supported',
-            'A regression on parts of the date, held out by time, predicts a series: docs/training.md.');
-    elsif words is not null and (next.kind not in ('word', 'text') or lower(next.value) <> all (words)) then
+    if words is not null and (next.kind not in ('word', 'text') or lower(next.value) <> all (words)) then
         perform postgres_ml.unexpected(statement, next, upper(array_to_string(words, ', ')));
     elsif clause in ('objective', 'preprocessors') and next.kind not in ('text', 'word') then
         perform postgres_ml.unexpected(statement, next, 'a text in quotes');
@@ -287,7 +317,7 @@ language plpgsql immutable set search_path = pg_catalog, pg_temp
 as $parse_options$
 declare
     aws constant text[] := '{s3_bucket,tags,kms_key_id,s3_garbage_collect,iam_role}';
-    others constant text[] := '{horizon,frequency,percentiles,max_batch_rows}';
+    others constant text[] := '{max_batch_rows}';
     kept jsonb := '{}';
     ignored text;
     here integer := at + 1;
@@ -314,7 +344,7 @@ begin
         elsif kept ? key then
             perform postgres_ml.syntax_error(statement, tokens[here].starts, upper(key) || ' stands there twice');
         elsif clause = 'settings' and key = any (others) then
-            perform postgres_ml.syntax_error(statement, tokens[here].starts, upper(key) || ' is for forecasts and services, which SQL does not publish');
+            perform postgres_ml.syntax_error(statement, tokens[here].starts, upper(key) || ' is for services, which SQL does not publish');
         end if;
         if tokens[here + 1].value = '-' and tokens[here + 1].kind = 'sign' then
             here := here + 1;
