@@ -35,6 +35,7 @@ EXAMPLES = {  # model: (relation with the features' columns, metric, least value
     "concrete_strength": (None, "r2", 0.7),  # its query computes features
     "carbon_dioxide": (None, "r2", 0.6),
 }
+FORECASTS = {"mauna_loa_monthly": 12, "taxi_demand": 4 * 7}  # rows that each tells
 READABLE = [name for name, (relation, *_) in EXAMPLES.items() if relation]
 DETAILS = {"regression": None, "clustering": "distances", "anomaly_detection": "is_anomaly"}
 
@@ -124,6 +125,14 @@ def test_every_row_and_10000_hostile_ones_agree_with_the_library(build, cursor, 
     assert summary.max_difference <= 1e-6
 
 
+@pytest.mark.parametrize("name", FORECASTS)
+def test_forecasts_beat_the_seasonal_naive_one(cursor, name):
+    cursor.execute(f"select count(*) from ml.predict_{name}()")
+    assert cursor.fetchone() == (FORECASTS[name],)
+    cursor.execute(f"select (metrics ->> 'mase')::float < (metrics ->> 'naive_mase')::float from ml.{name}")
+    assert cursor.fetchone() == (True,)
+
+
 def test_another_role_predicts_by_psql(build, cursor):
     cursor.execute("create role reader login; grant usage on schema ml to reader")
     cursor.connection.commit()
@@ -145,7 +154,7 @@ def test_run_results_lead_to_mlflow(build):
         for result in results
         if "mlflow_run_id" in result["adapter_response"]
     }
-    assert responses.keys() == EXAMPLES.keys()
+    assert responses.keys() == EXAMPLES.keys() | FORECASTS.keys()
     for response in responses.values():
         assert list(build.project.glob(f"mlartifacts/**/{response['mlflow_run_id']}/artifacts/model_card.md"))
 
