@@ -64,9 +64,8 @@ def search(panel: Panel, job: TrainingJob, objective: str, report: Report) -> Se
         report.note(text)
     end = started + SEARCH_SHARE * settings.max_runtime
     tests = _backtests(panel.series, plan, horizon, end, job.n_threads)
-    n_late = sum(len(test.candidates) == 1 for test in tests)
     if time.time() > end:
-        report.note(f"max_runtime ended the search; {n_late:,} series got the baseline alone", "warning")
+        report.note("max_runtime ended the search before all candidates were compared", "warning")
     levels = scores.levels_of(ordered(settings.percentiles))
     chosen = choice.choose(tests, _window_loss(panel.series, horizon, objective, levels))
     seasons = tuple(seasons_of(panel.grid.frequency, _least_fit(n, horizon))[0] for n in lengths)
@@ -93,15 +92,23 @@ def _backtests(
     series: Sequence[Series], plan: budget.Plan, horizon: int, end: float, n_processes: int
 ) -> list[Backtest]:
     windows = [n_windows(len(one.values), horizon, plan.windows) for one in series]
+    # candidate by candidate, the cheap ones first: where time runs out, it does for all series
+    order = sorted(
+        (number, place) for place, names in enumerate(plan.candidates) for number in range(len(names))
+    )
     jobs = [
-        (one.values, candidate, horizon, n, math.inf if number == 0 else end)
-        for one, candidates, n in zip(series, plan.candidates, windows, strict=True)
-        for number, candidate in enumerate(candidates)
-    ]
-    found = iter(workers.run(predict_windows, jobs, n_processes, plan.expected_s))
+        (
+            series[place].values, plan.candidates[place][number], horizon, windows[place],
+            math.inf if number == 0 else end,
+        )
+        for number, place in order
+    ]  # fmt: skip
+    found = dict(zip(order, workers.run(predict_windows, jobs, n_processes, plan.expected_s), strict=True))
     return [
-        backtest(one.values, candidates, [next(found) for _ in candidates], horizon, n)
-        for one, candidates, n in zip(series, plan.candidates, windows, strict=True)
+        backtest(
+            one.values, names, [found[number, place] for number in range(len(names))], horizon, windows[place]
+        )
+        for place, (one, names) in enumerate(zip(series, plan.candidates, strict=True))
     ]
 
 

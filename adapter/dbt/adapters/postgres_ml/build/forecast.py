@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import importlib.metadata
+import zoneinfo
 from collections.abc import Sequence
 from typing import Any
 
@@ -80,7 +81,12 @@ class ForecastBuild(NodeBuild):
         if query.features[0].kind != "timestamptz":
             return {}
         cursor.execute("select pg_catalog.current_setting('TimeZone')")
-        return {"time_zone": cursor.fetchall()[0][0]}
+        name = cursor.fetchall()[0][0]
+        try:
+            zoneinfo.ZoneInfo(name)
+        except (zoneinfo.ZoneInfoNotFoundError, ValueError):  # a rule that Postgres alone reads: '<+02>-02'
+            return {}
+        return {"time_zone": name}
 
 
 def _library_version() -> str | None:
