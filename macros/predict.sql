@@ -9,33 +9,35 @@
     predict('customer_churn', […], v=2)                   of dbt's version 2 of the model, as ref(…, v=2)
 #}
 {% macro predict(model_name, features=none, alias=none, package=none, version=none, v=none) -%}
-  {{ return(postgres_ml__call(model_name, '', features, alias, package, version, v)) }}
+  {%- set ml = postgres_ml if postgres_ml is defined else context -%}
+  {{ return(ml.postgres_ml__call(model_name, '', features, alias, package, version, v)) }}
 {%- endmacro %}
 
 
 {% macro postgres_ml__call(model_name, suffix, features, alias, package, version=none, v=none) %}
+  {%- set ml = postgres_ml if postgres_ml is defined else context -%}
   {#- ref() draws the edge of the graph; its schema follows --defer -#}
   {%- set relation = ref(package, model_name, v=v) if package else ref(model_name, v=v) -%}
   {%- if not execute -%}
     {{ return('') }}
   {%- endif -%}
-  {%- set function = adapter.prediction_function(relation, context.get('model') or {}, {'name': model_name, 'package': package, 'v': v}, suffix) -%}
+  {%- set function = ml.postgres_ml__prediction_function(relation, {'name': model_name, 'package': package, 'v': v}, suffix) -%}
   {%- if version is not none -%}
-    {%- set function = postgres_ml__pinned_function(function, suffix, version) -%}
+    {%- set function = ml.postgres_ml__pinned_function(function, suffix, version) -%}
   {%- endif -%}
-  {%- set known = postgres_ml__features_of(function) -%}
-  {%- if known == ['horizon'] and postgres_ml__returns_table(function) -%}
+  {%- set known = ml.postgres_ml__features_of(function) -%}
+  {%- if known == ['horizon'] and ml.postgres_ml__returns_table(function) -%}
     {%- do exceptions.raise_compiler_error(
         "predict('" ~ model_name ~ "'): that model forecasts, which is a table: select * from {{ forecast('" ~ model_name ~ "') }}"
     ) -%}
   {%- endif -%}
-  {%- do postgres_ml__check_features(model_name, function, known, features) -%}
+  {%- do ml.postgres_ml__check_features(model_name, function, known, features) -%}
 
   {%- set arguments = [] -%}
   {%- if features is none -%}
     {%- set prefix = alias ~ '.' if alias else '' -%}
     {%- for name in known -%}
-      {%- do arguments.append(prefix ~ postgres_ml__identifier(name)) -%}
+      {%- do arguments.append(prefix ~ ml.postgres_ml__identifier(name)) -%}
     {%- endfor -%}
   {%- elif features is mapping -%}
     {%- for name in known -%}
@@ -44,7 +46,7 @@
   {%- else -%}
     {%- do arguments.extend(features) -%}
   {%- endif -%}
-  {%- set arguments = postgres_ml__cast_to(function, arguments) | join(', ') -%}
+  {%- set arguments = ml.postgres_ml__cast_to(function, arguments) | join(', ') -%}
   {%- if (known or features) | length > 100 -%}
     {#- Postgres allows 100 arguments: a wider model takes one of a composite type -#}
     {%- set arguments = 'row(' ~ arguments ~ ')::' ~ function.features_type -%}
@@ -55,9 +57,10 @@
 
 {#- The names of the function's features in order; none where the function does not exist yet. -#}
 {% macro postgres_ml__features_of(function) %}
-  {%- set search_path = adapter.trust_only_catalog() -%}
-  {%- set overloads = postgres_ml__overloads(function.schema, function.name) -%}
-  {%- do adapter.restore_search_path(search_path) -%}
+  {%- set ml = postgres_ml if postgres_ml is defined else context -%}
+  {%- set search_path = ml.postgres_ml__trust_only_catalog() -%}
+  {%- set overloads = ml.postgres_ml__overloads(function.schema, function.name) -%}
+  {%- do ml.postgres_ml__restore_search_path(search_path) -%}
   {%- for overload in overloads if overload.is_ours and not overload.is_superseded and not overload.is_by_name -%}
     {{ return(fromjson(overload.features)) }}
   {%- endfor -%}
@@ -70,13 +73,14 @@
   integers of an earlier release fit an integer column, and whatever called it would never let it go.
 -#}
 {% macro postgres_ml__cast_to(function, arguments) %}
-  {%- set search_path = adapter.trust_only_catalog() -%}
+  {%- set ml = postgres_ml if postgres_ml is defined else context -%}
+  {%- set search_path = ml.postgres_ml__trust_only_catalog() -%}
   {%- set superseded = [] -%}
-  {%- for overload in postgres_ml__overloads(function.schema, function.name) if overload.is_ours and overload.is_superseded -%}
+  {%- for overload in ml.postgres_ml__overloads(function.schema, function.name) if overload.is_ours and overload.is_superseded -%}
     {%- do superseded.append(overload.signature) -%}
   {%- endfor -%}
-  {%- set types = postgres_ml__feature_types(function) if superseded else [] -%}
-  {%- do adapter.restore_search_path(search_path) -%}
+  {%- set types = ml.postgres_ml__feature_types(function) if superseded else [] -%}
+  {%- do ml.postgres_ml__restore_search_path(search_path) -%}
   {%- if not types -%}
     {{ return(arguments) }}
   {%- endif -%}

@@ -3,5 +3,6 @@
   Arguments as in `predict`.
 #}
 {% macro predict_probabilities(model_name, features=none, alias=none, package=none, version=none, v=none) -%}
-  {{ return(postgres_ml__call(model_name, '_probabilities', features, alias, package, version, v)) }}
+  {%- set ml = postgres_ml if postgres_ml is defined else context -%}
+  {{ return(ml.postgres_ml__call(model_name, '_probabilities', features, alias, package, version, v)) }}
 {%- endmacro %}

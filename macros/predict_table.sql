@@ -9,6 +9,7 @@
   Columns are matched by the features' names; `features` gives expressions for those named otherwise.
 #}
 {% macro predict_table(model, relation, key, features=none, chunk_rows=10000, package=none, v=none) -%}
+  {%- set ml = postgres_ml if postgres_ml is defined else context -%}
   {%- set model_name = model if model is string else model.identifier -%}
   {%- set model_relation = model -%}
   {%- if model is string -%}
@@ -18,16 +19,16 @@
     {{ return('') }}
   {%- endif -%}
   {%- set reference = {'name': model, 'package': package, 'v': v} if model is string else {} -%}
-  {%- set function = adapter.prediction_function(model_relation, context.get('model') or {}, reference) -%}
-  {%- set search_path = adapter.trust_only_catalog() -%}
-  {%- set columns = postgres_ml__feature_types(function) -%}
+  {%- set function = ml.postgres_ml__prediction_function(model_relation, reference) -%}
+  {%- set search_path = ml.postgres_ml__trust_only_catalog() -%}
+  {%- set columns = ml.postgres_ml__feature_types(function) -%}
   {%- set batch_functions = [] -%}
   {%- for name in ['_' ~ function.name ~ '__batch', function.name ~ '__batch'] -%}  {#- the latter of 0.1.0 -#}
-    {%- for _ in postgres_ml__overloads(function.schema, name) -%}
+    {%- for _ in ml.postgres_ml__overloads(function.schema, name) -%}
       {%- do batch_functions.append(name) -%}
     {%- endfor -%}
   {%- endfor -%}
-  {%- do adapter.restore_search_path(search_path) -%}
+  {%- do ml.postgres_ml__restore_search_path(search_path) -%}
   {%- if not columns -%}
     {%- do exceptions.raise_compiler_error(
         "predict_table('" ~ model_name ~ "'): function " ~ function.qualified ~ ' does not exist yet; build it first: '
@@ -47,16 +48,16 @@
   {%- endfor -%}
   {%- set keys = [] -%}
   {%- for name in ([key] if key is string else key) -%}
-    {%- do keys.append(postgres_ml__identifier(name)) -%}
+    {%- do keys.append(ml.postgres_ml__identifier(name)) -%}
   {%- endfor -%}
   {%- set values = [] -%}
   {%- for name in names -%}
-    {%- do values.append((features or {}).get(name, postgres_ml__identifier(name))) -%}
+    {%- do values.append((features or {}).get(name, ml.postgres_ml__identifier(name))) -%}
   {%- endfor -%}
   {%- if batch_functions -%}
-    {{ return(postgres_ml__predict_in_chunks(function, batch_functions[0], relation, keys, columns, values, chunk_rows)) }}
+    {{ return(ml.postgres_ml__predict_in_chunks(function, batch_functions[0], relation, keys, columns, values, chunk_rows)) }}
   {%- endif -%}
-  {%- set arguments = postgres_ml__cast_to(function, values) | join(', ') -%}
+  {%- set arguments = ml.postgres_ml__cast_to(function, values) | join(', ') -%}
   {%- if names | length > 100 -%}
     {%- set arguments = 'row(' ~ arguments ~ ')::' ~ function.features_type -%}
   {%- endif -%}
@@ -107,6 +108,7 @@ cross join lateral rows from ({% for name in names + ['predictions'] %}pg_catalo
 
 {#- (name, type) of each feature of the function in order; empty where it does not exist. -#}
 {% macro postgres_ml__feature_types(function) %}
+  {%- set ml = postgres_ml if postgres_ml is defined else context -%}
   {%- set query -%}
     select json_agg(json_build_array(f.name, format_type(f.type, null)) order by f.position)::text as features
     from pg_proc as p
@@ -120,8 +122,8 @@ cross join lateral rows from ({% for name in names + ['predictions'] %}pg_catalo
         from generate_series(1, p.pronargs) as s(i)
         where not exists (select 1 from pg_type as t where t.oid = p.proargtypes[0] and t.typtype = 'c')
     ) as f
-    where p.pronamespace = to_regnamespace({{ postgres_ml__literal(adapter.quote(function.schema)) }})
-        and p.proname = {{ postgres_ml__literal(function.name) }}
+    where p.pronamespace = to_regnamespace({{ ml.postgres_ml__literal(adapter.quote(function.schema)) }})
+        and p.proname = {{ ml.postgres_ml__literal(function.name) }}
         and obj_description(p.oid, 'pg_proc') like '%[dbt-postgres-ml]'
         and obj_description(p.oid, 'pg_proc') not like 'SUPERSEDED%'
         and not (p.pronargs = 1 and p.proargtypes[0] = 'jsonb'::regtype)  -- features by name

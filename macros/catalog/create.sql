@@ -79,7 +79,7 @@
       comment on column postgres_ml.model_version.is_champion is
           'Whether MLflow''s alias champion is known to point at it; NULL where MLflow has no such version, or of an older release';
     {%- endset -%}
-    {%- do adapter.execute_exclusively(statements, ['postgres_ml.model_version']) -%}
+    {%- do postgres_ml__execute_exclusively(statements, ['postgres_ml.model_version']) -%}
   {%- endif -%}
   {%- do postgres_ml__create_show_functions() -%}
 {% endmacro %}

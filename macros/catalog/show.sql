@@ -34,7 +34,7 @@
       grant usage on schema postgres_ml to public;
       grant select on postgres_ml.serving_model, postgres_ml.model_info to public;
     {%- endset -%}
-    {%- do adapter.execute_exclusively(statements, ['postgres_ml.serving_model', 'postgres_ml.model_info']) -%}
+    {%- do postgres_ml__execute_exclusively(statements, ['postgres_ml.serving_model', 'postgres_ml.model_info']) -%}
   {%- endif -%}
 {% endmacro %}
 

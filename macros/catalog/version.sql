@@ -1,6 +1,6 @@
 {#- Until the commit: two builds of one model, or two threads that both create the catalog, take turns. -#}
 {% macro postgres_ml__lock_catalog() %}
-  {%- do adapter.begin_if_idle() -%}
+  {%- do postgres_ml__begin_if_idle() -%}
   {%- call statement('lock_catalog') -%}
     select pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtext('dbt-postgres-ml')::bigint)
   {%- endcall -%}

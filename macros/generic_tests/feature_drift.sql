@@ -13,10 +13,12 @@
   condition : SQL, on the rows to compare
 #}
 {% test feature_drift(model, relation, features=none, max_psi=0.2, max_ks=0.2, condition='true') %}
-{%- do adapter.check_tested_model(context.get('model') or {}, 'feature_drift') if execute -%}
+{%- set ml = postgres_ml if postgres_ml is defined else context -%}
+{%- if false -%}{{ postgres_ml__check_tested_model() }}{{ postgres_ml__drift() }}{{ postgres_ml__literal() }}{%- endif -%}  {#- named for dbt, which shows a test those macros alone -#}
+{%- do ml.postgres_ml__check_tested_model('feature_drift') if execute -%}
 {%- set chosen = [] -%}
 {%- for name in features or [] -%}
-  {%- do chosen.append(postgres_ml__literal(name)) -%}
+  {%- do chosen.append(ml.postgres_ml__literal(name)) -%}
 {%- endfor -%}
 {%- set reference -%}
     select f.key as feature, f.value as s
@@ -30,7 +32,7 @@
     from (select * from {{ relation }}) as t cross join lateral pg_catalog.jsonb_each_text(pg_catalog.to_jsonb(t)) as e
     where {{ condition }}
 {%- endset -%}
-{{ postgres_ml__drift(model, reference, observed, max_psi, max_ks) }}
+{{ ml.postgres_ml__drift(model, reference, observed, max_psi, max_ks) }}
 {% endtest %}
 
 
@@ -39,7 +41,9 @@
   Arguments as for feature_drift; column : where the predictions are.
 #}
 {% test prediction_drift(model, relation, column, max_psi=0.2, max_ks=0.2, condition='true') %}
-{%- do adapter.check_tested_model(context.get('model') or {}, 'prediction_drift') if execute -%}
+{%- set ml = postgres_ml if postgres_ml is defined else context -%}
+{%- if false -%}{{ postgres_ml__check_tested_model() }}{{ postgres_ml__drift() }}{%- endif -%}  {#- named for dbt, which shows a test those macros alone -#}
+{%- do ml.postgres_ml__check_tested_model('prediction_drift') if execute -%}
 {%- set reference -%}
     select 'prediction' as feature, version.statistics -> 'prediction'::text as s from version
 {%- endset -%}
@@ -48,7 +52,7 @@
     from (select * from {{ relation }}) as t
     where {{ condition }}
 {%- endset -%}
-{{ postgres_ml__drift(model, reference, observed, max_psi, max_ks) }}
+{{ ml.postgres_ml__drift(model, reference, observed, max_psi, max_ks) }}
 {% endtest %}
 
 

@@ -1,19 +1,21 @@
 {#- Fails if a metric of the serving version, on its hold-out, is below `min` or above `max`, or if it has no such metric. -#}
 {% test model_metric(model, metric, min=none, max=none) %}
-{%- do adapter.check_tested_model(context.get('model') or {}, 'model_metric') if execute -%}
+{%- set ml = postgres_ml if postgres_ml is defined else context -%}
+{%- if false -%}{{ postgres_ml__check_tested_model() }}{{ postgres_ml__literal() }}{%- endif -%}  {#- named for dbt, which shows a test those macros alone -#}
+{%- do ml.postgres_ml__check_tested_model('model_metric') if execute -%}
 {%- if min is none and max is none -%}
   {%- do exceptions.raise_compiler_error("model_metric: set 'min', 'max' or both") -%}
 {%- endif -%}
 {%- set query -%}
-select version, {{ postgres_ml__literal(metric) }} as metric, (metrics ->> {{ postgres_ml__literal(metric) }}::text)::float8 as value
+select version, {{ ml.postgres_ml__literal(metric) }} as metric, (metrics ->> {{ ml.postgres_ml__literal(metric) }}::text)::float8 as value
 from {{ model }}
 where state <> 'STUB' and (
-    metrics ->> {{ postgres_ml__literal(metric) }}::text is null
+    metrics ->> {{ ml.postgres_ml__literal(metric) }}::text is null
     {%- if min is not none %}
-    or (metrics ->> {{ postgres_ml__literal(metric) }}::text)::float8 < '{{ min }}'
+    or (metrics ->> {{ ml.postgres_ml__literal(metric) }}::text)::float8 < '{{ min }}'
     {%- endif %}
     {%- if max is not none %}
-    or (metrics ->> {{ postgres_ml__literal(metric) }}::text)::float8 > '{{ max }}'
+    or (metrics ->> {{ ml.postgres_ml__literal(metric) }}::text)::float8 > '{{ max }}'
     {%- endif %}
 )
 {%- endset -%}

@@ -4,8 +4,10 @@
   It compares where the test runs, not where dbt only compiles it.
 #}
 {% test prediction_parity(model) %}
+{%- set ml = postgres_ml if postgres_ml is defined else context -%}
+{%- if false -%}{{ postgres_ml__compared_parity_rows() }}{%- endif -%}  {#- named for dbt, which shows a test those macros alone -#}
 {%- set runs = execute and flags.WHICH not in ('compile', 'generate') -%}
-{%- set compared = adapter.compare_parity_rows(context.get('model') or {}) if runs -%}
+{%- set compared = ml.postgres_ml__compared_parity_rows() if runs -%}
 {%- if compared -%}
 select {{ compared.n_rows }} as n_rows, {{ compared.n_different }} as n_different, '{{ compared.difference }}'::float8 as difference
 where {{ compared.n_different }} > 0
@@ -13,3 +15,14 @@ where {{ compared.n_different }} > 0
 select 1 as n_rows where false
 {%- endif -%}
 {% endtest %}
+
+
+{% macro postgres_ml__compared_parity_rows() %}
+  {%- if adapter.type() != 'postgres_ml' -%}
+    {%- do exceptions.raise_compiler_error(
+        'prediction_parity compares by Python what the catalog keeps of a pipeline: it needs type: postgres_ml. Here disable it: '
+        ~ "config: {enabled: \"{{ target.type == 'postgres_ml' }}\"}"
+    ) -%}
+  {%- endif -%}
+  {{ return(adapter.compare_parity_rows(context.get('model') or {})) }}
+{% endmacro %}

@@ -8,7 +8,7 @@
 #}
 {% macro create_catalog(trainers=[], worker=none, scheduler=none) %}
   {%- do postgres_ml__lock_catalog() -%}
-  {%- do adapter.trust_only_catalog() -%}
+  {%- do postgres_ml__trust_only_catalog() -%}
   {%- do postgres_ml__create_catalog() -%}
   {%- set trainers = ([trainers] if trainers is string else trainers) + ([worker] if worker else []) -%}
   {%- for trainer in trainers -%}
@@ -20,6 +20,6 @@
     {%- endcall -%}
   {%- endfor -%}
   {%- do postgres_ml__create_sql_client(worker, scheduler) -%}
-  {%- do adapter.commit() -%}
+  {%- do postgres_ml__commit() -%}
   {%- do log('postgres_ml: the catalog is up to date; ' ~ (trainers | join(', ') ~ ' may publish' if trainers else 'no rights changed'), info=true) -%}
 {% endmacro %}

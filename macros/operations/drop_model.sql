@@ -5,6 +5,10 @@
     dbt run-operation drop_model --args '{model: ml.customer_churn}'
 #}
 {% macro drop_model(model) %}
+  {%- if adapter.type() != 'postgres_ml' -%}
+    {%- set found = postgres_ml__operation_model(model) -%}
+    {{ return(postgres_ml__ask_worker('postgres_ml.drop_model(' ~ postgres_ml__literal(found.quoted) ~ ')', found.schema ~ '.' ~ found.identifier)) }}
+  {%- endif -%}
   {%- set card = postgres_ml__card_of(model) -%}
   {%- do postgres_ml__lock_catalog() -%}
   {%- do postgres_ml__drop_model(card) -%}

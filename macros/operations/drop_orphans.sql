@@ -5,6 +5,9 @@
     dbt run-operation drop_orphans --args '{dry_run: false}'
 #}
 {% macro drop_orphans(dry_run=true) %}
+  {%- if adapter.type() != 'postgres_ml' -%}
+    {{ return(postgres_ml__drop_orphans_by_worker(dry_run)) }}
+  {%- endif -%}
   {%- do adapter.trust_only_catalog() -%}
   {%- if dry_run -%}
     {%- set orphans = adapter.orphaned_models() -%}

@@ -22,19 +22,19 @@
   {%- if row.target is none -%}
     {%- do exceptions.raise_compiler_error(model ~ ' has no target: it cannot be evaluated on labelled rows') -%}
   {%- endif -%}
-  {%- do adapter.check_catalog_types(found.quoted, [row.return_type, row.features_type or 'text']) -%}
-  {%- set name = adapter.operation_relation(relation) -%}
+  {%- do postgres_ml__check_types(found.quoted, [row.return_type, row.features_type or 'text']) -%}
+  {%- set name = postgres_ml__find_relation(relation) -%}
   {%- set query -%}
     select attname::text
     from pg_attribute
     where attrelid = to_regclass({{ postgres_ml__literal(name) }}) and attnum > 0 and not attisdropped
   {%- endset -%}
   {%- set features = fromjson(row.features) -%}
-  {%- do adapter.operation_text('check_columns', name, features + [row.target], run_query(query).columns[0].values() | list) -%}
+  {%- do postgres_ml__check_columns(name, features + [row.target], run_query(query).columns[0].values() | list) -%}
   {%- set title = found.schema ~ '.' ~ found.identifier -%}
   {%- set scored = postgres_ml__scored(row, features, name) -%}
   {%- if row.problem_type == 'regression' -%}
-    {%- do print(adapter.operation_text('regression', title, name, run_query(postgres_ml__regression_scores(scored)).rows[0])) -%}
+    {%- do print(postgres_ml__regression_report(title, name, run_query(postgres_ml__regression_scores(scored)).rows[0])) -%}
   {%- else -%}
     {%- set labels = fromjson(row.labels) -%}
     {%- set counts = run_query(postgres_ml__confusion_counts(scored)).rows -%}
@@ -43,7 +43,7 @@
       {%- set found = run_query(postgres_ml__probability_scores(scored, labels)).rows[0] -%}
       {%- do ranks.update({'auc': found.auc, 'log_loss': found.log_loss}) -%}
     {%- endif -%}
-    {%- do print(adapter.operation_text('classification', title, name, counts, labels, ranks)) -%}
+    {%- do print(postgres_ml__classification_report(title, name, counts, labels, ranks)) -%}
   {%- endif -%}
 {% endmacro %}
 

@@ -6,13 +6,17 @@
   model: a node's name, or 'schema.name'
 #}
 {% macro list_versions(model) %}
-  {%- set card = postgres_ml__card_of(model) -%}
+  {%- set found = postgres_ml__operation_model(model) -%}
   {%- set query -%}
     select
         version, state, is_serving, to_char(trained_at, 'YYYY-MM-DD HH24:MI') as trained_at, model_type, metric, score,
         n_rows, mlflow_run_id, changes
+    {%- if adapter.type() == 'postgres_ml' %}
     from postgres_ml.model_version
-    where model_schema = {{ postgres_ml__literal(card.schema) }} and model_name = {{ postgres_ml__literal(card.identifier) }}
+    where model_schema = {{ postgres_ml__literal(found.schema) }} and model_name = {{ postgres_ml__literal(found.identifier) }}
+    {%- else %}
+    from postgres_ml.list_versions({{ postgres_ml__literal(found.quoted) }})
+    {%- endif %}
     order by version desc
   {%- endset -%}
   {%- set versions = run_query(query) -%}

@@ -8,6 +8,10 @@
   trained, the one rolled back to goes on serving. MLflow's alias `champion` follows.
 #}
 {% macro rollback_model(model, version=none) %}
+  {%- if adapter.type() != 'postgres_ml' -%}
+    {%- set found = postgres_ml__operation_model(model) -%}
+    {{ return(postgres_ml__ask_worker('postgres_ml.rollback_model(' ~ postgres_ml__literal(found.quoted) ~ (', ' ~ version | int if version is not none else '') ~ ')', found.schema ~ '.' ~ found.identifier)) }}
+  {%- endif -%}
   {%- set card = postgres_ml__card_of(model) -%}
   {%- do postgres_ml__lock_catalog() -%}
   {%- do postgres_ml__create_catalog() -%}

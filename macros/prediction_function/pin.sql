@@ -4,6 +4,12 @@
   commits with the model that calls it, and a mere `dbt compile` leaves nothing behind.
 #}
 {% macro postgres_ml__pinned_function(function, suffix, version) %}
+  {%- if adapter.type() != 'postgres_ml' -%}
+    {%- do exceptions.raise_compiler_error(
+        function.model ~ ': version=' ~ version ~ ' calls the function of one training, which the adapter publishes under a name '
+        ~ 'of its own: it needs type: postgres_ml. The serving version is called without it; rollback_model changes which that is'
+    ) -%}
+  {%- endif -%}
   {%- set pinned = adapter.pinned_function(function, suffix, version) -%}
   {%- set search_path = adapter.trust_only_catalog() -%}
   {%- if postgres_ml__features_of(pinned) is none -%}

@@ -72,9 +72,10 @@
   wide model).
 -#}
 {% macro postgres_ml__overloads(schema, name, types=[]) %}
+  {%- set ml = postgres_ml if postgres_ml is defined else context -%}
   {%- set literals = [] -%}
   {%- for type in types -%}
-    {%- do literals.append(postgres_ml__literal(type)) -%}
+    {%- do literals.append(ml.postgres_ml__literal(type)) -%}
   {%- endfor -%}
   {%- set query -%}
     select
@@ -108,8 +109,8 @@
         inner join pg_attribute as a on a.attrelid = t.typrelid
         where p.pronargs = 1 and t.oid = p.proargtypes[0] and t.typtype = 'c' and a.attnum > 0 and not a.attisdropped
     ) as features on true
-    where p.pronamespace = to_regnamespace({{ postgres_ml__literal(adapter.quote(schema)) }})
-        and p.proname = {{ postgres_ml__literal(name) }}
+    where p.pronamespace = to_regnamespace({{ ml.postgres_ml__literal(adapter.quote(schema)) }})
+        and p.proname = {{ ml.postgres_ml__literal(name) }}
   {%- endset -%}
   {{ return(run_query(query)) }}
 {% endmacro %}

@@ -58,11 +58,16 @@ class SqlClients:
         server = {"host": self.server.host, "port": str(self.server.port), "dbname": self.name}
         return Place({**server, "user": user or self.server.user, "password": ""}, self.folder)
 
-    def make(self) -> None:
-        """Create the database, the roles, a schema ml in which both may create, and the catalog."""
+    def make_roles(self) -> tuple[str, str, str]:
+        """Create the database and the roles, and return these."""
         self.ask(f"create database {self.name}", database=self.server.dbname)
         roles = (self.analyst, self.other, self.worker)
         self.ask("; ".join(f"create role {role} login" for role in roles))
+        return roles
+
+    def make(self) -> None:
+        """Create the database, the roles, a schema ml in which both may create, and the catalog."""
+        roles = self.make_roles()
         self.ask("create schema ml; revoke create on schema public from public")
         create_catalog(self.place(), self.worker)
         for role in roles:

@@ -20,7 +20,7 @@
     {{ postgres_ml__schedule_functions() }};
     {{ postgres_ml__sql_client_grants() }}
   {%- endset -%}
-  {%- do adapter.execute_exclusively(statements, ['postgres_ml.job', 'postgres_ml.jobs']) -%}
+  {%- do postgres_ml__execute_exclusively(statements, ['postgres_ml.job', 'postgres_ml.jobs']) -%}
   {%- if worker -%}
     {%- set role = postgres_ml__identifier(worker) -%}
     {%- call statement('grant_worker') -%}

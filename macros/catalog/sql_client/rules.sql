@@ -227,8 +227,7 @@ revoke execute on function
 {% endmacro %}
 
 
-{#- Keys of a create_model's config that SQL clients may give; a test holds them against config/keys.py. -#}
+{#- Keys of a create_model's config that SQL clients may give. -#}
 {% macro postgres_ml__sql_config_keys() -%}
-  array['target', 'weight', 'function', 'auto', 'model_type', 'problem_type', 'objective', 'preprocessors', 'hyperparameters', 'settings',
-      'runtime', 'interval', 'explain', 'gates', 'promote', 'reindex', 'retrain', 'grants', 'time', 'series']
+  array['{{ (postgres_ml__worker_keys() + ['grants']) | join("', '") }}']
 {%- endmacro %}

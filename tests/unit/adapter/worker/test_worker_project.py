@@ -13,7 +13,8 @@ from dbt.adapters.postgres_ml.worker.place import Place, of_dsn
 from dbt.adapters.postgres_ml.worker.project import CONFIG_KEYS, config_of, make_project, variables
 from dbt.adapters.postgres_ml.worker.setup import RELEASE
 
-MACROS = Path(__file__).parents[4] / "macros" / "catalog" / "sql_client"
+MACROS = Path(__file__).parents[4] / "macros"
+SQL_CLIENT = MACROS / "catalog" / "sql_client"
 JOB = {
     "kind": "create", "job": 7, "attempt": 2, "schema": "m{{ 1 }}l", "model": "churn", "requested_by": 'an"a',
     "config": {"target": "{{ env_var('HOME') }}"},
@@ -27,16 +28,18 @@ def place(tmp_path: Path) -> Place:
 
 def test_the_keys_that_the_catalog_lets_through_are_those_that_the_worker_takes() -> None:
     [keys] = re.findall(
-        r"macro postgres_ml__sql_config_keys.*?array\[(.*?)\]", (MACROS / "rules.sql").read_text(), re.DOTALL
+        r"macro postgres_ml__worker_keys.*?return\(\[(.*?)\]\)",
+        (MACROS / "any_dbt" / "config.sql").read_text(),
+        re.DOTALL,
     )
-    assert {key.strip().strip("'") for key in keys.split(",")} == CONFIG_KEYS
+    assert {*re.findall(r"'(\w+)'", keys), "grants"} == CONFIG_KEYS
     assert {"source", "trust", "endpoint"}.isdisjoint(CONFIG_KEYS) and {"target", "settings"} <= CONFIG_KEYS
     assert CONFIG_KEYS - {"grants"} < set(MODEL.names)
 
 
 def test_the_release_of_the_functions_is_the_workers() -> None:
     [release] = re.findall(
-        r"sql_client_release\(\) %\}\{\{ return\((\d+)\)", (MACROS / "install.sql").read_text()
+        r"sql_client_release\(\) %\}\{\{ return\((\d+)\)", (SQL_CLIENT / "install.sql").read_text()
     )
     assert int(release) == RELEASE
 
