@@ -176,7 +176,9 @@ class TestSmall:
         )
         lonely = built["worker"].output
         assert "waits, and no worker is connected to this database: start one, postgres-ml worker" in lonely
-        assert re.search(r"heavy: no worker was connected to this database for 4 s, and job \d+ was cancelled", lonely)
+        assert re.search(
+            r"heavy: no worker was connected to this database for 4 s, and job \d+ was cancelled", lonely
+        )
 
     def test_the_project_builds_with_its_tests_and_says_how_far_it_is(self, built: dict[str, Any]) -> None:
         done = built["built"]
@@ -191,7 +193,9 @@ class TestSmall:
     ) -> None:
         build_by_adapter(project)
         found = world.functions(world.name)
-        assert {"predict_concrete_strength", "says_heavy", "says_heavy_probabilities"} <= {row[0] for row in found}
+        assert {"predict_concrete_strength", "says_heavy", "says_heavy_probabilities"} <= {
+            row[0] for row in found
+        }
         assert found == world.functions(f"{world.name}_ours")
 
     def test_predictions_in_all_ways_agree(self, world: World, built: dict[str, Any]) -> None:
@@ -225,7 +229,14 @@ class TestExamples:
     """The examples, but for the one whose seed dbt-postgres needs minutes for."""
 
     NAMES = (
-        *("customer_churn", "penguin_species", "wine_groups", "unusual_demand", "concrete_strength", "carbon_dioxide"),
+        *(
+            "customer_churn",
+            "penguin_species",
+            "wine_groups",
+            "unusual_demand",
+            "concrete_strength",
+            "carbon_dioxide",
+        ),
         "job_duration",
     )
     pytestmark = pytest.mark.exhaustive
@@ -240,7 +251,9 @@ class TestExamples:
     def project(self, world: World, dbt: Path) -> Project:
         made = make_project(world, dbt, world.folder.parent, self.NAMES)
         for path in made.folder.rglob("models/**/*.sql"):  # a search as long as it is wide, on any machine
-            path.write_text(path.read_text().replace("'max_runtime': 20", "'max_trials': 3, 'max_runtime': 3600"))
+            path.write_text(
+                path.read_text().replace("'max_runtime': 20", "'max_trials': 3, 'max_runtime': 3600")
+            )
         return made
 
     @pytest.fixture(scope="class")
@@ -264,7 +277,9 @@ class TestExamples:
         assert [row[:2] for row in found if row not in ours] == []
         assert len(found) == len(ours)
 
-    def test_unchanged_rows_are_not_trained_again_and_full_refresh_trains(self, project: Project, built: Any) -> None:
+    def test_unchanged_rows_are_not_trained_again_and_full_refresh_trains(
+        self, project: Project, built: Any
+    ) -> None:
         again = project.run("run", "-s", "concrete_strength")
         assert again.results["concrete_strength"]["message"] == "unchanged, kept v1"
         refreshed = project.run("run", "-s", "concrete_strength", "--full-refresh")
@@ -278,7 +293,11 @@ class TestExamples:
             ("explain_model", {"model": "customer_churn"}, r"\n *1 +\w+ +[\d.]+ +[\d.]+ %"),
             ("list_versions", {"model": "ml.customer_churn"}, r"\* v1  READY"),
             ("drop_orphans", {}, r"no model is orphaned"),
-            ("show_model", {"model": "customer_chur"}, r"there is no model 'customer_chur'; there are: ml\.carbon_dioxide, "),
+            (
+                "show_model",
+                {"model": "customer_chur"},
+                r"there is no model 'customer_chur'; there are: ml\.carbon_dioxide, ",
+            ),
         ],
     )
     def test_operations(
@@ -290,7 +309,9 @@ class TestExamples:
         from sklearn.metrics import accuracy_score, f1_score, precision_score, recall_score
 
         with closing(world.connect(world.analyst)) as connection, connection.cursor() as cursor:
-            cursor.execute("select churn, ml.predict_customer_churn(to_jsonb(t)) from ml_data.telco_customers as t")
+            cursor.execute(
+                "select churn, ml.predict_customer_churn(to_jsonb(t)) from ml_data.telco_customers as t"
+            )
             truth, predicted = zip(*cursor.fetchall(), strict=True)
         said = project.operation("evaluate_model", model="customer_churn", relation="telco_customers").output
         expected = {
@@ -304,7 +325,9 @@ class TestExamples:
             [found] = re.findall(rf"^{metric} +([\d.]+)$", said, re.MULTILINE)
             assert float(found) == pytest.approx(value, abs=5e-5)
 
-    def test_a_rollback_and_a_drop_are_done_by_the_worker(self, world: World, project: Project, built: Any) -> None:
+    def test_a_rollback_and_a_drop_are_done_by_the_worker(
+        self, world: World, project: Project, built: Any
+    ) -> None:
         changed = project.run("run", "-s", "carbon_dioxide", "--full-refresh")
         assert changed.code == 0, changed.output
         assert "version 1 serves" in project.operation("rollback_model", model="carbon_dioxide").output

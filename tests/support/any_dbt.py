@@ -38,7 +38,9 @@ def plain_dbt(folder: Path) -> Path:
             if done.returncode:
                 pytest.skip(f"pip can't install {' '.join(wanted)}: {done.stderr.strip().splitlines()[-1]}")
             made.write_text(json.dumps(wanted))
-    has_adapter = "import importlib.util as u; raise SystemExit(u.find_spec('dbt.adapters.postgres_ml') is not None)"
+    has_adapter = (
+        "import importlib.util as u; raise SystemExit(u.find_spec('dbt.adapters.postgres_ml') is not None)"
+    )
     subprocess.run([str(folder / "bin" / "python"), "-c", has_adapter], check=True)
     return dbt
 
@@ -69,9 +71,18 @@ class Project:
         command = [str(self.dbt), "--no-use-colors", *arguments]
         results = self.folder / "target" / "run_results.json"
         results.unlink(missing_ok=True)
-        where = {"DBT_TARGET": target, "DBT_PROFILES_DIR": str(self.folder), "DBT_SEND_ANONYMOUS_USAGE_STATS": "false"}
+        where = {
+            "DBT_TARGET": target,
+            "DBT_PROFILES_DIR": str(self.folder),
+            "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
+        }
         done = subprocess.run(
-            command, cwd=self.folder, capture_output=True, text=True, timeout=1200, env={**os.environ, **where}
+            command,
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            timeout=1200,
+            env={**os.environ, **where},
         )
         found = json.loads(results.read_text())["results"] if results.exists() else []
         names = {str(row["unique_id"]).split(".")[2]: row for row in found}
@@ -79,7 +90,9 @@ class Project:
 
     def operation(self, name: str, target: str = "dev", **arguments: Any) -> Done:
         """Run an operation of the package."""
-        return self.run("run-operation", f"postgres_ml.{name}", "--args", json.dumps(arguments), target=target)
+        return self.run(
+            "run-operation", f"postgres_ml.{name}", "--args", json.dumps(arguments), target=target
+        )
 
 
 def write_package(folder: Path) -> None:

@@ -216,3 +216,13 @@ def test_keys_are_explained():
     assert properties["target"]["description"].startswith("The column of the query to predict.")
     assert "Redshift: `TARGET`." in properties["target"]["description"]
     assert properties["explain"]["default"] is False
+
+
+@pytest.mark.parametrize(("key", "n_errors"), [("target", 0), ("targte", 1)])
+def test_keys_may_stand_under_meta(key, n_errors):
+    file = {
+        "models": [
+            {"name": "m", "config": {"materialized": "create_model", "meta": {"create_model": {key: "y"}}}}
+        ]
+    }
+    assert len(file_errors(yaml.safe_dump(file))) == n_errors

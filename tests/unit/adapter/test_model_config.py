@@ -434,3 +434,40 @@ def test_gates_promotion_and_retraining_are_read():
     assert spec.gates == (Gate("f1_macro", ">=", 0.6, "warn"), Gate("log_loss", "<", 0.4, "error"))
     assert spec.retrain == 7 * 86_400
     assert spec.settings.keep_versions == 9
+
+
+def in_meta(found, **direct):
+    """A node whose config has keys under `meta: create_model`; dbt keeps meta apart from keys it doesn't know."""
+    made = node(**direct)
+    made.config.meta = {"create_model": found, "owner": "somebody"}
+    return made
+
+
+def test_all_keys_may_stand_under_meta():
+    config = {
+        "target": "y",
+        "auto": False,
+        "model_type": "xgboost",
+        "settings": {"seed": 7},
+        "runtime": "sql",
+    }
+    spec = ConfigReader(in_meta(config)).read()
+    assert spec == ConfigReader(node(**config)).read()
+    assert ConfigReader(in_meta({"settings": {"seed": 7}}, target="y")).read().settings.seed == 7
+    assert ConfigReader(in_meta({"function": "f"}, target="y")).read().function == "f"
+    assert ConfigReader(in_meta({"target": "y"}, target="y")).read().target == "y"
+
+
+@pytest.mark.parametrize(
+    ("found", "problem"),
+    [
+        ({"target": "z"}, "config 'target' is given twice, as 'y' and under 'meta: create_model' as 'z'"),
+        ({"settigns": {}}, "unknown config 'settigns' under 'meta: create_model', did you mean 'settings'?"),
+        ({"grants": {"execute": ["a"]}}, "'grants' is dbt's own key: put it beside 'meta', not under it"),
+        ("target", "'meta: create_model' must be a dict such as {target: churn}, found 'target'"),
+    ],
+)
+def test_what_is_wrong_under_meta_is_named(found, problem):
+    reader = ConfigReader(in_meta(found, target="y"))
+    reader.read()
+    assert reader.problems == [problem]

@@ -20,6 +20,7 @@ from dbt.adapters.postgres_ml.catalog.adapter import CatalogAdapter
 from dbt.adapters.postgres_ml.config.dbt_docs import describe_cards
 from dbt.adapters.postgres_ml.config.manifest import check_manifest
 from dbt.adapters.postgres_ml.config.names import (
+    config_value,
     default_function,
     execute_grantees,
     is_create_model,
@@ -194,7 +195,7 @@ class PostgresMLAdapter(MaterializationAdapter, CatalogAdapter):
         schema, model = place_of(node)
         if is_real:
             schema = resolve.place_of_relation(relation)[0]
-        function = node.config.get("function") or default_function(node)
+        function = config_value(node, "function") or default_function(node)
         return {
             "schema": schema,
             "name": function + suffix,

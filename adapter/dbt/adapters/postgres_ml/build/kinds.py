@@ -10,6 +10,7 @@ from dbt.adapters.postgres_ml.build.forecast import ForecastBuild
 from dbt.adapters.postgres_ml.build.node import NodeBuild
 from dbt.adapters.postgres_ml.build.python_model import PythonModelBuild
 from dbt.adapters.postgres_ml.config.forecast import is_forecast
+from dbt.adapters.postgres_ml.config.names import config_value
 from dbt.adapters.postgres_ml.connections import PostgresMLConnectionManager
 
 
@@ -29,9 +30,9 @@ def build_of(node: Any, sql: str, config: Any, connections: PostgresMLConnection
     """
     if node.language == "python":
         return PythonModelBuild(node, sql, config, connections)
-    if node.config.get("endpoint"):
+    if config_value(node, "endpoint"):
         return EndpointBuild(node, sql, config, connections)
-    if node.config.get("source"):
+    if config_value(node, "source"):
         return ExternalModelBuild(node, sql, config, connections)
     if is_forecast(node):
         return ForecastBuild(node, sql, config, connections)

@@ -30,7 +30,14 @@ DBT = Section(
             "whether the model's description goes into the comments of card and functions",
             default_words="no",
         ),
-        Key("meta", Anything("a dict"), "the place for keys of your own", default_words="empty"),
+        Key(
+            "meta",
+            Anything("a dict"),
+            "the place for keys of your own",
+            "Under `create_model` the keys of the table above may stand, as dbt v2 wants it.",
+            default_words="empty",
+            see="any-dbt.md",
+        ),
     ),
     "{enabled: true}",
 )

@@ -32,6 +32,7 @@ IS_CREATE_MODEL: Schema = {"const": "create_model"}
 def config_schema() -> Schema:
     """Return the schema of the dict `config` of a create_model: keys of this package and of dbt."""
     of_dbt = {key.name: {"description": description(key)} for key in dbt_keys.DBT.keys}
+    of_dbt["meta"] |= {"properties": {"create_model": {"$ref": "#/$defs/meta"}}}
     ignored = {"description": "Amazon Redshift's: accepted, without effect on Postgres."}
     return {
         "type": "object",
@@ -43,6 +44,17 @@ def config_schema() -> Schema:
         },
         "additionalProperties": False,
         "allOf": [_hyperparameters_of(model_type) for model_type in keys.EXPLICIT_MODEL_TYPES],
+    }
+
+
+def meta_schema() -> Schema:
+    """Return the schema of the dict below `meta: create_model`: this package's keys alone."""
+    names = (*keys.MODEL.names, *(name for name in keys.REDSHIFT_SETTINGS if name not in dbt_keys.DBT_KEYS))
+    at = "#/$defs/config/properties/"
+    return {
+        "type": "object",
+        "properties": {name: {"$ref": f"{at}{name}"} for name in names},
+        "additionalProperties": False,
     }
 
 
@@ -90,6 +102,7 @@ def schema() -> dict[str, Any]:
             "folder": in_project,
             "folder_config": _folder_config(),
             "config": config_schema(),
+            "meta": meta_schema(),
             "jinja": JINJA,
         },
     }

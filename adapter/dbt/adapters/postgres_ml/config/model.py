@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,7 +10,13 @@ from dbt.adapters.postgres_ml.config import dbt_keys, forecast, keys
 from dbt.adapters.postgres_ml.config.external import external_problems
 from dbt.adapters.postgres_ml.config.grants import privilege_problems
 from dbt.adapters.postgres_ml.config.holdout import settings_of
-from dbt.adapters.postgres_ml.config.names import default_function, place_of, versioned_name
+from dbt.adapters.postgres_ml.config.names import (
+    config_value,
+    default_function,
+    meta_config,
+    place_of,
+    versioned_name,
+)
 from dbt.adapters.postgres_ml.config.objectives import AUTO_OBJECTIVES, XGBOOST_OBJECTIVES
 from dbt.adapters.postgres_ml.config.values import boolean_of, hint
 
@@ -50,7 +57,8 @@ class ConfigReader:
         """Return the specification, or None where there are problems."""
         config = self.node.config
         self._check_names()
-        found = {name: config.get(name) for name in keys.MODEL.names}
+        self._check_meta()
+        found = {name: config_value(self.node, name) for name in keys.MODEL.names}
         self.given = {name: value for name, value in found.items() if value is not None}
         self.values = keys.MODEL.read_values("", self.given, self.problems)
         model_types, auto = self._model_types()
@@ -100,9 +108,33 @@ class ConfigReader:
                 self.problems.append(
                     f"unknown config '{name}'{likely} (keys of your own belong under 'meta')"
                 )
-        settings = self.node.config.get("settings")
+        settings = config_value(self.node, "settings")
         names = [str(name).lower() for name in settings] if isinstance(settings, dict) else []
         self.notices += [name for name in names if name in keys.REDSHIFT_SETTINGS]
+
+    def _check_meta(self) -> None:
+        """What stands under `meta: {create_model: …}` is one dict of this package's keys, none given twice."""
+        config = self.node.config
+        meta = config.get("meta")
+        found = meta.get("create_model") if isinstance(meta, Mapping) else None
+        if found is not None and not isinstance(found, Mapping):
+            self.problems.append(
+                f"'meta: create_model' must be a dict such as {{target: churn}}, found {found!r}"
+            )
+        for name, value in meta_config(self.node).items():
+            direct = config.get(name) if name in keys.MODEL.names else None
+            if name == "grants":
+                self.problems.append("'grants' is dbt's own key: put it beside 'meta', not under it")
+            elif str(name).lower() in keys.REDSHIFT_SETTINGS:
+                self.notices.append(str(name).lower())
+            elif name not in keys.MODEL.names:
+                self.problems.append(
+                    f"unknown config '{name}' under 'meta: create_model'{hint(str(name), keys.MODEL.names)}"
+                )
+            elif direct is not None and direct != value:
+                self.problems.append(
+                    f"config '{name}' is given twice, as {direct!r} and under 'meta: create_model' as {value!r}"
+                )
 
     def _model_types(self) -> tuple[tuple[str, ...], bool]:
         """Return the model types, and auto: what needs no target, which auto never compares, turns it off."""
@@ -297,5 +329,5 @@ def _is_unsupervised(model_types: tuple[str, ...]) -> bool:
 
 def reindexes(node: Any) -> bool:
     """Return whether a new version of a node's functions reindexes the indexes that call them."""
-    given = node.config.get("reindex")
+    given = config_value(node, "reindex")
     return TrainingSpec.reindex if given is None else boolean_of(given) is not False

@@ -5,6 +5,7 @@ Every `dbt parse` imports this; the table of the config's keys is imported where
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 
@@ -41,6 +42,19 @@ def is_create_model(node: Any) -> bool:
         getattr(node, "resource_type", None) == "model"
         and getattr(config, "materialized", None) == "create_model"
     )
+
+
+def meta_config(node: Any) -> Mapping[str, Any]:
+    """Return the keys under `meta: {create_model: {…}}`, where dbt v2 wants them; empty without a dict there."""
+    meta = node.config.get("meta")
+    found = meta.get("create_model") if isinstance(meta, Mapping) else None
+    return found if isinstance(found, Mapping) else {}
+
+
+def config_value(node: Any, key: str) -> Any:
+    """Return the value of one of this package's keys, directly in the config or under meta; None without."""
+    value = node.config.get(key)
+    return meta_config(node).get(key) if value is None else value
 
 
 def grants_of(node: Any) -> dict[str, list[str]]:
