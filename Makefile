@@ -6,10 +6,11 @@ EXAMPLES = models_examples
 INSTALL = $(BIN)/python -m pip install --quiet --constraint $(VENV)/constraints.txt
 WHEEL_PYTHONS ?= $(PYTHON)
 DBT_1_12 = $(VENV)-dbt-1-12
+DBT_2 = $(VENV)-dbt-2
 EXTENSION_VERSION = $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" extension/plmodel.control)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo sql-example docs docs-site mlflow psql test test-exhaustive test-faults test-unit test-training test-functional test-dbt-1-12 test-versions coverage check lint docs-tables native bench-parse bench-unchanged bench-catalog bench-sql bench-native bench-auto bench-forecast bench-intervals dist dist-extension test-wheel clean bench-python serve-example bench-extract bench-scale
+.PHONY: help install demo sql-example docs docs-site mlflow psql test test-exhaustive test-faults test-unit test-training test-functional test-dbt-1-12 test-dbt-2 test-versions coverage check lint docs-tables native bench-parse bench-unchanged bench-catalog bench-sql bench-native bench-auto bench-forecast bench-intervals dist dist-extension test-wheel clean bench-python serve-example bench-extract bench-scale
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -105,6 +106,15 @@ $(DBT_1_12)/installed-1-12: setup.py pyproject.toml scripts/install_dbt.py
 test-dbt-1-12: $(DBT_1_12)/installed-1-12 ## run the functional and conformance tests on dbt-core 1.12, in a venv of its own
 	$(DBT_1_12)/bin/python -m pytest tests/unit/adapter tests/functional tests/conformance -n 2 --dist loadgroup \
 		-m "not exhaustive and not faults"
+
+# dbt v2 is one binary. It downloads its Postgres driver from a host of its own; PyPI has the same driver.
+$(DBT_2)/installed-dbt-2: | $(BIN)/python
+	$(BIN)/python -m venv $(DBT_2)
+	$(DBT_2)/bin/python -m pip install --quiet --no-deps "dbt-core==2.0.0a4" "adbc-driver-postgresql==1.9.0"
+	@touch $@
+
+test-dbt-2: $(VENV)/installed-test $(DBT_2)/installed-dbt-2 ## build a small project by dbt v2 (Rust) and a worker
+	POSTGRES_ML_DBT_2=$(abspath $(DBT_2)/bin/dbt) $(BIN)/python -m pytest tests/functional/test_dbt_2.py -n 0
 
 test-versions: $(VENV)/installed-test ## run tests with the lowest and newest libraries on each Python here, and write the page
 	$(BIN)/python scripts/versions.py run

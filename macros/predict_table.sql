@@ -126,7 +126,7 @@ cross join lateral rows from ({% for name in names + ['predictions'] %}pg_catalo
         and p.proname = {{ ml.postgres_ml__literal(function.name) }}
         and obj_description(p.oid, 'pg_proc') like '%[dbt-postgres-ml]'
         and obj_description(p.oid, 'pg_proc') not like 'SUPERSEDED%'
-        and not (p.pronargs = 1 and p.proargtypes[0] = 'jsonb'::regtype)  -- features by name
+        and not (p.pronargs = 1 and p.proargtypes[0] = 'jsonb'::regtype)  {#- features by name #}
   {%- endset -%}
   {{ return(fromjson(run_query(query).columns[0].values()[0] or '[]')) }}
 {% endmacro %}

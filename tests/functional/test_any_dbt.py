@@ -9,7 +9,7 @@ import json
 import re
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -17,90 +17,9 @@ from typing import Any
 import psycopg2
 import pytest
 from postgres_ml.embedded import ServerAddress
-from support.any_dbt import Project, plain_dbt, write_examples, write_package
-from support.sql_clients import SqlClients
+from support.any_dbt import PARITY, SMALL, Project, World, any_dbt_world, plain_dbt
 
 pytestmark = pytest.mark.xdist_group("any_dbt")
-
-FUNCTIONS = """
-select p.proname, pg_get_function_arguments(p.oid), pg_get_function_result(p.oid), l.lanname, p.provolatile, p.proparallel,
-    p.prosrc
-from pg_proc as p join pg_language as l on l.oid = p.prolang
-where p.pronamespace = 'ml'::regnamespace and obj_description(p.oid, 'pg_proc') like '%[dbt-postgres-ml]'
-order by 1, 2
-"""
-HEAVY = """
-{{ config(
-    materialized='create_model',
-    grants={'execute': [var('reader')]},
-    pre_hook="create table if not exists ml.hooks (at text)",
-    post_hook="insert into ml.hooks values ('after')",
-    meta={'create_model': {
-        'target': 'is_heavy', 'function': 'says_heavy', 'auto': false, 'model_type': 'linear_learner',
-        'problem_type': 'binary_classification', 'gates': {'accuracy': '>= 0.6'}, 'settings': {'min_rows': 100},
-    }},
-) }}
-select cement, water, fly_ash, age, case when compressive_strength > 35 then 'yes' else 'no' end as is_heavy
-from {{ ref('concrete_mixtures') }}
-"""
-CALLS = """
-{{ config(materialized='table') }}
-select
-    mixture_id,
-    {{ postgres_ml.predict('heavy') }} as by_scope,
-    {{ postgres_ml.predict('heavy', alias='m') }} as by_alias,
-    {{ postgres_ml.predict('heavy', ['cement', 'water', 'fly_ash', 'age']) }} as by_list,
-    {{ postgres_ml.predict('heavy', {'age': 'age', 'water': 'water', 'cement': 'cement', 'fly_ash': 'fly_ash'}) }} as by_name,
-    {{ postgres_ml.predict_probabilities('heavy') }} -> 'probabilities' ->> 0 as probability
-from {{ ref('concrete_mixtures') }} as m
-"""
-TABLE = "{{ postgres_ml.predict_table('heavy', ref('concrete_mixtures'), key='mixture_id') }}"
-TESTS: dict[str, Any] = {
-    "models": [
-        {
-            "name": "heavy",
-            "data_tests": [
-                {"postgres_ml.model_metric": {"arguments": {"metric": "accuracy", "min": 0.6}}},
-                {"postgres_ml.model_age": {"arguments": {"max": "1 day"}}},
-                {"postgres_ml.feature_drift": {"arguments": {"relation": "ref('concrete_mixtures')"}}},
-            ],
-        },
-        {"name": "calls", "columns": [{"name": "by_list", "data_tests": ["not_null"]}]},
-    ]
-}
-PARITY = {"models": [{"name": "heavy", "data_tests": ["postgres_ml.prediction_parity"]}]}
-
-
-class World(SqlClients):
-    """A database for dbt without the adapter, whose role is the analyst; and one for the adapter."""
-
-    def outputs(self) -> dict[str, Any]:
-        """Return the targets of profiles.yml: dbt's own role, an administrator, and the adapter."""
-        place = {
-            "host": self.server.host, "port": self.server.port, "password": "", "schema": "ml", "threads": 2,
-        }  # fmt: skip
-        return {
-            "dev": {**place, "type": "postgres", "user": self.analyst, "dbname": self.name},
-            "admin": {**place, "type": "postgres", "user": self.server.user, "dbname": self.name},
-            "ours": {**place, "type": "postgres_ml", "user": self.server.user, "dbname": f"{self.name}_ours"},
-        }
-
-    def functions(self, database: str) -> list[tuple[Any, ...]]:
-        return self.ask(FUNCTIONS, database=database)
-
-
-def make_world(server: ServerAddress, folder: Path) -> World:
-    """Return a database with roles and nothing else."""
-    world = World(server, folder / "worker", "anydbt")
-    world.make_roles()
-    world.ask(f"create database {world.name}_ours", database=server.dbname)
-    world.ask(f"grant create on database {world.name} to {world.analyst}")
-    return world
-
-
-def drop_world(world: World) -> None:
-    world.ask(f"drop database {world.name}_ours with (force)", database=world.server.dbname)
-    world.drop()
 
 
 @pytest.fixture(scope="module")
@@ -109,33 +28,12 @@ def dbt(pytestconfig: pytest.Config) -> Path:
     return plain_dbt(Path(str(pytestconfig.cache.mkdir("any_dbt"))) / "dbt-postgres")
 
 
-def make_project(world: World, dbt: Path, folder: Path, names: Sequence[str]) -> Project:
-    write_package(folder / "package")
-    write_examples(folder / "shop", names, world.outputs())
-    project = Project(dbt, folder / "shop")
-    assert project.run("deps").code == 0
-    return project
-
-
-def install(world: World, project: Project) -> None:
-    """Let the administrator install what a worker and dbt's role need, and start the worker."""
-    done = project.operation("create_catalog", "admin", worker=world.worker, trainers=[world.analyst])
-    assert done.code == 0, done.output
-    world.ask(
-        f"grant execute on function postgres_ml.create_model to {world.analyst};"
-        f"grant usage, create on schema ml to {world.worker}"
-    )
-
-
 def build_by_adapter(project: Project) -> None:
     """Build a copy of the project by the adapter: packages.yml names the package there, too."""
     folder = project.folder.with_name("ours")
     shutil.copytree(project.folder, folder, ignore=shutil.ignore_patterns("target", "logs"), symlinks=True)
-    done = Project(Path(sys.executable).parent / "dbt", folder).run("build", "--vars", READER, target="ours")
+    done = Project(Path(sys.executable).parent / "dbt", folder).run("build", target="ours")
     assert done.code == 0, done.output
-
-
-READER = json.dumps({"reader": "public"})
 
 
 class TestSmall:
@@ -143,27 +41,21 @@ class TestSmall:
 
     @pytest.fixture(scope="class")
     def world(self, server: ServerAddress, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-        made = make_world(server, tmp_path_factory.mktemp("any_dbt"))
-        yield made
-        drop_world(made)
+        with any_dbt_world(server, tmp_path_factory.mktemp("any_dbt")) as made:
+            yield made
 
     @pytest.fixture(scope="class")
     def project(self, world: World, dbt: Path) -> Project:
-        made = make_project(world, dbt, world.folder.parent, ["concrete_strength"])
-        texts = {"heavy.sql": HEAVY, "calls.sql": CALLS, "scored.sql": TABLE, "tests.yml": json.dumps(TESTS)}
-        for name, text in texts.items():
-            (made.folder / "models" / name).write_text(text)
-        return made
+        return world.project(dbt, world.outputs(), SMALL, ["concrete_strength"])
 
     @pytest.fixture(scope="class")
-    def built(self, world: World, project: Project) -> Iterator[Any]:
+    def built(self, world: World, project: Project) -> dict[str, Any]:
         """The whole project's build; before it, what is said where something is missing."""
-        said = {"catalog": project.run("build", "-s", "+heavy", "--vars", READER)}
-        install(world, project)
-        patience = json.dumps({"reader": "public", "postgres_ml_worker_timeout": 4})
-        said["worker"] = project.run("run", "-s", "heavy", "--vars", patience)
+        said = {"catalog": project.run("build", "-s", "+heavy")}
+        world.install(project, "dev")  # dbt's own role: another target would let dbt parse all again
+        said["worker"] = project.run("run", "-s", "heavy")
         world.start_worker()
-        said["built"] = project.run("build", "--vars", READER)
+        said["built"] = project.run("build")
         return said
 
     def test_what_is_missing_is_named_with_the_command_that_cures_it(self, built: dict[str, Any]) -> None:
@@ -218,10 +110,10 @@ class TestSmall:
         assert world.ask("select at from ml.hooks") == [("after",)]
 
     def test_a_test_that_needs_python_says_so(self, project: Project, built: dict[str, Any]) -> None:
-        path = project.folder / "models" / "parity.yml"
+        path = project.folder / "models" / "tests.yml"
         path.write_text(json.dumps(PARITY))
-        done = project.run("test", "-s", "postgres_ml_prediction_parity_heavy_", "--vars", READER)
-        path.unlink()
+        done = project.run("test", "-s", "postgres_ml_prediction_parity_heavy_")
+        path.write_text(SMALL["tests.yml"])
         assert "prediction_parity compares by Python" in done.output and done.code == 1
 
 
@@ -243,13 +135,12 @@ class TestExamples:
 
     @pytest.fixture(scope="class")
     def world(self, server: ServerAddress, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-        made = make_world(server, tmp_path_factory.mktemp("any_dbt_examples"))
-        yield made
-        drop_world(made)
+        with any_dbt_world(server, tmp_path_factory.mktemp("any_dbt_examples")) as made:
+            yield made
 
     @pytest.fixture(scope="class")
     def project(self, world: World, dbt: Path) -> Project:
-        made = make_project(world, dbt, world.folder.parent, self.NAMES)
+        made = world.project(dbt, world.outputs(), {}, self.NAMES)
         for path in made.folder.rglob("models/**/*.sql"):  # a search as long as it is wide, on any machine
             path.write_text(
                 path.read_text().replace("'max_runtime': 20", "'max_trials': 3, 'max_runtime': 3600")
@@ -259,7 +150,7 @@ class TestExamples:
     @pytest.fixture(scope="class")
     def built(self, world: World, project: Project) -> Any:
         world.ask("create schema ml", world.analyst)
-        install(world, project)
+        world.install(project)
         world.start_worker("--concurrency", "2")
         return project.run("build")
 

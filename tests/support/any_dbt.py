@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -17,9 +18,62 @@ from typing import Any
 import pytest
 import yaml
 from filelock import FileLock
+from postgres_ml.embedded import ServerAddress
+
+from support.sql_clients import SqlClients
 
 ROOT = Path(__file__).parents[2]
+PATIENCE_S = 4  # with a database on which no worker works
 PREDICT = re.compile(r"\{\{ (predict\w*\()")
+FUNCTIONS = """
+select p.proname, pg_get_function_arguments(p.oid), pg_get_function_result(p.oid), l.lanname, p.provolatile, p.proparallel,
+    p.prosrc
+from pg_proc as p join pg_language as l on l.oid = p.prolang
+where p.pronamespace = 'ml'::regnamespace and obj_description(p.oid, 'pg_proc') like '%[dbt-postgres-ml]'
+order by 1, 2
+"""
+HEAVY = """
+{{ config(
+    materialized='create_model',
+    grants={'execute': ['public']},
+    pre_hook="create table if not exists ml.hooks (at text)",
+    post_hook="insert into ml.hooks values ('after')",
+    meta={'create_model': {
+        'target': 'is_heavy', 'function': 'says_heavy', 'auto': false, 'model_type': 'linear_learner',
+        'problem_type': 'binary_classification', 'gates': {'accuracy': '>= 0.6'}, 'settings': {'min_rows': 100},
+    }},
+) }}
+select cement, water, fly_ash, age, case when compressive_strength > 35 then 'yes' else 'no' end as is_heavy
+from {{ ref('concrete_mixtures') }}
+"""
+CALLS = """
+{{ config(materialized='table') }}
+select
+    mixture_id,
+    {{ postgres_ml.predict('heavy') }} as by_scope,
+    {{ postgres_ml.predict('heavy', alias='m') }} as by_alias,
+    {{ postgres_ml.predict('heavy', ['cement', 'water', 'fly_ash', 'age']) }} as by_list,
+    {{ postgres_ml.predict('heavy', {'age': 'age', 'water': 'water', 'cement': 'cement', 'fly_ash': 'fly_ash'}) }} as by_name,
+    {{ postgres_ml.predict_probabilities('heavy') }} -> 'probabilities' ->> 0 as probability
+from {{ ref('concrete_mixtures') }} as m
+"""
+TABLE = "{{ postgres_ml.predict_table('heavy', ref('concrete_mixtures'), key='mixture_id') }}"
+TESTS: dict[str, Any] = {
+    "models": [
+        {
+            "name": "heavy",
+            "data_tests": [
+                {"postgres_ml.model_metric": {"arguments": {"metric": "accuracy", "min": 0.6}}},
+                {"postgres_ml.model_age": {"arguments": {"max": "1 day"}}},
+                {"postgres_ml.feature_drift": {"arguments": {"relation": "ref('concrete_mixtures')"}}},
+            ],
+        },
+        {"name": "calls", "columns": [{"name": "by_list", "data_tests": ["not_null"]}]},
+    ]
+}
+PARITY = {"models": [{"name": "heavy", "data_tests": ["postgres_ml.prediction_parity"]}]}
+#: a model with most of what a config can say, and what calls it
+SMALL = {"heavy.sql": HEAVY, "calls.sql": CALLS, "scored.sql": TABLE, "tests.yml": json.dumps(TESTS)}
 
 
 def plain_dbt(folder: Path) -> Path:
@@ -68,13 +122,14 @@ class Project:
 
     def run(self, *arguments: str, target: str = "dev") -> Done:
         """Run a command of dbt's in the project."""
-        command = [str(self.dbt), "--no-use-colors", *arguments]
+        command = [str(self.dbt), *arguments]
         results = self.folder / "target" / "run_results.json"
         results.unlink(missing_ok=True)
         where = {
             "DBT_TARGET": target,
             "DBT_PROFILES_DIR": str(self.folder),
             "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
+            "DBT_USE_COLORS": "false",
         }
         done = subprocess.run(
             command,
@@ -85,7 +140,7 @@ class Project:
             env={**os.environ, **where},
         )
         found = json.loads(results.read_text())["results"] if results.exists() else []
-        names = {str(row["unique_id"]).split(".")[2]: row for row in found}
+        names = {str(row["unique_id"]).split(".")[:3][-1]: row for row in found}
         return Done(done.returncode, done.stdout + done.stderr, names)
 
     def operation(self, name: str, target: str = "dev", **arguments: Any) -> Done:
@@ -95,15 +150,68 @@ class Project:
         )
 
 
-def write_package(folder: Path) -> None:
-    """Copy the repository's dbt package: what a packages.yml that names it gets."""
-    shutil.copytree(ROOT / "macros", folder / "macros")
-    shutil.copy(ROOT / "dbt_project.yml", folder)
+class World(SqlClients):
+    """A database for dbt without the adapter, whose role is the analyst; and one for the adapter."""
+
+    def outputs(self, **more: Any) -> dict[str, Any]:
+        """Return the targets of profiles.yml: dbt's own role, an administrator, and the adapter."""
+        place = {
+            "host": self.server.host, "port": self.server.port, "password": "", "schema": "ml", "threads": 2, **more
+        }  # fmt: skip
+        return {
+            "dev": {**place, "type": "postgres", "user": self.analyst, "dbname": self.name},
+            "admin": {**place, "type": "postgres", "user": self.server.user, "dbname": self.name},
+            "ours": {**place, "type": "postgres_ml", "user": self.server.user, "dbname": f"{self.name}_ours"},
+        }
+
+    def functions(self, database: str) -> list[tuple[Any, ...]]:
+        return self.ask(FUNCTIONS, database=database)
+
+    def project(
+        self, dbt: Path, outputs: Mapping[str, Any], models: Mapping[str, str], examples: Sequence[str] = ()
+    ) -> Project:
+        """Write a project beside the worker's folder, with the repository as its package."""
+        folder = self.folder.parent / "shop"
+        shutil.copytree(ROOT / "macros", folder.with_name("package") / "macros")
+        shutil.copy(ROOT / "dbt_project.yml", folder.with_name("package"))
+        write_project(folder, models, examples, outputs)
+        project = Project(dbt, folder)
+        done = project.run("deps")
+        assert done.code == 0, done.output
+        return project
+
+    def install(self, project: Project, target: str = "admin") -> None:
+        """Let an administrator install what a worker and dbt's role need."""
+        done = project.operation("create_catalog", target, worker=self.worker, trainers=[self.analyst])
+        assert done.code == 0, done.output
+        self.ask(
+            f"grant execute on function postgres_ml.create_model to {self.analyst};"
+            f"grant usage, create on schema ml to {self.worker}"
+        )
 
 
-def write_examples(folder: Path, names: Sequence[str], outputs: Mapping[str, Any]) -> None:
-    """Write a project of some of the examples, which calls predict() as a macro of the package."""
+@contextlib.contextmanager
+def any_dbt_world(server: ServerAddress, folder: Path) -> Iterator[World]:
+    """Yield databases with roles and nothing else, which are gone afterwards."""
+    world = World(server, folder / "worker", "anydbt")
+    world.make_roles()
+    world.ask(f"create database {world.name}_ours", database=server.dbname)
+    world.ask(f"grant create on database {world.name} to {world.analyst}")
+    try:
+        yield world
+    finally:
+        world.ask(f"drop database {world.name}_ours with (force)", database=server.dbname)
+        world.drop()
+
+
+def write_project(
+    folder: Path, models: Mapping[str, str], names: Sequence[str], outputs: Mapping[str, Any]
+) -> None:
+    """Write a project of models and of some of the examples, which then call predict() as a macro of the package."""
     examples = ROOT / "models_examples"
+    (folder / "models").mkdir(parents=True)
+    for name, text in models.items():
+        (folder / "models" / name).write_text(text)
     for name in names:
         shutil.copytree(examples / "models" / name, folder / "models" / name)
     for path in folder.rglob("models/**/*.sql"):
@@ -126,6 +234,7 @@ def write_examples(folder: Path, names: Sequence[str], outputs: Mapping[str, Any
         "profile": "shop",
         "models": {"shop": {"+materialized": "view"}},
         "seeds": {"shop": {"+schema": "data"}},
+        "vars": {"postgres_ml_worker_timeout": PATIENCE_S},
     }
     (folder / "dbt_project.yml").write_text(json.dumps(project))
     (folder / "packages.yml").write_text(json.dumps({"packages": [{"local": "../package"}]}))

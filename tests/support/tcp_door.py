@@ -21,10 +21,16 @@ def _serve(door: socket.socket, path: Path) -> None:
     with contextlib.suppress(OSError):  # the door is closed
         while True:
             client, _ = door.accept()
-            server = socket.socket(socket.AF_UNIX)
-            server.connect(str(path))
-            for one, other in ((client, server), (server, client)):
-                threading.Thread(target=_pass_on, args=(one, other), daemon=True).start()
+            threading.Thread(target=_join, args=(client, path), daemon=True).start()
+
+
+def _join(client: socket.socket, path: Path) -> None:
+    with client, socket.socket(socket.AF_UNIX) as server:
+        server.connect(str(path))
+        back = threading.Thread(target=_pass_on, args=(server, client), daemon=True)
+        back.start()
+        _pass_on(client, server)
+        back.join()
 
 
 def _pass_on(source: socket.socket, target: socket.socket) -> None:

@@ -113,7 +113,7 @@ class ConfigReader:
         self.notices += [name for name in names if name in keys.REDSHIFT_SETTINGS]
 
     def _check_meta(self) -> None:
-        """What stands under `meta: {create_model: …}` is one dict of this package's keys, none given twice."""
+        """What stands under `meta: create_model` is a dict of this package's keys, none given twice."""
         config = self.node.config
         meta = config.get("meta")
         found = meta.get("create_model") if isinstance(meta, Mapping) else None
@@ -133,7 +133,8 @@ class ConfigReader:
                 )
             elif direct is not None and direct != value:
                 self.problems.append(
-                    f"config '{name}' is given twice, as {direct!r} and under 'meta: create_model' as {value!r}"
+                    f"config '{name}' is given twice, as {direct!r} "
+                    f"and under 'meta: create_model' as {value!r}"
                 )
 
     def _model_types(self) -> tuple[tuple[str, ...], bool]:

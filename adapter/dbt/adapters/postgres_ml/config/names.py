@@ -45,7 +45,7 @@ def is_create_model(node: Any) -> bool:
 
 
 def meta_config(node: Any) -> Mapping[str, Any]:
-    """Return the keys under `meta: {create_model: {…}}`, where dbt v2 wants them; empty without a dict there."""
+    """Return the keys under `meta: {create_model: {…}}`, as dbt v2 wants them; empty without a dict."""
     meta = node.config.get("meta")
     found = meta.get("create_model") if isinstance(meta, Mapping) else None
     return found if isinstance(found, Mapping) else {}
