@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 
 import psycopg2
+import psycopg2.errors
 import pytest
 from dbt.adapters.postgres_ml.worker.place import SEARCH_PATH
 from postgres_ml.embedded import ServerAddress
@@ -142,3 +143,24 @@ def test_waiting_is_for_jobs_that_a_worker_can_see(clients: SqlClients) -> None:
         clients.ask("begin isolation level repeatable read; select postgres_ml.wait(1)", clients.analyst)
     with pytest.raises(psycopg2.Error, match="does not exist, or is not yours"):
         clients.ask("select postgres_ml.wait(99999)", clients.analyst)
+
+
+ENDED = """
+insert into postgres_ml.job (kind, model_schema, model_name, config)
+select 'create', 'ml', name, '{"target": "y"}' from unnest(array['old', 'old', 'young', 'young']) as name;
+update postgres_ml.job set is_sealed = true, state = 'READY',
+    ended_at = now() - case model_name when 'old' then interval '31 days' else interval '29 days' end
+where model_name in ('old', 'young')
+"""
+
+
+def test_jobs_that_ended_long_ago_are_forgotten_but_the_last_call_of_a_model(clients: SqlClients) -> None:
+    clients.ask(ENDED)
+    with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+        clients.ask("select postgres_ml.prune_jobs(0)", clients.analyst)
+    done = command(clients, "--until-idle", "--keep-jobs", "30")
+    assert done.returncode == 0 and "forgot 1 jobs that ended more than 30 days ago" in done.stderr
+    kept = clients.ask(
+        "select model_name, count(*) from postgres_ml.job where model_name in ('old', 'young') group by 1 order by 1"
+    )
+    assert kept == [("old", 1), ("young", 2)]

@@ -181,7 +181,8 @@ class World(SqlClients):
         return project
 
     def install(self, project: Project, target: str = "admin") -> None:
-        """Let an administrator install what a worker and dbt's role need."""
+        """Let an administrator install what a worker and dbt's role need; `dev` is dbt's role itself."""
+        self.ask(f"grant {self.worker} to {self.analyst}" if target == "dev" else "select 1")
         done = project.operation("create_catalog", target, worker=self.worker, trainers=[self.analyst])
         assert done.code == 0, done.output
         self.ask(

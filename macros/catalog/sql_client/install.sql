@@ -54,6 +54,7 @@
       'postgres_ml.end_job(bigint, integer, text, text)',
       'postgres_ml.give_back_job(bigint, integer, text)',
       'postgres_ml.clear_jobs()',
+      'postgres_ml.prune_jobs(double precision)',
       'postgres_ml.all_schedules()',
       'postgres_ml.claim_schedule(text, text, timestamptz)',
       'postgres_ml.note_schedule(text, text, text)',

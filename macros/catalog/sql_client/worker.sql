@@ -192,6 +192,24 @@ begin
     return n;
 end
 $clear_jobs$;
+{#- Jobs that ended long ago; of each model the last call stays, which a schedule repeats. -#}
+create or replace function postgres_ml.prune_jobs(keep_days double precision)
+returns bigint
+language sql volatile security definer set search_path = pg_catalog, pg_temp
+as $prune_jobs$
+    with pruned as (
+        delete from postgres_ml.job as j
+        where j.state <> 'TRAINING' and not j.has_rows
+            and j.ended_at < clock_timestamp() - make_interval(secs => keep_days * 86400)
+            and (j.kind <> 'create' or exists (
+                select from postgres_ml.job as n
+                where n.model_schema = j.model_schema and n.model_name = j.model_name and n.job > j.job
+                    and n.kind in ('create', 'drop')
+            ))
+        returning j.job
+    )
+    select count(*) from pruned
+$prune_jobs$;
 revoke execute on function postgres_ml.settle_without_training(postgres_ml.job) from public
 {% endmacro %}
 

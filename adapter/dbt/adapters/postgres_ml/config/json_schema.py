@@ -31,7 +31,7 @@ IS_CREATE_MODEL: Schema = {"const": "create_model"}
 
 def config_schema() -> Schema:
     """Return the schema of the dict `config` of a create_model: keys of this package and of dbt."""
-    of_dbt = {key.name: {"description": description(key)} for key in dbt_keys.DBT.keys}
+    of_dbt: dict[str, Schema] = {key.name: {"description": description(key)} for key in dbt_keys.DBT.keys}
     of_dbt["meta"] |= {"properties": {"create_model": {"$ref": "#/$defs/meta"}}}
     ignored = {"description": "Amazon Redshift's: accepted, without effect on Postgres."}
     return {

@@ -118,6 +118,11 @@ class Catalog:
         """Remove rows of jobs that have ended."""
         await self._all("select postgres_ml.clear_jobs()")
 
+    async def prune(self, keep_days: float) -> int:
+        """Forget jobs that ended so many days ago; return how many. Each model's last call stays."""
+        [row] = await self._all("select postgres_ml.prune_jobs(%(days)s) as n", days=keep_days)
+        return int(row["n"])
+
     async def _all(self, query: str, **arguments: Any) -> list[dict[str, Any]]:
         return await self._connector.execute_query_all_async(query, **arguments)
 

@@ -35,7 +35,14 @@ def main(arguments: Sequence[str]) -> int:
     )
     if is_status:
         return status(place, options.stalled)
-    how = Options(options.concurrency, options.grace, options.heartbeat, options.stalled, options.until_idle)
+    how = Options(
+        options.concurrency,
+        options.grace,
+        options.heartbeat,
+        options.stalled,
+        options.until_idle,
+        options.keep_jobs,
+    )
     place.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     serve(place, how, lambda: prepare(place))
     return 0
@@ -69,6 +76,9 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--heartbeat", type=float, default=5.0, help="seconds between two heartbeats (5)")
     made.add_argument(
         "--stalled", type=float, default=20.0, help="seconds without one until a worker is dead (20)"
+    )
+    made.add_argument(
+        "--keep-jobs", type=_positive, default=30, help="days after which jobs that ended are forgotten (30)"
     )
     made.add_argument("--until-idle", action="store_true", help="end when no job is left")
     return made

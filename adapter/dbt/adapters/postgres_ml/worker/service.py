@@ -33,6 +33,7 @@ logger = logging.getLogger("postgres_ml.worker")
 POLL_S = 1.0  # between two looks at the catalog where no notification comes
 LEAST_S = 0.05  # between two looks, whoever wakes it
 SWEEP_S = 5.0  # between two looks for what was lost
+PRUNE_S = 3600.0  # between two looks for what ended long ago
 RETRY_S = 1.0
 QUEUE = "models"
 RunJob = Task[Any, Any, Any]
@@ -49,6 +50,7 @@ class Options:
     grace_s : seconds that trainings may go on after SIGTERM, before they go back into the queue
     heartbeat_s, stalled_s : seconds between two heartbeats, and without one, after which a worker is dead
     until_idle : whether to end when there is nothing left to do
+    keep_days : after which jobs that have ended are forgotten
     """
 
     concurrency: int = 1
@@ -56,6 +58,7 @@ class Options:
     heartbeat_s: float = 5.0
     stalled_s: float = 20.0
     until_idle: bool = False
+    keep_days: float = 30.0
 
 
 class Service:
@@ -65,6 +68,7 @@ class Service:
         self.place, self.options = place, options
         self._stop = asyncio.Event()
         self._wake = asyncio.Event()
+        self._pruned: float | None = None
 
     async def run(self) -> None:
         """Work until stopped; a server that is lost is waited for."""
@@ -209,6 +213,11 @@ class Service:
                 await app.job_manager.finish_job(found, queue_jobs.Status.FAILED, delete_job=True)
         await self._queue(run_job, jobs.catalog, await jobs.catalog.lost())
         await jobs.catalog.clear()
+        if self._pruned is None or time.monotonic() - self._pruned > PRUNE_S:
+            self._pruned = time.monotonic()
+            days = self.options.keep_days
+            if n := await jobs.catalog.prune(days):
+                logger.info("forgot %d jobs that ended more than %g days ago", n, days)
 
 
 def serve(place: Place, options: Options, check: Callable[[], None]) -> None:
