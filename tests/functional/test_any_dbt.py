@@ -17,7 +17,7 @@ from typing import Any
 import psycopg2
 import pytest
 from postgres_ml.embedded import ServerAddress
-from support.any_dbt import PARITY, SMALL, Project, World, any_dbt_world, plain_dbt
+from support.any_dbt import PARITY, SMALL, VERSIONED, Project, World, any_dbt_world, plain_dbt
 
 pytestmark = pytest.mark.xdist_group("any_dbt")
 
@@ -140,7 +140,7 @@ class TestExamples:
 
     @pytest.fixture(scope="class")
     def project(self, world: World, dbt: Path) -> Project:
-        made = world.project(dbt, world.outputs(), {}, self.NAMES)
+        made = world.project(dbt, world.outputs(), VERSIONED, self.NAMES)
         for path in made.folder.rglob("models/**/*.sql"):  # a search as long as it is wide, on any machine
             path.write_text(
                 path.read_text().replace("'max_runtime': 20", "'max_trials': 3, 'max_runtime': 3600")
@@ -167,6 +167,16 @@ class TestExamples:
         assert {f"predict_{name}" for name in self.NAMES} <= {row[0] for row in found}
         assert [row[:2] for row in found if row not in ours] == []
         assert len(found) == len(ours)
+
+    def test_a_version_of_dbts_is_called_by_v(self, project: Project, built: Any) -> None:
+        compiled = (project.folder / "target" / "compiled" / "shop" / "models" / "strengths.sql").read_text()
+        assert '"ml"."predict_strength_v1"("cement") as one' in compiled
+        assert '"ml"."predict_strength_v2"("cement", "water") as two' in compiled
+
+    def test_empty_keeps_what_is_published(self, world: World, project: Project, built: Any) -> None:
+        done = project.run("run", "--empty", "-s", "concrete_strength")
+        assert done.results["concrete_strength"]["message"] == "kept: --empty trains nothing"
+        assert world.value("select state from ml.concrete_strength") == "READY"
 
     def test_unchanged_rows_are_not_trained_again_and_full_refresh_trains(
         self, project: Project, built: Any

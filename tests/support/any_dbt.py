@@ -72,6 +72,33 @@ TESTS: dict[str, Any] = {
     ]
 }
 PARITY = {"models": [{"name": "heavy", "data_tests": ["postgres_ml.prediction_parity"]}]}
+STRENGTH = """
+{{{{ config(
+    materialized='create_model', target='compressive_strength', auto=false, model_type='linear_learner',
+    contract={{'enforced': true}}
+) }}}}
+select {columns}, compressive_strength from {{{{ ref('concrete_mixtures') }}}}
+"""
+COLUMNS = ("cement", "water", "compressive_strength")
+#: a model in two of dbt's versions, with a contract, and what calls both
+VERSIONED = {
+    "strength_v1.sql": STRENGTH.format(columns="cement"),
+    "strength_v2.sql": STRENGTH.format(columns="cement, water"),
+    "strengths.sql": "select {{ postgres_ml.predict('strength', v=1) }} as one, {{ postgres_ml.predict('strength') }} as two"
+    " from {{ ref('concrete_mixtures') }}",
+    "strengths.yml": json.dumps(
+        {
+            "models": [
+                {
+                    "name": "strength",
+                    "latest_version": 2,
+                    "columns": [{"name": name, "data_type": "double precision"} for name in COLUMNS],
+                    "versions": [{"v": 1, "columns": [{"include": "*", "exclude": ["water"]}]}, {"v": 2}],
+                }
+            ]
+        }
+    ),
+}
 #: a model with most of what a config can say, and what calls it
 SMALL = {"heavy.sql": HEAVY, "calls.sql": CALLS, "scored.sql": TABLE, "tests.yml": json.dumps(TESTS)}
 

@@ -76,7 +76,9 @@ begin
     if asked.job is null then
         raise exception 'job % has no rows to seal', of_job using errcode = 'object_not_in_prerequisite_state';
     end if;
-    execute format('revoke all on postgres_ml.%I from %I', 'rows_' || of_job, asked.requested_by);
+    if asked.requested_by <> current_user then  -- the catalog's owner, whose the table is
+        execute format('revoke all on postgres_ml.%I from %I', 'rows_' || of_job, asked.requested_by);
+    end if;
     execute format('select count(*) from postgres_ml.%I', 'rows_' || of_job) into n_query;
     select count(*) into n_columns from pg_attribute as a
     where a.attrelid = to_regclass('postgres_ml.rows_' || of_job) and a.attnum > 0 and not a.attisdropped;
