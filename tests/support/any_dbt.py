@@ -122,7 +122,7 @@ def plain_dbt(folder: Path) -> Path:
     has_adapter = (
         "import importlib.util as u; raise SystemExit(u.find_spec('dbt.adapters.postgres_ml') is not None)"
     )
-    subprocess.run([str(folder / "bin" / "python"), "-c", has_adapter], check=True)
+    subprocess.run([str(folder / "bin" / "python"), "-I", "-c", has_adapter], check=True)
     return dbt
 
 
@@ -158,13 +158,11 @@ class Project:
             "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
             "DBT_USE_COLORS": "false",
         }
+        environment = {**os.environ, **where}
+        if self.dbt.parent != Path(sys.executable).parent:
+            environment.pop("PYTHONPATH", None)  # a way back to this package
         done = subprocess.run(
-            command,
-            cwd=self.folder,
-            capture_output=True,
-            text=True,
-            timeout=1200,
-            env={**os.environ, **where},
+            command, cwd=self.folder, capture_output=True, text=True, timeout=1200, env=environment
         )
         found = json.loads(results.read_text())["results"] if results.exists() else []
         names = {str(row["unique_id"]).split(".")[:3][-1]: row for row in found}
