@@ -3,5 +3,6 @@
   share of rows that the config's `interval` asks for. Arguments as in predict().
 #}
 {% macro predict_interval(model_name, features=none, alias=none, package=none, version=none, v=none) -%}
-  {{ return(postgres_ml__call(model_name, '_interval', features, alias, package, version, v)) }}
+  {%- set ml = postgres_ml if postgres_ml is defined else context -%}
+  {{ return(ml.postgres_ml__call(model_name, '_interval', features, alias, package, version, v)) }}
 {%- endmacro %}
