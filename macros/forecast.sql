@@ -9,16 +9,17 @@
   horizon : steps to tell, a number or an expression; all that were trained by default
 #}
 {% macro forecast(model_name, horizon=none, package=none, version=none, v=none) -%}
+  {%- set ml = postgres_ml if postgres_ml is defined else context -%}
   {#- ref() draws the edge of the graph; its schema follows --defer -#}
   {%- set relation = ref(package, model_name, v=v) if package else ref(model_name, v=v) -%}
   {%- if not execute -%}
     {{ return('') }}
   {%- endif -%}
-  {%- set function = adapter.prediction_function(relation, context.get('model') or {}, {'name': model_name, 'package': package, 'v': v}, '') -%}
+  {%- set function = ml.postgres_ml__prediction_function(relation, {'name': model_name, 'package': package, 'v': v}) -%}
   {%- if version is not none -%}
-    {%- set function = postgres_ml__pinned_function(function, '', version) -%}
+    {%- set function = ml.postgres_ml__pinned_function(function, '', version) -%}
   {%- endif -%}
-  {%- if postgres_ml__returns_table(function) is false -%}
+  {%- if ml.postgres_ml__returns_table(function) is false -%}
     {%- do exceptions.raise_compiler_error("forecast('" ~ model_name ~ "'): that model scores rows: use predict('" ~ model_name ~ "')") -%}
   {%- endif -%}
   {{ return(function.qualified ~ '(' ~ ('' if horizon is none else horizon) ~ ')') }}
@@ -27,9 +28,10 @@
 
 {#- Whether the function is a forecast's; none where it does not exist yet. -#}
 {% macro postgres_ml__returns_table(function) %}
-  {%- set search_path = adapter.trust_only_catalog() -%}
-  {%- set overloads = postgres_ml__overloads(function.schema, function.name) -%}
-  {%- do adapter.restore_search_path(search_path) -%}
+  {%- set ml = postgres_ml if postgres_ml is defined else context -%}
+  {%- set search_path = ml.postgres_ml__trust_only_catalog() -%}
+  {%- set overloads = ml.postgres_ml__overloads(function.schema, function.name) -%}
+  {%- do ml.postgres_ml__restore_search_path(search_path) -%}
   {%- for overload in overloads if overload.is_ours and not overload.is_superseded and not overload.is_by_name -%}
     {{ return(overload.columns != '[]') }}
   {%- endfor -%}

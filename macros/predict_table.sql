@@ -36,7 +36,7 @@
     ) -%}
   {%- endif -%}
   {%- set names = columns | map(attribute=0) | list -%}
-  {%- if names == ['horizon'] and postgres_ml__returns_table(function) -%}
+  {%- if names == ['horizon'] and ml.postgres_ml__returns_table(function) -%}
     {%- do exceptions.raise_compiler_error(
         "predict_table('" ~ model_name ~ "'): that model forecasts: select * from {{ forecast('" ~ model_name ~ "') }}"
     ) -%}

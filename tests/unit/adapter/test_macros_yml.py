@@ -42,7 +42,9 @@ def test_arguments_are_those_of_the_macro(name: str) -> None:
         assert TYPE.fullmatch(argument["type"])
 
 
-@pytest.mark.parametrize("path", sorted(MACROS.glob("predict*.sql")), ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "path", sorted([*MACROS.glob("predict*.sql"), MACROS / "forecast.sql"]), ids=lambda path: path.name
+)
 def test_macros_in_queries_find_their_siblings_in_a_package_too(path: Path) -> None:
     """A bare name is unknown where the macros come by packages.yml: decision 36."""
     assert re.findall(r"(?<!macro )(?<![.\w])postgres_ml__\w+\(", path.read_text()) == []
