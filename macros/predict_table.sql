@@ -10,13 +10,27 @@
 #}
 {% macro predict_table(model, relation, key, features=none, chunk_rows=10000, package=none, v=none) -%}
   {%- set ml = postgres_ml if postgres_ml is defined else context -%}
+  {%- set called = ml.postgres_ml__called('predict_table', model, features, package, v) -%}
+  {%- if not execute -%}
+    {{ return('') }}
+  {%- endif -%}
+  {{ return(ml.postgres_ml__score(called, relation, [key] if key is string else key, chunk_rows)) }}
+{%- endmacro %}
+
+
+{#-
+  What a macro over a whole relation calls: {function, batch_function or none, columns: (name, type) of each feature,
+  values: the SQL expression of each}. An error where the function does not exist yet.
+-#}
+{% macro postgres_ml__called(macro_name, model, features, package, v) %}
+  {%- set ml = postgres_ml if postgres_ml is defined else context -%}
   {%- set model_name = model if model is string else model.identifier -%}
   {%- set model_relation = model -%}
   {%- if model is string -%}
     {%- set model_relation = ref(package, model, v=v) if package else ref(model, v=v) -%}
   {%- endif -%}
   {%- if not execute -%}
-    {{ return('') }}
+    {{ return(none) }}
   {%- endif -%}
   {%- set reference = {'name': model, 'package': package, 'v': v} if model is string else {} -%}
   {%- set function = ml.postgres_ml__prediction_function(model_relation, reference) -%}
@@ -31,38 +45,46 @@
   {%- do ml.postgres_ml__restore_search_path(search_path) -%}
   {%- if not columns -%}
     {%- do exceptions.raise_compiler_error(
-        "predict_table('" ~ model_name ~ "'): function " ~ function.qualified ~ ' does not exist yet; build it first: '
+        macro_name ~ "('" ~ model_name ~ "'): function " ~ function.qualified ~ ' does not exist yet; build it first: '
         ~ 'dbt build --select ' ~ model_name
     ) -%}
   {%- endif -%}
   {%- set names = columns | map(attribute=0) | list -%}
   {%- if names == ['horizon'] and ml.postgres_ml__returns_table(function) -%}
     {%- do exceptions.raise_compiler_error(
-        "predict_table('" ~ model_name ~ "'): that model forecasts: select * from {{ forecast('" ~ model_name ~ "') }}"
+        macro_name ~ "('" ~ model_name ~ "'): that model forecasts: select * from {{ forecast('" ~ model_name ~ "') }}"
     ) -%}
   {%- endif -%}
   {%- for name in features or {} if name not in names -%}
     {%- do exceptions.raise_compiler_error(
-        "predict_table('" ~ model_name ~ "') has no feature '" ~ name ~ "'; its features are " ~ names | join(', ')
+        macro_name ~ "('" ~ model_name ~ "') has no feature '" ~ name ~ "'; its features are " ~ names | join(', ')
     ) -%}
-  {%- endfor -%}
-  {%- set keys = [] -%}
-  {%- for name in ([key] if key is string else key) -%}
-    {%- do keys.append(ml.postgres_ml__identifier(name)) -%}
   {%- endfor -%}
   {%- set values = [] -%}
   {%- for name in names -%}
     {%- do values.append((features or {}).get(name, ml.postgres_ml__identifier(name))) -%}
   {%- endfor -%}
-  {%- if batch_functions -%}
-    {{ return(ml.postgres_ml__predict_in_chunks(function, batch_functions[0], relation, keys, columns, values, chunk_rows)) }}
+  {{ return({'function': function, 'batch_function': batch_functions | first, 'columns': columns, 'values': values}) }}
+{% endmacro %}
+
+
+{#- The query of key and prediction over a relation, or over a subquery with its alias. -#}
+{% macro postgres_ml__score(called, relation, key, chunk_rows) %}
+  {%- set ml = postgres_ml if postgres_ml is defined else context -%}
+  {%- set function = called.function -%}
+  {%- set keys = [] -%}
+  {%- for name in key -%}
+    {%- do keys.append(ml.postgres_ml__identifier(name)) -%}
+  {%- endfor -%}
+  {%- if called.batch_function -%}
+    {{ return(ml.postgres_ml__predict_in_chunks(function, called.batch_function, relation, keys, called.columns, called['values'], chunk_rows)) }}
   {%- endif -%}
-  {%- set arguments = ml.postgres_ml__cast_to(function, values) | join(', ') -%}
-  {%- if names | length > 100 -%}
+  {%- set arguments = ml.postgres_ml__cast_to(function, called['values']) | join(', ') -%}
+  {%- if called.columns | length > 100 -%}
     {%- set arguments = 'row(' ~ arguments ~ ')::' ~ function.features_type -%}
   {%- endif -%}
   {{ return('select ' ~ keys | join(', ') ~ ', ' ~ function.qualified ~ '(' ~ arguments ~ ') as prediction\nfrom ' ~ relation) }}
-{%- endmacro %}
+{% endmacro %}
 
 
 {#-

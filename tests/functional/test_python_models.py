@@ -36,6 +36,10 @@ CHURN = """
           hyperparameters={'num_round': 10}, grants={'execute': ['analyst']}) }}
 select spend, region, is_vip, (spend > 10 or is_vip) as churned from {{ ref('customers') }}
 """
+KEPT = """
+{{ config(materialized='incremental', unique_key=['id', 'region']) }}
+{{ predict_incremental(ref('churn'), ref('customers'), key=['id', 'region'], chunk_rows=500) }}
+"""
 SCORED = "{{ config(materialized='table') }} {{ predict_table(ref('churn'), ref('customers'), key=['id', 'region']) }}"
 GROUPS = """
 {{ config(materialized='create_model', model_type='kmeans', hyperparameters={'k': 3}, runtime='python') }}
@@ -82,6 +86,7 @@ class TestRuntimePython(OnDebian):
             "customers.sql": CUSTOMERS,
             "churn.sql": CHURN,
             "scored.sql": SCORED,
+            "kept.sql": KEPT,
             "one_by_one.sql": ONE_BY_ONE,
             "groups.sql": GROUPS,
             "grouped.sql": GROUPED,
@@ -140,6 +145,9 @@ class TestRuntimePython(OnDebian):
         assert select(
             "select count(*) from scored s join one_by_one o using (id) where s.prediction is distinct from o.prediction"
         ) == [(0,)]
+        assert select(
+            "select count(*), count(distinct model_version) from kept join scored using (id, region, prediction)"
+        ) == [(1200, 1)]
         [(n_true, n_right)] = select(
             "select count(*) filter (where prediction), count(*) filter (where prediction = (spend > 10 or is_vip)) "
             "from scored join customers using (id)"
