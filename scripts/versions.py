@@ -152,7 +152,11 @@ def run_tests(venv: Path, suite: str, folder: Path, *more: str) -> dict[str, int
     report = folder / "report.xml"
     command = [str(venv / "bin" / "python"), "-m", "pytest", *SUITES[suite], "-n", "0", "-q", *more]
     command += ["-m", "not exhaustive and not faults", f"--junitxml={report}", "-o", f"cache_dir={folder}"]
-    subprocess.run(command, cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1"}, check=False)
+    done = subprocess.run(command, cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1"}, check=False)
+    if not report.exists():
+        raise SystemExit(
+            f"pytest ended without a report of suite {suite} (exit code {done.returncode}): {venv}"
+        )
     return count(ElementTree.parse(report).getroot().iter("testcase"))
 
 

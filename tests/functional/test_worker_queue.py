@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from dbt.adapters.postgres_ml.worker.place import SEARCH_PATH
 from postgres_ml.embedded import ServerAddress
 from support.sql_clients import SqlClients, sql_clients
 
-N_JOBS = 1000
+N_JOBS = int(os.environ.get("POSTGRES_ML_JOBS", "200"))
 SERVING = """
 insert into postgres_ml.model_version
 select (jsonb_populate_record(null::postgres_ml.model_version, jsonb_build_object(
@@ -63,7 +64,7 @@ def test_a_worker_that_lacks_something_says_what(clients: SqlClients) -> None:
     )
 
 
-def test_a_thousand_jobs_drain_on_two_workers(clients: SqlClients) -> None:
+def test_many_jobs_drain_on_two_workers(clients: SqlClients) -> None:
     """Jobs that are light: each rolls back to the version that serves, so a worker has nothing to build."""
     clients.ask(SERVING)
     clients.ask(f"alter role {clients.worker} in database {clients.name} set search_path = {SEARCH_PATH}")
@@ -111,7 +112,7 @@ def test_a_stopped_worker_gives_its_job_back(clients: SqlClients) -> None:
     second = clients.create(
         "ml.long",
         "select * from ml.measurements where a > 9",
-        '{"target": "y", "settings": {"max_runtime": 25}}',
+        '{"target": "y", "settings": {"max_runtime": 12}}',
     )
     line = json.loads(clients.wait_for_line(two, "create of ml.long begins"))
     assert (line["job"], line["attempt"], line["level"]) == (second, 1, "info")
