@@ -149,7 +149,8 @@ def test_mlflow_goes_away_after_the_training(project: Project, record_property) 
         line for line in build.lines if "is published and serves, but its MLflow run could not" in line
     ]
     assert "can't be written: Is a directory" in warning and "the next build" in warning
-    assert [line for line in build.lines if "WARNING" in line and line is not warning] == []
+    others = [line for line in build.lines if "WARNING" in line and line is not warning]
+    assert [line for line in others if "if it is an identifier" not in line] == []  # which is about the rows
     assert kept.said("serves, and MLflow's champion stays until a build moves it"), kept.output
     assert project.state()["generation"] == before["generation"] + 1
     assert project.champion() == before["version"] and not project.is_known_as_champion()

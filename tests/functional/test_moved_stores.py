@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -137,3 +141,35 @@ def test_a_location_that_is_gone_is_named(project: Path, tmp_path: Path) -> None
         TrackingError, match=rf"'mine' keeps its artifacts in {place}, which no longer exists"
     ):
         store.open_experiment(uri_of(project), "mine")
+
+
+MAKE = "import sys; from postgres_ml.track import store; store.make_tables(sys.argv[1])"
+
+
+@pytest.mark.parametrize("pause", [0.0, 0.1, 0.2])
+def test_a_store_whose_maker_was_killed_is_made_anew(tmp_path: Path, pause: float) -> None:
+    """MLflow can't open a store that has some of its tables, and is killed here between them."""
+    maker = subprocess.Popen(
+        [sys.executable, "-c", MAKE, uri_of(tmp_path)], stderr=subprocess.PIPE, text=True
+    )
+    assert maker.stderr is not None
+    assert any("Updating database tables" in line for line in maker.stderr)
+    time.sleep(pause)
+    assert maker.poll() is None and (tmp_path / "mlflow.db").stat().st_size == 0
+    maker.kill()
+    maker.communicate()
+    assert train(tmp_path)
+    assert sorted(path.name for path in tmp_path.glob("mlflow*")) == ["mlflow.db", "mlflow.db.lock"]
+
+
+def test_a_store_that_was_left_half_made_says_so(tmp_path: Path) -> None:
+    """By an earlier release: its tables are there, and not the note that they are."""
+    store.make_tables(uri_of(tmp_path))
+    with sqlite3.connect(tmp_path / "mlflow.db") as connection:
+        connection.execute("delete from alembic_version")
+        connection.execute("drop table inputs")
+    connection.close()
+    maker = subprocess.run(
+        [sys.executable, "-c", MAKE, uri_of(tmp_path)], capture_output=True, text=True, check=False
+    )
+    assert "has some of its tables only: a process was killed while it made or migrated them" in maker.stderr

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -23,6 +24,8 @@ from postgres_ml.contract.exceptions import TrackingError
 from postgres_ml.track.relocation import ARTIFACTS, local_path, relocate
 
 SQLITE = "sqlite:///"
+UNFINISHED = ".unfinished"
+HALF_MADE = ("already exists", "duplicate column")
 OPENING = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "15"}
 
 
@@ -71,8 +74,38 @@ def _locked_tables(uri: str) -> Iterator[Path]:
     database = Path(uri.removeprefix(SQLITE))
     _check_writable(database)
     with _lock(database):
-        MlflowClient(uri).search_experiments(max_results=1)  # makes or migrates the tables
+        if database.stat().st_size == 0:
+            _make_whole(database)
+        _migrate(uri, database)
         yield database
+
+
+def _migrate(uri: str, database: Path) -> None:
+    """Have MLflow bring the tables up to date."""
+    try:
+        MlflowClient(uri).search_experiments(max_results=1)
+    except sqlalchemy.exc.OperationalError as error:
+        if not any(words in str(error) for words in HALF_MADE):
+            raise
+        raise TrackingError(
+            f"MLflow's store {uri} has some of its tables only: a process was killed while it made or "
+            "migrated them, and MLflow can't go on from there. Put a backup in its place, or move the file "
+            f"{database} away to begin a new store; models that are published stay as they are"
+        ) from error
+
+
+def _make_whole(database: Path) -> None:
+    """Make a new store under another name, then give it its own: it is there whole or not at all.
+
+    MLflow makes tables in dozens of steps, and a store that a killed process left between two of them can
+    never be opened again. Needs the lock.
+    """
+    for left in database.parent.glob(f"{database.name}.*{UNFINISHED}*"):
+        left.unlink()
+    # a name of its own: MLflow remembers in this process which stores have their tables
+    unfinished = database.with_name(f"{database.name}.{uuid.uuid4().hex}{UNFINISHED}")
+    MlflowClient(f"{SQLITE}{unfinished}").search_experiments(max_results=1)
+    unfinished.replace(database)
 
 
 def _lock(database: Path) -> FileLock:
