@@ -118,7 +118,8 @@ def test_every_row_and_10000_hostile_ones_agree_with_the_library(build, cursor, 
         for row in zip(*cells, *predictions, [None] * len(predictions[0]), strict=True):
             file.write("\t".join("\\N" if cell is None else cell.translate(ESCAPES) for cell in row) + "\n")
 
-    bodies = tuple(FunctionBody(**body) for body in functions)
+    # the bounds of an interval are no output of the pipeline: tests/native/test_interval_function.py has them
+    bodies = tuple(FunctionBody(**body) for body in functions if body["role"] != "interval")
     version = parity.Predictor(features, bodies, program.return_type, problem_type)
     summary = parity.check_parity(cursor, "ml", version, path)
     assert summary.n_rows == len(rows) + N_ADVERSARIAL
