@@ -37,8 +37,8 @@ CHURN = """
 select spend, region, is_vip, (spend > 10 or is_vip) as churned from {{ ref('customers') }}
 """
 KEPT = """
-{{ config(materialized='incremental', unique_key=['id', 'region']) }}
-{{ predict_incremental(ref('churn'), ref('customers'), key=['id', 'region'], chunk_rows=500) }}
+{{ config(materialized='incremental', unique_key='id') }}
+{{ predict_incremental(ref('churn'), ref('customers'), key='id', chunk_rows=500) }}
 """
 SCORED = "{{ config(materialized='table') }} {{ predict_table(ref('churn'), ref('customers'), key=['id', 'region']) }}"
 GROUPS = """
@@ -146,7 +146,7 @@ class TestRuntimePython(OnDebian):
             "select count(*) from scored s join one_by_one o using (id) where s.prediction is distinct from o.prediction"
         ) == [(0,)]
         assert select(
-            "select count(*), count(distinct model_version) from kept join scored using (id, region, prediction)"
+            "select count(*), count(distinct model_version) from kept join scored using (id, prediction)"
         ) == [(1200, 1)]
         [(n_true, n_right)] = select(
             "select count(*) filter (where prediction), count(*) filter (where prediction = (spend > 10 or is_vip)) "
