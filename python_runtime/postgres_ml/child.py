@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import importlib
 import json
 import os
 import queue
@@ -57,19 +56,6 @@ def main(job_path: Path) -> int:
     finally:
         parent.end_run("FAILED", "the training process crashed")  # does nothing after an orderly end
     return 1
-
-
-def wait_and_train() -> int:
-    """Import the libraries and make the store's tables, then wait for a job; return the exit code."""
-    from postgres_ml.process.warm import MODULES, wait_for_job
-
-    for module in MODULES:
-        importlib.import_module(module)
-    if uri := os.environ.get(TRACKING_URI):
-        with contextlib.suppress(PostgresMLError):  # the job says so when it opens the store itself
-            importlib.import_module("postgres_ml.track.store").make_tables(uri)
-    job = wait_for_job()
-    return 0 if job is None else main(job)
 
 
 def _shortage_text(error: BaseException) -> str:
@@ -158,7 +144,7 @@ class Parent:
         self.directory = directory
         self.run: TrackedRun | None = None
         self._commands: queue.Queue[dict[str, Any]] = queue.Queue()
-        self._lock = threading.Lock()
+        self._lock, self._marking = threading.Lock(), threading.RLock()
         self._seen: set[str] = set()
         # what libraries print goes to stderr, so that stdout carries nothing but events
         self._out = os.fdopen(os.dup(1), "wb", buffering=0)
@@ -188,11 +174,16 @@ class Parent:
         self.send({"event": "error", "type": kind, "text": text})
 
     def end_run(self, status: str, reason: str) -> None:
-        """End the MLflow run if it is still open."""
-        run, self.run = self.run, None
-        if run is not None:
-            with contextlib.suppress(PostgresMLError):  # the store may be what failed
-                run.end(status, reason)
+        """End the MLflow run if it is still open; return when it is marked, whichever thread does that.
+
+        A training that `_leave` takes the snapshot away from fails at once, and must not end this process
+        while the other thread is telling MLflow.
+        """
+        with self._marking:
+            run, self.run = self.run, None
+            if run is not None:
+                with contextlib.suppress(PostgresMLError):  # the store may be what failed
+                    run.end(status, reason)
 
     def wait_for(self, *names: str) -> dict[str, Any]:
         """Return the first of these commands that comes."""
@@ -216,10 +207,14 @@ class Parent:
         timer = threading.Timer(MARKING_S, _kill_own_group)
         timer.daemon = True
         timer.start()
+        with self._marking:
+            self._take_rows_away()
+            self.end_run(status, reason)
+        _kill_own_group()
+
+    def _take_rows_away(self) -> None:
         for path in self.directory.glob("snapshot*.bin"):  # a dbt that was killed can't
             path.unlink(missing_ok=True)
-        self.end_run(status, reason)
-        _kill_own_group()
 
 
 def _lines(descriptor: int) -> Iterator[bytes]:

@@ -72,7 +72,10 @@ def _parser() -> argparse.ArgumentParser:
     worker.set_defaults(run=_worker)
 
     train = commands.add_parser("train", help="train what a job file describes; the adapter calls this")
-    train.add_argument("job", type=Path, help="a JSON file; - waits for its path on stdin")
+    train.add_argument("job", type=Path, nargs="?", help="a JSON file")
+    train.add_argument(
+        "--forks", type=int, metavar="FD", help="fork a process for each job that the socket names"
+    )
     train.set_defaults(run=_train)
 
     champion = commands.add_parser(
@@ -168,8 +171,11 @@ def _psql(options: argparse.Namespace) -> int:
 
 def _train(options: argparse.Namespace) -> int:
     child = importlib.import_module("postgres_ml.child")
-    outcome: int | None = child.wait_and_train() if str(options.job) == "-" else child.main(options.job)
-    return outcome or OK
+    if options.forks is None:
+        outcome: int = child.main(options.job)
+    else:
+        outcome = importlib.import_module("postgres_ml.process.forking").serve(options.forks, child.main)
+    return outcome
 
 
 def _worker(options: argparse.Namespace) -> int:

@@ -89,13 +89,17 @@ class Build:
 
     def child(self) -> int:
         """The process id of the training process."""
-        found = [
-            pid
-            for pid, (parent, command) in processes().items()
-            if parent == self.process.pid and " postgres_ml train " in command
-        ]
+        found = self.children()
         assert len(found) == 1, (found, self.output)
         return found[0]
+
+    def children(self) -> list[int]:
+        """The process ids of the trainings; before the first is forked, of the process that forks them."""
+        found = {
+            pid: parent for pid, (parent, command) in processes().items() if " postgres_ml train " in command
+        }
+        forking = [pid for pid, parent in found.items() if parent == self.process.pid]
+        return [pid for pid, parent in found.items() if parent in forking] or forking
 
 
 @contextlib.contextmanager

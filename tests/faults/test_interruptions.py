@@ -86,14 +86,6 @@ def write(project: Project, name: str, text: str) -> None:
     (project.directory / "models" / f"{name}.sql").write_text(text)
 
 
-def children_of(build: Build) -> list[int]:
-    return [
-        pid
-        for pid, (parent, command) in processes().items()
-        if parent == build.process.pid and " postgres_ml train " in command
-    ]
-
-
 @pytest.mark.faults
 def test_fail_fast_ends_the_trainings(side_project: Project, record_property) -> None:
     ask = side_project.server.ask
@@ -107,7 +99,7 @@ def test_fail_fast_ends_the_trainings(side_project: Project, record_property) ->
         build = side_project.dbt("build", "--fail-fast")
         build.wait_for(lambda: sum("load: " in line for line in build.lines) == 2, "both trainings")
         build.wait_for(lambda: side_project.server.waits_at("fail"), "the table that fails")
-        children = children_of(build)
+        children = build.children()
         assert len(children) == 2
     check_ended(side_project, build, children, record_property, "--fail-fast")
     assert ask("select proname from pg_proc where pronamespace = to_regnamespace('side')") == []
@@ -120,7 +112,7 @@ def test_four_trainings_share_the_cores(side_project: Project, record_property) 
         write(side_project, name, TRAINS.format(rounds=ENDLESS, rows=ROWS))
     build = side_project.dbt("build")
     build.wait_for(lambda: sum("load: " in line for line in build.lines) == 4, "four trainings")
-    children = children_of(build)
+    children = build.children()
     assert len(children) == 4
     begun = {pid: ticks_of_threads(pid) for pid in children}
     build.wait_for(

@@ -31,6 +31,7 @@ from postgres_ml.contract.exceptions import (
 )
 from postgres_ml.contract.job import TrainingJob
 from postgres_ml.contract.model import TrainedModel
+from postgres_ml.process import fork_server
 from postgres_ml.process.parent import TrainingProcess
 from postgres_ml.track import run_record
 from support.training import (
@@ -108,8 +109,12 @@ def the_run(job: TrainingJob) -> Any:
 
 
 def child_pid(process: TrainingProcess) -> int:
-    assert process._process is not None
-    return process._process.pid
+    """The training's process id, when the libraries are imported and it is forked."""
+    child = process._process
+    assert child is not None
+    until(lambda: child.pid is not None, "the fork")
+    assert child.pid is not None
+    return child.pid
 
 
 def test_errors_come_back_in_their_class_and_end_the_run(tmp_path: Path) -> None:
@@ -186,16 +191,34 @@ def test_the_child_is_as_likely_to_be_killed_for_memory_as_any_process(tmp_path:
     process.abandon("over")
 
 
-@pytest.mark.parametrize("room", [0, 60_000_000])
-def test_a_limit_on_memory_is_told_with_its_cure(tmp_path: Path, room: int) -> None:
+def limit_memory(pid: int, room: int) -> None:
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[0])
+    limit = pages * os.sysconf("SC_PAGE_SIZE") + room
+    resource.prlimit(pid, resource.RLIMIT_AS, (limit, limit))
+
+
+def test_a_limit_on_memory_is_told_with_its_cure(tmp_path: Path) -> None:
     process = TrainingProcess(job_in(tmp_path), Recorder(), never)
     process.start()
     process.wait_ready()
-    pages = int(Path(f"/proc/{child_pid(process)}/statm").read_text().split()[0])
-    limit = pages * os.sysconf("SC_PAGE_SIZE") + room
-    resource.prlimit(child_pid(process), resource.RLIMIT_AS, (limit, limit))
+    limit_memory(child_pid(process), 0)
     with pytest.raises(TrainingProcessError, match=r"not enough memory after using (.|\n)*max_cells"):
         process.train()
+
+
+@pytest.mark.parametrize("room", [20_000_000, 60_000_000, 200_000_000])
+def test_a_limit_on_memory_that_the_imports_meet_is_told_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, room: int
+) -> None:
+    monkeypatch.setattr(fork_server, "_servers", {})
+    process = TrainingProcess(job_in(tmp_path), Recorder(), never)
+    process.start()
+    (server,) = fork_server._servers.values()
+    limit_memory(server.pid, room)
+    with pytest.raises(TrainingProcessError, match=r"not enough memory(.|\n)*max_cells"):
+        process.wait_ready()
+        process.train()
+    server._end()
 
 
 def test_a_crash_shows_the_childs_last_lines(tmp_path: Path) -> None:
@@ -223,8 +246,8 @@ def test_the_child_dies_with_its_parent_and_marks_its_run(tmp_path: Path) -> Non
         job = json_file.read(TrainingJob, Path({str(tmp_path / "given.json")!r}))
         process = TrainingProcess(job, lambda level, text, *fields: print(text, flush=True), lambda: False)
         process.start()
-        print(process._process.pid, flush=True)
         process.wait_ready()
+        print(process._process.pid, flush=True)
         process.train()
     """
     parent = subprocess.Popen(

@@ -9,11 +9,9 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
-import os
 import queue
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -30,9 +28,10 @@ from postgres_ml.contract.exceptions import (
 from postgres_ml.contract.job import TrainingJob
 from postgres_ml.contract.model import TrainedModel
 from postgres_ml.contract.redact import without_secrets
-from postgres_ml.process import warm
+from postgres_ml.process import fork_server
 from postgres_ml.process.environment import absolute_uri
 from postgres_ml.process.memory import SHORTAGE, peak_bytes, use_text
+from postgres_ml.process.processes import ForkedProcess, OwnProcess
 
 POLL_S = 0.1
 PATIENCE_S = 3.0  # for a child that was told to end, which marks its MLflow run first
@@ -61,7 +60,7 @@ class TrainingProcess:
     def __init__(self, job: TrainingJob, on_message: OnMessage, is_cancelled: Callable[[], bool]) -> None:
         self.job = dataclasses.replace(job, tracking_uri=absolute_uri(job.tracking_uri))
         self.on_message, self.is_cancelled = on_message, is_cancelled
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: ForkedProcess | OwnProcess | None = None
         self._events: queue.Queue[dict[str, Any]] = queue.Queue()
         self._last_lines: list[str] = []
         self._readers: list[threading.Thread] = []
@@ -86,7 +85,7 @@ class TrainingProcess:
         except OSError as error:
             raise StorageError(f"the training job can't be written to {path}: {error.strerror}") from error
         try:
-            self._process = warm.take(path, self.job.tracking_uri)
+            self._process = fork_server.take(path, self.job.tracking_uri)
         except OSError as error:
             raise TrainingProcessError(f"the training process can't be started: {error}") from error
         assert self._process.stdout is not None and self._process.stderr is not None
@@ -200,11 +199,14 @@ class TrainingProcess:
     def _watch_memory(self) -> None:
         """Note how much memory the child has used: when it has been killed, nobody knows any more."""
         assert self._process is not None
-        self._peak = peak_bytes(self._process.pid) or self._peak
+        if self._process.pid is not None:
+            self._peak = peak_bytes(self._process.pid) or self._peak
 
     def _death(self, event: dict[str, Any] | None = None) -> PostgresMLError:
         """Return what the child reported last, or how it died; relay what it said meanwhile."""
         assert self._process is not None
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(PATIENCE_S)
         self._end()
         errors = [event] if event is not None and event["event"] == "error" else []
         while not self._events.empty():
@@ -215,6 +217,7 @@ class TrainingProcess:
                 errors.append(event)
         if errors:
             return _error(errors[0]["type"], errors[0]["text"])
+        assert self._process.returncode is not None, "it was waited for"
         return TrainingProcessError(death_text(self._process.returncode, self._last_lines, self._peak))
 
     def _end(self, patience: float = PATIENCE_S) -> None:
@@ -227,7 +230,7 @@ class TrainingProcess:
                 process.stdin.close()
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(patience)
-        _kill_group(process)
+        process.kill_group()
         process.wait()
         for reader, stream in zip(self._readers, (process.stdout, process.stderr), strict=False):
             reader.join(PATIENCE_S)
@@ -248,15 +251,6 @@ class TrainingProcess:
             if text:
                 self._last_lines = [*self._last_lines, text][-LAST_LINES:]
                 self._events.put({"event": "message", "level": self._stderr_level, "text": text})
-
-
-def _kill_group(process: subprocess.Popen[bytes]) -> None:
-    """Kill what is left of the child's group, the child's own children included."""
-    if sys.platform == "win32":
-        process.kill()
-        return
-    with contextlib.suppress(ProcessLookupError):  # nothing is left
-        os.killpg(process.pid, signal.SIGKILL)
 
 
 def _error(kind: str, text: str) -> PostgresMLError:

@@ -17,7 +17,7 @@ import time
 from typing import IO, Any
 
 from postgres_ml.contract.job import TRACKING_URI
-from postgres_ml.process import warm
+from postgres_ml.process import fork_server
 
 PATIENCE_S = 1.5  # for dbt to cancel the training, which marks its MLflow run
 
@@ -56,7 +56,7 @@ def main() -> int:
     from dbt.cli.main import dbtRunner
 
     if uri := os.environ.get(TRACKING_URI):
-        warm.prepare(uri)
+        fork_server.prepare(uri)
     events.say("warm")
     line = sys.stdin.readline()
     if not line:

@@ -1,0 +1,165 @@
+"""Trainings that fork from one process, which has imported the libraries."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from postgres_ml.contract import json_file
+from postgres_ml.contract.job import TRACKING_URI
+from postgres_ml.process import fork_server
+from postgres_ml.process.environment import environment
+from postgres_ml.process.fork_server import ForkServer
+from postgres_ml.process.processes import ForkedProcess
+from support.training import column, make_job
+
+PATIENCE_S = 60.0  # the imports take seconds, on a busy machine many
+
+pytestmark = pytest.mark.skipif(not fork_server.CAN_FORK, reason="forks on Linux only")
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[ForkServer]:
+    with Path(os.devnull).open("wb") as nowhere:
+        started = ForkServer(environment(), nowhere.fileno())
+    yield started
+    started._end()
+    started._process.wait(PATIENCE_S)
+
+
+def wait_for(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def forked(server: ForkServer, folder: Path, **variables: str) -> ForkedProcess:
+    process = ForkedProcess()
+    server.fork(process, str(folder / "job.json"), {**environment(), **variables})
+    process.close_ends()
+    return process
+
+
+def waiting(server: ForkServer, folder: Path, **variables: str) -> ForkedProcess:
+    """A training that waits for its job: it reads the file, which is a pipe that nobody has written."""
+    os.mkfifo(folder / "job.json")
+    process = forked(server, folder, **variables)
+    wait_for(lambda: process.pid)
+    return process
+
+
+def ended(process: ForkedProcess) -> int | None:
+    process.wait(PATIENCE_S)
+    process.let_go()
+    return process.returncode
+
+
+def fields(pid: int, name: str) -> dict[str, str]:
+    lines = Path(f"/proc/{pid}/{name}").read_text().splitlines()
+    return dict(line.split(":\t", 1) for line in lines if ":\t" in line)
+
+
+def test_each_has_its_own_session_folder_and_environment(
+    server: ForkServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainings = []
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        monkeypatch.chdir(tmp_path / name)
+        trainings.append(waiting(server, tmp_path / name, COLOUR=name))
+    for name, process in zip(("one", "two"), trainings, strict=True):
+        assert process.pid is not None and process.pid != server.pid
+        assert os.getpgid(process.pid) == os.getsid(process.pid) == process.pid
+        wait_for(lambda pid=process.pid, name=name: Path(f"/proc/{pid}/cwd").resolve() == tmp_path / name)
+        assert fields(process.pid, "status")["PPid"] == str(server.pid)
+        process.stdin.close()  # as a dbt that ends
+        assert ended(process) == -signal.SIGKILL
+
+
+def test_only_its_own_thread_could_hold_a_lock_when_it_forks(server: ForkServer, tmp_path: Path) -> None:
+    """Arrow's allocator has a thread, and takes care of forks itself; no other library may have started one."""
+    process = waiting(server, tmp_path)  # so the libraries are imported
+    names = {task.joinpath("comm").read_text().strip() for task in Path(f"/proc/{server.pid}/task").iterdir()}
+    process.stdin.close()
+    ended(process)
+    names.discard("jemalloc_bg_thd")
+    assert len(names) == 1, names
+
+
+def test_its_environment_is_that_of_its_request(server: ForkServer, tmp_path: Path) -> None:
+    process = waiting(server, tmp_path, **{TRACKING_URI: "sqlite:////proc/of-the-request/mlflow.db"})
+    (tmp_path / "job.json").write_text(json_file.to_json(make_job(tmp_path, (column("x"),), column("y"))))
+    assert "of-the-request" in process.stdout.read().decode()
+    assert ended(process) == 1
+
+
+def test_a_killed_training_leaves_the_others(server: ForkServer, tmp_path: Path) -> None:
+    process = waiting(server, tmp_path)
+    process.kill_group()
+    assert ended(process) == -signal.SIGKILL
+    (tmp_path / "next").mkdir()
+    after = waiting(server, tmp_path / "next")
+    after.stdin.close()
+    assert ended(after) == -signal.SIGKILL
+
+
+def test_what_is_called_off_before_the_fork_never_begins(server: ForkServer, tmp_path: Path) -> None:
+    os.kill(server.pid, signal.SIGSTOP)
+    try:
+        process = forked(server, tmp_path)
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(0.1)
+        process.stdin.close()
+        process.wait()  # at once, though nothing has been told
+        assert process.pid is None and process.returncode is None
+    finally:
+        os.kill(server.pid, signal.SIGCONT)
+    wait_for(lambda: process.returncode == -signal.SIGKILL)
+    assert process.pid == 0 and not process.stderr.read()
+    process.let_go()
+
+
+def test_a_killed_server_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fork_server, "_servers", {})
+    first = fork_server.take(tmp_path / "job.json", "sqlite:///x")
+    (server,) = fork_server._servers.values()
+    os.kill(server.pid, signal.SIGKILL)  # while it imports
+    assert ended(first) == -signal.SIGKILL and first.pid is None
+    os.mkfifo(tmp_path / "job.json")
+    second = fork_server.take(tmp_path / "job.json", "sqlite:///x")
+    (server,) = fork_server._servers.values()
+    wait_for(lambda: second.pid)
+    os.kill(server.pid, signal.SIGKILL)
+    wait_for(lambda: server._ended)
+    assert second.returncode is None  # it goes on, and its end is seen
+    second.stdin.close()
+    assert ended(second) is not None
+
+
+def test_it_ends_when_it_has_had_nothing_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fork_server, "_servers", {})
+    monkeypatch.setattr(fork_server, "IDLE_S", 0.2)
+    os.mkfifo(tmp_path / "job.json")
+    process = fork_server.take(tmp_path / "job.json", "sqlite:///x")
+    (server,) = fork_server._servers.values()
+    wait_for(lambda: process.pid)
+    time.sleep(0.5)
+    assert server.keeps_running()  # a training is something to do
+    process.stdin.close()
+    ended(process)
+    assert server._process.wait(PATIENCE_S) == 0
+    assert not server.keeps_running()
+
+
+def test_what_libraries_read_when_imported_has_a_process_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    alike = fork_server._key({"PYTHONPATH": "/a", "POSTGRES_ML_TRACKING_URI": "x", "PGPASSWORD": "one"})
+    assert alike == fork_server._key({"PGPASSWORD": "two", "PYTHONPATH": "/a"})
+    assert alike != fork_server._key({"PYTHONPATH": "/b"})
+    monkeypatch.setattr("resource.getrlimit", lambda _: (1 << 30, 1 << 30))
+    assert alike != fork_server._key({"PYTHONPATH": "/a"})
