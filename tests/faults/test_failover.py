@@ -18,8 +18,11 @@ from support.embedded_servers import scratch
 
 @pytest.fixture
 def standby(faulty_server: Server) -> Iterator[Server]:
-    """A hot standby, which streams what the server writes."""
+    """A hot standby, which streams what the server writes, as docs/operations.md says how to allow."""
     directory = scratch()
+    faulty_server.ask("alter system set wal_level = replica")
+    faulty_server.ask("alter system set max_wal_senders = 4")
+    embedded.stop(faulty_server.directory)
     primary = embedded.ensure(faulty_server.directory, linger=60)
     program = binaries.find().bindir / "pg_basebackup"
     address = ["-h", primary.host, "-p", str(primary.port), "-U", primary.user]
