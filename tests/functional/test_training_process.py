@@ -254,10 +254,12 @@ def test_the_child_dies_with_its_parent_and_marks_its_run(tmp_path: Path) -> Non
         [sys.executable, "-c", textwrap.dedent(code)], stdout=subprocess.PIPE, text=True
     )
     assert parent.stdout is not None
-    pid = int(parent.stdout.readline())
-    assert parent.stdout.readline()  # it trains
-    assert is_alive(pid)
-    parent.kill()
+    try:
+        pid = int(parent.stdout.readline())
+        assert parent.stdout.readline()  # it trains
+        assert is_alive(pid)
+    finally:  # a training for ever takes all memory, sooner or later
+        parent.kill()
     parent.communicate()
     until(lambda: not is_alive(pid), "the child's end")
     assert the_run(job).info.status == "KILLED"
