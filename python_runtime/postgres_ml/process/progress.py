@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 LEAST_S = 2.0  # between two lines, however much there is to tell
-MOST_S = 4.5  # between two lines, however little there is: with the poll's delay never above 5 seconds
+MOST_S = 4.0  # between two lines, however little there is: on a busy machine too it is never above 5 seconds
 
 PHASES = {
     "begin": "preparing the build",
