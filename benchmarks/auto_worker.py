@@ -89,7 +89,8 @@ def _ours(
     rows = TrainingRows(frame.iloc[order].reset_index(drop=True), labels[order], keys, "")
     deadline = Deadline(budget)
     report = Report(lambda level, text, fields=None: None)
-    prepared, rows, training, _ = preparation.prepare(job, rows, deadline, report)
+    found = preparation.prepare(job, rows, deadline, report)
+    prepared, rows, training = found.task, found.rows, found.training
     choice = search(prepared, training, report.progress)
     with report.phase("evaluate"):
         choice, evaluated = fit_to_evaluate(prepared, choice, training, report)

@@ -168,7 +168,8 @@ def measure(
     split = None if held is None else held[order]
     rows = TrainingRows(frame.iloc[order].reset_index(drop=True), truth, keys, "", split)
     report = Report(lambda level, text, fields=None: None)
-    task, rows, training, holdout = preparation.prepare(job, rows, Deadline(settings.max_runtime), report)
+    found = preparation.prepare(job, rows, Deadline(settings.max_runtime), report)
+    task, rows, training, holdout = found.task, found.rows, found.training, found.holdout
     choice = search(task, training, report.progress)
     with report.phase("evaluate"):
         choice, evaluated = fit_to_evaluate(task, choice, training, report)

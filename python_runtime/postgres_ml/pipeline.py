@@ -32,13 +32,20 @@ from postgres_ml.fit.choice import Choice
 from postgres_ml.fit.in_time import fit_to_evaluate, refit
 from postgres_ml.fit.task import Deadline, Task
 from postgres_ml.fit.user_code import UserCode
+from postgres_ml.out_of_core.fit import LargeFit, obstacle
+from postgres_ml.out_of_core.plan import MemoryPlan, plan_memory
+from postgres_ml.out_of_core.rows import HOLDOUT, TRAINING
+from postgres_ml.out_of_core.score import holdout_metrics
 from postgres_ml.process.report import USUAL_S, Relay, Report
 from postgres_ml.program.program import Program
 from postgres_ml.publish.deployment import deploy, evaluated_program
 from postgres_ml.publish.fitted import Fitted
 from postgres_ml.publish.interval import interval_functions
 from postgres_ml.search import search
+from postgres_ml.snapshot import on_disk
 from postgres_ml.snapshot import rows as snapshot_rows
+from postgres_ml.snapshot.query import stored_columns
+from postgres_ml.snapshot.reader import count_rows
 from postgres_ml.snapshot.rows import TrainingRows
 from postgres_ml.track.artifacts import write_artifacts
 from postgres_ml.track.run_record import write_record
@@ -59,26 +66,34 @@ def train(job: TrainingJob, run_id: str, relay: Relay) -> TrainedModel:
     """
     spec, directory, report = job.spec, Path(job.directory), Report(relay)
     with report.phase("load"):
-        task, rows, training, holdout = load(job, directory / "snapshot.bin", report)
-        code = UserCode.of_job(job)
+        prepared, plan = load(job, directory / "snapshot.bin", report)
+        task, code = prepared.task, UserCode.of_job(job)
     with report.phase("search"):
-        choice = choose(task, training, code, report)
+        choice = choose(task, prepared.training, code, report)
+        if plan is not None and (why := why_in_memory(prepared, choice)):
+            prepared = preparation.in_memory(prepared, why, plan.n_fitting, report)
+    rows, training, holdout, large = prepared.rows, prepared.training, prepared.holdout, prepared.large
+    fit = partial(large.fit, choice) if large is not None else None
     if choice.fit_s:
         report.expected_s |= {
             "evaluate": choice.fit_s, "refit": REFIT_GROWTH * choice.fit_s,
             "lower": max(choice.lower_s, USUAL_S["lower"]),
         }  # fmt: skip
     with report.phase("evaluate"):
-        choice, evaluated = fit_to_evaluate(task, choice, training, report)
+        choice, evaluated = fit_to_evaluate(task, choice, training, report, fit and partial(fit, (TRAINING,)))
         own_metrics = {} if code is None else code.metrics  # the refit's are of a model that saw all rows
-        comparison = Comparison() if spec.promote == "always" else score_champion(job, task, holdout)
-        evaluation = evaluate_pipeline(task.problem, evaluated, training, holdout, own_metrics, comparison)
+        comparison, held = compare(job, task, holdout, large), None
+        if large is not None:
+            held = holdout_metrics(task.problem, evaluated, large.rows)
+        evaluation = evaluate_pipeline(
+            task.problem, evaluated, training, holdout, own_metrics, comparison, held
+        )
         interval = None
         if spec.interval is not None:
             interval = calibrate(task, choice, evaluated, training, holdout)
             evaluation = dataclasses.replace(evaluation, metrics=evaluation.metrics | interval.metrics)
     with report.phase("refit"):
-        pipeline = refit(task, choice, rows, report) or evaluated
+        pipeline = refit(task, choice, rows, report, fit and partial(fit, (TRAINING, HOLDOUT))) or evaluated
     with report.phase("lower"):
         returns = return_type(task.problem, job.target)
         labels = pipeline[-1].classes_.tolist() if task.problem.has_probabilities else None
@@ -96,7 +111,7 @@ def train(job: TrainingJob, run_id: str, relay: Relay) -> TrainedModel:
             deployment = deployment.with_functions(explain_rows(explanation, spec, report))
     fitted = Fitted(
         job, task, rows, holdout, choice, evaluated, pipeline, evaluation, deployment, explanation, returns,
-        interval,
+        interval, prepared.counts,
     )  # fmt: skip
     with report.phase("parity rows"):
         write_parity(directory / "parity.copy", fitted)
@@ -106,16 +121,44 @@ def train(job: TrainingJob, run_id: str, relay: Relay) -> TrainedModel:
     return preparation.trained_model(fitted, report, run_id, directory / "parity.copy")
 
 
-def load(
-    job: TrainingJob, snapshot: Path, report: Report
-) -> tuple[Task, TrainingRows, TrainingRows, TrainingRows]:
-    """Return what `preparation.prepare` makes of the snapshot, which is deleted; the clock begins to run."""
-    rows = snapshot_rows.load(snapshot, job.features, job.target, job.spec.settings.seed, job.weight)
+def load(job: TrainingJob, snapshot: Path, report: Report) -> tuple[preparation.Prepared, MemoryPlan | None]:
+    """Return what `preparation` makes of the snapshot, which is deleted; the clock begins to run.
+
+    Rows that don't fit into memory come with the plan of how they are read.
+    """
+    settings = job.spec.settings
+    n_columns = len(stored_columns(job.features, job.target, weight=job.weight))
+    plan = plan_memory(settings, snapshot, count_rows(snapshot), n_columns)
+    if plan is None:
+        rows = snapshot_rows.load(snapshot, job.features, job.target, settings.seed, job.weight)
+    else:
+        stored = on_disk.store(
+            snapshot, snapshot.parent / "rows", job.features, job.target, settings.seed, plan.n_file_rows,
+            job.weight,
+        )  # fmt: skip
     snapshot.unlink()  # the database's rows stay on the disk no longer than they must
-    prepared = preparation.prepare(job, rows, Deadline(job.spec.settings.max_runtime), report)
-    _, _, training, holdout = prepared
-    report.progress(f"{len(training):,} rows to train on, {len(holdout):,} held out")
-    return prepared
+    deadline = Deadline(settings.max_runtime)
+    if plan is None:
+        return preparation.prepare(job, rows, deadline, report), None
+    report.note(plan.text(stored.n_bytes, len(stored.files)))
+    return preparation.prepare_large(job, stored, plan, deadline, report), plan
+
+
+def why_in_memory(prepared: preparation.Prepared, choice: Choice) -> str:
+    """Return why what was chosen can't be fitted on all rows, which are read in parts; '' if it can."""
+    large, task = prepared.large, prepared.task
+    assert large is not None, "asked only of rows that are read in parts"
+    n_more = (prepared.counts[0] - prepared.counts[1]) / len(prepared.training)
+    if not (found := obstacle(task, choice)) and 2 * n_more * choice.fit_s > task.deadline.left:
+        return "max_runtime leaves no time to fit on all rows"
+    return found
+
+
+def compare(job: TrainingJob, task: Task, holdout: TrainingRows, large: LargeFit | None) -> Comparison:
+    """Return the serving version's score on the hold-out, where the config asks for it."""
+    if job.spec.promote == "always":
+        return Comparison()
+    return score_champion(job, task, [holdout] if large is None else large.rows.batches((HOLDOUT,)))
 
 
 def choose(task: Task, training: TrainingRows, code: UserCode | None, report: Report) -> Choice:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,18 +18,58 @@ from postgres_ml.evaluate.intervals import check_enough
 from postgres_ml.features import column_checks
 from postgres_ml.features import problem as problems
 from postgres_ml.features.holdout import holdout_of
-from postgres_ml.features.preprocess import choose_columns
-from postgres_ml.features.rare_classes import settle_split
+from postgres_ml.features.preprocess import FeatureColumns, choose_columns
+from postgres_ml.features.problem import Problem
+from postgres_ml.features.rare_classes import SettledSplit, settle_split
 from postgres_ml.fit.task import Deadline, Task
+from postgres_ml.out_of_core.fit import LargeFit
+from postgres_ml.out_of_core.plan import MemoryPlan
+from postgres_ml.out_of_core.rows import HOLDOUT, LEFT_OUT, TRAINING, LargeRows
 from postgres_ml.process.report import Report
 from postgres_ml.publish.fitted import Fitted
 from postgres_ml.snapshot.copy import SnapshotSummary
-from postgres_ml.snapshot.rows import TrainingRows
+from postgres_ml.snapshot.on_disk import StoredRows
+from postgres_ml.snapshot.rows import Array, TrainingRows
+
+AUTO_SHARE = 0.7  # of the rows that memory holds, which AUTO searches on: candidates are fitted side by side
 
 
-def prepare(
-    job: TrainingJob, rows: TrainingRows, deadline: Deadline, report: Report
-) -> tuple[Task, TrainingRows, TrainingRows, TrainingRows]:
+@dataclass(frozen=True)
+class Prepared:
+    """What a search begins with.
+
+    Parameters
+    ----------
+    rows : all rows, with labels in the function's type; of a training that reads them in parts, some of them
+    training, holdout : those of `rows` to learn from, and those held out
+    large : what fits on all rows where they are read in parts; None where `rows` has them all
+    """
+
+    task: Task
+    rows: TrainingRows
+    training: TrainingRows
+    holdout: TrainingRows
+    large: LargeFit | None = None
+
+    @classmethod
+    def of(cls, task: Task, rows: TrainingRows, mask: Array, large: LargeFit | None = None) -> Prepared:
+        """Return it with the rows on their sides.
+
+        Parameters
+        ----------
+        mask : of the rows that are held out
+        """
+        return cls(task, rows, rows.take(~mask), rows.take(mask), large)
+
+    @property
+    def counts(self) -> tuple[int, int]:
+        """How many rows there are, those that are held out among them, and how many of these."""
+        if self.large is None:
+            return len(self.rows), len(self.holdout)
+        return len(self.large.rows.index), len(self.large.rows.of_side(HOLDOUT))
+
+
+def prepare(job: TrainingJob, rows: TrainingRows, deadline: Deadline, report: Report) -> Prepared:
     """Return the task, all rows with labels in the function's type, the training rows and the hold-out.
 
     Raises
@@ -37,6 +78,68 @@ def prepare(
         Too few rows, one class only, a target that doesn't fit the problem type, nothing to predict from…
     """
     spec, notes = job.spec, list[str]()
+    problem, rows, split = _settle(job, rows, notes)
+    mask = split.holdout[~split.unknown]
+    columns = choose_columns(job.features, rows, notes, spec.preprocessors)
+    task = _task(job, problem, columns, deadline)
+    prepared = Prepared.of(task, rows, mask)
+    _tell(prepared, notes, report)
+    return prepared
+
+
+def prepare_large(
+    job: TrainingJob, stored: StoredRows, plan: MemoryPlan, deadline: Deadline, report: Report
+) -> Prepared:
+    """Return the same of rows that are read in parts, of which some are kept in memory.
+
+    Raises
+    ------
+    TrainingDataError, SpecError
+        As `prepare` says.
+    """
+    spec, notes = job.spec, list[str]()
+    problem, index, split = _settle(job, stored.index, notes)
+    sides = np.where(split.holdout, HOLDOUT, TRAINING).astype(np.int8)
+    sides[split.unknown] = LEFT_OUT
+    large = LargeRows(stored, sides, index)
+    look = large.look()
+    n_sampled = max(plan.n_fitting * AUTO_SHARE, plan.n_sampled) if spec.auto else plan.n_sampled
+    sample, mask = large.sample(problem, int(n_sampled))
+    columns = choose_columns(job.features, sample, notes, spec.preprocessors, look.facts)
+    task = _task(job, problem, columns, deadline)
+    fit = LargeFit(task, large, look, sample, mask, Path(job.directory))
+    prepared = Prepared.of(task, sample, mask, fit)
+    _tell(prepared, notes, report)
+    return prepared
+
+
+def in_memory(prepared: Prepared, why: str, n_rows: int, report: Report) -> Prepared:
+    """Return a training on as many rows as memory holds, where all of them can't be learned from in parts.
+
+    Parameters
+    ----------
+    why : the reason, for people
+    n_rows : that memory holds
+    """
+    large = prepared.large
+    assert large is not None, "only of rows that are read in parts"
+    rows, mask = large.sample, large.is_held
+    if not prepared.task.spec.auto:  # AUTO has as many already
+        rows, mask = large.rows.sample(prepared.task.problem, n_rows)
+    report.note(
+        f"{why}: the model learns from {len(rows):,} of {len(large.rows.index):,} rows, as many as "
+        "max_memory holds",
+        "warning",
+    )
+    large.rows.remove()
+    return Prepared.of(prepared.task, rows, mask)
+
+
+def _settle(
+    job: TrainingJob, rows: TrainingRows, notes: list[str]
+) -> tuple[Problem, TrainingRows, SettledSplit]:
+    """Return the problem, the rows of classes that are known, and the split; features aren't looked at."""
+    spec = job.spec
     _check_rows(job, len(rows), notes)
     _check_weights(job, rows)
     if job.target is not None:
@@ -49,23 +152,31 @@ def prepare(
     is_marked = spec.settings.split_column is not None
     codes = problem.encode(rows.target)
     split = settle_split(problem, codes, mask, job.target, notes, is_marked=is_marked)
-    mask = split.holdout[~split.unknown]
     if split.unknown.any():
         rows = rows.take(~split.unknown)
         problem = problems.resolve(spec, job.target, rows.target, [])  # fewer classes, two perhaps
     if spec.interval is not None:
-        check_enough(spec.interval, int(mask.sum()))
-    columns = choose_columns(job.features, rows, notes, spec.preprocessors)
-    notes += column_checks.misread(rows.frame)
-    if spec.auto:
-        training = rows.take(~mask)
-        used = [name for name in rows.frame if name in columns.kinds]
-        notes += column_checks.leaks(problem, training.frame[used], training.target)
+        check_enough(spec.interval, int(split.holdout.sum()))
+    return problem, rows, split
+
+
+def _task(job: TrainingJob, problem: Problem, columns: FeatureColumns, deadline: Deadline) -> Task:
+    spec = job.spec
+    is_sql = spec.runtime == "sql" or (spec.runtime == "auto" and "native" in job.lacking)
+    return Task(spec, problem, columns, job.n_threads, deadline, is_sql)
+
+
+def _tell(prepared: Prepared, notes: list[str], report: Report) -> None:
+    """Say what was noticed of the rows, and what the columns look like."""
+    task, training = prepared.task, prepared.training
+    notes += column_checks.misread(prepared.rows.frame)
+    if task.spec.auto:
+        used = [name for name in prepared.rows.frame if name in task.columns.kinds]
+        notes += column_checks.leaks(task.problem, training.frame[used], training.target)
     for text in notes:
         report.note(text, "warning" if text.startswith(("column", "classes")) else "info")
-    is_sql = spec.runtime == "sql" or (spec.runtime == "auto" and "native" in job.lacking)
-    task = Task(spec, problem, columns, job.n_threads, deadline, is_sql)
-    return task, rows, rows.take(~mask), rows.take(mask)
+    n_rows, n_held = prepared.counts
+    report.progress(f"{n_rows - n_held:,} rows to train on, {n_held:,} held out")
 
 
 def _check_rows(job: TrainingJob, n_rows: int, notes: list[str]) -> None:

@@ -40,6 +40,8 @@ class Settings:
     Parameters
     ----------
     max_cells : rows x columns that may be trained on; above it rows are sampled
+    max_memory : bytes that the training process may take; above it rows are read from disk. None takes a
+        share of what the machine or the cgroup has
     max_runtime : seconds of wall clock for search, refit and evaluation
     max_trials : candidates that the search compares at most; None leaves it to max_runtime
     seed : seeds everything random
@@ -57,6 +59,7 @@ class Settings:
     """
 
     max_cells: int = 1_000_000
+    max_memory: int | None = None
     max_runtime: float = 5400.0
     max_trials: int | None = None
     seed: int = 0

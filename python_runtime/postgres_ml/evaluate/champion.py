@@ -8,20 +8,22 @@ either. Output: its score, or why the two can't be compared.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
+import pandas as pd
 
 from postgres_ml.contract.job import TrainingJob
 from postgres_ml.evaluate.metrics import classification_metrics, regression_metrics
-from postgres_ml.features.problem import label_text
+from postgres_ml.features.problem import Problem, label_text
 from postgres_ml.fit.task import Task
 from postgres_ml.program import interpret
 from postgres_ml.program.program import Program
 from postgres_ml.program.serialize import program_from_json
-from postgres_ml.snapshot.rows import TrainingRows
+from postgres_ml.snapshot.rows import Array
 
 SPLIT_SETTINGS = ("seed", "holdout", "holdout_column", "holdout_time", "holdout_after")
 
@@ -40,8 +42,28 @@ class Comparison:
     note: str = ""
 
 
-def score_champion(job: TrainingJob, task: Task, holdout: TrainingRows) -> Comparison:
+class Rows(Protocol):
+    """What is needed of rows: `TrainingRows`, or a part of rows that are read in parts."""
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """Their features."""
+
+    @property
+    def target(self) -> Array:
+        """Their labels or values."""
+
+    @property
+    def weight(self) -> Array | None:
+        """How much each counts."""
+
+
+def score_champion(job: TrainingJob, task: Task, holdout: Iterable[Rows]) -> Comparison:
     """Return the serving version's score, of the job's champion file.
+
+    Parameters
+    ----------
+    holdout : its parts, one after the other; not read where there is nothing to compare with
 
     Raises
     ------
@@ -55,8 +77,7 @@ def score_champion(job: TrainingJob, task: Task, holdout: TrainingRows) -> Compa
     if obstacle:
         return Comparison(note=f"not compared with v{champion['version']}: {obstacle}")
     program = program_from_json(champion["program"])
-    columns = {item.name: holdout.frame[item.name].tolist() for item in program.inputs}
-    metrics = _metrics(program, columns, task, holdout)
+    metrics = _metrics(program, task, holdout)
     if metrics is None or task.problem.metric not in metrics:
         return Comparison(
             note=f"not compared with v{champion['version']}: it predicts NULL for rows of the hold-out"
@@ -82,22 +103,36 @@ def _obstacle(champion: dict[str, Any], job: TrainingJob, task: Task) -> str:
     return f"the query no longer has its features {', '.join(missing)}" if missing else ""
 
 
-def _metrics(
-    program: Program, columns: dict[str, Any], task: Task, holdout: TrainingRows
-) -> dict[str, float] | None:
+def _metrics(program: Program, task: Task, holdout: Iterable[Rows]) -> dict[str, float] | None:
     """Return the metrics of a program on the hold-out; None if it refuses a row."""
+    problem, parts = task.problem, []
+    for rows in holdout:
+        found = _predicted(program, problem, rows.frame)
+        if found is None:
+            return None
+        parts.append((problem.encode(rows.target), *found, rows.weight))
+    truth, codes, likely = (np.concatenate([part[n] for part in parts]) for n in range(3))
+    weight = None if parts[0][3] is None else np.concatenate([part[3] for part in parts])
+    if problem.is_regression:
+        return regression_metrics(truth, codes, problem.quantile, weight)
+    metrics = classification_metrics(truth, codes, likely, weight)
+    if problem.has_probabilities:
+        return metrics
+    return {name: value for name, value in metrics.items() if name not in ("auc", "log_loss")}
+
+
+def _predicted(program: Program, problem: Problem, frame: pd.DataFrame) -> tuple[Array, Array] | None:
+    """Return values, or class codes and probabilities; None if the program refuses a row."""
+    columns = {item.name: frame[item.name].tolist() for item in program.inputs}
     predicted = interpret.predict(program, columns)
     if any(value is None for value in predicted):
         return None
-    truth = task.problem.encode(holdout.target)
-    if task.problem.is_regression:
-        return regression_metrics(truth, np.array(predicted, float), task.problem.quantile, holdout.weight)
-    positions = {label: code for code, label in enumerate(task.problem.labels)}
+    if problem.is_regression:
+        return np.array(predicted, float), np.empty((len(frame), 0))
+    positions = {label: code for code, label in enumerate(problem.labels)}
     codes = np.array([positions[label_text(label)] for label in predicted])
     found = interpret.predict_probabilities(program, columns)
     if found is None:
-        uniform = np.full((len(codes), len(positions)), 1 / len(positions))
-        metrics = classification_metrics(truth, codes, uniform, holdout.weight)
-        return {name: value for name, value in metrics.items() if name not in ("auc", "log_loss")}
+        return codes, np.full((len(codes), len(positions)), 1 / len(positions))
     order = np.argsort([positions[label_text(label)] for label in program.output.labels])
-    return classification_metrics(truth, codes, found[:, order], holdout.weight)
+    return codes, found[:, order]

@@ -23,6 +23,7 @@ def evaluate_pipeline(
     holdout: TrainingRows,
     own_metrics: Mapping[str, float],
     comparison: Comparison,
+    held: Mapping[str, float] | None = None,
 ) -> Evaluation:
     """Return the scores of a fitted pipeline.
 
@@ -31,9 +32,12 @@ def evaluate_pipeline(
     training, holdout : what it was fitted on, and what it never saw
     own_metrics : returned by the dbt model's own code, beside those that are measured here
     comparison : the serving version on the same hold-out
+    held : metrics on the hold-out, where `holdout` are only some of its rows
     """
-    held = metrics.evaluate(problem, pipeline, holdout.frame, problem.encode(holdout.target), holdout.weight)
-    held |= own_metrics
+    if held is None:
+        codes = problem.encode(holdout.target)
+        held = metrics.evaluate(problem, pipeline, holdout.frame, codes, holdout.weight)
+    held = {**held, **own_metrics}
     learned = some_of(problem, training)
     train = metrics.evaluate(problem, pipeline, learned.frame, problem.encode(learned.target), learned.weight)
     return Evaluation(

@@ -22,6 +22,7 @@ from postgres_ml.components.transformers import PiecewiseLinear, QuantileNormal,
 from postgres_ml.contract.column import Column
 from postgres_ml.contract.config import ColumnSet
 from postgres_ml.contract.exceptions import TrainingDataError
+from postgres_ml.features.column_facts import FLOAT32_MAX, ColumnFacts, facts_of
 from postgres_ml.features.configured import Entry, given_entries, unnamed
 from postgres_ml.features.date_columns import n_numbers, numeric_entries
 from postgres_ml.features.exact_numbers import check_encoded
@@ -29,7 +30,6 @@ from postgres_ml.features.problem import Problem
 from postgres_ml.snapshot.query import INTEGER_TYPES
 from postgres_ml.snapshot.rows import TrainingRows
 
-FLOAT32_MAX = float(np.finfo(np.float32).max)  # xgboost computes in single precision and refuses more
 MAX_CATEGORIES = 64  # the states of the USA are 51; the rest of a longer list shares one column
 MAX_ONE_HOT = 512  # one-hot columns of all texts together, for linear estimators and networks
 MEAN_FOLDS = 5
@@ -62,12 +62,14 @@ def choose_columns(
     rows: TrainingRows,
     messages: list[str],
     sets: tuple[ColumnSet, ...] | None = None,
+    facts: Mapping[str, ColumnFacts] | None = None,
 ) -> FeatureColumns:
     """Return the columns worth using; append what was left out, and why, to `messages`.
 
     Parameters
     ----------
     sets : the configured preprocessing: the columns it names are used even if they look like identifiers
+    facts : what is known of each column, where `rows` are only some of all
 
     Raises
     ------
@@ -79,10 +81,11 @@ def choose_columns(
     numbers: list[str] = []
     texts: list[str] = []
     named = {name for item in sets or () for name in item.columns}
-    _check_finite(features, rows.frame)
+    known = facts or {column.name: facts_of(column, rows.frame[column.name]) for column in features}
+    _check_finite(known)
     check_encoded(features, rows.frame, sets or ())
     for column in features:
-        reason = _useless(column, rows.frame[column.name], is_named=column.name in named)
+        reason = _useless(column, known[column.name], is_named=column.name in named)
         if reason:
             useless.append(f'"{column.name}" ({reason})')
         else:
@@ -97,38 +100,32 @@ def choose_columns(
     if useless:
         messages.append(f"columns that the model does not use: {', '.join(useless)}")
     kinds = {column.name: column.kind for column in features if column.name in {*numbers, *texts}}
-    crowded = [name for name in texts if sets is None and rows.frame[name].nunique() > MAX_CATEGORIES]
+    crowded = [name for name in texts if sets is None and known[name].n_distinct > MAX_CATEGORIES]
     return FeatureColumns(tuple(numbers), tuple(texts), sets, kinds, tuple(crowded))
 
 
-def _check_finite(features: Sequence[Column], frame: pd.DataFrame) -> None:
-    problems = []
-    for column in features:
-        if column.kind != "number":
-            continue
-        wrong = int(np.count_nonzero(np.abs(frame[column.name].to_numpy()) > FLOAT32_MAX))
-        if wrong:
-            problems.append(
-                f'column "{column.name}" is infinite or beyond ±{FLOAT32_MAX:.1e} in {wrong:,} rows'
-            )
+def _check_finite(known: Mapping[str, ColumnFacts]) -> None:
+    problems = [
+        f'column "{name}" is infinite or beyond ±{FLOAT32_MAX:.1e} in {facts.n_beyond:,} rows'
+        for name, facts in known.items()
+        if facts.n_beyond
+    ]
     if problems:
         raise TrainingDataError(
             "; ".join(problems) + ": make these values NULL (nullif) or limit them (least, greatest)"
         )
 
 
-def _useless(column: Column, values: pd.Series, *, is_named: bool) -> str | None:
-    present = values.dropna()
-    if present.empty:
+def _useless(column: Column, known: ColumnFacts, *, is_named: bool) -> str | None:
+    n_present = known.n_rows - known.n_missing
+    if not n_present:
         return "NULL in every row"
     if is_named:
         return None
-    first = present.iloc[0]
-    if len(present) == len(values) and bool((present == first).all()):
-        return f"{first!s} in every row"
-    n_distinct = present.nunique() if column.kind == "text" else 0
-    if column.kind == "text" and len(present) >= ID_ROWS and n_distinct >= ID_SHARE * len(present):
-        return f"{n_distinct:,} different texts in {len(present):,} rows"
+    if not known.n_missing and known.is_constant:
+        return f"{known.first!s} in every row"
+    if column.kind == "text" and n_present >= ID_ROWS and known.n_distinct >= ID_SHARE * n_present:
+        return f"{known.n_distinct:,} different texts in {n_present:,} rows"
     return None
 
 

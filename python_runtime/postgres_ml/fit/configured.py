@@ -106,7 +106,7 @@ def fit(
     _check_missing(task, candidate.model_type, rows)
     columns = columns_of(task, candidate)
     candidate = _by_position(candidate, columns, rows)
-    estimator = _estimator(task, candidate, deadline)
+    estimator = estimator_of(task, candidate, deadline)
     pipeline = Pipeline([("columns", columns), ("estimator", estimator)])
     if task.problem.is_clustering:
         _check_k(candidate.parameters["n_clusters"], rows)
@@ -132,9 +132,13 @@ def frame_to_fit(task: Task, candidate: Candidate, rows: TrainingRows) -> pd.Dat
 
     So the copies on the way to it are half as large. Configured preprocessing computes in double precision.
     """
-    frame = rows.frame
     if candidate.model_type != "xgboost" or task.columns.sets is not None:
-        return frame
+        return rows.frame
+    return narrow(rows.frame)
+
+
+def narrow(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the frame with numbers as float32."""
     return frame.astype(dict.fromkeys(frame.columns[frame.dtypes == np.float64], np.float32))
 
 
@@ -183,7 +187,8 @@ def unsupervised_sets(columns: FeatureColumns, scaling: tuple[str, ...]) -> tupl
     return tuple(item for item in sets if item.columns)
 
 
-def _estimator(task: Task, candidate: Candidate, deadline: Deadline | None) -> Any:
+def estimator_of(task: Task, candidate: Candidate, deadline: Deadline | None) -> Any:
+    """Return the candidate's unfitted estimator, of labels or values."""
     problem, parameters = task.problem, candidate.parameters
     seeded = {"random_state": task.spec.settings.seed, **parameters}
     if candidate.model_type == "kmeans":

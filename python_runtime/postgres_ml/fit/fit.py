@@ -21,6 +21,7 @@ from postgres_ml.features.preprocess import (
     linear_columns,
     tree_columns,
 )
+from postgres_ml.features.problem import Problem
 from postgres_ml.fit import configured
 from postgres_ml.fit.candidates import build_estimator
 from postgres_ml.fit.choice import Choice, Member
@@ -113,7 +114,10 @@ def fold_pipeline(task: Task, choice: Choice, training: TrainingRows) -> Pipelin
         parts.append(Pipeline([("columns", columns), ("estimator", fit.estimator)]))
     if len(parts) == 1:
         (pipeline,) = parts
-        pipeline.steps[-1] = ("estimator", _known(task, choice, pipeline[-1]))
+        pipeline.steps[-1] = (
+            "estimator",
+            known(task.problem, _labelled(task, choice, pipeline[-1]), pipeline[-1]),
+        )
         return pipeline
     blend = BlendedRegressor if task.problem.is_regression else BlendedClassifier
     names = [f"{number} {fit.candidate.name}" for number, fit in enumerate(choice.fold_fits, 1)]
@@ -121,14 +125,18 @@ def fold_pipeline(task: Task, choice: Choice, training: TrainingRows) -> Pipelin
     fitted.estimators_, fitted.weights_ = parts, list(fitted.weights)
     if not task.problem.is_regression:
         fitted.classes_ = np.arange(len(task.problem.classes))
-    return Pipeline([("estimator", _known(task, choice, fitted))])
+    return Pipeline([("estimator", known(task.problem, _labelled(task, choice, fitted), fitted))])
 
 
-def _known(task: Task, choice: Choice, estimator: Any) -> Any:
-    """Return a fitted estimator of class codes as one of labels."""
-    labelled = _labelled(task, choice, estimator)
+def known(problem: Problem, labelled: Any, estimator: Any) -> Any:
+    """Return a fitted estimator of class codes as one of labels.
+
+    Parameters
+    ----------
+    labelled : an unfitted `LabelEncodedClassifier`; of a regression the estimator itself
+    """
     if labelled is not estimator:
-        labelled.classes_, labelled.estimator_ = task.problem.classes, estimator
+        labelled.classes_, labelled.estimator_ = problem.classes, estimator
         if hasattr(estimator, "n_features_in_"):
             labelled.n_features_in_ = estimator.n_features_in_
     return labelled

@@ -6,13 +6,14 @@ A fit that time would cut short is worse than one that the search made on a fold
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 
 import numpy as np
 from sklearn.pipeline import Pipeline
 
 from postgres_ml.fit.choice import Choice
 from postgres_ml.fit.fit import fit_pipeline, fold_pipeline
-from postgres_ml.fit.task import Task
+from postgres_ml.fit.task import Deadline, Task
 from postgres_ml.process.report import Report
 from postgres_ml.snapshot.rows import TrainingRows, spread_part
 
@@ -21,13 +22,26 @@ STOPPED = ("xgboost", "mlp", "ensemble")
 """Model types that a deadline cuts short; a fit of the others is whole, however late."""
 
 
+Fit = Callable[[Deadline], Pipeline]
+"""Fits what was chosen on rows that are not in memory, until a deadline."""
+
+
 def fit_to_evaluate(
-    task: Task, choice: Choice, training: TrainingRows, report: Report
+    task: Task, choice: Choice, training: TrainingRows, report: Report, fit: Fit | None = None
 ) -> tuple[Choice, Pipeline]:
-    """Return a pipeline that never saw the hold-out, and the choice, which says if it is a fold's fit."""
+    """Return a pipeline that never saw the hold-out, and the choice, which says if it is a fold's fit.
+
+    Parameters
+    ----------
+    fit : where `training` are only some of the rows to learn from
+    """
     if not choice.is_fold_fit:
         until = task.deadline.before(choice.lower_s).part(1 - SCORES_SHARE)
-        pipeline = fit_pipeline(task, choice, _some(task, choice, training, report), until)
+        pipeline = (
+            fit(until)
+            if fit is not None
+            else fit_pipeline(task, choice, _some(task, choice, training, report), until)
+        )
         if not (until.passed and choice.fold_fits and choice.candidate.model_type in STOPPED):
             return choice, pipeline
         reason = f"{choice.reason}; max_runtime ended its fit, so a fold's fit of it is published"
@@ -41,8 +55,15 @@ def fit_to_evaluate(
     return choice, fold_pipeline(task, choice, training)
 
 
-def refit(task: Task, choice: Choice, rows: TrainingRows, report: Report) -> Pipeline | None:
-    """Return the chosen pipeline fitted on all rows, or None where settings or the time left forbid it."""
+def refit(
+    task: Task, choice: Choice, rows: TrainingRows, report: Report, fit: Fit | None = None
+) -> Pipeline | None:
+    """Return the chosen pipeline fitted on all rows, or None where settings or the time left forbid it.
+
+    Parameters
+    ----------
+    fit : where `rows` are only some of all
+    """
     if not task.spec.settings.refit or choice.is_fold_fit:
         return None
     # all rows take longer than the training rows, and a refit that the deadline cut short would be worse
@@ -52,7 +73,11 @@ def refit(task: Task, choice: Choice, rows: TrainingRows, report: Report) -> Pip
             "max_runtime leaves no time to fit again on all rows: the evaluated pipeline is published"
         )
         return None
-    pipeline = fit_pipeline(task, choice, _some(task, choice, rows, report), until)
+    pipeline = (
+        fit(until)
+        if fit is not None
+        else fit_pipeline(task, choice, _some(task, choice, rows, report), until)
+    )
     if until.passed and choice.candidate.model_type in STOPPED:
         report.note("max_runtime ended the fit on all rows: the evaluated pipeline is published")
         return None

@@ -34,6 +34,55 @@ def total_bytes() -> int | None:
         return None
 
 
+def limit_bytes(root: Path = Path("/")) -> int | None:
+    """Return the least that machine and cgroups allow this process; None where the system doesn't tell.
+
+    Of a cgroup the limits of its parents hold as well; a container sees its own as the root.
+
+    Parameters
+    ----------
+    root : of the file system, for tests
+    """
+    limits = [total_bytes()]
+    for folder, name in _cgroups(root):
+        limits += [_number(place / name) for place in (folder, *folder.parents)]
+    return min((limit for limit in limits if limit is not None), default=None)
+
+
+def _cgroups(root: Path) -> list[tuple[Path, str]]:
+    """Return the folders of this process's cgroups that limit memory, and the file of the limit in them."""
+    try:
+        lines = (root / "proc/self/cgroup").read_text(encoding="ascii", errors="replace").splitlines()
+    except OSError:
+        return []
+    found = []
+    mount = root / "sys/fs/cgroup"
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        if not controllers:  # version 2
+            found.append((mount / path.lstrip("/"), "memory.max"))
+        elif "memory" in controllers.split(","):
+            found.append((mount / "memory" / path.lstrip("/"), "memory.limit_in_bytes"))
+    return found
+
+
+def _number(path: Path) -> int | None:
+    try:
+        text = path.read_text(encoding="ascii", errors="replace").strip()
+    except OSError:
+        return None
+    return int(text) if text.isdigit() else None
+
+
+def resident_bytes() -> int:
+    """Return what this process has in memory now; 0 where /proc doesn't tell."""
+    try:
+        pages = Path("/proc/self/statm").read_text(encoding="ascii").split()[1]
+    except OSError:
+        return 0
+    return int(pages) * os.sysconf("SC_PAGE_SIZE")
+
+
 def in_units(n_bytes: int) -> str:
     """Return a size for people: '312 MB', '4.1 GB'."""
     return f"{n_bytes / 1e9:.1f} GB" if n_bytes >= 1e9 else f"{n_bytes / 1e6:.0f} MB"

@@ -25,7 +25,9 @@ class Fitted:
 
     Parameters
     ----------
-    rows, holdout : labelled rows used in all, and those of them that were held out
+    rows, holdout : labelled rows used in all, and those of them that were held out; of a training that reads
+        them in parts some of both
+    counts : how many there are of both; None where `rows` and `holdout` are all of them
     evaluated : the pipeline that never saw the hold-out; the evaluation is its
     pipeline : the one that is published
     deployment : its program and functions
@@ -46,6 +48,17 @@ class Fitted:
     explanation: Explanation | None
     return_type: str
     interval: Interval | None = None
+    counts: tuple[int, int] | None = None
+
+    @property
+    def n_rows(self) -> int:
+        """Rows used in all."""
+        return len(self.rows) if self.counts is None else self.counts[0]
+
+    @property
+    def n_holdout(self) -> int:
+        """Rows of these that were held out."""
+        return len(self.holdout) if self.counts is None else self.counts[1]
 
     @property
     def generated(self) -> GeneratedFunctions:
@@ -62,8 +75,8 @@ class Fitted:
             model_type=self.choice.candidate.model_type,
             objective=self.task.problem.objective,
             labels=self.task.problem.labels,
-            n_rows=len(self.rows),
-            n_holdout=len(self.holdout),
+            n_rows=self.n_rows,
+            n_holdout=self.n_holdout,
             hyperparameters=self.hyperparameters,
         )
 

@@ -44,13 +44,52 @@ def read_columns(path: Path, columns: Sequence[StoredColumn]) -> dict[str, Array
         found: dict[str, Array] = {c.name: np.empty(n_rows, NATIVE[c.sql_type]) for c in columns}
         reader = _BlockReader(columns)
         file.seek(0)
-        start = 0
-        for n, size in blocks:
-            file.seek(BLOCK_HEAD.size, 1)
-            lengths = np.frombuffer(file.read(4 * n), np.uint32)
-            reader.read(file.read(size), lengths, {name: found[name][start : start + n] for name in found})
-            start += n
+        _read_blocks(file, reader, blocks, found)
     return found
+
+
+def read_chunks(path: Path, columns: Sequence[StoredColumn], n_rows: int) -> Iterator[dict[str, Array]]:
+    """Yield the columns of so many rows at a time, in the file's order; the last chunk has fewer.
+
+    Chunks end where the file's blocks do, of 256 kB, so one may have some more rows.
+
+    Raises
+    ------
+    SnapshotFormatError
+        As `read_columns` says.
+    """
+    with path.open("rb") as file:
+        blocks = list(_blocks(file, path.stat().st_size))
+        reader = _BlockReader(columns)
+        file.seek(0)
+        first = 0
+        while first < len(blocks):
+            last, n = first, 0
+            while last < len(blocks) and n < n_rows:
+                n += blocks[last][0]
+                last += 1
+            found: dict[str, Array] = {c.name: np.empty(n, NATIVE[c.sql_type]) for c in columns}
+            _read_blocks(file, reader, blocks[first:last], found)
+            yield found
+            first = last
+
+
+def count_rows(path: Path) -> int:
+    """Return the number of rows in the file, from the heads of its blocks."""
+    with path.open("rb") as file:
+        return sum(n for n, _ in _blocks(file, path.stat().st_size))
+
+
+def _read_blocks(
+    file: BinaryIO, reader: _BlockReader, blocks: Sequence[tuple[int, int]], found: dict[str, Array]
+) -> None:
+    """Copy the next blocks of the file into the columns."""
+    start = 0
+    for n, size in blocks:
+        file.seek(BLOCK_HEAD.size, 1)
+        lengths = np.frombuffer(file.read(4 * n), np.uint32)
+        reader.read(file.read(size), lengths, {name: found[name][start : start + n] for name in found})
+        start += n
 
 
 def _blocks(file: BinaryIO, end: int) -> Iterator[tuple[int, int]]:

@@ -5,6 +5,7 @@ Input: `snapshot.bin`. Output: `TrainingRows`, and which of them are the hold-ou
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -23,6 +24,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 # From this many equal rows on average, a table has few distinct rows because its columns have few values, not
 # because rows were doubled by accident; then equal rows have to be spread over both sides of the split.
 FEW_DISTINCT_ROWS = 5.0
+MARKS = ("split", "label", "exact", "weight")  # stored columns that are no features
 
 
 @dataclass(frozen=True)
@@ -87,30 +89,47 @@ def load(
         The file wasn't written by `copy_snapshot` for these columns.
     """
     stored = read_columns(path, stored_columns(features, target, weight=weight))
-    split, labels = _marks(stored.pop("split")), stored.pop("label")
-    exact, weights = stored.pop("exact", None), stored.pop("weight", None)
-    hashes = _row_hashes([*stored.values(), labels])
+    marks = {name: stored.pop(name) for name in MARKS if name in stored}
+    order, rows = arrange(row_hashes([*stored.values(), marks["label"]]), marks, seed)
+    names = [f"c{index}" for index in range(len(features))]
+    # what is in the frame isn't kept a second time
+    return dataclasses.replace(rows, frame=as_frame([stored.pop(name)[order] for name in names], features))
+
+
+def arrange(hashes: Array, marks: dict[str, Array], seed: int) -> tuple[Array, TrainingRows]:
+    """Return the places of the rows in the order of their keys, and the rows without their features.
+
+    Parameters
+    ----------
+    hashes : ndarray of shape (n_rows,), of features and label
+    marks : the columns `MARKS` that there are; taken out of the dict, since they may be large
+    """
+    split, labels = _marks(marks.pop("split")), marks.pop("label")
+    exact, weights = marks.pop("exact", None), marks.pop("weight", None)
     if exact is not None:
         labels = _exact_labels(labels, exact)
     keys = _keys(hashes, seed) if weights is None else _keys_by_weight(hashes, seed, weights)
     order = np.argsort(keys, kind="stable") if weights is None else np.lexsort((weights, keys))
     if weights is not None:
-        hashes = _row_hashes([hashes.view(np.int64), weights])
-    frame = {}
-    for index, column in enumerate(features):
-        values = stored.pop(f"c{index}")[order]  # what is in the frame isn't kept a second time
-        if values.dtype == np.int64:
-            values = values.view("datetime64[us]")
-        frame[column.name] = pd.Series(values, dtype=values.dtype, copy=False)  # else pandas 3 makes text str
+        hashes = row_hashes([hashes.view(np.int64), weights])
     digest = np.sum(_mix(hashes), dtype=np.uint64)  # wraps around; the same in any order
-    return TrainingRows(
-        pd.DataFrame(frame, copy=False),
+    return order, TrainingRows(
+        pd.DataFrame(index=pd.RangeIndex(len(order))),
         labels[order],
         keys[order],
         f"{digest:016x}",
         None if split is None else split[order],
         None if weights is None else weights[order],
     )
+
+
+def as_frame(columns: Sequence[Array], features: Sequence[Column]) -> pd.DataFrame:
+    """Return stored columns as a frame: whole numbers are microseconds, of dates and times."""
+    frame = {}
+    for column, values in zip(features, columns, strict=True):
+        stored = values.view("datetime64[us]") if values.dtype == np.int64 else values
+        frame[column.name] = pd.Series(stored, dtype=stored.dtype, copy=False)  # else pandas 3 makes text str
+    return pd.DataFrame(frame, copy=False)
 
 
 def _exact_labels(labels: Array, exact: Array) -> Array:
@@ -133,7 +152,7 @@ def _marks(split: Array) -> Array | None:
     return split if len(split) and split[0] != MISSING else None
 
 
-def _row_hashes(columns: Sequence[Array]) -> Array:
+def row_hashes(columns: Sequence[Array]) -> Array:
     """Return 64 bits for each row that follow from its values alone, ndarray of shape (n_rows,), uint64."""
     hashes = np.zeros(len(columns[0]), np.uint64)
     for values in columns:

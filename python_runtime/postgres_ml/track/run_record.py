@@ -116,8 +116,8 @@ def parameters(fitted: Fitted) -> dict[str, Any]:
         "objective": problem.objective,
         "model_type": choice.candidate.model_type,
         "candidate": choice.candidate.name,
-        "n_rows": len(fitted.rows),
-        "n_holdout": len(fitted.holdout),
+        "n_rows": fitted.n_rows,
+        "n_holdout": fitted.n_holdout,
         "n_features": len(fitted.job.features),
         "n_nodes": fitted.generated.n_nodes,
         "runtime": fitted.deployment.runtime.name,
@@ -148,7 +148,7 @@ def _dataset(fitted: Fitted) -> tuple[str, ...]:
         "sql",
         json.dumps({"database": job.spec.database, "query": job.query}),
         json.dumps({"columns": columns}),
-        json.dumps({"num_rows": len(fitted.rows), "num_elements": fitted.rows.frame.size}),
+        json.dumps({"num_rows": fitted.n_rows, "num_elements": fitted.n_rows * len(job.features)}),
     )
 
 

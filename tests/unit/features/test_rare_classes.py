@@ -136,10 +136,9 @@ def test_the_warning_reaches_the_user_before_anything_is_trained(tmp_path: Path)
     job = make_job(tmp_path, (column("x"),), TARGET, spec=make_spec(settings=Settings(min_rows=10)))
     lines: list[tuple[str, str]] = []
     report = Report(lambda level, text, fields=None: lines.append((level, text)))
-    task, _, training, holdout = prepare(
-        job, TrainingRows(frame, target[order], keys, ""), Deadline(60), report
-    )
-    assert set(training.target) == set("abcdefg") and len(task.problem.classes) == 7 and len(holdout) > 20
+    found = prepare(job, TrainingRows(frame, target[order], keys, ""), Deadline(60), report)
+    assert set(found.training.target) == set("abcdefg") and len(found.task.problem.classes) == 7
+    assert len(found.holdout) > 20
     (warning,) = (text for level, text in lines if level == "warning")
     assert "'f' (2 rows" in warning and "'g' (5 rows" in warning
 
@@ -151,10 +150,9 @@ def test_a_marked_hold_out_leaves_a_problem_of_the_classes_that_are_left(tmp_pat
     rows = TrainingRows(frame, target, np.arange(103, dtype=np.uint64), "", split)
     settings = Settings(min_rows=10, holdout_column="test")
     job = make_job(tmp_path, (column("x"),), TARGET, spec=make_spec(settings=settings))
-    task, rows, training, holdout = prepare(
-        job, rows, Deadline(60), Report(lambda level, text, fields=None: None)
-    )
-    assert task.problem.type == "binary_classification" and len(rows) == len(training) + len(holdout) == 100
+    found = prepare(job, rows, Deadline(60), Report(lambda level, text, fields=None: None))
+    assert found.task.problem.type == "binary_classification"
+    assert len(found.rows) == len(found.training) + len(found.holdout) == 100
 
 
 def test_metrics_of_rows_that_lack_classes_are_finite() -> None:

@@ -200,8 +200,8 @@ def _importances(fitted: Fitted) -> list[tuple[str, ...]]:
 
 def _data(fitted: Fitted) -> list[tuple[str, ...]]:
     problem = fitted.task.problem
-    n_train = len(fitted.rows) - len(fitted.holdout)
-    split = f"{len(fitted.rows):,}: {n_train:,} to train on, {len(fitted.holdout):,} held out"
+    n_train = fitted.n_rows - fitted.n_holdout
+    split = f"{fitted.n_rows:,}: {n_train:,} to train on, {fitted.n_holdout:,} held out"
     rows: list[tuple[str, ...]] = [("", ""), ("rows", split)]
     if fitted.job.target is not None:
         rows.append(("target", f"{fitted.job.target.name} ({fitted.job.target.sql_type})"))

@@ -1,0 +1,1 @@
+"""Training on more rows than memory holds: their features are read in parts."""

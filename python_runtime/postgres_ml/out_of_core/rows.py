@@ -1,0 +1,144 @@
+"""Rows whose features are not in this process's memory, and what is asked of them part by part.
+
+Input: `snapshot.on_disk.StoredRows`, and what `preparation` has settled of the labels. Output: `LargeRows`.
+The functions at the end take a part's frame: each way to hold the parts calls the same ones.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from postgres_ml.contract.column import Column
+from postgres_ml.features.column_facts import ColumnFacts, add_counts, count_texts, facts_of, merged
+from postgres_ml.features.problem import Problem
+from postgres_ml.snapshot.on_disk import StoredRows
+from postgres_ml.snapshot.rows import Array, TrainingRows, spread_part
+
+LEFT_OUT, TRAINING, HOLDOUT = 0, 1, 2
+"""Sides of a row: neither learned nor scored, learned from, or held out."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some rows in memory.
+
+    Parameters
+    ----------
+    frame, target, weight : as `TrainingRows` has them
+    """
+
+    frame: pd.DataFrame
+    target: Array
+    weight: Array | None
+
+
+@dataclass(frozen=True)
+class Look:
+    """What one pass over all rows tells.
+
+    Parameters
+    ----------
+    facts : of each column
+    counts : of each text column, by side, the number of rows of each category
+    """
+
+    facts: dict[str, ColumnFacts]
+    counts: dict[str, dict[int, Counter[str | None]]]
+
+    def of_sides(self, name: str, sides: Sequence[int]) -> Counter[str | None]:
+        """Return the number of rows of each category of a text column on these sides."""
+        total: Counter[str | None] = Counter()
+        for side in sides:
+            add_counts(total, self.counts[name].get(side, Counter()))
+        return total
+
+
+@dataclass(frozen=True)
+class LargeRows:
+    """Labelled rows, sorted by their keys, whose features are on disk.
+
+    Parameters
+    ----------
+    stored : all rows that were read
+    sides : ndarray of shape (n_stored_rows,), int8: `TRAINING`, `HOLDOUT` or `LEFT_OUT`
+    index : the rows that are not left out, without features
+    """
+
+    stored: StoredRows
+    sides: Array
+    index: TrainingRows
+
+    def look(self) -> Look:
+        """Return what one pass over the features of all rows tells."""
+        features = self.stored.features
+        return joined(look_at(frame, self.sides[part], features) for part, frame in self.stored.frames())
+
+    def batches(self, sides: Sequence[int]) -> Iterator[Batch]:
+        """Yield the rows on these sides, one file's at a time, in the order of their keys."""
+        start = 0
+        for part, frame in self.stored.frames():
+            of_file = self.sides[part]
+            kept = of_file[of_file != LEFT_OUT]
+            places = start + np.flatnonzero(np.isin(kept, sides))
+            start += len(kept)
+            weight = None if self.index.weight is None else self.index.weight[places]
+            if len(places):
+                yield Batch(chosen(frame, of_file, sides), self.index.target[places], weight)
+
+    def sample(self, problem: Problem, n: int) -> tuple[TrainingRows, Array]:
+        """Return about n rows in memory, and which of them are held out.
+
+        They are evenly spread over the classes and sides, of each of which there are two at least.
+        """
+        kept = np.flatnonzero(self.sides)
+        codes = np.zeros(len(kept), np.int64)
+        if problem.is_classification:
+            codes = problem.encode(self.index.target)
+        spread = spread_part(2 * codes + (self.sides[kept] == HOLDOUT), min(n / max(len(kept), 1), 1.0))
+        some = self.stored.take(kept[spread])
+        rows = dataclasses.replace(some, target=self.index.target[spread])
+        return rows, self.sides[kept[spread]] == HOLDOUT
+
+    def of_side(self, side: int) -> TrainingRows:
+        """Return the rows on a side, without features."""
+        return self.index.take(self.sides[self.sides != LEFT_OUT] == side)
+
+    def remove(self) -> None:
+        """Remove the files."""
+        self.stored.remove()
+
+
+def chosen(frame: pd.DataFrame, of_part: Array, sides: Sequence[int]) -> pd.DataFrame:
+    """Return a part's rows on these sides."""
+    mask = np.isin(of_part, sides)
+    return frame if mask.all() else frame[mask].reset_index(drop=True)
+
+
+def look_at(frame: pd.DataFrame, sides: Array, features: Sequence[Column]) -> Look:
+    """Return what is known of a part of the rows; those that are left out are looked at, and not counted."""
+    facts, counts = {}, {}
+    for column in features:
+        values = frame[column.name]
+        facts[column.name] = facts_of(column, values, n_distinct=0)  # counted below
+        if column.kind == "text":
+            counts[column.name] = {side: count_texts(values[sides == side]) for side in (TRAINING, HOLDOUT)}
+    return Look(facts, counts)
+
+
+def joined(looks: Iterator[Look]) -> Look:
+    """Return what all parts tell together."""
+    facts: list[dict[str, ColumnFacts]] = []
+    counts: dict[str, dict[int, Counter[str | None]]] = {}
+    for part in looks:
+        facts.append(part.facts)
+        for name, by_side in part.counts.items():
+            for side, counted in by_side.items():
+                add_counts(counts.setdefault(name, {}).setdefault(side, Counter()), counted)
+    totals = {name: sum(by_side.values(), Counter()) for name, by_side in counts.items()}
+    return Look(merged(facts, totals), counts)
