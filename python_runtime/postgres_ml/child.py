@@ -21,6 +21,7 @@ from postgres_ml.contract.exceptions import PostgresMLError, StorageError, Track
 from postgres_ml.contract.job import RESULT, TRACKING_URI, TrainingJob
 from postgres_ml.contract.model import RunReference, TrainedModel
 from postgres_ml.process.memory import is_shortage, peak_bytes, use_text
+from postgres_ml.snapshot.file import remove_rows
 
 if TYPE_CHECKING:
     from postgres_ml.track.run import TrackedRun
@@ -213,8 +214,7 @@ class Parent:
         _kill_own_group()
 
     def _take_rows_away(self) -> None:
-        for path in self.directory.glob("snapshot*.bin"):  # a dbt that was killed can't
-            path.unlink(missing_ok=True)
+        remove_rows(self.directory)  # a dbt that was killed can't
 
 
 def _lines(descriptor: int) -> Iterator[bytes]:

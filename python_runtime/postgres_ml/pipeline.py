@@ -44,6 +44,7 @@ from postgres_ml.publish.interval import interval_functions
 from postgres_ml.search import search
 from postgres_ml.snapshot import on_disk
 from postgres_ml.snapshot import rows as snapshot_rows
+from postgres_ml.snapshot.file import ROWS
 from postgres_ml.snapshot.query import stored_columns
 from postgres_ml.snapshot.reader import count_rows
 from postgres_ml.snapshot.rows import TrainingRows
@@ -94,6 +95,8 @@ def train(job: TrainingJob, run_id: str, relay: Relay) -> TrainedModel:
             evaluation = dataclasses.replace(evaluation, metrics=evaluation.metrics | interval.metrics)
     with report.phase("refit"):
         pipeline = refit(task, choice, rows, report, fit and partial(fit, (TRAINING, HOLDOUT))) or evaluated
+    if large is not None:
+        large.rows.remove()
     with report.phase("lower"):
         returns = return_type(task.problem, job.target)
         labels = pipeline[-1].classes_.tolist() if task.problem.has_probabilities else None
@@ -133,7 +136,7 @@ def load(job: TrainingJob, snapshot: Path, report: Report) -> tuple[preparation.
         rows = snapshot_rows.load(snapshot, job.features, job.target, settings.seed, job.weight)
     else:
         stored = on_disk.store(
-            snapshot, snapshot.parent / "rows", job.features, job.target, settings.seed, plan.n_file_rows,
+            snapshot, snapshot.parent / ROWS, job.features, job.target, settings.seed, plan.n_file_rows,
             job.weight,
         )  # fmt: skip
     snapshot.unlink()  # the database's rows stay on the disk no longer than they must

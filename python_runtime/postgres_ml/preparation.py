@@ -25,6 +25,7 @@ from postgres_ml.fit.task import Deadline, Task
 from postgres_ml.out_of_core.fit import LargeFit
 from postgres_ml.out_of_core.plan import MemoryPlan
 from postgres_ml.out_of_core.rows import HOLDOUT, LEFT_OUT, TRAINING, LargeRows
+from postgres_ml.process.memory import give_back
 from postgres_ml.process.report import Report
 from postgres_ml.publish.fitted import Fitted
 from postgres_ml.snapshot.copy import SnapshotSummary
@@ -103,6 +104,7 @@ def prepare_large(
     sides[split.unknown] = LEFT_OUT
     large = LargeRows(stored, sides, index)
     look = large.look()
+    give_back()
     n_sampled = max(plan.n_fitting * AUTO_SHARE, plan.n_sampled) if spec.auto else plan.n_sampled
     sample, mask = large.sample(problem, int(n_sampled))
     columns = choose_columns(job.features, sample, notes, spec.preprocessors, look.facts)

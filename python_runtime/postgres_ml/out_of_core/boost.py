@@ -18,6 +18,7 @@ from postgres_ml.components.estimators import LabelEncodedClassifier
 from postgres_ml.features.problem import Problem
 from postgres_ml.fit.fit import known
 from postgres_ml.out_of_core.rows import Batch
+from postgres_ml.process.memory import give_back
 
 Encode = Callable[[Batch], tuple[Any, Any, Any]]
 """From a batch to its matrix, its class codes or values, and its weights or None."""
@@ -70,6 +71,7 @@ def fit_boosting(
         max_bin=given["max_bin"],
         enable_categorical=bool(given["enable_categorical"]),
     )
+    give_back()  # what the batches took
     booster = xgboost.train(
         training_parameters(library, problem),
         matrix,

@@ -31,7 +31,8 @@ from postgres_ml.out_of_core.boost import as_float32, fit_boosting
 from postgres_ml.out_of_core.encode import fitted_columns
 from postgres_ml.out_of_core.linear import fit_logistic, fit_ridge
 from postgres_ml.out_of_core.rows import HOLDOUT, Batch, LargeRows, Look
-from postgres_ml.process.memory import is_shortage
+from postgres_ml.process.memory import give_back, is_shortage
+from postgres_ml.snapshot.file import ROWS
 from postgres_ml.snapshot.rows import Array, TrainingRows
 
 TREE_METHODS = (None, "auto", "hist")  # whose trees grow on bins, which is what external memory keeps
@@ -77,6 +78,7 @@ class LargeFit:
                 fitted = self._line(estimator, columns, sides, cache)
         pipeline = Pipeline([("columns", columns), ("estimator", fitted)])
         forget_clock(pipeline)
+        give_back()
         return pipeline
 
     def _parts(self, choice: Choice, deadline: Deadline | None) -> tuple[Any, Any]:
@@ -191,5 +193,5 @@ def _readable(model_type: str) -> Iterator[None]:
 
 @contextmanager
 def _folder(parent: Path) -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(dir=parent, ignore_cleanup_errors=True) as name:
+    with tempfile.TemporaryDirectory(prefix=ROWS, dir=parent, ignore_cleanup_errors=True) as name:
         yield Path(name)

@@ -19,10 +19,12 @@ IN_MEMORY = 3.5
 # Of each row: key, label and weight, their copies while they are sorted; later xgboost's gradient,
 # prediction, label and place in the tree.
 ROW_BYTES = 48
+# Of any training: trees, functions' text, SHAP values, plots.
+OVERHEAD = 100_000_000
 # A file's rows are in memory as Arrow, as a frame and as the encoded matrix, and xgboost reads pages ahead.
 FILE_SHARE, SAMPLE_SHARE = 1 / 24, 1 / 6  # of what is left for features
 MOST_SAMPLED, LEAST_SAMPLED = 100_000, 2_000  # rows that explain, plot and check the model
-MOST_FILE_ROWS, LEAST_FILE_ROWS = 500_000, 2_000
+MOST_FILE_ROWS, LEAST_FILE_ROWS = 500_000, 1_000
 
 
 @dataclass(frozen=True)
@@ -92,14 +94,15 @@ def plan_memory(
     needed = used + int(IN_MEMORY * arrow)
     if needed <= cap:
         return None
-    left = cap - used - ROW_BYTES * n_rows
+    fixed = used + OVERHEAD + ROW_BYTES * n_rows
+    left = cap - fixed
     row = IN_MEMORY * arrow / n_rows
-    if left * min(FILE_SHARE, SAMPLE_SHARE) < LEAST_FILE_ROWS * row:
-        least = used + ROW_BYTES * n_rows + int(LEAST_FILE_ROWS * row / min(FILE_SHARE, SAMPLE_SHARE))
+    least = fixed + int(LEAST_FILE_ROWS * row / FILE_SHARE)
+    if cap < least:
         raise TrainingDataError(
             f"max_memory is {in_units(cap)}, of which the libraries take {in_units(used)}, and {n_rows:,} "
-            f"rows need {in_units(least)} even if they are read from disk: raise settings: max_memory, or lower "
-            "max_cells"
+            f"rows need {in_units(least)} even if they are read from disk: raise settings: max_memory, or "
+            "lower max_cells"
         )
     return MemoryPlan(
         cap=cap,
@@ -107,5 +110,5 @@ def plan_memory(
         n_rows=n_rows,
         n_file_rows=min(int(FILE_SHARE * left / row), MOST_FILE_ROWS),
         n_sampled=max(min(int(SAMPLE_SHARE * left / row), MOST_SAMPLED), LEAST_SAMPLED),
-        n_fitting=max(int((cap - used) / row), LEAST_SAMPLED),
+        n_fitting=max(int((cap - used - OVERHEAD) / row), LEAST_SAMPLED),
     )

@@ -12,6 +12,7 @@ import pandas as pd
 from postgres_ml.evaluate import metrics
 from postgres_ml.features.problem import Problem
 from postgres_ml.out_of_core.rows import HOLDOUT, LargeRows
+from postgres_ml.process.memory import give_back
 from postgres_ml.snapshot.rows import Array
 
 
@@ -39,6 +40,7 @@ def holdout_metrics(problem: Problem, pipeline: Any, rows: LargeRows) -> Mapping
         found, likely = predicted(problem, pipeline, batch.frame)
         labels.append(found)
         probabilities.append(likely)
+    give_back()
     held = rows.of_side(HOLDOUT)
     whole = _Predicted(np.concatenate(labels), np.concatenate(probabilities))
     return metrics.evaluate(problem, whole, held.frame, problem.encode(held.target), held.weight)

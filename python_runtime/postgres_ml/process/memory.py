@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import os
 import re
+import sys
 from pathlib import Path
 
 PEAK = re.compile(r"^VmHWM:\s*(\d+) kB", re.MULTILINE)
@@ -81,6 +83,16 @@ def resident_bytes() -> int:
     except OSError:
         return 0
     return int(pages) * os.sysconf("SC_PAGE_SIZE")
+
+
+def give_back() -> None:
+    """Return what the C library keeps of freed memory to the system, where it is glibc.
+
+    What many batches have left in pieces can be as much as a fit takes.
+    """
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
+    if trim is not None:
+        trim(0)
 
 
 def in_units(n_bytes: int) -> str:

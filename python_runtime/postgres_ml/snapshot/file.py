@@ -6,15 +6,26 @@ lengths a reader finds the rows without walking through them. Imports nothing bu
 
 from __future__ import annotations
 
+import shutil
 import struct
 from array import array
+from pathlib import Path
 from typing import BinaryIO
 
 SIGNATURE = b"PGCOPY\n\xff\r\n\0"
 HEADER_BYTES = len(SIGNATURE) + 8  # flags, length of an extension that no server sends
 TRAILER = b"\xff\xff"
+ROWS = "rows"  # in a job's folder, the beginning of the names of folders that hold rows
 BLOCK_HEAD = struct.Struct("=II")
 BLOCK_BYTES = 1 << 18  # what a reader allocates for a block stays in the processor's cache
+
+
+def remove_rows(directory: Path) -> None:
+    """Remove whatever a job's folder holds of the database's rows: snapshots, and what was made of them."""
+    for path in directory.glob("snapshot*.bin"):
+        path.unlink(missing_ok=True)
+    for path in directory.glob(f"{ROWS}*"):
+        shutil.rmtree(path, ignore_errors=True)
 
 
 class RowWriter:

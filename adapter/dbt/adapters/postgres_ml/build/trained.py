@@ -28,6 +28,7 @@ from postgres_ml.contract.model import TrainedModel
 from postgres_ml.process.parent import TrainingProcess
 from postgres_ml.process.progress import duration
 from postgres_ml.snapshot.digest import Digest
+from postgres_ml.snapshot.file import remove_rows
 
 WORTH_TELLING_S = 0.5  # of a phase
 ABANDONED = "the dbt node failed or was cancelled before its function was published"
@@ -107,8 +108,7 @@ def _abandon(process: TrainingProcess) -> None:
     """End the process if the build stopped before the publication; its result stays."""
     if process.is_running:
         process.abandon(ABANDONED)
-    for path in Path(process.job.directory).glob("snapshot*.bin"):
-        path.unlink(missing_ok=True)
+    remove_rows(Path(process.job.directory))
 
 
 def take_snapshot(plan: BuildPlan, closing: Closing) -> Snapshot:

@@ -13,7 +13,7 @@ from dbt.adapters.postgres_ml.config import forecast
 from dbt.adapters.postgres_ml.config.external import Arguments, Source, SqlType, Url
 from dbt.adapters.postgres_ml.config.holdout import Holdout
 from dbt.adapters.postgres_ml.config.hyperparameters import Hyperparameters
-from dbt.adapters.postgres_ml.config.kinds import Boolean, Choice, Choices, Names, Number, Text
+from dbt.adapters.postgres_ml.config.kinds import Boolean, Bytes, Choice, Choices, Names, Number, Text
 from dbt.adapters.postgres_ml.config.lifecycle import Gates, Retrain
 from dbt.adapters.postgres_ml.config.objectives import AUTO_OBJECTIVES, XGBOOST_OBJECTIVES
 from dbt.adapters.postgres_ml.config.preprocessors import Preprocessors
@@ -41,6 +41,14 @@ SETTINGS = Section(
             "If there are more, the database samples rows by a hash of their content and keeps every class.",
             default=Settings.max_cells,
             redshift="`MAX_CELLS`",
+        ),
+        Key(
+            "max_memory",
+            Bytes(100_000_000),
+            "the memory that the training process may take",
+            "Rows that take more are read from disk, in parts.",
+            default_words="60 % of what the machine or its cgroup has",
+            see="scale.md#train-on-more-rows-than-memory-holds",
         ),
         Key(
             "max_runtime",

@@ -23,6 +23,13 @@ from typing_extensions import override
 Schema = dict[str, Any]
 #: a number in quotes, as Redshift writes them
 NUMBER_PATTERN = r"^\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*$"
+#: an amount of memory: kB, MB … as powers of 1000, KiB, MiB … as powers of 1024
+BYTES = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?I?B?)\s*", re.IGNORECASE)
+UNITS = {"": 1, "I": 1} | {
+    f"{letter}{infix}": base**power
+    for power, letter in enumerate("KMGT", 1)
+    for infix, base in (("", 1000), ("I", 1024))
+}
 #: keys in capitals are read too, and only an editor's completion doesn't know them
 CAPITALS: Schema = {"[A-Z]": {}}
 
@@ -223,6 +230,43 @@ class Number(Kind):
         if not math.isinf(self.high):
             number["maximum"] = self.high
         return {"anyOf": [number, {"type": "string", "pattern": NUMBER_PATTERN}]}
+
+
+@dataclass(frozen=True)
+class Bytes(Kind):
+    """An amount of memory, '4 GB' or a number of bytes: read as a number of bytes.
+
+    Parameters
+    ----------
+    low : bytes, allowed themselves
+    """
+
+    low: int
+
+    @override
+    def read(self, where: str, found: Any, problems: list[str]) -> int | None:
+        if isinstance(found, bool):
+            problems.append(wrong_type(where, found, self.words))
+            return None
+        match = BYTES.fullmatch(str(found))
+        if match is None:
+            problems.append(wrong_type(where, found, self.words))
+            return None
+        n_bytes = round(float(match[1]) * UNITS[(match[2] or "").upper().removesuffix("B")])
+        if n_bytes < self.low:
+            problems.append(f"{where} must be {self.words}, found {found!r}")
+            return None
+        return n_bytes
+
+    @property
+    @override
+    def words(self) -> str:
+        return f"a size such as '4 GB', of at least {self.low // 1_000_000} MB"
+
+    @override
+    def schema(self) -> Schema:
+        pattern = r"^\s*\d+(\.\d+)?\s*([KMGTkmgt]?[Ii]?[Bb]?)\s*$"
+        return {"anyOf": [{"type": "integer", "minimum": self.low}, {"type": "string", "pattern": pattern}]}
 
 
 class Names(Kind):
