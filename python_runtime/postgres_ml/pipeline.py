@@ -121,6 +121,8 @@ def train(job: TrainingJob, run_id: str, relay: Relay) -> TrainedModel:
     with report.phase("artifacts"):
         write_artifacts(fitted, report, directory / "artifacts", run_id)
         write_record(fitted, directory)
+    if plan is not None:
+        report.progress(plan.peak_text())
     return preparation.trained_model(fitted, report, run_id, directory / "parity.copy")
 
 

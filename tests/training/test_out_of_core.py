@@ -91,7 +91,7 @@ def three_classes() -> list[tuple[Any, ...]]:
     [
         (ROWS, CHURN_TARGET, {}),
         (three_classes(), CHURN_TARGET, {"hyperparameters": {"num_round": 4}}),
-        (regression(), column("target"), {}),
+        (regression(), column("target"), {"hyperparameters": {"num_round": 9}}),
         (ROWS, CHURN_TARGET, {"objective": "binary:hinge", "hyperparameters": {"num_round": 4}}),
         (
             regression(),

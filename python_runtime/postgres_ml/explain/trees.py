@@ -28,7 +28,7 @@ from postgres_ml.program.compute import leaf_index
 from postgres_ml.program.scorers import Tree, TreeEnsemble
 
 Floats = npt.NDArray[np.float64]
-CHUNK_CELLS = 4_000_000  # doubles in the largest array of a chunk of rows: 32 MB
+CHUNK_CELLS = 1_000_000  # doubles in the largest array of a chunk of rows: 8 MB, of which there are seven
 
 
 @dataclass(frozen=True)

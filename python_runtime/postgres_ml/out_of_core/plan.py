@@ -5,12 +5,13 @@ Input: the snapshot's size and the setting `max_memory`. Output: `MemoryPlan`, N
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from postgres_ml.contract.config import Settings
 from postgres_ml.contract.exceptions import TrainingDataError
-from postgres_ml.process.memory import in_units, limit_bytes, resident_bytes
+from postgres_ml.process.memory import in_units, limit_bytes, peak_bytes, resident_bytes
 
 DEFAULT_SHARE = 0.6  # of what the machine or the cgroup has
 # What a training takes at its peak, as a multiple of the rows in Arrow: 3.0 with numbers, 2.6 with texts
@@ -20,11 +21,12 @@ IN_MEMORY = 3.5
 # prediction, label and place in the tree.
 ROW_BYTES = 48
 # Of any training: trees, functions' text, SHAP values, plots.
-OVERHEAD = 100_000_000
-# A file's rows are in memory as Arrow, as a frame and as the encoded matrix, and xgboost reads pages ahead.
-FILE_SHARE, SAMPLE_SHARE = 1 / 24, 1 / 6  # of what is left for features
+OVERHEAD = 150_000_000
+# Of what is left for features: a file's rows, as Arrow, as a frame and encoded, and the rows that are kept.
+# xgboost takes a page for each file, and many pages cost it more than large ones.
+FILE_SHARE, SAMPLE_SHARE = 1 / 4, 1 / 8
 MOST_SAMPLED, LEAST_SAMPLED = 100_000, 2_000  # rows that explain, plot and check the model
-MOST_FILE_ROWS, LEAST_FILE_ROWS = 500_000, 1_000
+MOST_FILE_ROWS, LEAST_FILE_ROWS = 500_000, 2_000
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,11 @@ class MemoryPlan:
             f"{in_units(self.cap)}: the training reads {in_units(n_bytes)} in {n_files} files, "
             f"{self.n_file_rows:,} rows at once"
         )
+
+    def peak_text(self) -> str:
+        """Return what is said after the training: the most that this process has had in memory."""
+        peak = peak_bytes(os.getpid())
+        return "" if peak is None else f"the training took {in_units(peak)} of memory at most"
 
 
 def cap_of(settings: Settings) -> int | None:

@@ -203,6 +203,24 @@ def test_settings_of_every_kind():
     assert spec.settings.split_column == "is_test"
 
 
+@pytest.mark.parametrize(
+    ("given", "n_bytes"),
+    [
+        ("4 GB", 4 * 10**9), ("1.5gib", 3 * 2**29), (800_000_000, 800_000_000), ("800000 kB", 800_000_000),
+        ("0.2 T", 2 * 10**11), ("500MB", 500_000_000),
+    ],
+)  # fmt: skip
+def test_max_memory_is_a_size(given, n_bytes):
+    spec = ConfigReader(node(target="y", settings={"max_memory": given})).read()
+    assert spec.settings.max_memory == n_bytes
+
+
+@pytest.mark.parametrize("given", ["much", "4 PB", True, "99 MB", -1, 5])
+def test_max_memory_is_no_other_thing(given):
+    (problem,) = problems(target="y", settings={"max_memory": given})
+    assert "settings: max_memory must be a size such as '4 GB', of at least 100 MB" in problem
+
+
 def test_warnings_are_kept_for_the_build():
     reader = ConfigReader(
         node(

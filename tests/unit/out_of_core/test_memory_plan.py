@@ -31,7 +31,7 @@ def test_what_is_kept_in_memory_is_less_than_the_cap(snapshot: Path, cap: int) -
     found = plan_memory(Settings(max_memory=cap * MB), snapshot, N, COLUMNS, used=320 * MB)
     assert found is not None and found.needed == pytest.approx(320 * MB + 3.5 * N * 8 * COLUMNS, rel=0.01)
     row = 3.5 * 8 * COLUMNS
-    at_once = (12 * found.n_file_rows + found.n_sampled) * row
+    at_once = (2 * found.n_file_rows + found.n_sampled) * row
     assert 320 * MB + N * plan.ROW_BYTES + plan.OVERHEAD + at_once < cap * MB
     said = found.text(1344 * MB, 100)
     assert f"max_memory is {cap / 1000:.1f} GB" in said and "1.3 GB in 100 files" in said

@@ -1,0 +1,83 @@
+"""A training under a cap on its memory, by dbt build: rows are read from disk, and the cap is kept."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from dbt.tests.util import run_dbt, run_dbt_and_capture
+from support.selecting import selector
+
+N_ROWS, N_COLUMNS = 100_000, 100
+MB = 10**6
+#: what a training has in memory before it reads a row
+LIBRARIES = """
+import importlib
+from postgres_ml.process.memory import resident_bytes
+from postgres_ml.process.warm import MODULES
+for module in MODULES:
+    importlib.import_module(module)
+print(resident_bytes())
+"""
+ROWS = f"""
+{{{{ config(materialized='table') }}}}
+select *, case when x0 + x1 * x2 > 0 then 'yes' else 'no' end as label from (
+    select {", ".join(f"hashint4(i * 31 + {k}) / 2147483648.0::float8 as x{k}" for k in range(N_COLUMNS))}
+    from generate_series(1, {N_ROWS}) as i
+) as made
+"""
+MODEL = """
+{{{{ config(materialized='create_model', target='label', auto=false, model_type='xgboost',
+    hyperparameters={{'num_round': 5}}, settings={{'max_cells': 100000000, {0}}}) }}}}
+select * from {{{{ ref('wide') }}}}
+"""
+
+
+def capped(cap: int) -> str:
+    return MODEL.format(f"'max_memory': {cap}")
+
+
+class TestMaxMemory:
+    @pytest.fixture(scope="class")
+    def libraries(self):
+        done = subprocess.run([sys.executable, "-c", LIBRARIES], check=True, capture_output=True, text=True)
+        return int(done.stdout)
+
+    @pytest.fixture(scope="class")
+    def models(self, libraries):
+        return {
+            "wide.sql": ROWS,
+            "whole.sql": MODEL.format("'seed': 0"),
+            "capped.sql": capped(libraries + 240 * MB),
+            "too_small.sql": capped(libraries + 100 * MB),
+        }
+
+    def test_the_cap_is_kept_and_the_model_is_the_same(self, project, connection, libraries):
+        results, text = run_dbt_and_capture(["build", "--exclude", "too_small"])
+        assert [str(result.status) for result in results] == ["success"] * 3
+        lines = [line for line in text.splitlines() if "capped:" in line]
+        said = " ".join(lines)
+        assert re.search(
+            r"100,000 rows would take \d+ MB of memory, and max_memory is \d+ MB: the training reads 80 MB in \d+ files",
+            said,
+        )
+        (peak,) = re.findall(r"capped: the training took (\d+) MB of memory at most", said)
+        assert libraries < int(peak) * MB < libraries + 240 * MB
+        select = selector(connection, project.test_schema)
+        arguments = ", ".join(f"x{k}" for k in range(N_COLUMNS))
+        [(n_other,)] = select(
+            f"select count(*) from (select * from wide limit 3000) w where predict_capped({arguments}) "
+            f"is distinct from predict_whole({arguments})"
+        )
+        [scores] = select("select c.score, w.score, c.n_rows from capped c, whole w")
+        assert n_other <= 3 and scores[0] == pytest.approx(scores[1], abs=1e-3) and scores[2] == N_ROWS
+        assert not list(Path(project.project_root).rglob("*.arrow"))
+
+    def test_a_cap_that_nothing_fits_into_is_an_error_with_its_cure(self, project):
+        run_dbt(["run", "--select", "wide"])
+        results, _ = run_dbt_and_capture(["run", "--select", "too_small"], expect_pass=False)
+        assert "raise settings: max_memory" in results[0].message
+        assert not [
+            path for path in Path(project.project_root).rglob("*") if path.name in ("rows", "snapshot.bin")
+        ]
