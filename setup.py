@@ -122,6 +122,8 @@ setup(
         "onnx": ["onnx>=1.16", "onnxruntime>=1.17"],
         # `model_type: forecast`. From 2.1 on nothing is compiled at import. It wants pandas below 3
         "forecast": ["statsforecast>=2.1,<3"],
+        # `compute: dask`, where dbt runs and on each worker
+        "dask": ["dask>=2025.1", "distributed>=2025.1"],
         "docs": ["mkdocs>=1.6,<2", "mkdocs-material>=9.5,<10"],
         "bench": [
             "onnxruntime>=1.17",
@@ -132,6 +134,8 @@ setup(
         ],
         "test": [
             "coverage>=7.10",
+            "dask>=2025.1",
+            "distributed>=2025.1",
             "dbt-tests-adapter>=1.11,<1.20",
             "hypothesis>=6.100",
             "import-linter>=2.0",

@@ -12,7 +12,7 @@ import sys
 import threading
 import traceback
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -79,8 +79,7 @@ def _train(job: TrainingJob, parent: Parent) -> int:
     parent.run = run
     parent.send({"event": "ready", "run_id": run.run_id})
     if trained is None:
-        parent.wait_for("train")
-        trained = _make(job, run.run_id, parent)
+        trained = _make(job, run.run_id, parent, parent.wait_for("train").get("source"))
         _keep(trained, file)  # before MLflow, which may be out of reach by now
     if trained.run is None or not trained.run.is_tracked:
         _keep(_track(run, trained, Path(job.directory), parent), file)
@@ -95,7 +94,11 @@ def _train(job: TrainingJob, parent: Parent) -> int:
     return 0
 
 
-def _make(job: TrainingJob, run_id: str, parent: Parent) -> TrainedModel:
+def _make(job: TrainingJob, run_id: str, parent: Parent, source: dict[str, Any] | None) -> TrainedModel:
+    if source is not None:
+        from postgres_ml.cluster_training import train as train_on_cluster
+
+        return train_on_cluster(job, run_id, parent.relay, source, parent.leaving)
     if job.spec.is_forecast:
         from postgres_ml.forecast.pipeline import train as make
     elif job.spec.source is None:
@@ -139,11 +142,13 @@ class Parent:
     Attributes
     ----------
     run : the MLflow run to mark when everything ends before its time; None before and after it
+    leaving : what else there is to do then, in the second that is left
     """
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.run: TrackedRun | None = None
+        self.leaving: list[Callable[[], None]] = []
         self._commands: queue.Queue[dict[str, Any]] = queue.Queue()
         self._lock, self._marking = threading.Lock(), threading.RLock()
         self._seen: set[str] = set()
@@ -211,6 +216,8 @@ class Parent:
         with self._marking:
             self._take_rows_away()
             self.end_run(status, reason)
+            for leave in self.leaving:
+                leave()
         _kill_own_group()
 
     def _take_rows_away(self) -> None:

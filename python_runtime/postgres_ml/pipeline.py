@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -33,8 +34,8 @@ from postgres_ml.fit.in_time import fit_to_evaluate, refit
 from postgres_ml.fit.task import Deadline, Task
 from postgres_ml.fit.user_code import UserCode
 from postgres_ml.out_of_core.fit import LargeFit, obstacle
-from postgres_ml.out_of_core.plan import MemoryPlan, plan_memory
-from postgres_ml.out_of_core.rows import HOLDOUT, TRAINING
+from postgres_ml.out_of_core.plan import Sizes, peak_text, plan_memory
+from postgres_ml.out_of_core.rows import HOLDOUT, TRAINING, LargeRows
 from postgres_ml.out_of_core.score import holdout_metrics
 from postgres_ml.process.report import USUAL_S, Relay, Report
 from postgres_ml.program.program import Program
@@ -57,8 +58,16 @@ EXPLAIN_MOST_S = 15.0
 REFIT_GROWTH = 1.25  # what a fit on all rows takes, of one on the training rows
 
 
-def train(job: TrainingJob, run_id: str, relay: Relay) -> TrainedModel:
+Loaded = tuple[preparation.Prepared, Sizes | None]
+Load = Callable[[TrainingJob, Path, Report], Loaded]
+
+
+def train(job: TrainingJob, run_id: str, relay: Relay, load_rows: Load | None = None) -> TrainedModel:
     """Train, evaluate and compile; return what is to be published.
+
+    Parameters
+    ----------
+    load_rows : has the rows elsewhere than in `snapshot.bin`; None is `load`
 
     Raises
     ------
@@ -67,12 +76,12 @@ def train(job: TrainingJob, run_id: str, relay: Relay) -> TrainedModel:
     """
     spec, directory, report = job.spec, Path(job.directory), Report(relay)
     with report.phase("load"):
-        prepared, plan = load(job, directory / "snapshot.bin", report)
+        prepared, sizes = (load_rows or load)(job, directory / "snapshot.bin", report)
         task, code = prepared.task, UserCode.of_job(job)
     with report.phase("search"):
         choice = choose(task, prepared.training, code, report)
-        if plan is not None and (why := why_in_memory(prepared, choice)):
-            prepared = preparation.in_memory(prepared, why, plan.n_fitting, report)
+        if sizes is not None and (why := why_in_memory(prepared, choice)):
+            prepared = preparation.in_memory(prepared, why, sizes.n_fitting, report)
     rows, training, holdout, large = prepared.rows, prepared.training, prepared.holdout, prepared.large
     fit = partial(large.fit, choice) if large is not None else None
     if choice.fit_s:
@@ -95,6 +104,7 @@ def train(job: TrainingJob, run_id: str, relay: Relay) -> TrainedModel:
             evaluation = dataclasses.replace(evaluation, metrics=evaluation.metrics | interval.metrics)
     with report.phase("refit"):
         pipeline = refit(task, choice, rows, report, fit and partial(fit, (TRAINING, HOLDOUT))) or evaluated
+    counts = prepared.counts  # without the rows of workers that were lost
     if large is not None:
         large.rows.remove()
     with report.phase("lower"):
@@ -114,19 +124,19 @@ def train(job: TrainingJob, run_id: str, relay: Relay) -> TrainedModel:
             deployment = deployment.with_functions(explain_rows(explanation, spec, report))
     fitted = Fitted(
         job, task, rows, holdout, choice, evaluated, pipeline, evaluation, deployment, explanation, returns,
-        interval, prepared.counts,
+        interval, counts,
     )  # fmt: skip
     with report.phase("parity rows"):
         write_parity(directory / "parity.copy", fitted)
     with report.phase("artifacts"):
         write_artifacts(fitted, report, directory / "artifacts", run_id)
         write_record(fitted, directory)
-    if plan is not None:
-        report.progress(plan.peak_text())
+    if sizes is not None:
+        report.progress(peak_text())
     return preparation.trained_model(fitted, report, run_id, directory / "parity.copy")
 
 
-def load(job: TrainingJob, snapshot: Path, report: Report) -> tuple[preparation.Prepared, MemoryPlan | None]:
+def load(job: TrainingJob, snapshot: Path, report: Report) -> Loaded:
     """Return what `preparation` makes of the snapshot, which is deleted; the clock begins to run.
 
     Rows that don't fit into memory come with the plan of how they are read.
@@ -146,7 +156,8 @@ def load(job: TrainingJob, snapshot: Path, report: Report) -> tuple[preparation.
     if plan is None:
         return preparation.prepare(job, rows, deadline, report), None
     report.note(plan.text(stored.n_bytes, len(stored.files)))
-    return preparation.prepare_large(job, stored, plan, deadline, report), plan
+    rows_of = partial(LargeRows, stored)
+    return preparation.prepare_large(job, stored.index, rows_of, plan, deadline, report), plan
 
 
 def why_in_memory(prepared: preparation.Prepared, choice: Choice) -> str:
@@ -154,9 +165,10 @@ def why_in_memory(prepared: preparation.Prepared, choice: Choice) -> str:
     large, task = prepared.large, prepared.task
     assert large is not None, "asked only of rows that are read in parts"
     n_more = (prepared.counts[0] - prepared.counts[1]) / len(prepared.training)
-    if not (found := obstacle(task, choice)) and 2 * n_more * choice.fit_s > task.deadline.left:
-        return "max_runtime leaves no time to fit on all rows"
-    return found
+    if found := obstacle(task, choice, large.rows.fits):
+        return found
+    is_late = 2 * n_more * choice.fit_s > task.deadline.left
+    return "max_runtime leaves no time to fit on all rows" if is_late else ""
 
 
 def compare(job: TrainingJob, task: Task, holdout: TrainingRows, large: LargeFit | None) -> Comparison:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,16 +23,16 @@ from postgres_ml.features.preprocess import FeatureColumns, choose_columns
 from postgres_ml.features.problem import Problem
 from postgres_ml.features.rare_classes import SettledSplit, settle_split
 from postgres_ml.fit.task import Deadline, Task
-from postgres_ml.out_of_core.fit import LargeFit
-from postgres_ml.out_of_core.plan import MemoryPlan
-from postgres_ml.out_of_core.rows import HOLDOUT, LEFT_OUT, TRAINING, LargeRows
+from postgres_ml.out_of_core.fit import LargeFit, Rows
+from postgres_ml.out_of_core.plan import Sizes
+from postgres_ml.out_of_core.rows import HOLDOUT, LEFT_OUT, TRAINING
 from postgres_ml.process.memory import give_back
 from postgres_ml.process.report import Report
 from postgres_ml.publish.fitted import Fitted
 from postgres_ml.snapshot.copy import SnapshotSummary
-from postgres_ml.snapshot.on_disk import StoredRows
 from postgres_ml.snapshot.rows import Array, TrainingRows
 
+LargeRowsOf = Callable[[Array, TrainingRows], Rows]
 AUTO_SHARE = 0.7  # of the rows that memory holds, which AUTO searches on: candidates are fitted side by side
 
 
@@ -67,7 +68,7 @@ class Prepared:
         """How many rows there are, those that are held out among them, and how many of these."""
         if self.large is None:
             return len(self.rows), len(self.holdout)
-        return len(self.large.rows.index), len(self.large.rows.of_side(HOLDOUT))
+        return self.large.rows.count()
 
 
 def prepare(job: TrainingJob, rows: TrainingRows, deadline: Deadline, report: Report) -> Prepared:
@@ -89,9 +90,15 @@ def prepare(job: TrainingJob, rows: TrainingRows, deadline: Deadline, report: Re
 
 
 def prepare_large(
-    job: TrainingJob, stored: StoredRows, plan: MemoryPlan, deadline: Deadline, report: Report
-) -> Prepared:
+    job: TrainingJob, index: TrainingRows, large_rows: LargeRowsOf, sizes: Sizes, deadline: Deadline,
+    report: Report,
+) -> Prepared:  # fmt: skip
     """Return the same of rows that are read in parts, of which some are kept in memory.
+
+    Parameters
+    ----------
+    index : the rows without their features
+    large_rows : makes what reads the features, of each row's side and of the rows that aren't left out
 
     Raises
     ------
@@ -99,13 +106,13 @@ def prepare_large(
         As `prepare` says.
     """
     spec, notes = job.spec, list[str]()
-    problem, index, split = _settle(job, stored.index, notes)
+    problem, index, split = _settle(job, index, notes)
     sides = np.where(split.holdout, HOLDOUT, TRAINING).astype(np.int8)
     sides[split.unknown] = LEFT_OUT
-    large = LargeRows(stored, sides, index)
+    large = large_rows(sides, index)
     look = large.look()
     give_back()
-    n_sampled = max(plan.n_fitting * AUTO_SHARE, plan.n_sampled) if spec.auto else plan.n_sampled
+    n_sampled = max(sizes.n_fitting * AUTO_SHARE, sizes.n_sampled) if spec.auto else sizes.n_sampled
     sample, mask = large.sample(problem, int(n_sampled))
     columns = choose_columns(job.features, sample, notes, spec.preprocessors, look.facts)
     task = _task(job, problem, columns, deadline)
@@ -129,7 +136,7 @@ def in_memory(prepared: Prepared, why: str, n_rows: int, report: Report) -> Prep
     if not prepared.task.spec.auto:  # AUTO has as many already
         rows, mask = large.rows.sample(prepared.task.problem, n_rows)
     report.note(
-        f"{why}: the model learns from {len(rows):,} of {len(large.rows.index):,} rows, as many as "
+        f"{why}: the model learns from {len(rows):,} of {prepared.counts[0]:,} rows, as many as "
         "max_memory holds",
         "warning",
     )

@@ -42,6 +42,7 @@ class Settings:
     max_cells : rows x columns that may be trained on; above it rows are sampled
     max_memory : bytes that the training process may take; above it rows are read from disk. None takes a
         share of what the machine or the cgroup has
+    compute : where the rows are in memory: this machine, or Dask's workers
     max_runtime : seconds of wall clock for search, refit and evaluation
     max_trials : candidates that the search compares at most; None leaves it to max_runtime
     seed : seeds everything random
@@ -73,6 +74,7 @@ class Settings:
     horizon: int | None = None
     frequency: str | None = None
     percentiles: tuple[str, ...] = DEFAULT_PERCENTILES
+    compute: Literal["local", "dask"] = "local"
 
     @property
     def split_column(self) -> str | None:

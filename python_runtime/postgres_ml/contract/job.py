@@ -46,6 +46,7 @@ class TrainingJob:
     relation, others : for that code, the relation whose rows it trains on, and what else it reads
     resumes : whether an earlier build came to its result, which is in `directory`, and this one publishes it
     champion_file : JSON of the serving version, which the new one has to beat; empty if it needn't
+    dask_scheduler : address of the scheduler, for `compute: dask`; '' starts workers on this machine
     time_zone : of the database session, for the days of a forecast; None is UTC
     """
 
@@ -69,6 +70,7 @@ class TrainingJob:
     champion_file: str = ""
     weight: Column | None = None
     time_zone: str | None = None
+    dask_scheduler: str = ""
 
     @property
     def columns(self) -> tuple[Column, ...]:

@@ -11,17 +11,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import xgboost
 
 from postgres_ml.components.estimators import LabelEncodedClassifier
 from postgres_ml.features.problem import Problem
 from postgres_ml.fit.fit import known
-from postgres_ml.out_of_core.rows import Batch
+from postgres_ml.out_of_core.rows import Batch, Encode
 from postgres_ml.process.memory import give_back
-
-Encode = Callable[[Batch], tuple[Any, Any, Any]]
-"""From a batch to its matrix, its class codes or values, and its weights or None."""
 
 
 class _Batches(xgboost.DataIter):  # type: ignore[misc]
@@ -94,8 +90,3 @@ def with_booster(estimator: Any, problem: Problem, booster: xgboost.Booster) -> 
     library = estimator.estimator if isinstance(estimator, LabelEncodedClassifier) else estimator
     library.load_model(bytearray(booster.save_raw("ubj")))
     return known(problem, estimator, library)
-
-
-def as_float32(matrix: Any) -> Any:
-    """Return the encoded matrix in the precision that xgboost computes in."""
-    return np.asarray(matrix, dtype=np.float32)

@@ -6,6 +6,7 @@ with as many rows as memory holds.
 
 from __future__ import annotations
 
+import math
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ from sklearn.pipeline import Pipeline
 
 from postgres_ml.components.estimators import LabelEncodedClassifier
 from postgres_ml.contract.exceptions import SpecError
+from postgres_ml.features.problem import Problem
 from postgres_ml.fit import configured
 from postgres_ml.fit.candidates import Candidate
 from postgres_ml.fit.choice import Choice, Member
@@ -27,7 +29,7 @@ from postgres_ml.fit.fit import known, member_pipeline
 from postgres_ml.fit.hyperparameters import BY_COLUMN
 from postgres_ml.fit.stop import forget_clock
 from postgres_ml.fit.task import Deadline, Task
-from postgres_ml.out_of_core.boost import as_float32, fit_boosting
+from postgres_ml.out_of_core.cluster_rows import ClusterRows
 from postgres_ml.out_of_core.encode import fitted_columns
 from postgres_ml.out_of_core.linear import fit_logistic, fit_ridge
 from postgres_ml.out_of_core.rows import HOLDOUT, Batch, LargeRows, Look
@@ -38,6 +40,30 @@ from postgres_ml.snapshot.rows import Array, TrainingRows
 TREE_METHODS = (None, "auto", "hist")  # whose trees grow on bins, which is what external memory keeps
 RIDGE_SOLVERS = ("auto", "svd", "cholesky", "lsqr", "sparse_cg", "sag", "saga")
 LOGISTIC_SOLVERS = ("lbfgs", "newton-cg", "newton-cholesky", "sag", "saga")
+
+
+Rows = LargeRows | ClusterRows
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """From a batch to what xgboost learns from.
+
+    Parameters
+    ----------
+    columns : the fitted preprocessing
+    scale : what weights are multiplied by
+    """
+
+    problem: Problem
+    columns: Any
+    scale: float
+
+    def __call__(self, batch: Batch) -> tuple[Any, Any, Any]:
+        """Return the matrix in the precision that xgboost computes in, class codes or values, weights."""
+        matrix = self.columns.transform(configured.narrow(batch.frame))
+        weight = None if batch.weight is None else batch.weight * self.scale
+        return np.asarray(matrix, np.float32), self.problem.encode(batch.target), weight
 
 
 @dataclass(frozen=True)
@@ -52,7 +78,7 @@ class LargeFit:
     """
 
     task: Task
-    rows: LargeRows
+    rows: Rows
     look: Look
     sample: TrainingRows
     is_held: Array
@@ -73,7 +99,7 @@ class LargeFit:
         with _readable(candidate.model_type), _folder(self.folder) as cache:
             if candidate.model_type == "xgboost":
                 _translate(candidate, estimator, list(some.frame), columns)
-                fitted = self._boost(estimator, columns, sides, cache)
+                fitted = self._boost(estimator, columns, sides, cache, deadline)
             else:
                 fitted = self._line(estimator, columns, sides, cache)
         pipeline = Pipeline([("columns", columns), ("estimator", fitted)])
@@ -93,15 +119,12 @@ class LargeFit:
             estimator = LabelEncodedClassifier(estimator, choice.threshold, choice.class_multipliers or None)
         return pipeline[0], estimator
 
-    def _boost(self, estimator: Any, columns: Any, sides: Sequence[int], cache: Path) -> Any:
-        scale = self._weight_scale()
-
-        def encode(batch: Batch) -> tuple[Any, Any, Any]:
-            frame = configured.narrow(batch.frame)
-            weight = None if batch.weight is None else batch.weight * scale
-            return as_float32(columns.transform(frame)), self.task.problem.encode(batch.target), weight
-
-        return fit_boosting(estimator, self.task.problem, lambda: self.rows.batches(sides), encode, cache)
+    def _boost(
+        self, estimator: Any, columns: Any, sides: Sequence[int], cache: Path, deadline: Deadline | None
+    ) -> Any:
+        encode = Encoder(self.task.problem, columns, self._weight_scale())
+        seconds = math.inf if deadline is None else deadline.left
+        return self.rows.boost(estimator, self.task.problem, encode, sides, cache, seconds)
 
     def _line(self, estimator: Any, columns: Any, sides: Sequence[int], cache: Path) -> Any:
         """Fit on encoded batches in files: a logistic regression reads them a hundred times."""
@@ -127,13 +150,18 @@ class LargeFit:
         return 1.0 if weight is None or not self.task.spec.auto else 1 / float(weight.mean())
 
 
-def obstacle(task: Task, choice: Choice) -> str:
-    """Return why a choice can't be fitted on rows that are read in parts; '' if it can."""
+def obstacle(task: Task, choice: Choice, fits: Sequence[str]) -> str:
+    """Return why a choice can't be fitted on rows that are read in parts; '' if it can.
+
+    Parameters
+    ----------
+    fits : model types that there is a way for
+    """
     candidate = choice.candidate
     given, kind = candidate.parameters, candidate.model_type
     if choice.code is not None:
         return "a model in Python fits its rows in memory"
-    if kind not in ("xgboost", "linear_learner"):
+    if kind not in fits:
         return f"{'a blend' if kind == 'ensemble' else kind} is fitted in memory"
     if task.columns.sets is not None:
         return "configured preprocessors are fitted in memory"

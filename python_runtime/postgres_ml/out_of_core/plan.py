@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from postgres_ml.contract.config import Settings
 from postgres_ml.contract.exceptions import TrainingDataError
@@ -27,6 +28,18 @@ OVERHEAD = 150_000_000
 FILE_SHARE, SAMPLE_SHARE = 1 / 4, 1 / 8
 MOST_SAMPLED, LEAST_SAMPLED = 100_000, 2_000  # rows that explain, plot and check the model
 MOST_FILE_ROWS, LEAST_FILE_ROWS = 500_000, 2_000
+
+
+class Sizes(Protocol):
+    """How many rows this process has in memory."""
+
+    @property
+    def n_sampled(self) -> int:
+        """Rows to search, explain, draw and check with."""
+
+    @property
+    def n_fitting(self) -> int:
+        """Rows that a training in memory could have."""
 
 
 @dataclass(frozen=True)
@@ -63,10 +76,11 @@ class MemoryPlan:
             f"{self.n_file_rows:,} rows at once"
         )
 
-    def peak_text(self) -> str:
-        """Return what is said after the training: the most that this process has had in memory."""
-        peak = peak_bytes(os.getpid())
-        return "" if peak is None else f"the training took {in_units(peak)} of memory at most"
+
+def peak_text() -> str:
+    """Return what is said after the training: the most that this process has had in memory."""
+    peak = peak_bytes(os.getpid())
+    return "" if peak is None else f"the training took {in_units(peak)} of memory at most"
 
 
 def cap_of(settings: Settings) -> int | None:

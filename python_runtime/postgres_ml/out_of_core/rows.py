@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -36,6 +38,11 @@ class Batch:
     frame: pd.DataFrame
     target: Array
     weight: Array | None
+
+
+Encode = Callable[[Batch], tuple[Any, Any, Any]]
+"""From a batch to its matrix, its class codes or values, and its weights or None."""
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -73,11 +80,27 @@ class LargeRows:
     stored: StoredRows
     sides: Array
     index: TrainingRows
+    fits = ("xgboost", "linear_learner")  # model types
 
     def look(self) -> Look:
         """Return what one pass over the features of all rows tells."""
         features = self.stored.features
         return joined(look_at(frame, self.sides[part], features) for part, frame in self.stored.frames())
+
+    def map(
+        self, function: Callable[[pd.DataFrame], T], sides: Sequence[int]
+    ) -> Iterator[tuple[T, Array, Array | None]]:
+        """Yield what the function returns of each file's rows on these sides, their labels and weights."""
+        for batch in self.batches(sides):
+            yield function(batch.frame), batch.target, batch.weight
+
+    def boost(
+        self, estimator: Any, problem: Problem, encode: Encode, sides: Sequence[int], cache: Path, _: float
+    ) -> Any:
+        """Return the estimator with trees learned from the rows of these sides."""
+        from postgres_ml.out_of_core.boost import fit_boosting
+
+        return fit_boosting(estimator, problem, lambda: self.batches(sides), encode, cache)
 
     def batches(self, sides: Sequence[int]) -> Iterator[Batch]:
         """Yield the rows on these sides, one file's at a time, in the order of their keys."""
@@ -105,9 +128,9 @@ class LargeRows:
         rows = dataclasses.replace(some, target=self.index.target[spread])
         return rows, self.sides[kept[spread]] == HOLDOUT
 
-    def of_side(self, side: int) -> TrainingRows:
-        """Return the rows on a side, without features."""
-        return self.index.take(self.sides[self.sides != LEFT_OUT] == side)
+    def count(self) -> tuple[int, int]:
+        """Return how many rows there are, and how many of them are held out."""
+        return len(self.index), int(np.count_nonzero(self.sides == HOLDOUT))
 
     def remove(self) -> None:
         """Remove the files."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,8 @@ import pandas as pd
 
 from postgres_ml.evaluate import metrics
 from postgres_ml.features.problem import Problem
-from postgres_ml.out_of_core.rows import HOLDOUT, LargeRows
+from postgres_ml.out_of_core.fit import Rows
+from postgres_ml.out_of_core.rows import HOLDOUT
 from postgres_ml.process.memory import give_back
 from postgres_ml.snapshot.rows import Array
 
@@ -30,20 +32,23 @@ class _Predicted:
         return self.probabilities
 
 
-def holdout_metrics(problem: Problem, pipeline: Any, rows: LargeRows) -> Mapping[str, float]:
+def holdout_metrics(problem: Problem, pipeline: Any, rows: Rows) -> Mapping[str, float]:
     """Return all metrics of a pipeline on the hold-out, whatever its size.
 
     Single precision holds the probabilities, as xgboost computes them.
     """
-    labels, probabilities = [], []
-    for batch in rows.batches((HOLDOUT,)):
-        found, likely = predicted(problem, pipeline, batch.frame)
+    labels, probabilities, targets = [], [], []
+    weights: list[Array] = []
+    for (found, likely), target, weight in rows.map(partial(predicted, problem, pipeline), (HOLDOUT,)):
         labels.append(found)
         probabilities.append(likely)
+        targets.append(target)
+        weights += [] if weight is None else [weight]
     give_back()
-    held = rows.of_side(HOLDOUT)
+    weight = np.concatenate(weights) if weights else None
     whole = _Predicted(np.concatenate(labels), np.concatenate(probabilities))
-    return metrics.evaluate(problem, whole, held.frame, problem.encode(held.target), held.weight)
+    codes = problem.encode(np.concatenate(targets))
+    return metrics.evaluate(problem, whole, pd.DataFrame(), codes, weight)
 
 
 def predicted(problem: Problem, pipeline: Any, frame: pd.DataFrame) -> tuple[Array, Array]:

@@ -112,8 +112,12 @@ class TrainingProcess:
         """
         self._wait_for("ready")
 
-    def train(self) -> TrainedModel:
+    def train(self, source: dict[str, Any] | None = None) -> TrainedModel:
         """Let the child train on the snapshot, which is complete now, and return its result.
+
+        Parameters
+        ----------
+        source : where Dask's workers read the rows, with what they connect by; it is in no file
 
         Raises
         ------
@@ -124,7 +128,7 @@ class TrainingProcess:
         TrainingProcessError
             The child died.
         """
-        self._send({"command": "train"})
+        self._send({"command": "train", "source": source})
         event = self._wait_for("trained")
         return json_file.read(TrainedModel, Path(event["file"]))
 

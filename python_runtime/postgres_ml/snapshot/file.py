@@ -36,6 +36,7 @@ class RowWriter:
     Parameters
     ----------
     file : to write to
+    has_totals : whether the first row holds them
 
     Attributes
     ----------
@@ -43,8 +44,10 @@ class RowWriter:
     n_rows : rows written
     """
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: BinaryIO, *, has_totals: bool = True) -> None:
         self.file = file
+        self._is_first = True
+        self._has_totals = has_totals
         self.totals: tuple[int, ...] = ()
         self.n_rows = 0
         self._rows: list[bytes] = []
@@ -52,8 +55,8 @@ class RowWriter:
 
     def write(self, row: bytes) -> int:
         """Take a row of COPY's binary stream."""
-        if not self.totals:
-            return self._read_totals(row)
+        if self._is_first:
+            return self._read_first(row)
         self._rows.append(row)
         self._bytes += len(row)
         if self._bytes >= BLOCK_BYTES:
@@ -66,12 +69,16 @@ class RowWriter:
             self._rows.pop()
         self._flush()
 
-    def _read_totals(self, message: bytes) -> int:
+    def _read_first(self, message: bytes) -> int:
         """Take the first row, whose first column is a text of numbers; the stream's head comes with it."""
         row = message[HEADER_BYTES:] if message.startswith(SIGNATURE) else message
-        if row:
-            (size,) = struct.unpack_from("!i", row, 2)
-            self.totals = tuple(map(int, row[6 : 6 + size].split()))
+        if not row:
+            return len(message)
+        self._is_first = False
+        if not self._has_totals:
+            return self.write(row) + len(message) - len(row)
+        (size,) = struct.unpack_from("!i", row, 2)
+        self.totals = tuple(map(int, row[6 : 6 + size].split()))
         return len(message)
 
     def _flush(self) -> None:

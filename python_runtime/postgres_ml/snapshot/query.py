@@ -123,16 +123,31 @@ def snapshot_query(
     rows, so that a table of few distinct rows is thinned evenly. The hold-out follows from another hash
     (see `training_data`), so that the two are independent.
     """
+    select = snapshot_select(sql, features, target, settings, problem_type, server_version, weight)
+    return f"""copy (
+{select}
+) to stdout (format binary)"""
+
+
+def snapshot_select(
+    sql: str,
+    features: Sequence[Column],
+    target: Column | None,
+    settings: Settings,
+    problem_type: ProblemType | None,
+    server_version: int,
+    weight: Column | None = None,
+) -> str:
+    """Return what `snapshot_query` copies, as a query: a column `totals`, then those of `stored_columns`."""
     columns = stored_columns(features, target, settings, problem_type, weight)
     names = ", ".join(column.name for column in columns)
     max_rows = settings.max_cells // (len(features) + 1)
     selected = ", ".join(f"{column.expression} as {column.name}" for column in columns)
-    nulls = ", ".join(f"null::{column.sql_type}" for column in columns)
+    nulls = ", ".join(f"null::{column.sql_type} as {column.name}" for column in columns)
     row_hash = _row_hash(
         [*features, *(column for column in (target, weight) if column)], settings, server_version
     )
-    return f"""copy (
-with read as materialized (
+    return f"""with read as materialized (
   select {selected}, {row_hash} as h
   from (
 {sql}
@@ -142,14 +157,13 @@ with read as materialized (
     {DATA_DIGEST.format(h="h")} as digest
   from read
 ), {_sample(names, _stratum(target, problem_type), max_rows)}
-select pg_catalog.concat_ws(' ', n_rows, n_labelled, digest), {nulls}
+select pg_catalog.concat_ws(' ', n_rows, n_labelled, digest) as totals, {nulls}
 from totals
 union all
 select null, {names} from read
 where label is not null and (select n_labelled <= {max_rows} from totals)
 union all
-select null, {names} from candidates where rank::float8 <= quota
-) to stdout (format binary)"""
+select null, {names} from candidates where rank::float8 <= quota"""
 
 
 def data_digest_query(sql: str, columns: Sequence[Column], settings: Settings, server_version: int) -> str:

@@ -30,6 +30,7 @@ class PostgresMLCredentials(PostgresCredentials):
     mlflow_experiment : None is the dbt project's name
     server_python_path : folder on the server whose libraries runtime python imports, a virtual environment's
         site-packages; None is what the server's Python finds by itself
+    dask_scheduler : address of the scheduler for `compute: dask`; None starts workers on this machine
     """
 
     embedded: str | None = None
@@ -38,6 +39,7 @@ class PostgresMLCredentials(PostgresCredentials):
     mlflow_tracking_uri: str | None = None
     mlflow_experiment: str | None = None
     server_python_path: str | None = None
+    dask_scheduler: str | None = None
 
     @property
     def type(self) -> str:
@@ -45,7 +47,7 @@ class PostgresMLCredentials(PostgresCredentials):
         return "postgres_ml"
 
     def _connection_keys(self) -> tuple[str, ...]:
-        mlflow = ("mlflow_tracking_uri", "mlflow_experiment", "server_python_path")
+        mlflow = ("mlflow_tracking_uri", "mlflow_experiment", "server_python_path", "dask_scheduler")
         if self.embedded:
             return ("embedded", "bindir", "linger", "database", "schema", "role", "search_path", *mlflow)
         return (*super()._connection_keys(), *mlflow)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from dbt.adapters.postgres_ml.build.dask import DaskBuild
 from dbt.adapters.postgres_ml.build.endpoint import EndpointBuild
 from dbt.adapters.postgres_ml.build.external import ExternalModelBuild
 from dbt.adapters.postgres_ml.build.forecast import ForecastBuild
@@ -36,4 +37,7 @@ def build_of(node: Any, sql: str, config: Any, connections: PostgresMLConnection
         return ExternalModelBuild(node, sql, config, connections)
     if is_forecast(node):
         return ForecastBuild(node, sql, config, connections)
-    return NodeBuild(node, sql, config, connections)
+    build = NodeBuild(node, sql, config, connections)
+    if build.spec.settings.compute == "dask":
+        return DaskBuild(node, sql, config, connections)
+    return build

@@ -182,6 +182,13 @@ class NodeBuild:
             )
         return summary
 
+    def rows_source(self) -> dict[str, Any] | None:
+        """Return where others than the training process read the rows; None where they are copied."""
+        return None
+
+    def end(self) -> None:
+        """Remove what the build has made in the database for itself."""
+
     def lacking(self) -> list[str]:
         """Return what a training of this kind needs and does not find here, one sentence each."""
         return []

@@ -123,6 +123,7 @@ def take_snapshot(plan: BuildPlan, closing: Closing) -> Snapshot:
     """
     build = plan.build
     build.progress.begin("snapshot")
+    closing.callback(build.end)
     empty_directory(build.node, build.directory)
     lacking = lacking_runtimes(build.cursor(), build.spec.runtime, build.config.credentials.embedded)
     fields = build.job_fields(build.cursor(), plan.query)
@@ -154,7 +155,7 @@ def train(snapshot: Snapshot) -> Result:
     build = snapshot.plan.build
     build.progress.begin("start")
     snapshot.process.wait_ready()
-    trained = snapshot.process.train()
+    trained = snapshot.process.train(build.rows_source())
     build.log("info", _time_text(trained, build), {"seconds": trained.seconds})
     return _result(snapshot.plan, trained, snapshot.expected, snapshot.lacking, snapshot.process)
 

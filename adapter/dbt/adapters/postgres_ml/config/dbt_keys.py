@@ -101,6 +101,14 @@ PROFILE = Section(
             default_words="what the server's Python finds by itself",
             see="bring-your-own-model.md#runtime-python",
         ),
+        Key(
+            "dask_scheduler",
+            Text(),
+            "the address of the Dask scheduler whose workers train models with `compute: dask`",
+            values="`tls://host:8786`, `tcp://host:8786`",
+            default_words="workers of the dbt process's own, one for each core",
+            see="scale.md#train-on-several-machines",
+        ),
     ),
     "{embedded: ./shop.pgdata}",
 )

@@ -70,8 +70,8 @@ class Holdout(Kind):
 
 
 def settings_of(values: dict[str, Any]) -> Settings:
-    """Return the settings of a section's values: `compute` has one value, `holdout` several forms."""
-    known = {name: value for name, value in values.items() if name not in ("holdout", "compute")}
+    """Return the settings of a section's values: `holdout` has several forms."""
+    known = {name: value for name, value in values.items() if name != "holdout"}
     holdout = values.get("holdout", Settings.holdout)
     return Settings(**known, **(holdout if isinstance(holdout, dict) else {"holdout": holdout}))
 

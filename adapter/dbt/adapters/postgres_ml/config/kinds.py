@@ -252,7 +252,7 @@ class Bytes(Kind):
         if match is None:
             problems.append(wrong_type(where, found, self.words))
             return None
-        n_bytes = round(float(match[1]) * UNITS[(match[2] or "").upper().removesuffix("B")])
+        n_bytes: int = round(float(match[1]) * UNITS[(match[2] or "").upper().removesuffix("B")])
         if n_bytes < self.low:
             problems.append(f"{where} must be {self.words}, found {found!r}")
             return None

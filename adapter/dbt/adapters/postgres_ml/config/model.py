@@ -75,6 +75,7 @@ class ConfigReader:
         self._check_interval(model_types)
         self._check_weight(model_types, settings)
         self._check_split_column(settings)
+        self._check_compute(model_types, auto, settings)
         self.problems += privilege_problems(config.get("grants") or {})
         self.problems += external_problems(self.given, self.values, keys.MODEL["returns"].meaning)
         return None if self.problems else self._spec(function, model_types, auto, settings)
@@ -212,6 +213,22 @@ class ConfigReader:
             f"preprocessors: '{weight}' says how much a row counts, so it is not a feature"
             for item in self.values.get("preprocessors") or ()
             if weight in item.columns
+        ]
+
+    def _check_compute(self, model_types: tuple[str, ...], auto: bool, settings: Settings) -> None:
+        """Dask's workers grow xgboost's trees, and nothing else."""
+        if settings.compute != "dask":
+            return
+        is_python = getattr(self.node, "language", "sql") == "python"
+        others = [key for key in ("source", "endpoint", "preprocessors") if key in self.given]
+        if is_python:
+            others.append("a model in Python")
+        if model_types == (forecast.MODEL_TYPE,) or (not auto and model_types != ("xgboost",)):
+            others.append(f"model_type '{', '.join(model_types)}'")
+        self.problems += [
+            "settings: 'compute: dask' trains xgboost on the query's rows, with 'auto: false' and "
+            f"'model_type: xgboost' or by the search, and not {other}: use 'compute: local'"
+            for other in others
         ]
 
     def _check_no_target(self, model_type: str) -> None:

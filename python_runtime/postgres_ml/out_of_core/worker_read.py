@@ -1,0 +1,145 @@
+"""What Dask's workers do with a part of the rows: read it from Postgres, keep it, compute on it.
+
+Input: a connection string and a range of the table's pages. Output: `Part`, which stays on the worker. The
+functions run there; the only module of this package that imports a driver, since the rows never come here.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from postgres_ml.contract.column import Column
+from postgres_ml.contract.exceptions import TrainingDataError
+from postgres_ml.out_of_core.rows import Look, look_at
+from postgres_ml.snapshot.encoding import utf8
+from postgres_ml.snapshot.file import RowWriter
+from postgres_ml.snapshot.query import stored_columns
+from postgres_ml.snapshot.reader import read_columns
+from postgres_ml.snapshot.rows import MARKS, Array, as_frame, row_hashes
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where the rows are: a table in the form of the snapshot, with a column `totals` in front.
+
+    Parameters
+    ----------
+    dsn : of libpq; without a password the worker's own is taken (PGPASSWORD, ~/.pgpass)
+    role : to read as; '' for the connection's own
+    table : quoted
+    n_pages : that it has
+    """
+
+    dsn: str
+    role: str
+    table: str
+    n_pages: int
+
+    def connect(self) -> Any:
+        """Return a psycopg2 connection."""
+        import psycopg2
+
+        try:
+            connection = psycopg2.connect(self.dsn)
+        except psycopg2.Error as error:
+            shown = str(error).strip()
+            raise TrainingDataError(f"a Dask worker can't connect to Postgres: {shown}") from None
+        if self.role:
+            from psycopg2.extensions import quote_ident
+
+            connection.cursor().execute(f"set role {quote_ident(self.role, connection)}")
+        return connection
+
+
+@dataclass(frozen=True)
+class Part:
+    """Rows on a worker.
+
+    Parameters
+    ----------
+    frame : features as `TrainingRows` has them
+    hashes : ndarray of shape (n_rows,), as `snapshot.rows.row_hashes` returns them
+    marks : label, split and so on
+    """
+
+    frame: pd.DataFrame
+    hashes: Array
+    marks: dict[str, Array]
+
+
+def ranges(n_pages: int, n: int) -> list[tuple[int, int | None]]:
+    """Return at most n ranges of pages, [first, next); the last is open-ended, since a table may grow."""
+    bounds = np.unique(np.linspace(0, max(n_pages, 1), n + 1).astype(np.int64))[:-1].tolist()
+    return [(first, after) for first, after in zip(bounds, [*bounds[1:], None], strict=True)]
+
+
+def read_part(
+    source: Source, pages: tuple[int, int | None], features: Sequence[Column], target: Column | None,
+    weight: Column | None,
+) -> Part:  # fmt: skip
+    """Return the rows of a range of pages, by binary COPY."""
+    stored = stored_columns(features, target, weight=weight)
+    first, after = pages
+    until = "" if after is None else f" and ctid < '({after},0)'"
+    names = ", ".join(["null::text", *(column.name for column in stored)])
+    query = (
+        f"copy (select {names} from {source.table} where totals is null and ctid >= '({first},0)'{until}) "
+        "to stdout (format binary)"
+    )
+    connection = source.connect()
+    try:
+        with tempfile.NamedTemporaryFile(prefix="postgres_ml_") as file, connection.cursor() as cursor:
+            writer = RowWriter(file, has_totals=False)  # type: ignore[arg-type]
+            with utf8(cursor):
+                cursor.copy_expert(query.encode(), writer)
+            writer.close()
+            file.flush()
+            columns = read_columns(Path(file.name), stored)
+    finally:
+        connection.close()
+    marks = {name: columns.pop(name) for name in MARKS if name in columns}
+    hashes = row_hashes([*columns.values(), marks["label"]])
+    frame = as_frame([columns.pop(f"c{n}") for n in range(len(features))], features)
+    return Part(frame, hashes, marks)
+
+
+def marks_of(part: Part) -> tuple[Array, dict[str, Array]]:
+    """Return what leaves the worker of each row: its hash and its label, and what else tells rows apart."""
+    return part.hashes, part.marks
+
+
+def frame_of(part: Part) -> pd.DataFrame:
+    """Return the features: the marks aren't needed any longer."""
+    return part.frame
+
+
+def drop_table(source: Source) -> None:
+    """Drop the table that the rows were read from."""
+    connection = source.connect()
+    try:
+        connection.autocommit = True
+        connection.cursor().execute(f"drop table if exists {source.table}")
+    finally:
+        connection.close()
+
+
+def look_at_part(frame: pd.DataFrame, sides: Array, features: Sequence[Column]) -> Look:
+    """Return what is known of a part."""
+    return look_at(frame, sides, features)
+
+
+def apply(frame: pd.DataFrame, places: Array, function: Callable[[pd.DataFrame], Any]) -> Any:
+    """Return what a function returns of some rows of a part."""
+    return function(frame.iloc[places].reset_index(drop=True))
+
+
+def identity(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows themselves."""
+    return frame

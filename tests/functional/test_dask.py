@@ -1,0 +1,112 @@
+"""Training on Dask's workers, by dbt build: the model is the one that all rows give, whatever becomes of a worker."""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from dbt.tests.util import run_dbt_and_capture
+from distributed import Client
+from support.dask_cluster import DaskProcesses, dask_processes
+from support.selecting import selector
+
+N_ROWS = 6_000
+CUSTOMERS = f"""
+{{{{ config(materialized='table') }}}}
+select case when i % 17 = 0 then null else 'S' || (abs(hashint4(i * 3)) % 51) end as state, calls, minutes,
+    case when calls > 5 or minutes > 190 and i % 3 = 0 then 'yes' else 'no' end as churn
+from (
+    select i, abs(hashint4(i)) % 10 as calls, nullif(abs(hashint4(i * 7)) % 250, 13)::float8 as minutes
+    from generate_series(1, {N_ROWS}) as i
+) as drawn
+"""
+MODEL = """
+{{{{ config(materialized='create_model', target='churn', auto=false, model_type='xgboost',
+    hyperparameters={{'num_round': {rounds}}}, settings={{'compute': '{compute}', 'max_cells': 100000000}}) }}}}
+select state, calls, minutes, churn from {{{{ ref('customers') }}}}
+"""
+AUTO = """
+{{ config(materialized='create_model', target='churn', model_type=['xgboost'],
+    settings={'compute': 'dask', 'max_runtime': 20, 'max_trials': 1}) }}
+select state, calls, minutes, churn from {{ ref('customers') }}
+"""
+LEFT = "select count(*) from pg_class where relname ~ '^postgres_ml_rows_'"
+
+
+class TestDask:
+    @pytest.fixture(scope="class")
+    def cluster(self, tmp_path_factory):
+        with dask_processes(tmp_path_factory.mktemp("dask"), 2) as found:
+            yield found
+
+    @pytest.fixture(scope="class")
+    def dbt_profile_target(self, server_target, cluster):
+        return {**server_target, "dask_scheduler": cluster.address}
+
+    @pytest.fixture(scope="class")
+    def models(self):
+        return {
+            "customers.sql": CUSTOMERS,
+            "far.sql": MODEL.format(rounds=20, compute="dask"),
+            "near.sql": MODEL.format(rounds=20, compute="local"),
+            "searched.sql": AUTO,
+        }
+
+    @pytest.fixture
+    def select(self, project, connection):
+        return selector(connection, project.test_schema)
+
+    def test_the_model_is_the_one_of_a_training_on_this_machine(self, project, select):
+        results, text = run_dbt_and_capture(["build"])
+        assert [str(result.status) for result in results] == ["success"] * 4
+        assert "far: 2 Dask workers" in text
+        [(far, near, n_far, n_near)] = select(
+            "select f.score, n.score, f.n_rows, n.n_rows from far f, near n"
+        )
+        assert far == pytest.approx(near, abs=0.01) and n_far == n_near == N_ROWS
+        [(n_other,)] = select(
+            "select count(*) from customers where predict_far(state, calls, minutes) "
+            "is distinct from predict_near(state, calls, minutes)"
+        )
+        assert n_other < 0.005 * N_ROWS
+        assert select(LEFT) == [(0,)]
+
+    def test_a_worker_that_is_killed_costs_its_rows(self, project, select, cluster):
+        cluster.add_worker()  # the third
+        models = Path(project.project_root) / "models"
+        models.joinpath("long.sql").write_text(MODEL.format(rounds=400, compute="dask"))
+        killed = killer(cluster)
+        results, text = run_dbt_and_capture(["run", "--select", "long"])
+        killed.join()
+        assert str(results[0].status) == "success"
+        found = re.search(
+            r"Dask worker \S+ was lost: the training goes on with the ([\d,]+) of 6,000 rows", text
+        )
+        assert found is not None
+        n_left = int(found[1].replace(",", ""))
+        [(n_rows, accuracy)] = select("select n_rows, (metrics ->> 'accuracy')::float8 from long")
+        assert n_rows == n_left and N_ROWS / 2 < n_left < N_ROWS and accuracy > 0.9
+        assert select(LEFT) == [(0,)]
+
+
+def killer(cluster: DaskProcesses) -> threading.Thread:
+    """Kill a worker as soon as all of them grow trees."""
+
+    def kill() -> None:
+        with Client(cluster.address, set_as_default=False) as client:
+            while not fitting(client):
+                time.sleep(0.05)
+            time.sleep(0.3)
+            cluster.workers[-1].kill()
+
+    thread = threading.Thread(target=kill, daemon=True)
+    thread.start()
+    return thread
+
+
+def fitting(client: Client) -> bool:
+    keys = [key for running in client.processing().values() for key in running]
+    return sum("dispatched_train" in str(key) for key in keys) >= 3
