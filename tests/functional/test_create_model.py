@@ -379,7 +379,7 @@ class TestParseErrors:
     def models(self):
         return {
             "a.sql": "{{ config(materialized='create_model', settigns={}) }} select 1 as x",
-            "b.sql": "{{ config(materialized='create_model', target='y', settings={'compute': 'dask'}) }} select 1 as x",
+            "b.sql": "{{ config(materialized='create_model', target='y', settings={'compute': 'spark'}) }} select 1 as x",
         }
 
     def test_all_problems_of_all_models_at_once(self, project):
@@ -388,7 +388,7 @@ class TestParseErrors:
         text = str(caught.value)
         assert "a (models/a.sql): unknown config 'settigns', did you mean 'settings'?" in text
         assert "a (models/a.sql): config 'target' is required" in text
-        assert "b (models/b.sql): settings: 'compute: dask' is not supported yet" in text
+        assert "b (models/b.sql): settings: compute 'spark' is not one of local, dask" in text
 
 
 class TestSignatures:

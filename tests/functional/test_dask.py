@@ -25,7 +25,7 @@ from (
 """
 MODEL = """
 {{{{ config(materialized='create_model', target='churn', auto=false, model_type='xgboost',
-    hyperparameters={{'num_round': {rounds}}}, settings={{'compute': '{compute}', 'max_cells': 100000000}}) }}}}
+    hyperparameters={{'num_round': {rounds}, 'max_depth': {depth}}}, settings={{'compute': '{compute}', 'max_cells': 100000000}}) }}}}
 select state, calls, minutes, churn from {{{{ ref('customers') }}}}
 """
 AUTO = """
@@ -50,8 +50,8 @@ class TestDask:
     def models(self):
         return {
             "customers.sql": CUSTOMERS,
-            "far.sql": MODEL.format(rounds=20, compute="dask"),
-            "near.sql": MODEL.format(rounds=20, compute="local"),
+            "far.sql": MODEL.format(rounds=20, depth=6, compute="dask"),
+            "near.sql": MODEL.format(rounds=20, depth=6, compute="local"),
             "searched.sql": AUTO,
         }
 
@@ -77,9 +77,9 @@ class TestDask:
     def test_a_worker_that_is_killed_costs_its_rows(self, project, select, cluster):
         cluster.add_worker()  # the third
         models = Path(project.project_root) / "models"
-        models.joinpath("long.sql").write_text(MODEL.format(rounds=400, compute="dask"))
+        models.joinpath("long.sql").write_text(MODEL.format(rounds=1500, depth=2, compute="dask"))
         killed = killer(cluster)
-        results, text = run_dbt_and_capture(["run", "--select", "long"])
+        results, text = run_dbt_and_capture(["run", "--select", "+long"])
         killed.join()
         assert str(results[0].status) == "success"
         found = re.search(
@@ -97,8 +97,9 @@ def killer(cluster: DaskProcesses) -> threading.Thread:
 
     def kill() -> None:
         with Client(cluster.address, set_as_default=False) as client:
-            while not fitting(client):
-                time.sleep(0.05)
+            end = time.monotonic() + 120
+            while not fitting(client) and time.monotonic() < end:
+                time.sleep(0.02)
             time.sleep(0.3)
             cluster.workers[-1].kill()
 
@@ -108,5 +109,5 @@ def killer(cluster: DaskProcesses) -> threading.Thread:
 
 
 def fitting(client: Client) -> bool:
-    keys = [key for running in client.processing().values() for key in running]
-    return sum("dispatched_train" in str(key) for key in keys) >= 3
+    """Return whether each of three workers runs xgboost's own task, which is named `fn`."""
+    return sum(any(str(key).startswith("fn-") for key in keys) for keys in client.processing().values()) >= 3

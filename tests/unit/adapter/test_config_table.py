@@ -40,10 +40,9 @@ def test_every_key_is_a_field_of_the_specification_and_every_field_a_key():
         *OF_THE_NODE,
         *keys.MODEL.names,
     }
-    # compute has one value, which nothing needs to know; holdout is stored by its forms
-    assert set(fields(Settings)) - {"holdout_column", "holdout_time", "holdout_after"} == (
-        set(keys.SETTINGS.names) - {"compute"}
-    )
+    # holdout is stored by its forms
+    by_form = {"holdout_column", "holdout_time", "holdout_after"}
+    assert set(fields(Settings)) - by_form == set(keys.SETTINGS.names)
     assert tuple(fields(Endpoint)) == keys.ENDPOINT.names
 
 

@@ -322,10 +322,18 @@ def test_sensible_chains(chain):
         ),
         ({"target": "y", "settings": {"holdout": {"column": "y"}}}, "holdout: 'y' is the target"),
         (
-            {"target": "y", "settings": {"compute": "dask"}},
-            "'compute: dask' is not supported yet (supported: local)",
+            {"target": "y", "settings": {"compute": "dask"}, "auto": False, "model_type": "mlp"},
+            "and not model_type 'mlp': use 'compute: local'",
         ),
-        ({"target": "y", "settings": {"compute": "spark"}}, "compute 'spark' is not one of local"),
+        (
+            {"target": "y", "settings": {"compute": "dask"}, "preprocessors": "none"},
+            "and not preprocessors: use 'compute: local'",
+        ),
+        (
+            {"target": "y", "settings": {"compute": "dask"}, "source": "models:/m/1"},
+            "and not source: use 'compute: local'",
+        ),
+        ({"target": "y", "settings": {"compute": "spark"}}, "compute 'spark' is not one of local, dask"),
         ({"target": "y", "settings": {"seed": 1.5}}, "seed must be a whole number from 0 to 4294967295"),
         (
             {"target": "y", "settings": {"max_cells": "many"}},

@@ -131,12 +131,10 @@ class Choice(Kind):
     ----------
     allowed : in lower case
     spellings : of Redshift, with the word that each stands for
-    planned : words that are known and refused as not supported yet
     """
 
     allowed: tuple[str, ...]
     spellings: tuple[tuple[str, str], ...] = ()
-    planned: tuple[str, ...] = ()
 
     @override
     def read(self, where: str, found: Any, problems: list[str]) -> str | None:
@@ -144,13 +142,7 @@ class Choice(Kind):
             problems.append(wrong_type(where, found, f"one of {', '.join(self.allowed)}"))
             return None
         name = dict(self.spellings).get(found.lower(), found.lower())
-        if name in self.planned:
-            lead, _, key = where.rpartition(": ")
-            problems.append(
-                f"{lead}{': ' if lead else ''}'{key}: {found}' is not supported yet "
-                f"(supported: {', '.join(self.allowed)})"
-            )
-        elif name not in self.allowed:
+        if name not in self.allowed:
             problems.append(not_one_of(where, found, self.allowed))
         else:
             return name
