@@ -4,15 +4,17 @@
 
 Both train xgboost of 100 rounds on the same rows: read them, fit on 80 %, score the rest, fit on all.
 `product` is the training process of a build up to the functions' bodies, SHAP values and the parity check's
-rows; the script reads a binary COPY and calls xgboost.train, with text as pandas categories. Plots, MLflow
-and imports are left out of both. Memory is the peak above what the imports take, as a multiple of the rows'
-size in Arrow.
+rows; the script reads a binary COPY and calls xgboost.train, with text as pandas categories. `disk` is the
+product under a cap that the rows don't fit into (max_memory), `dask1` and `dask2` are one and two of Dask's
+workers, of one thread each, whose CPU seconds are counted too. Plots, MLflow and imports are left out of all.
+Memory is the peak of this process above what the imports take, as a multiple of the rows' size in Arrow.
 """
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
+import functools
 import json
 import resource
 import subprocess
@@ -31,7 +33,10 @@ import xgboost
 from postgres_ml import embedded, pipeline
 from postgres_ml.contract.config import Settings, TrainingSpec
 from postgres_ml.contract.job import TrainingJob
+from postgres_ml.out_of_core.plan import OVERHEAD, ROW_BYTES
+from postgres_ml.process.memory import resident_bytes
 from postgres_ml.snapshot import copy as snapshot
+from postgres_ml.snapshot.query import snapshot_select
 from sklearn.metrics import log_loss
 
 TABLE = "bench_scale"
@@ -59,28 +64,65 @@ def arrow_bytes(n_rows: int, n_texts: int) -> int:
     return n_rows * (8 * N_NUMBERS + n_texts * (WORD_BYTES + 4) + 7)
 
 
-def by_product(dsn: str, folder: Path, watch: Watch) -> float:
+def make_job(cursor: Any, folder: Path, **settings: Any) -> TrainingJob:
+    """Return the job of the table's training."""
+    query = f"select * from {TABLE}"
+    features, target = snapshot.split_target(snapshot.describe_query(cursor, query), "y")
+    spec = TrainingSpec(
+        "scale", "model.bench.scale", "postgres", "public", function="predict_scale", target="y", auto=False,
+        model_types=("xgboost",), problem_type="binary_classification", hyperparameters={},
+        settings=Settings(max_cells=10**12, **settings),
+    )  # fmt: skip
+    return TrainingJob(
+        directory=str(folder), tracking_uri="", experiment="", tags={}, query=query, spec=spec,
+        features=features, target=target, n_threads=N_THREADS,
+    )  # fmt: skip
+
+
+def by_disk(dsn: str, folder: Path, watch: Watch) -> float:
+    """Train under a cap of half the rows' size in Arrow, besides what any training takes."""
+    with psycopg2.connect(dsn) as connection:
+        cursor = connection.cursor()
+        cursor.execute(f"select count(*), pg_table_size('{TABLE}') from {TABLE}")
+        [(n_rows, size)] = cursor.fetchall()
+    return by_product(dsn, folder, watch, resident_bytes() + OVERHEAD + ROW_BYTES * n_rows + size // 2)
+
+
+def by_dask(n_workers: int, dsn: str, folder: Path, watch: Watch) -> float:
+    """Train on workers of Dask; return the hold-out's log loss."""
+    from distributed import LocalCluster
+    from postgres_ml import cluster_training
+
+    with LocalCluster(n_workers, threads_per_worker=1, dashboard_address=":0", memory_limit=0) as local:
+        with psycopg2.connect(dsn) as connection:
+            connection.autocommit = True
+            cursor = connection.cursor()
+            job = make_job(cursor, folder, compute="dask")
+            watch.begin(local)
+            select = snapshot_select(
+                job.query, job.features, job.target, job.spec.settings, job.spec.problem_type,
+                connection.server_version,
+            )  # fmt: skip
+            cursor.execute(f"drop table if exists bench_rows; create unlogged table bench_rows as {select}")
+            cursor.execute("select pg_relation_size('bench_rows') / 8192")
+            [(n_pages,)] = cursor.fetchall()
+        source = {"dsn": dsn, "role": "", "table": "bench_rows", "n_pages": n_pages}
+        job = dataclasses.replace(job, dask_scheduler=local.scheduler_address)
+        trained = cluster_training.train(job, "bench", lambda *_: None, source, [])
+        watch.end()
+    return float(trained.evaluation.metrics["log_loss"])
+
+
+def by_product(dsn: str, folder: Path, watch: Watch, max_memory: int | None = None) -> float:
     """Train as the training process does; return the hold-out's log loss."""
     with psycopg2.connect(dsn) as connection:
         cursor = connection.cursor()
-        query = f"select * from {TABLE}"
-        features, target = snapshot.split_target(snapshot.describe_query(cursor, query), "y")
-        settings = Settings(max_cells=10**12)
-        spec = TrainingSpec(
-            "scale", "model.bench.scale", "postgres", "public", function="predict_scale", target="y",
-            auto=False, model_types=("xgboost",), problem_type="binary_classification", settings=settings,
-            hyperparameters={},
-        )  # fmt: skip
-        job = TrainingJob(
-            directory=str(folder), tracking_uri="", experiment="", tags={}, query=query, spec=spec,
-            features=features, target=target, n_threads=N_THREADS,
-        )  # fmt: skip
+        job = make_job(cursor, folder, max_memory=max_memory)
         watch.begin()
         snapshot.copy_snapshot(
-            cursor, query, features, target, folder / "snapshot.bin", settings, spec.problem_type
-        )
-    pipeline.write_artifacts = lambda *_: None  # type: ignore[assignment]  # plots and the card are left out
-    pipeline.write_record = lambda *_: None  # type: ignore[assignment]
+            cursor, job.query, job.features, job.target, folder / "snapshot.bin", job.spec.settings,
+            job.spec.problem_type,
+        )  # fmt: skip
     trained = pipeline.train(job, "bench", lambda *_: None)
     watch.end()
     return float(trained.evaluation.metrics["log_loss"])
@@ -146,16 +188,25 @@ class Watch:
     wall: float = 0.0
     base: int = 0
     peak: int = 0
+    others: Any = None
 
-    def begin(self) -> None:
+    def begin(self, others: Any = None) -> None:
+        self.others = others
         Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
         self.base = _status("VmRSS")
-        self.cpu, self.wall = -_cpu(), -time.perf_counter()
+        self.cpu, self.wall = -_cpu() - self._others_cpu(), -time.perf_counter()
 
     def end(self) -> None:
-        self.cpu += _cpu()
+        self.cpu += _cpu() + self._others_cpu()
         self.wall += time.perf_counter()
         self.peak = _status("VmHWM") - self.base
+
+    def _others_cpu(self) -> float:
+        """Return what Dask's workers have computed."""
+        if self.others is None:
+            return 0.0
+        with self.others.get_client() as client:
+            return float(sum(client.run(time.process_time).values()))
 
 
 def _cpu() -> float:
@@ -168,7 +219,13 @@ def _status(field: str) -> int:
     return 1024 * int(line.split()[1])
 
 
-WAYS: dict[str, Callable[[str, Path, Watch], float]] = {"product": by_product, "script": by_script}
+WAYS: dict[str, Callable[[str, Path, Watch], float]] = {
+    "product": by_product,
+    "script": by_script,
+    "disk": by_disk,
+    "dask1": functools.partial(by_dask, 1),
+    "dask2": functools.partial(by_dask, 2),
+}
 
 
 def measure(way: str, dsn: str) -> dict[str, float]:
@@ -178,6 +235,8 @@ def measure(way: str, dsn: str) -> dict[str, float]:
     for module in MODULES:
         __import__(module)
     xgboost.train({}, xgboost.DMatrix(np.zeros((10, 1)), np.arange(10.0)), 1)
+    pipeline.write_artifacts = lambda *_: None  # type: ignore[assignment]  # plots and the card are left out
+    pipeline.write_record = lambda *_: None  # type: ignore[assignment]
     watch = Watch()
     with tempfile.TemporaryDirectory() as folder:
         loss = WAYS[way](dsn, Path(folder), watch)

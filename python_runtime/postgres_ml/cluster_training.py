@@ -63,8 +63,8 @@ def train(
         where = Source(**source)
         leaving.append(partial(_drop, cluster, where))
         report.progress(
-            f"{len(cluster.workers)} Dask workers ({cluster.where}) read the rows, from a table that is "
-            "there until they have"
+            f"Dask's workers ({cluster.where}) read the rows: {len(cluster.workers)} of "
+            f"{cluster.n_threads} threads, from a table that is there until they have"
         )
         read = read_rows(
             cluster, where, job.features, job.target, job.weight, settings.seed,

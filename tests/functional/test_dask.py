@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import threading
 import time
@@ -28,6 +29,7 @@ MODEL = """
     hyperparameters={{'num_round': {rounds}, 'max_depth': {depth}}}, settings={{'compute': '{compute}', 'max_cells': 100000000}}) }}}}
 select state, calls, minutes, churn from {{{{ ref('customers') }}}}
 """
+MILLION = CUSTOMERS.replace(f"generate_series(1, {N_ROWS})", "generate_series(1, 1000000)")
 AUTO = """
 {{ config(materialized='create_model', target='churn', model_type=['xgboost'],
     settings={'compute': 'dask', 'max_runtime': 20, 'max_trials': 1}) }}
@@ -62,7 +64,7 @@ class TestDask:
     def test_the_model_is_the_one_of_a_training_on_this_machine(self, project, select):
         results, text = run_dbt_and_capture(["build"])
         assert [str(result.status) for result in results] == ["success"] * 4
-        assert "far: 2 Dask workers" in text
+        assert "read the rows: 2 of 1 threads" in text
         [(far, near, n_far, n_near)] = select(
             "select f.score, n.score, f.n_rows, n.n_rows from far f, near n"
         )
@@ -90,6 +92,77 @@ class TestDask:
         [(n_rows, accuracy)] = select("select n_rows, (metrics ->> 'accuracy')::float8 from long")
         assert n_rows == n_left and N_ROWS / 2 < n_left < N_ROWS and accuracy > 0.9
         assert select(LEFT) == [(0,)]
+
+    @pytest.mark.exhaustive
+    def test_a_million_rows_survive_a_worker(self, project, select, cluster):
+        cluster.add_worker()
+        models = Path(project.project_root) / "models"
+        for name, text in (
+            ("customers.sql", MILLION),
+            ("million.sql", MODEL.format(rounds=100, depth=6, compute="dask")),
+        ):
+            models.joinpath(name).write_text(text)
+        killed = killer(cluster)
+        results, text = run_dbt_and_capture(["build", "--select", "+million"])
+        killed.join()
+        assert [str(result.status) for result in results] == ["success"] * 2
+        assert "was lost: the training goes on with the" in text
+        [(n_rows, accuracy)] = select("select n_rows, (metrics ->> 'accuracy')::float8 from million")
+        assert 300_000 < n_rows < 1_000_000 and accuracy > 0.9
+        assert select(LEFT) == [(0,)]
+
+
+class TestDaskOfThisMachine:
+    """No scheduler in the profile: dbt's machine starts workers, which end with the training."""
+
+    @pytest.fixture(scope="class")
+    def models(self):
+        return {"customers.sql": CUSTOMERS, "far.sql": MODEL.format(rounds=5, depth=3, compute="dask")}
+
+    def test_workers_are_started_and_ended(self, project, connection, monkeypatch):
+        monkeypatch.setenv("POSTGRES_ML_TEST_MARK", project.test_schema)  # its processes inherit it
+        results, text = run_dbt_and_capture(["build"])
+        assert [str(result.status) for result in results] == ["success"] * 2
+        assert "Dask's workers (of this machine) read the rows" in text
+        assert selector(connection, project.test_schema)(LEFT) == [(0,)]
+        end = time.monotonic() + 30
+        while left := processes_with(f"POSTGRES_ML_TEST_MARK={project.test_schema}"):
+            assert time.monotonic() < end, left
+            time.sleep(0.2)
+
+
+class TestDaskIsAway:
+    @pytest.fixture(scope="class")
+    def dbt_profile_target(self, server_target):
+        return {**server_target, "dask_scheduler": "tcp://127.0.0.1:1"}
+
+    @pytest.fixture(scope="class")
+    def models(self):
+        return {"customers.sql": CUSTOMERS, "far.sql": MODEL.format(rounds=5, depth=3, compute="dask")}
+
+    def test_a_scheduler_that_does_not_answer_is_named_and_nothing_is_left(self, project, connection):
+        select = selector(connection, project.test_schema)
+        results, _ = run_dbt_and_capture(["build"], expect_pass=False)
+        assert "no Dask scheduler answers at tcp://127.0.0.1:1" in results[1].message
+        assert select(LEFT) == [(0,)]
+
+    def test_what_a_killed_build_has_left_goes_with_the_next(self, project, connection):
+        select = selector(connection, project.test_schema)
+        with connection.cursor() as cursor:
+            cursor.execute(f'create table "{project.test_schema}".postgres_ml_rows_999999_1 as select 1 as x')
+        assert select(LEFT) == [(1,)]
+        run_dbt_and_capture(["build"], expect_pass=False)
+        assert select(LEFT) == [(0,)]
+
+
+def processes_with(variable: str) -> set[int]:
+    """Return the ids of processes that were started with this in their environment."""
+    found = set()
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        with contextlib.suppress(OSError):
+            if variable.encode() in path.read_bytes().split(b"\0"):
+                found.add(int(path.parent.name))
+    return found
 
 
 def killer(cluster: DaskProcesses) -> threading.Thread:

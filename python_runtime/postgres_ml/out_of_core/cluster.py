@@ -187,7 +187,7 @@ def connect(address: str, n_workers: int, memory: int | None) -> Cluster:
     local = None
     if not address:
         local = LocalCluster(
-            n_workers=n_workers, threads_per_worker=1, processes=True, dashboard_address=None,
+            n_workers=n_workers, threads_per_worker=1, processes=True, dashboard_address=":0",
             memory_limit=memory or 0, silence_logs=logging.CRITICAL,
         )  # fmt: skip
     where = address or "of this machine"

@@ -5,6 +5,7 @@ Source: https://xgboost.readthedocs.io/en/stable/tutorials/dask.html
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Sequence
 from functools import partial
@@ -15,6 +16,7 @@ import numpy as np
 import xgboost
 
 from postgres_ml.components.estimators import LabelEncodedClassifier
+from postgres_ml.contract.exceptions import TrainingProcessError
 from postgres_ml.features.problem import Problem
 from postgres_ml.fit.stop import StopAtDeadline
 from postgres_ml.out_of_core.boost import training_parameters, with_booster
@@ -26,7 +28,8 @@ if TYPE_CHECKING:
     from postgres_ml.out_of_core.cluster_rows import ClusterRows
     from postgres_ml.snapshot.rows import Array
 
-PEER_S = 60  # that a worker waits for another, which may be slow
+PEER_S = 60  # that a worker waits for another, which may be slow: so late a lost one's peers give up
+OUT_OF_TOUCH = re.compile(r"collective|socket|connection|timed? ?out|tracker", re.IGNORECASE)
 
 
 class StopTogether(xgboost.callback.TrainingCallback):  # type: ignore[misc]
@@ -94,20 +97,30 @@ def fit_on_workers(
     callbacks = [*own, StopTogether(seconds)]
 
     def fit() -> xgboost.Booster:
-        matrix = xgboost_dask.DaskQuantileDMatrix(
-            cluster.client, dask.array.concatenate(matrices), dask.array.concatenate(labels), weight=weighted,
-            missing=given["missing"], max_bin=given["max_bin"], feature_types=given["feature_types"],
-            enable_categorical=bool(given["enable_categorical"]), feature_weights=feature_weights,
-        )  # fmt: skip
-        found = xgboost_dask.train(
-            cluster.client, {**training_parameters(library, problem), "nthread": cluster.n_threads}, matrix,
-            library.get_num_boosting_rounds(), callbacks=callbacks,
-            coll_cfg=xgboost.collective.Config(retry=1, timeout=PEER_S),
-        )  # fmt: skip
+        with xgboost.config_context(verbosity=0):  # each worker would say which number it has
+            matrix = xgboost_dask.DaskQuantileDMatrix(
+                cluster.client, dask.array.concatenate(matrices), dask.array.concatenate(labels), weight=weighted,
+                missing=given["missing"], max_bin=given["max_bin"], feature_types=given["feature_types"],
+                enable_categorical=bool(given["enable_categorical"]), feature_weights=feature_weights,
+            )  # fmt: skip
+            found = xgboost_dask.train(
+                cluster.client, {**training_parameters(library, problem), "nthread": cluster.n_threads}, matrix,
+                library.get_num_boosting_rounds(), callbacks=callbacks,
+                coll_cfg=xgboost.collective.Config(retry=1, timeout=PEER_S),
+            )  # fmt: skip
         booster: xgboost.Booster = found["booster"]
         return booster
 
-    return with_booster(estimator, problem, cluster.run(fit))
+    try:
+        booster = cluster.run(fit)
+    except xgboost.core.XGBoostError as error:
+        if not OUT_OF_TOUCH.search(str(error)):
+            raise
+        raise TrainingProcessError(
+            f"Dask's workers lost touch while they grew trees, for {PEER_S} s at least: {str(error)[:300]}. "
+            "Nothing was published: see their logs and the network between them, and build again"
+        ) from error
+    return with_booster(estimator, problem, booster)
 
 
 def encoded(
