@@ -66,53 +66,37 @@ def fit_on_workers(
     xgboost.core.XGBoostError
         The library refuses a hyperparameter's value.
     """
-    import dask.array
     from xgboost import dask as xgboost_dask
 
     cluster = rows.read.cluster
     library = estimator.estimator if isinstance(estimator, LabelEncodedClassifier) else estimator
     given = library.get_params()
-    matrices: list[Any] = []
-    labels: list[Any] = []
-    weights: list[Any] = []
-    for part in rows.read.parts:
-        local, places = rows.chosen(part, sides)
-        if not len(local):
-            continue
-        weight = None if rows.index.weight is None else rows.index.weight[places]
-        compute = partial(encoded, encode, local, rows.index.target[places], weight)
-        made = cluster.submit(part.worker, compute, part.frame)
-        (width,) = cluster.gather([cluster.submit(part.worker, _width, made)])
-        for place, arrays, shape in ((0, matrices, (len(local), width)), (1, labels, (len(local),)),
-                                     (2, weights, (len(local),))):  # fmt: skip
-            future = cluster.submit(part.worker, itemgetter(place), made)
-            arrays.append(dask.array.from_delayed(future, shape, np.float32))
-    weighted = None if rows.index.weight is None else dask.array.concatenate(weights)
-
-    feature_weights = given.get("feature_weights")
-    if feature_weights is not None:
-        feature_weights = dask.array.from_array(np.asarray(feature_weights, np.float32))
-
+    matrix, label, weight = _arrays(rows, encode, sides)
     own = [one for one in given["callbacks"] or () if not isinstance(one, StopAtDeadline)]
-    callbacks = [*own, StopTogether(seconds)]
 
     def fit() -> xgboost.Booster:
-        with xgboost.config_context(verbosity=0):  # each worker would say which number it has
-            matrix = xgboost_dask.DaskQuantileDMatrix(
-                cluster.client, dask.array.concatenate(matrices), dask.array.concatenate(labels), weight=weighted,
-                missing=given["missing"], max_bin=given["max_bin"], feature_types=given["feature_types"],
-                enable_categorical=bool(given["enable_categorical"]), feature_weights=feature_weights,
-            )  # fmt: skip
-            found = xgboost_dask.train(
-                cluster.client, {**training_parameters(library, problem), "nthread": cluster.n_threads}, matrix,
-                library.get_num_boosting_rounds(), callbacks=callbacks,
-                coll_cfg=xgboost.collective.Config(retry=1, timeout=PEER_S),
-            )  # fmt: skip
+        names = ("missing", "max_bin", "feature_types")
+        binned = xgboost_dask.DaskQuantileDMatrix(
+            cluster.client, matrix, label, weight=weight, **{name: given[name] for name in names},
+            enable_categorical=bool(given["enable_categorical"]), feature_weights=_feature_weights(given),
+        )  # fmt: skip
+        found = xgboost_dask.train(
+            cluster.client,
+            {**training_parameters(library, problem), "nthread": cluster.n_threads},
+            binned,
+            library.get_num_boosting_rounds(),
+            callbacks=[*own, StopTogether(seconds)],
+            coll_cfg=xgboost.collective.Config(retry=1, timeout=PEER_S),
+        )
         booster: xgboost.Booster = found["booster"]
         return booster
 
+    def quietly() -> xgboost.Booster:
+        with xgboost.config_context(verbosity=0):  # each worker would say which number it has
+            return fit()
+
     try:
-        booster = cluster.run(fit)
+        booster = cluster.run(quietly)
     except xgboost.core.XGBoostError as error:
         if not OUT_OF_TOUCH.search(str(error)):
             raise
@@ -121,6 +105,38 @@ def fit_on_workers(
             "Nothing was published: see their logs and the network between them, and build again"
         ) from error
     return with_booster(estimator, problem, booster)
+
+
+def _arrays(rows: ClusterRows, encode: Encode, sides: Sequence[int]) -> tuple[Any, Any, Any]:
+    """Return matrix, labels and weights (None where all rows count alike) as Dask's arrays, on the workers."""
+    import dask.array
+
+    cluster = rows.read.cluster
+    made: list[tuple[Any, ...]] = []
+    for part in rows.read.parts:
+        local, places = rows.chosen(part, sides)
+        if not len(local):
+            continue
+        weight = None if rows.index.weight is None else rows.index.weight[places]
+        compute = partial(encoded, encode, local, rows.index.target[places], weight)
+        result = cluster.submit(part.worker, compute, part.frame)
+        (width,) = cluster.gather([cluster.submit(part.worker, _width, result)])
+        shapes = ((len(local), width), (len(local),), (len(local),))
+        made.append(
+            tuple(
+                dask.array.from_delayed(cluster.submit(part.worker, itemgetter(n), result), shape, np.float32)
+                for n, shape in enumerate(shapes)
+            )
+        )
+    matrix, label, weights = (dask.array.concatenate([item[n] for item in made]) for n in range(3))
+    return matrix, label, None if rows.index.weight is None else weights
+
+
+def _feature_weights(given: dict[str, Any]) -> Any:
+    import dask.array
+
+    weights = given.get("feature_weights")
+    return None if weights is None else dask.array.from_array(np.asarray(weights, np.float32))
 
 
 def encoded(
