@@ -108,7 +108,7 @@ def fit_on_workers(
 
 
 def _arrays(rows: ClusterRows, encode: Encode, sides: Sequence[int]) -> tuple[Any, Any, Any]:
-    """Return matrix, labels and weights (None where all rows count alike) as Dask's arrays, on the workers."""
+    """Return matrix, labels and weights as Dask's arrays; no weights where all rows count alike."""
     import dask.array
 
     cluster = rows.read.cluster
