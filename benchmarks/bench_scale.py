@@ -230,7 +230,7 @@ WAYS: dict[str, Callable[[str, Path, Watch], float]] = {
 
 def measure(way: str, dsn: str) -> dict[str, float]:
     """Run one way in this process, which runs nothing else."""
-    from postgres_ml.process.warm import MODULES
+    from postgres_ml.process.forking import MODULES
 
     for module in MODULES:
         __import__(module)

@@ -15,7 +15,7 @@ MB = 10**6
 LIBRARIES = """
 import importlib
 from postgres_ml.process.memory import resident_bytes
-from postgres_ml.process.warm import MODULES
+from postgres_ml.process.forking import MODULES
 for module in MODULES:
     importlib.import_module(module)
 print(resident_bytes())
