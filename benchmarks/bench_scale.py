@@ -93,7 +93,9 @@ def by_dask(n_workers: int, dsn: str, folder: Path, watch: Watch) -> float:
     from distributed import LocalCluster
     from postgres_ml import cluster_training
 
-    with LocalCluster(n_workers, threads_per_worker=1, dashboard_address=":0", memory_limit=0) as local:
+    with LocalCluster(
+        n_workers=n_workers, threads_per_worker=1, dashboard_address=":0", memory_limit=0
+    ) as local:
         with psycopg2.connect(dsn) as connection:
             connection.autocommit = True
             cursor = connection.cursor()
