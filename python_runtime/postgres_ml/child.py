@@ -20,6 +20,7 @@ from postgres_ml.contract import json_file
 from postgres_ml.contract.exceptions import PostgresMLError, StorageError, TrackingError, TrainingProcessError
 from postgres_ml.contract.job import RESULT, TRACKING_URI, TrainingJob
 from postgres_ml.contract.model import RunReference, TrainedModel
+from postgres_ml.process.forking import take_rows_away
 from postgres_ml.process.memory import is_shortage, peak_bytes, use_text
 
 if TYPE_CHECKING:
@@ -208,13 +209,9 @@ class Parent:
         timer.daemon = True
         timer.start()
         with self._marking:
-            self._take_rows_away()
+            take_rows_away(self.directory)
             self.end_run(status, reason)
         _kill_own_group()
-
-    def _take_rows_away(self) -> None:
-        for path in self.directory.glob("snapshot*.bin"):  # a dbt that was killed can't
-            path.unlink(missing_ok=True)
 
 
 def _lines(descriptor: int) -> Iterator[bytes]:

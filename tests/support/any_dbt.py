@@ -24,7 +24,7 @@ from support.sql_clients import SqlClients
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_S = 4  # with a database on which no worker works
-PREDICT = re.compile(r"\{\{ (predict\w*\()")
+PREDICT = re.compile(r"\{\{ ((?:predict\w*|forecast)\()")
 FUNCTIONS = """
 select p.proname, pg_get_function_arguments(p.oid), pg_get_function_result(p.oid), l.lanname, p.provolatile, p.proparallel,
     p.prosrc

@@ -63,8 +63,11 @@ def serve(descriptor: int, train: Callable[[Path], int]) -> int:
             return 0
         request = json.loads(os.pread(descriptors[3], MOST_BYTES, 0))
         _import_libraries(descriptors[2])
-        if _is_called_off(descriptors[0]) and request["job"] != PREPARE:
-            connection.send(b"%s 0 %d" % (number, -signal.SIGKILL))
+        if _has_ended(descriptors[0]) and request["job"] != PREPARE:
+            if _has_ended(connection.fileno()):
+                take_rows_away(Path(request["job"]).parent)
+            else:
+                connection.send(b"%s 0 %d" % (number, -signal.SIGKILL))
         elif pid := os.fork():
             running[pid] = int(number)
             connection.send(b"%s %d" % (number, pid))
@@ -86,10 +89,21 @@ def _report_ends(connection: socket.socket, running: dict[int, int]) -> None:
         connection.send(b"%d %d %d" % (running.pop(pid), pid, code))
 
 
-def _is_called_off(stdin: int) -> bool:
-    """Return whether dbt has closed the other end, before the process was forked."""
+def take_rows_away(directory: Path) -> None:
+    """Remove the rows that a dbt which was killed can't remove any more.
+
+    Parameters
+    ----------
+    directory : of the training
+    """
+    for path in directory.glob("snapshot*.bin"):
+        path.unlink(missing_ok=True)
+
+
+def _has_ended(descriptor: int) -> bool:
+    """Return whether the other end of a pipe or socket is closed: dbt called the training off, or is gone."""
     poll = select.poll()
-    poll.register(stdin, select.POLLHUP)
+    poll.register(descriptor, select.POLLHUP)
     return bool(poll.poll(0))
 
 
