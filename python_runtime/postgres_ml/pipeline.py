@@ -37,6 +37,7 @@ from postgres_ml.program.program import Program
 from postgres_ml.publish.deployment import deploy, evaluated_program
 from postgres_ml.publish.fitted import Fitted
 from postgres_ml.publish.interval import interval_functions
+from postgres_ml.publish.scorecard import scorecard, scorecard_function
 from postgres_ml.search import search
 from postgres_ml.snapshot import rows as snapshot_rows
 from postgres_ml.snapshot.rows import TrainingRows
@@ -88,6 +89,9 @@ def train(job: TrainingJob, run_id: str, relay: Relay) -> TrainedModel:
         )
         if interval is not None:
             deployment = deployment.with_functions(interval_functions(interval, job, deployment.runtime))
+        card = scorecard(deployment.program, task.problem.labels, rows.frame)
+        if card is not None:
+            deployment = deployment.with_functions((scorecard_function(card, spec.function),))
         for text in deployment.runtime.messages:
             report.note(text)
     with report.phase("explain"):
@@ -96,7 +100,7 @@ def train(job: TrainingJob, run_id: str, relay: Relay) -> TrainedModel:
             deployment = deployment.with_functions(explain_rows(explanation, spec, report))
     fitted = Fitted(
         job, task, rows, holdout, choice, evaluated, pipeline, evaluation, deployment, explanation, returns,
-        interval,
+        interval, card,
     )  # fmt: skip
     with report.phase("parity rows"):
         write_parity(directory / "parity.copy", fitted)

@@ -81,6 +81,15 @@ def native(draw: Draw) -> Preprocessing:
     return Preprocessing(ColumnTransformer(steps), (*NUMBERS, FLAG, *TEXTS))
 
 
+def coded(draw: Draw) -> Preprocessing:
+    """Return text as codes in front, -1 for what is new, and numbers as they are, for additive models."""
+    code = OrdinalEncoder(
+        handle_unknown="use_encoded_value", unknown_value=-1, min_frequency=draw.choice([None, 12])
+    )
+    steps = [("text", code, TEXT), ("numbers", "passthrough", [*NUMERIC, FLAG.name])]
+    return Preprocessing(ColumnTransformer(steps), (*NUMBERS, FLAG, *TEXTS))
+
+
 def sparse(draw: Draw) -> Preprocessing:
     """Return a matrix that is sparse, in which xgboost takes zeros for missing."""
     steps = [("text", _one_hot(draw, sparse=True), TEXT), ("numbers", "passthrough", ["quantity", FLAG.name])]

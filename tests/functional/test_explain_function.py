@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import xgboost
+from postgres_ml.components.additive import AdditiveClassifier
 from postgres_ml.components.estimators import LabelEncodedClassifier
 from postgres_ml.contract.exceptions import ParityError, UnsupportedModelError
 from postgres_ml.explain import explain, row_values
@@ -62,6 +63,7 @@ CASES = {
     "xgboost": (LabelEncodedClassifier(xgboost.XGBClassifier(n_estimators=15, max_depth=4)), "trees", 2, 3),
     "forest": (ExtraTreesClassifier(8, min_samples_leaf=4, random_state=0), "trees", 3, 3),
     "categories": (HistGradientBoostingRegressor(max_iter=10, categorical_features=[0]), "categories", 0, 3),
+    "additive": (LabelEncodedClassifier(AdditiveClassifier(categorical=(0,))), "categories", 3, 3),
     "logistic": (LabelEncodedClassifier(LogisticRegression()), "linear", 3, 3),
     "wide": (Ridge(), "linear", 0, 110),
 }

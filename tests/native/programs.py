@@ -194,6 +194,19 @@ class Maker:
             self.random.random() < 0.5,
         )
 
+    def table_sum(self) -> scorers.TableSum:
+        slots, width = self.slots(1, 12), self.random.choice([1, 1, 2, 3])
+        edges = tuple(
+            () if self.random.random() < 0.1 else self.increasing(self.random.randint(1, 30)) for _ in slots
+        )
+        tables = []
+        for _ in range(self.random.randint(0, 15)):
+            axes = tuple(self.random.randrange(len(slots)) for _ in range(self.random.choice([1, 1, 2])))
+            n_cells = math.prod(len(edges[axis]) + 2 for axis in axes)
+            points = tuple(tuple(self.random.gauss(0, 1) for _ in range(n_cells)) for _ in range(width))
+            tables.append(scorers.Table(axes, points))
+        return scorers.TableSum(slots, edges, tuple(tables), tuple(self.number() for _ in range(width)))
+
     def score(self) -> None:
         def linear() -> scorers.Linear:
             slots, width = self.slots(1, 40), self.random.choice([1, 2, 8, 9, 33, 64])
@@ -213,6 +226,7 @@ class Maker:
             return scorers.WeightedSum(groups, tuple(self.number() for _ in groups))
 
         kinds: list[Any] = [self.ensemble, self.ensemble, self.ensemble, linear, distances, weighted_sum]
+        kinds.append(self.table_sum)
         kinds.append(lambda: scorers.Activation(self.slots(), "relu"))
         kinds.append(
             lambda: scorers.Link(self.slots(), "normalize", self.random.choice(["float32", "float64"]))

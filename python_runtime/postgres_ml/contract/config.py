@@ -128,8 +128,8 @@ class TrainingSpec:
     target : the column to predict; None for kmeans and isolation_forest
     weight : the column that says how much a row counts, which is no feature; None counts all alike
     auto : whether the model type is chosen by cross-validation
-    model_types : of 'xgboost', 'linear_learner', 'mlp', 'kmeans', 'isolation_forest' and 'forecast'; one of
-        them when not auto
+    model_types : of 'xgboost', 'linear_learner', 'mlp', 'additive', 'kmeans', 'isolation_forest' and
+        'forecast'; one of them when not auto
     problem_type : None infers it from the target
     objective : None is the problem type's default; lower case
     preprocessors : None leaves them to the training; () is none at all

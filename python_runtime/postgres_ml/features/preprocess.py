@@ -157,6 +157,26 @@ def tree_columns(columns: FeatureColumns, *, codes: bool = False) -> Any:
     return _transformer([*numbers, ("texts", _codes(), columns.texts)])
 
 
+def additive_columns(columns: FeatureColumns) -> Any:
+    """Return the transformer for additive models: numbers as they are, text as codes.
+
+    NULL is missing, and what was never seen is -1: both have a bin of their own. What is configured goes
+    instead.
+    """
+    if columns.sets is not None:
+        return given_columns(columns, fill=False)
+    numbers = numeric_entries("numbers", None, columns.numbers, columns.kinds)
+    return _transformer([*numbers, ("texts", _codes(unseen=-1), columns.texts)])
+
+
+def category_places(columns: FeatureColumns) -> tuple[int, ...]:
+    """Return the positions of the codes among the columns that `additive_columns` makes."""
+    if columns.sets is not None:
+        return ()
+    first = n_numbers(columns.numbers, columns.kinds)
+    return tuple(range(first, first + len(columns.texts)))
+
+
 def linear_columns(columns: FeatureColumns) -> Any:
     """Return the transformer for linear estimators: numbers imputed with indicator, scaled; text one-hot.
 
@@ -277,11 +297,11 @@ def _ladder() -> PiecewiseLinear:
     return PiecewiseLinear()
 
 
-def _codes() -> OrdinalEncoder:
-    """NULL and what was never seen are missing; what was seen seldom shares one code."""
+def _codes(unseen: float = np.nan) -> OrdinalEncoder:
+    """NULL is missing, and so is what was never seen, unless told; what was seen seldom shares one code."""
     return OrdinalEncoder(
         handle_unknown="use_encoded_value",
-        unknown_value=np.nan,
+        unknown_value=unseen,
         min_frequency=MIN_CATEGORY_ROWS,
         max_categories=MAX_CATEGORIES,
         dtype=np.float32,  # exact for codes; a wider column would make all columns beside it as wide

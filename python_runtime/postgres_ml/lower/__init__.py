@@ -16,6 +16,7 @@ from decimal import Decimal
 from typing import Any
 
 from postgres_ml.contract.exceptions import UnsupportedModelError
+from postgres_ml.lower.additive import parse_additive_classifier, parse_additive_regressor
 from postgres_ml.lower.average import (
     parse_blended_classifier,
     parse_blended_regressor,
@@ -115,6 +116,8 @@ ESTIMATORS: dict[str, Parser] = {
     "lightgbm.Booster": parse_lgbm_booster,
     "lightgbm.LGBMClassifier": parse_lgbm_classifier,
     "lightgbm.LGBMRegressor": parse_lgbm_regressor,
+    "postgres_ml.AdditiveClassifier": parse_additive_classifier,
+    "postgres_ml.AdditiveRegressor": parse_additive_regressor,
     "postgres_ml.AnomalyDetector": parse_anomaly_detector,
     "postgres_ml.BlendedClassifier": parse_blended_classifier,
     "postgres_ml.BlendedRegressor": parse_blended_regressor,

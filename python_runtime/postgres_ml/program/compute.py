@@ -256,3 +256,20 @@ def _weighted_sum(step: scorers.WeightedSum, rows: Rows) -> Any:
     for group, weight in zip(step.groups, step.weights, strict=True):
         total = total + weight * rows.slots[:, group]
     return total
+
+
+@apply_step.register
+def _table_sum(step: scorers.TableSum, rows: Rows) -> Any:
+    bins = [bins_of(edges, rows.slots[:, slot]) for slot, edges in zip(step.slots, step.edges, strict=True)]
+    total = np.tile(np.array(step.intercepts, dtype=np.float64), (len(rows.slots), 1))
+    for table in step.tables:
+        cells = bins[table.axes[0]]
+        if len(table.axes) == 2:
+            cells = cells * step.n_bins(table.axes[1]) + bins[table.axes[1]]
+        total = total + np.array(table.points)[:, cells].T
+    return total
+
+
+def bins_of(edges: Sequence[float], x: Floats) -> npt.NDArray[np.int64]:
+    """Return each number's bin on an axis of a TableSum."""
+    return np.where(np.isnan(x), len(edges) + 1, np.searchsorted(edges, x, side="right"))

@@ -119,6 +119,14 @@ def _splits(step: scorers.TreeEnsemble) -> Marks:
     return marks
 
 
+@own_marks.register
+def _bins(step: scorers.TableSum) -> Marks:
+    marks: Marks = defaultdict(set)
+    for slot, edges in zip(step.slots, step.edges, strict=True):
+        marks[slot] |= set(edges)
+    return marks
+
+
 @functools.singledispatch
 def read_for(step: Any, y: Floats) -> Floats:
     """Return what the step's slot must be, up to rounding, for its result to be y.

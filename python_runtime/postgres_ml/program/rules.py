@@ -189,6 +189,24 @@ def _check_weighted_sum(step: scorers.WeightedSum) -> None:
     finite(step.weights, "weights")
 
 
+@check_step.register
+def _check_table_sum(step: scorers.TableSum) -> None:
+    require(len(step.edges) == len(step.slots), "edges and slots differ in length")
+    require(len(step.intercepts) > 0, "no outputs")
+    finite(step.intercepts, "intercepts")
+    for edges in step.edges:
+        _increasing(edges, "edges")
+    for table in step.tables:
+        require(len(table.axes) in (1, 2), f"a table of {len(table.axes)} axes")
+        require(
+            all(0 <= axis < len(step.slots) for axis in table.axes), "a table's axis is none of the step's"
+        )
+        require(len(table.points) == len(step.intercepts), "a table has not one list of points per output")
+        for points in table.points:
+            require(len(points) == step.n_cells(table), "a table has not one number per cell")
+            finite(points, "points")
+
+
 @functools.singledispatch
 def check_output_form(output: Any) -> None:
     """Do nothing if the output's own fields keep the rules; which slots it reads is checked after.

@@ -15,8 +15,8 @@ LIBRARIES = ("sklearn", "xgboost", "lightgbm")
 OWN_MODULES = tuple(
     f"postgres_ml.{name}"
     for name in (
-        *("components.anomaly", "components.boosters", "components.estimators", "components.frame_reader"),
-        *("components.neural_network", "components.transformers", "track.pyfunc"),
+        *("components.additive", "components.anomaly", "components.boosters", "components.estimators"),
+        *("components.frame_reader", "components.neural_network", "components.transformers", "track.pyfunc"),
     )
 )
 #: their names in release 0.1.0, which its pickles use

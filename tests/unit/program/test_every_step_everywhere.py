@@ -80,6 +80,10 @@ EXAMPLES: tuple[Step, ...] = (
     s.Link((B, A), "logistic"),
     s.Link((B, A), "softmax"),
     s.WeightedSum(((A, A), (B, A)), (0.25, 0.75)),
+    s.TableSum(
+        (B, A), ((0.0, 1.0), (0.5,)),
+        (s.Table((0,), ((1.0, 2.0, 3.0, 9.0),)), s.Table((1, 0), (tuple(map(float, range(12))),))), (0.5,),
+    ),
 )  # fmt: skip
 OUTPUT_EXAMPLES: tuple[Output, ...] = (
     Value(A),
@@ -161,6 +165,7 @@ STEP_TABLES: dict[str, tuple[Any, dict[type, str]]] = {
             e.Category: FOLDED,
             e.DatePart: FOLDED,
             s.Linear: "Emitter writes it: it looks at what the slots are",
+            s.TableSum: "generate/sql/tables.py",
             s.TreeEnsemble: "generate/sql/trees",
         },
     ),
@@ -171,7 +176,10 @@ STEP_TABLES: dict[str, tuple[Any, dict[type, str]]] = {
     "Python for one row": (
         lambda: write_lines.registry,
         dict.fromkeys(
-            (e.Normalize, s.TreeEnsemble, s.Linear, s.Activation, s.Distances, s.Link, s.WeightedSum), NOT_BY_ROW
+            (
+                e.Normalize, s.TreeEnsemble, s.Linear, s.Activation, s.Distances, s.Link, s.WeightedSum, s.TableSum,
+            ),
+            NOT_BY_ROW,
         ),
     ),
     "explanation": (

@@ -35,6 +35,7 @@ OPCODES: dict[type, int] = {
     scorers.Distances: 35,
     scorers.Link: 36,
     scorers.WeightedSum: 37,
+    scorers.TableSum: 38,
 }
 
 # The orders are the format's, so they are written out and not taken from the type annotations.
@@ -228,3 +229,17 @@ def _weighted_sum(step: scorers.WeightedSum, buffer: Buffer, inputs: Inputs) -> 
     buffer.f64s(step.weights)
     for group in step.groups:
         buffer.u32s(group)
+
+
+@write_payload.register
+def _table_sum(step: scorers.TableSum, buffer: Buffer, inputs: Inputs) -> None:
+    buffer.slots(step.slots)
+    for edges in step.edges:
+        buffer.u32(len(edges))
+        buffer.f64s(edges)
+    buffer.u32(len(step.intercepts))
+    buffer.f64s(step.intercepts)
+    buffer.u32(len(step.tables))
+    for table in step.tables:
+        buffer.slots(table.axes)
+        buffer.f64s(table.points)

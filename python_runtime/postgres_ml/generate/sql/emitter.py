@@ -31,6 +31,7 @@ from postgres_ml.generate.sql.categorical import categorical_value, merged
 from postgres_ml.generate.sql.fold import monotone_threshold
 from postgres_ml.generate.sql.fold.slots import Categorical, Computed, Constant, Monotone
 from postgres_ml.generate.sql.plan import Plan
+from postgres_ml.generate.sql.tables import Sources, TableWriter
 from postgres_ml.program import scorers
 
 FEW_WEIGHTS = 64  # of a linear map on the exact path, which calls a function for each operation
@@ -68,6 +69,8 @@ class Emitter:
             read = self.read if isinstance(step, scorers.Link) else self.number
             if isinstance(step, scorers.Linear):
                 values = self._linear(step, positions)
+            elif isinstance(step, scorers.TableSum):
+                values = self._table_sum(step, positions)
             else:
                 values = links.write_step(step, self.calculator, read, positions)
             offset = self.plan.program.offsets[number]
@@ -174,6 +177,11 @@ class Emitter:
         name = self.calculator.declare(f"{DOUBLE}[]")
         self.calculator.statements.append(f"{name} := array[{','.join(map(typed, inputs))}];")
         return [self._over_array(name, inputs, step.weights[p], step.intercepts[p]) for p in positions]
+
+    def _table_sum(self, step: scorers.TableSum, positions: Sequence[int]) -> list[Value]:
+        sources = Sources(self.plan.slots, self.reader, self.number, self._categorical)
+        writer = TableWriter(step, sources, self.calculator, len(positions))
+        return [writer.output(position) for position in positions]
 
     def _over_array(
         self, name: str, inputs: Sequence[Value], weights: Sequence[float], intercept: float
