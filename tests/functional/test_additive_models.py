@@ -176,6 +176,7 @@ class TestAdditiveModels:
         monkeypatch.setenv("ROUNDS", "20")
         run_dbt(["run", "-s", "risk"])
         assert points() != first
+        project.run_sql(f"drop view {project.test_schema}.scored")
         arguments = json.dumps({"model": "risk"})
         run_dbt(["run-operation", "rollback_model", "--args", arguments])
         assert points() == first
