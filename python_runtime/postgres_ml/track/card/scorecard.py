@@ -26,7 +26,7 @@ def scorecard_section(fitted: Fitted, images: Sequence[tuple[Path, str]]) -> Sec
     assert card is not None, "the section of an additive model"
     of = {1: "the score", 2: "each class's score"}[min(len(card.labels), 2)]
     if len(card.labels) == 1 and card.labels[0]:
-        of = f"the score, the log-odds of {card.labels[0]!r}"
+        of = f"the score, the log-odds of {card.labels[0]!r},"
     texts = [
         f"The model is a scorecard: {of} is {', '.join(map(number, card.intercepts))} and, of each term, the "
         f"points of the bin that the row falls into, in {card.unit}. {spec.function}_scorecard() lists all "
