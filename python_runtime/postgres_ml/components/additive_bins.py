@@ -44,12 +44,13 @@ def _edges(values: Floats, max_bins: int) -> tuple[float, ...]:
 
 
 def short_between(low: float, high: float) -> float:
-    """Return the number of the fewest digits above `low` and at most `high`, the nearest to their middle."""
+    """Return the number of the fewest digits above `low` and at most `high`; of two the one near `high`."""
     middle = low + (high - low) / 2
     for digits in range(1, 17):
-        number = float(f"{middle:.{digits}g}")
-        if low < number <= high:
-            return number
+        for candidate in (high, middle):
+            number = float(f"{candidate:.{digits}g}")
+            if low < number <= high:
+                return number
     return high
 
 

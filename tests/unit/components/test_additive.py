@@ -104,8 +104,10 @@ def test_what_was_never_seen_has_no_points() -> None:
 
 def test_bins_are_cut_between_values_at_short_numbers() -> None:
     assert short_between(1.0, 2.0) == 2.0
+    assert short_between(2.0, 3.0) == 3.0
     assert short_between(0.1, 0.2) == 0.2
-    assert short_between(41.37, 41.39) == 41.38
+    assert short_between(41.37, 41.39) == 41.39
+    assert short_between(1.234567, 1.345678) == 1.3
     low = 0.1
     high = np.nextafter(low, 1)
     assert short_between(low, float(high)) == high
