@@ -44,6 +44,7 @@ BUILDING_BLOCKS = frozenset(
         "numpy.random._pickle:__bit_generator_ctor",
         *("scipy.sparse._csr:csr_matrix", "scipy.sparse._csr:csr_array", "scipy.sparse._csc:csc_matrix"),
         *("joblib.numpy_pickle:NumpyArrayWrapper", "xgboost.core:Booster", "lightgbm.basic:Booster"),
+        *(f"postgres_ml.components.additive:{n}" for n in ("Axis", "Term")),
         *("sklearn.utils._bunch:Bunch", "sklearn._loss.loss:BaseLoss", "decimal:Decimal"),
     }
 )
