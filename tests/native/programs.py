@@ -28,6 +28,26 @@ INPUTS = (
     Input("logged", "timestamp with time zone", "timestamptz"),
 )
 TEXTS = ["", "a", "ä", "日本", "O'Brien", "a longer text than sixteen bytes", "$$", "WA", "wa"]
+WORDS = [
+    "a",
+    "ä",
+    "日本",
+    "o",
+    "brien",
+    "o brien",
+    "longer text",
+    "σίσυφοσ",
+    "wa",
+    "🦉",
+    "wa wa",
+    "x",
+    "yy",
+    "e\u0301",
+]
+SENTENCES = [
+    "WA wa, Wa!", "A longer text than a longer TEXT", "Ä\u200bä\u00a0日本、日本", "ΣΊΣΥΦΟΣ—o_brien O’Brien", "🦉🦉 🦉",
+    "a " * 300, "E\u0301 e\u0301x \u0130", "x" * 70 + " x", "\x01\x1fwa\x7fa", "wa\u00adwa wa\ufeffa \U0010ffff",
+]  # fmt: skip
 PADDED = ["x", "yy", "ä"]
 SPECIAL = [
     0.0,
@@ -108,6 +128,10 @@ class Maker:
                 ]
                 for part in self.random.sample(parts, 3):
                     self.add(encoders.DatePart(position, part))
+            if item.kind == "text" and self.random.random() < 0.5:
+                terms = tuple(self.random.sample(WORDS, self.random.randint(1, len(WORDS))))
+                weights = tuple(self.random.choice([1.0, 1 + self.random.random() * 9]) for _ in terms)
+                self.add(encoders.Words(position, terms, weights, self.random.choice(["l2", "none"])))
             if item.kind != "text":
                 self.add(encoders.Number(position))
                 if self.random.random() < 0.2:
@@ -281,7 +305,7 @@ def random_rows(seed: int, n_rows: int) -> dict[str, list[Any]]:
             case "b":
                 return source.random() < 0.5
             case "t" | "v":
-                return source.choice([*TEXTS, "unseen"])
+                return source.choice([*TEXTS, *SENTENCES, "unseen"])
             case "c":
                 return source.choice([*PADDED, "z"])
             case "born":

@@ -16,7 +16,8 @@ OWN_MODULES = tuple(
     f"postgres_ml.{name}"
     for name in (
         *("components.additive", "components.anomaly", "components.boosters", "components.estimators"),
-        *("components.frame_reader", "components.neural_network", "components.transformers", "track.pyfunc"),
+        *("components.frame_reader", "components.neural_network", "components.text", "components.transformers"),
+        "track.pyfunc",
     )
 )
 #: their names in release 0.1.0, which its pickles use

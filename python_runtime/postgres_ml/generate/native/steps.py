@@ -29,6 +29,7 @@ OPCODES: dict[type, int] = {
     encoders.Bucket: 12,
     encoders.Product: 13,
     encoders.Normalize: 14,
+    encoders.Words: 15,
     scorers.TreeEnsemble: 32,
     scorers.Linear: 33,
     scorers.Activation: 34,
@@ -58,6 +59,7 @@ DATE_PARTS = (
 )
 NORMS = ("l1", "l2", "max")
 ACTIVATIONS = ("relu", "tanh", "logistic", "silu")
+WORD_NORMS = ("none", "l2")
 LINKS = ("logistic", "softmax", "exp", "normalize")
 
 Inputs = tuple[Input, ...]
@@ -123,6 +125,16 @@ def _number(step: encoders.Number, buffer: Buffer, inputs: Inputs) -> None:
 def _date_part(step: encoders.DatePart, buffer: Buffer, inputs: Inputs) -> None:
     buffer.u32(step.input)
     buffer.u8(DATE_PARTS.index(step.part))
+
+
+@write_payload.register
+def _words(step: encoders.Words, buffer: Buffer, inputs: Inputs) -> None:
+    buffer.u32(step.input)
+    buffer.u8(WORD_NORMS.index(step.norm))
+    buffer.u32(len(step.terms))
+    for term in step.terms:
+        buffer.string(term)
+    buffer.f64s(step.weights)
 
 
 @write_payload.register
