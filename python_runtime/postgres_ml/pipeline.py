@@ -15,7 +15,6 @@ from pathlib import Path
 from sklearn.pipeline import Pipeline
 
 from postgres_ml import preparation
-from postgres_ml.contract.config import TrainingSpec
 from postgres_ml.contract.exceptions import UnsupportedModelError
 from postgres_ml.contract.job import TrainingJob
 from postgres_ml.contract.model import FunctionBody, TrainedModel
@@ -32,6 +31,7 @@ from postgres_ml.fit.choice import Choice
 from postgres_ml.fit.in_time import fit_to_evaluate, refit
 from postgres_ml.fit.task import Deadline, Task
 from postgres_ml.fit.user_code import UserCode
+from postgres_ml.generate.sql.words import check_encoding
 from postgres_ml.process.report import USUAL_S, Relay, Report
 from postgres_ml.program.program import Program
 from postgres_ml.publish.deployment import deploy, evaluated_program
@@ -97,7 +97,7 @@ def train(job: TrainingJob, run_id: str, relay: Relay) -> TrainedModel:
     with report.phase("explain"):
         explanation = explain_model(task, deployment.program, pipeline, rows, report)
         if spec.explain:
-            deployment = deployment.with_functions(explain_rows(explanation, spec, report))
+            deployment = deployment.with_functions(explain_rows(explanation, job, report))
     fitted = Fitted(
         job, task, rows, holdout, choice, evaluated, pipeline, evaluation, deployment, explanation, returns,
         interval, card,
@@ -162,12 +162,15 @@ def explain_model(
 
 
 def explain_rows(
-    explanation: Explanation | None, spec: TrainingSpec, report: Report
+    explanation: Explanation | None, job: TrainingJob, report: Report
 ) -> tuple[FunctionBody, ...]:
     """Return the functions that explain one row; none, with a warning, where the model has none."""
+    spec = job.spec
     try:
         if explanation is None:
             raise UnsupportedModelError("explain", "a model without SHAP values")
+        if explanation.exact is not None:
+            check_encoding(explanation.exact.sums.program, job.encoding)
         return row_function(explanation, spec.schema, spec.function)
     except UnsupportedModelError as error:
         report.note(f"no function {spec.function}_explain is published: {error}", "warning")

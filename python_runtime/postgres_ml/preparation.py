@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from postgres_ml.contract import json_file
-from postgres_ml.contract.exceptions import TrainingDataError
+from postgres_ml.contract.exceptions import SpecError, TrainingDataError
 from postgres_ml.contract.job import TrainingJob
 from postgres_ml.contract.model import RunReference, TrainedModel
 from postgres_ml.contract.sql_names import identifier
@@ -16,10 +16,11 @@ from postgres_ml.evaluate.drift_reference import training_statistics
 from postgres_ml.evaluate.intervals import check_enough
 from postgres_ml.features import column_checks
 from postgres_ml.features import problem as problems
+from postgres_ml.features.feature_columns import choose_columns
 from postgres_ml.features.holdout import holdout_of
-from postgres_ml.features.preprocess import choose_columns
 from postgres_ml.features.rare_classes import settle_split
 from postgres_ml.fit.task import Deadline, Task
+from postgres_ml.generate.sql.words import ENCODINGS, HINT
 from postgres_ml.process.report import Report
 from postgres_ml.publish.fitted import Fitted
 from postgres_ml.snapshot.copy import SnapshotSummary
@@ -55,7 +56,17 @@ def prepare(
         problem = problems.resolve(spec, job.target, rows.target, [])  # fewer classes, two perhaps
     if spec.interval is not None:
         check_enough(spec.interval, int(mask.sum()))
-    columns = choose_columns(job.features, rows, notes, spec.preprocessors)
+    is_sql = spec.runtime == "sql" or (spec.runtime == "auto" and "native" in job.lacking)
+    splits_words = not is_sql or job.encoding in ENCODINGS
+    columns = choose_columns(
+        job.features, rows, notes, spec.preprocessors, count_words=spec.auto and splits_words
+    )
+    if columns.word_columns and not splits_words:
+        names = ", ".join(f'"{name}"' for group in columns.word_columns for name in group.names)
+        raise SpecError(
+            f"preprocessors: SQL can't split {names} into words (TextVectorizer) in a database of encoding "
+            f"{job.encoding}: {HINT}"
+        )
     notes += column_checks.misread(rows.frame)
     if spec.auto:
         training = rows.take(~mask)
@@ -63,7 +74,6 @@ def prepare(
         notes += column_checks.leaks(problem, training.frame[used], training.target)
     for text in notes:
         report.note(text, "warning" if text.startswith(("column", "classes")) else "info")
-    is_sql = spec.runtime == "sql" or (spec.runtime == "auto" and "native" in job.lacking)
     task = Task(spec, problem, columns, job.n_threads, deadline, is_sql)
     return task, rows, rows.take(~mask), rows.take(mask)
 

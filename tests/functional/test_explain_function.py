@@ -16,7 +16,8 @@ from postgres_ml.components.estimators import LabelEncodedClassifier
 from postgres_ml.contract.exceptions import ParityError, UnsupportedModelError
 from postgres_ml.explain import explain, row_values
 from postgres_ml.explain.row_function import row_function
-from postgres_ml.features.preprocess import FeatureColumns, linear_columns, tree_columns
+from postgres_ml.features.feature_columns import FeatureColumns
+from postgres_ml.features.preprocess import linear_columns, tree_columns
 from postgres_ml.generate import create_statement
 from postgres_ml.lower import parse_pipeline
 from postgres_ml.program import interpret

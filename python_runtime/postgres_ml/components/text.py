@@ -252,7 +252,8 @@ def _target(y: Any, kind: str) -> Floats:
     if is_number:
         return np.asarray(y, dtype=np.float64)[:, None]
     codes, classes = pd.factorize(np.asarray(y, dtype=object))
-    return np.eye(len(classes))[codes]
+    indicators: Floats = np.eye(len(classes))[codes]
+    return indicators
 
 
 def _tells(presence: Any, df: Floats, target: Floats) -> Floats:

@@ -85,10 +85,16 @@ class ColumnSet:
     ----------
     columns : of the query; ('*',) is every feature that no other set names
     transformers : names of `features.transformer_rules.TRANSFORMERS`, in the order in which they apply
+    max_features, min_df : of a TextVectorizer: terms to keep of each column, and rows that a term has to be
+        in; None is the transformer's own
+    terms : of a TextVectorizer: 'words', 'pairs' or 'both', which is what None stands for
     """
 
     columns: tuple[str, ...]
     transformers: tuple[str, ...]
+    max_features: int | None = None
+    min_df: int | None = None
+    terms: str | None = None
 
 
 @dataclass(frozen=True)

@@ -47,6 +47,7 @@ class TrainingJob:
     resumes : whether an earlier build came to its result, which is in `directory`, and this one publishes it
     champion_file : JSON of the serving version, which the new one has to beat; empty if it needn't
     time_zone : of the database session, for the days of a forecast; None is UTC
+    encoding : of the database, as the server names it
     """
 
     spec: TrainingSpec
@@ -69,6 +70,7 @@ class TrainingJob:
     champion_file: str = ""
     weight: Column | None = None
     time_zone: str | None = None
+    encoding: str = "UTF8"
 
     @property
     def columns(self) -> tuple[Column, ...]:

@@ -30,9 +30,8 @@ from postgres_ml.components.estimators import LabelEncodedClassifier
 from postgres_ml.contract.config import ColumnSet, TrainingSpec
 from postgres_ml.contract.exceptions import SpecError, TrainingDataError
 from postgres_ml.features.configured import incomplete
+from postgres_ml.features.feature_columns import MAX_CATEGORIES, FeatureColumns
 from postgres_ml.features.preprocess import (
-    MAX_CATEGORIES,
-    FeatureColumns,
     additive_columns,
     category_places,
     feature_types,
@@ -160,7 +159,7 @@ def columns_of(task: Task, candidate: Candidate) -> Any:
     if columns.sets is None and model_type in OWN_SCALING:
         columns = replace(columns, sets=unsupervised_sets(columns, OWN_SCALING[model_type]))
     if columns.sets is not None:
-        return given_columns(columns, fill=fill)
+        return given_columns(columns, fill=fill, sparse=model_type == "linear_learner")
     return linear_columns(columns) if fill else tree_columns(columns, codes=takes_categories(candidate))
 
 

@@ -17,6 +17,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from postgres_ml.contract import sql_names
+from postgres_ml.contract.exceptions import UnsupportedModelError
 from postgres_ml.generate.literals import DOUBLE
 from postgres_ml.generate.sql.arithmetic import elementary
 from postgres_ml.generate.sql.arithmetic.interval import LARGEST, SAFE_TINY, Calculator, Value
@@ -25,7 +26,24 @@ from postgres_ml.program.program import Program
 from postgres_ml.program.scorers import Linear
 
 ASCII_PATTERN = "[^a-z0-9]+"
+ENCODINGS = ("UTF8", "SQL_ASCII")  # of a database without an encoding only ASCII is read
+HINT = "use runtime: native, or a database of encoding UTF8"
 MOST_WORDS = 2.0**30  # in the largest text, of 1 GB
+
+
+def check_encoding(program: Program, encoding: str) -> None:
+    """Do nothing if SQL can split the program's texts into words in a database of this encoding.
+
+    Raises
+    ------
+    UnsupportedModelError
+        Patterns know characters by their number, and in this encoding that is another one.
+    """
+    has_words = any(isinstance(step, encoders.Words) for step in program.steps)
+    if has_words and encoding not in ENCODINGS:
+        raise UnsupportedModelError(
+            "TextVectorizer", f"words of text in SQL, in the encoding {encoding}", HINT
+        )
 
 
 @dataclass(frozen=True)
