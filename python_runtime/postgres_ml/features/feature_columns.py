@@ -56,7 +56,9 @@ class FeatureColumns:
     def without_words(self) -> FeatureColumns:
         """Return the columns but for those that are used by their words alone."""
         if self.sets is None:
-            return replace(self, words=())
+            left = {*self.numbers, *self.texts}
+            kinds = {name: kind for name, kind in self.kinds.items() if name in left}
+            return replace(self, words=(), kinds=kinds)
         gone = {name for group in self.word_columns for name in group.names}
         return replace(
             self,

@@ -21,6 +21,7 @@ from postgres_ml.track.card.intervals import interval_section
 from postgres_ml.track.card.pages import Section
 from postgres_ml.track.card.readings import meaning, number, reading
 from postgres_ml.track.card.scorecard import scorecard_section
+from postgres_ml.track.card.words import telling_terms
 
 MAX_IMPORTANCES = 15
 MAX_TRIALS = 30
@@ -87,6 +88,8 @@ def sections(fitted: Fitted, report: Report, images: Sequence[Path], run_id: str
         parts.append(interval_section(fitted))
     if fitted.scorecard is not None:
         parts.append(scorecard_section(fitted, curves))
+    if terms := telling_terms(fitted):
+        parts.append(Section("The most telling words", rows=terms))
     if fitted.explanation is not None:
         shown = [pictures["feature_importance"]]
         texts, rows = _explained(fitted), _importances(fitted)
@@ -232,7 +235,7 @@ def _data(fitted: Fitted) -> list[tuple[str, ...]]:
 
 
 def _columns(fitted: Fitted) -> list[tuple[str, ...]]:
-    used = {*fitted.task.columns.numbers, *fitted.task.columns.texts}
+    used = {*fitted.task.columns.numbers, *fitted.task.columns.texts, *fitted.task.columns.words}
     rows = []
     for column in fitted.job.features:
         values = fitted.rows.frame[column.name]
