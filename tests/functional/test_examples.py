@@ -31,6 +31,7 @@ EXAMPLES = {  # model: (relation with the features' columns, metric, least value
     "penguin_species": ("ml_data.penguins", "accuracy", 0.97),
     "diamond_price": ("ml_data.diamonds", "r2", 0.97),
     "job_duration": ("ml_data.compute_jobs", "accuracy", 0.78),
+    "review_tone": ("ml_data.review_sentences", "accuracy", 0.65),
     "wine_groups": ("ml_data.wines", "silhouette", 0.2),
     "unusual_demand": ("ml.taxi_half_hours", "anomaly_share", 0.01),
     "concrete_strength": (None, "r2", 0.7),  # its query computes features

@@ -28,7 +28,28 @@ from sklearn.linear_model import LogisticRegression
 from support.training import column, make_spec
 
 N = 400
-WORDS = ["the", "of", "a", "to", "and", "is", "it", "was", "very", "not", "that", "this", "with", "but", "on", "for", "as", "have", "be", "are"]
+WORDS = [
+    "the",
+    "of",
+    "a",
+    "to",
+    "and",
+    "is",
+    "it",
+    "was",
+    "very",
+    "not",
+    "that",
+    "this",
+    "with",
+    "but",
+    "on",
+    "for",
+    "as",
+    "have",
+    "be",
+    "are",
+]
 COLUMNS = (column("x"), column("notes", "text"), column("code", "text"), column("plan", "text"))
 TARGET = column("good", "text")
 
@@ -48,7 +69,9 @@ def make_rows(n: int = N, seed: int = 0) -> TrainingRows:
     frame["notes"] = pd.Series(notes, dtype=object)
     frame["code"] = pd.Series([f"K-{k}" for k in range(n)], dtype=object)
     frame["plan"] = pd.Series(source.choice(["basic plan for one", "plus"], n), dtype=object)
-    return TrainingRows(frame, target.astype(object), np.sort(source.integers(0, 2**63, n, dtype=np.uint64) * 2), "0")
+    return TrainingRows(
+        frame, target.astype(object), np.sort(source.integers(0, 2**63, n, dtype=np.uint64) * 2), "0"
+    )
 
 
 def task_for(rows: TrainingRows, columns: Any = COLUMNS, **changes: Any) -> Task:
