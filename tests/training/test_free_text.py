@@ -23,6 +23,7 @@ from postgres_ml.program.interpret import predict
 from postgres_ml.publish.deployment import inputs_of
 from postgres_ml.search import search
 from postgres_ml.search.encoded_rows import EncodedRows
+from postgres_ml.search.optuna_sampler import Sampler
 from postgres_ml.snapshot.rows import TrainingRows
 from sklearn.linear_model import LogisticRegression
 from support.training import column, make_spec
@@ -122,6 +123,14 @@ def test_words_alone_are_enough_for_a_blend_of_folds() -> None:
     for fitted in (fit_pipeline(task, choice, rows, None), fold_pipeline(task, choice, rows)):
         parse_pipeline(fitted, inputs_of(COLUMNS[1:2]), "text")
         assert np.mean(fitted.predict(rows.frame) == rows.target) > 0.9
+
+
+def test_the_search_goes_on_with_networks_of_words_alone() -> None:
+    rows = make_rows(200)
+    rows = dataclasses.replace(rows, frame=rows.frame[["notes"]])
+    task = task_for(rows, COLUMNS[1:2], model_types=("mlp",), max_trials=1)
+    sampler = Sampler(task, search(task, rows, quiet).trials)
+    assert {candidate.encoding for candidate in sampler.ask(3)} == {"quantile"}, "'scaled' is sparse"
 
 
 def test_a_fold_learns_its_terms_from_its_own_rows() -> None:

@@ -79,7 +79,7 @@ def portfolio(task: Task, target: Array) -> list[Candidate]:
     n_rows, is_regression = len(target), task.problem.is_regression
     log = is_regression and target.min() > 0 and _skewness(target) > 1
     candidates = []
-    names = (*ORDER[:2], *FOR_WORDS, *ORDER[2:]) if task.columns.word_columns else ORDER
+    names = (ORDER[0], *FOR_WORDS, *ORDER[1:]) if task.columns.word_columns else ORDER
     for name in names:
         candidate = _candidate(name, task, n_rows, float(target.std()) if is_regression else 1.0)
         if candidate is None:
