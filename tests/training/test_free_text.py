@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import io
+import pickle
+import re
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from postgres_ml.components.text import TextVectorizer
 from postgres_ml.contract.config import ColumnSet, Settings
 from postgres_ml.contract.exceptions import SpecError
 from postgres_ml.contract.job import TrainingJob
@@ -24,7 +29,10 @@ from postgres_ml.publish.deployment import inputs_of
 from postgres_ml.search import search
 from postgres_ml.search.encoded_rows import EncodedRows
 from postgres_ml.search.optuna_sampler import Sampler
+from postgres_ml.serve.pickle_names import refusal
+from postgres_ml.snapshot.digest import training_config
 from postgres_ml.snapshot.rows import TrainingRows
+from postgres_ml.track.card.words import telling_terms
 from sklearn.linear_model import LogisticRegression
 from support.training import column, make_spec
 
@@ -149,6 +157,51 @@ def test_a_fold_learns_its_terms_from_its_own_rows() -> None:
     np.testing.assert_allclose(valid.toarray()[:, -words.shape[1] :], words[split.valid].astype(np.float32))
     assert linear.score(valid, encoded.codes[split.valid]) > 0.85
     assert encoded.pair("codes", split)[0].shape[1] == 1 + 1 + 300, "a number, a code, and the terms' places"
+
+
+def test_the_card_says_which_label_goes_with_a_term() -> None:
+    rows = make_rows()
+    task = task_for(rows, model_types=("linear_learner", "xgboost"), max_trials=3)
+    pipeline = fit_pipeline(task, search(task, rows, quiet), rows, None)
+    job = SimpleNamespace(target=TARGET)
+    head, *lines = telling_terms(SimpleNamespace(pipeline=pipeline, rows=rows, task=task, job=job))
+    assert head == ("column", "term", "rows with it", "label it goes with")
+    assert {line[:2] for line in lines[:2]} == {("notes", "works well"), ("notes", "well works")}
+    share = next(line for line in lines if line[1] == "works well")[3]
+    assert re.fullmatch(r"yes: 9\d% of them, [45]\d% of all", share)
+    none = SimpleNamespace(pipeline=LogisticRegression(), rows=rows, task=task, job=job)
+    assert telling_terms(none) == []
+
+
+def test_an_option_that_is_left_out_changes_no_digest() -> None:
+    given = ColumnSet(("notes",), ("TextVectorizer",))
+    config = training_config(make_spec("good", auto=False, preprocessors=(given,)))
+    assert config["preprocessors"] == [{"columns": ["notes"], "transformers": ["TextVectorizer"]}]
+    more = training_config(make_spec("good", preprocessors=(dataclasses.replace(given, min_df=2),)))
+    assert more["preprocessors"][0]["min_df"] == 2
+
+
+def test_a_fitted_vectorizer_is_loaded_without_trust() -> None:
+    rows = make_rows()
+    fitted = TextVectorizer(20).fit(rows.frame[["notes"]], rows.target)
+    text = pickle.dumps(fitted)
+    assert not [name for name in names_in(text) if refusal(*name)]
+    loaded = pickle.loads(text)
+    expected = fitted.transform(rows.frame[["notes"]]).toarray()
+    np.testing.assert_array_equal(loaded.transform(rows.frame[["notes"]]).toarray(), expected)
+
+
+def names_in(text: bytes) -> set[tuple[str, str]]:
+    """Modules and names that a pickle loads."""
+    found: set[tuple[str, str]] = set()
+
+    class Recorder(pickle.Unpickler):
+        def find_class(self, module: str, name: str) -> Any:
+            found.add((module, name))
+            return super().find_class(module, name)
+
+    Recorder(io.BytesIO(text)).load()
+    return found
 
 
 @pytest.mark.parametrize(("runtime", "encoding"), [("sql", "LATIN1"), ("native", "LATIN1"), ("sql", "UTF8")])

@@ -37,7 +37,7 @@ def telling_terms(fitted: Fitted) -> list[tuple[str, ...]]:
                 found[str(name)] = terms, scores
     if not found:
         return []
-    lines = [("column", "term", "rows with it", _heading(fitted))]
+    lines: list[tuple[str, ...]] = [("column", "term", "rows with it", _heading(fitted))]
     for name, (terms, scores) in found.items():
         best = [terms[place] for place in np.argsort(-scores, kind="stable")[:MAX_TERMS]]
         lines += _lines(fitted, name, best)
