@@ -15,6 +15,7 @@ import argparse
 import hashlib
 import io
 import json
+import os
 import re
 import subprocess
 import sys
@@ -239,6 +240,8 @@ def main() -> None:
     print(table)
     if options.write:
         note = f"{time.strftime('%Y-%m-%d')}; {results.processor()}; {options.budget:g} s a fit, two threads."
+        if os.getloadavg()[0] > 3:
+            note += " The machine was busy with other work, so that no system had both cores for itself."
         results.write_section("bench-words", f"## Free text: `make bench-words`\n\n{note}\n\n{table}")
 
 
