@@ -16,7 +16,12 @@ OWN_MODULES = tuple(
     f"postgres_ml.{name}"
     for name in (
         *("components.additive", "components.anomaly", "components.boosters", "components.estimators"),
-        *("components.frame_reader", "components.neural_network", "components.text", "components.transformers"),
+        *(
+            "components.frame_reader",
+            "components.neural_network",
+            "components.text",
+            "components.transformers",
+        ),
         "track.pyfunc",
     )
 )
