@@ -10,7 +10,7 @@ DBT_2 = $(VENV)-dbt-2
 EXTENSION_VERSION = $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" extension/plmodel.control)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo sql-example docs docs-site mlflow psql test test-exhaustive test-faults test-unit test-training test-functional test-dbt-1-12 test-dbt-2 test-versions coverage check lint docs-tables native bench-parse bench-unchanged bench-catalog bench-sql bench-native bench-auto bench-forecast bench-intervals dist dist-extension test-wheel clean bench-python serve-example bench-extract bench-scale
+.PHONY: help install demo sql-example docs docs-site mlflow psql test test-exhaustive test-faults test-unit test-training test-functional test-dbt-1-12 test-dbt-2 test-versions coverage check lint docs-tables native bench-parse bench-unchanged bench-catalog bench-sql bench-native bench-auto bench-forecast bench-intervals bench-words dist dist-extension test-wheel clean bench-python serve-example bench-extract bench-scale
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -168,6 +168,9 @@ bench-auto: $(VENV)/installed-test ## compare auto with FLAML, AutoGluon and def
 
 bench-intervals: $(VENV)/installed-test ## measure how many true values intervals cover (BENCH_AUTO_DATA: a folder)
 	$(BIN)/python benchmarks/bench_intervals.py --write
+
+bench-words: $(VENV)/installed-bench ## AUTO on free text beside AutoGluon (AUTOGLUON=python with AutoGluon)
+	$(BIN)/python benchmarks/bench_words.py --python $(or $(AUTOGLUON),$(BIN)/python) --write
 
 bench-forecast: $(VENV)/installed-test ## compare forecasts with AutoETS and seasonal naive (BENCH_FORECAST_DATA: a folder)
 	$(BIN)/python benchmarks/bench_forecast.py $(if $(BENCH_FORECAST_DATA),--data $(BENCH_FORECAST_DATA))

@@ -40,8 +40,17 @@ def main() -> None:
         codes = np.searchsorted(np.array(labels, dtype=object), truth.astype(object))
         given = np.asarray(predicted, dtype=float)[np.arange(len(codes)), codes]
         score = float(-np.mean(np.log(np.maximum(given, 1e-15))))
+        if len(labels) == 2:
+            about["auc"] = _auc(codes, np.asarray(predicted, dtype=float)[:, 1])
     cpu = time.process_time() - cpu
     print(json.dumps({"score": score, "seconds": seconds, "cpu_seconds": cpu, **about}))
+
+
+def _auc(codes: Any, predicted: Any) -> float:
+    """Return the share of pairs of rows that are in the right order."""
+    ranks = pd.Series(predicted).rank().to_numpy()
+    n_one = int(codes.sum())
+    return float((ranks[codes == 1].sum() - n_one * (n_one + 1) / 2) / (n_one * (len(codes) - n_one)))
 
 
 def auto(train: pd.DataFrame, test: pd.DataFrame, target: str, task: str, budget: float) -> Any:

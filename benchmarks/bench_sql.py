@@ -35,6 +35,7 @@ import psycopg2
 import results
 import xgboost as xgb
 from postgres_ml import embedded
+from postgres_ml.components.additive import AdditiveClassifier
 from postgres_ml.generate import GeneratedFunctions, create_statement, generate_sql
 from postgres_ml.lower import parse_pipeline
 from postgres_ml.program.program import Input
@@ -109,8 +110,14 @@ def _one_hot_xgboost() -> Any:
     return make_pipeline(prepare, xgb.XGBClassifier(n_estimators=100, max_depth=6, n_jobs=1))
 
 
+def _additive(interactions: int) -> Callable[[], Any]:
+    return lambda: AdditiveClassifier(interactions=interactions, max_bins=64)
+
+
 CASES = (
     Case("logistic, one-hot", MIXED, _logistic, 1_000_000, 0.7),
+    Case("additive, 20 columns", REALS, _additive(0), 300_000),
+    Case("additive, 20 columns, 10 pairs", REALS, _additive(10), 300_000),
     Case("decision tree, depth 8", REALS, lambda: DecisionTreeClassifier(max_depth=8), 1_000_000),
     Case("xgboost 50 x 6", REALS, _xgboost(50, 6), 100_000),
     Case("xgboost 100 x 6", REALS, _xgboost(100, 6), 100_000, 0.09),

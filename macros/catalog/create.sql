@@ -6,7 +6,7 @@
   To change the catalog: raise the layout's number and add a statement below that does nothing where it was done
   (`add column if not exists`, `create or replace`). A later layout than ours is left alone: it has all that we need.
 #}
-{% macro postgres_ml__catalog_layout() %}{{ return(5) }}{% endmacro %}
+{% macro postgres_ml__catalog_layout() %}{{ return(6) }}{% endmacro %}
 
 
 {% macro postgres_ml__create_catalog() %}

@@ -201,7 +201,7 @@ begin
         ('Explain Function', case
             when m.explains_rows then m.function_name || '_explain'
             when m.problem_type = 'forecasting' then 'not supported for forecasts'
-            when m.explanation ->> 'method' in ('tree_shap', 'linear_shap') then 'none (config: explain: true)'
+            when m.explanation ->> 'method' in ('tree_shap', 'linear_shap', 'additive_shap') then 'none (config: explain: true)'
             else 'not supported for this model' end),
         ('Function Parameters', array_to_string(m.feature_names, ' ')),
         ('Function Parameter Types', array_to_string(m.feature_types, ' ')),

@@ -10,6 +10,7 @@
       'is_anomaly': 'Whether a row is an anomaly by ' ~ card.identifier,
       'interval': 'Interval of the prediction by ' ~ card.identifier,
       'explain': 'SHAP values of one row by ' ~ card.identifier,
+      'scorecard': 'Points of each bin of the additive model ' ~ card.identifier,
       'by_name': 'Features by name, as jsonb, for ' ~ body.name ~ ' of ' ~ card.identifier,
       'part': 'A part of the functions of ' ~ card.identifier,
   }[body.role] -%}

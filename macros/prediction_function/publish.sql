@@ -15,7 +15,7 @@
   {%- set function = predict.name -%}
   {%- do postgres_ml__replace_overloads(card, callable) -%}
   {%- do postgres_ml__drop_stale_parts(card.schema, function, published.functions) -%}
-  {%- for role in ('explain', 'is_anomaly', 'interval') if not callable | selectattr('role', 'equalto', role) | list -%}
+  {%- for role in ('explain', 'is_anomaly', 'interval', 'scorecard') if not callable | selectattr('role', 'equalto', role) | list -%}
     {#- it would speak of the predictions of an earlier version -#}
     {%- for old in postgres_ml__overloads(card.schema, function ~ '_' ~ role) if old.is_ours and not old.is_superseded -%}
       {%- do postgres_ml__drop_function(old) -%}

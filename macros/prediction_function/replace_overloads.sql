@@ -155,7 +155,7 @@
 {#- The functions that users call by this one's name, whether it has them or not. -#}
 {% macro postgres_ml__callable_names(function) %}
   {%- set names = [function] -%}
-  {%- for suffix in ('_probabilities', '_distances', '_is_anomaly', '_interval', '_explain') -%}
+  {%- for suffix in ('_probabilities', '_distances', '_is_anomaly', '_interval', '_explain', '_scorecard') -%}
     {%- do names.append(function ~ suffix) -%}
   {%- endfor -%}
   {{ return(names) }}

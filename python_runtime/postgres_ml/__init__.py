@@ -21,6 +21,7 @@ __all__ = [
     "PiecewiseLinear",
     "QuantileNormal",
     "RobustSmoothClip",
+    "TextVectorizer",
 ]
 _HOMES = {
     "postgres_ml.components.anomaly": ("AnomalyDetector",),
@@ -28,6 +29,7 @@ _HOMES = {
         *("BlendedClassifier", "BlendedRegressor", "LabelEncodedClassifier", "LogTargetRegressor"),
     ),
     "postgres_ml.components.neural_network": ("NetworkClassifier", "NetworkRegressor"),
+    "postgres_ml.components.text": ("TextVectorizer",),
     "postgres_ml.components.transformers": (
         *("DateTimeVectorizer", "PiecewiseLinear", "QuantileNormal", "RobustSmoothClip"),
     ),

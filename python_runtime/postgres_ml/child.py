@@ -214,14 +214,11 @@ class Parent:
         timer.daemon = True
         timer.start()
         with self._marking:
-            self._take_rows_away()
+            remove_rows(self.directory)  # a dbt that was killed can't
             self.end_run(status, reason)
             for leave in self.leaving:
                 leave()
         _kill_own_group()
-
-    def _take_rows_away(self) -> None:
-        remove_rows(self.directory)  # a dbt that was killed can't
 
 
 def _lines(descriptor: int) -> Iterator[bytes]:

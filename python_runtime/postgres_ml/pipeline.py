@@ -16,7 +16,6 @@ from pathlib import Path
 from sklearn.pipeline import Pipeline
 
 from postgres_ml import preparation
-from postgres_ml.contract.config import TrainingSpec
 from postgres_ml.contract.exceptions import UnsupportedModelError
 from postgres_ml.contract.job import TrainingJob
 from postgres_ml.contract.model import FunctionBody, TrainedModel
@@ -33,6 +32,7 @@ from postgres_ml.fit.choice import Choice
 from postgres_ml.fit.in_time import fit_to_evaluate, refit
 from postgres_ml.fit.task import Deadline, Task
 from postgres_ml.fit.user_code import UserCode
+from postgres_ml.generate.sql.words import check_encoding
 from postgres_ml.out_of_core.fit import LargeFit, obstacle
 from postgres_ml.out_of_core.plan import Sizes, peak_text, plan_memory
 from postgres_ml.out_of_core.rows import HOLDOUT, TRAINING, LargeRows
@@ -42,6 +42,7 @@ from postgres_ml.program.program import Program
 from postgres_ml.publish.deployment import deploy, evaluated_program
 from postgres_ml.publish.fitted import Fitted
 from postgres_ml.publish.interval import interval_functions
+from postgres_ml.publish.scorecard import scorecard, scorecard_function
 from postgres_ml.search import search
 from postgres_ml.snapshot import on_disk
 from postgres_ml.snapshot import rows as snapshot_rows
@@ -116,15 +117,18 @@ def train(job: TrainingJob, run_id: str, relay: Relay, load_rows: Load | None = 
         )
         if interval is not None:
             deployment = deployment.with_functions(interval_functions(interval, job, deployment.runtime))
+        card = scorecard(deployment.program, task.problem.labels, rows.frame)
+        if card is not None:
+            deployment = deployment.with_functions((scorecard_function(card, spec.function),))
         for text in deployment.runtime.messages:
             report.note(text)
     with report.phase("explain"):
         explanation = explain_model(task, deployment.program, pipeline, rows, report)
         if spec.explain:
-            deployment = deployment.with_functions(explain_rows(explanation, spec, report))
+            deployment = deployment.with_functions(explain_rows(explanation, job, report))
     fitted = Fitted(
         job, task, rows, holdout, choice, evaluated, pipeline, evaluation, deployment, explanation, returns,
-        interval, counts,
+        interval, card, counts,
     )  # fmt: skip
     with report.phase("parity rows"):
         write_parity(directory / "parity.copy", fitted)
@@ -218,12 +222,15 @@ def explain_model(
 
 
 def explain_rows(
-    explanation: Explanation | None, spec: TrainingSpec, report: Report
+    explanation: Explanation | None, job: TrainingJob, report: Report
 ) -> tuple[FunctionBody, ...]:
     """Return the functions that explain one row; none, with a warning, where the model has none."""
+    spec = job.spec
     try:
         if explanation is None:
             raise UnsupportedModelError("explain", "a model without SHAP values")
+        if explanation.exact is not None:
+            check_encoding(explanation.exact.sums.program, job.encoding)
         return row_function(explanation, spec.schema, spec.function)
     except UnsupportedModelError as error:
         report.note(f"no function {spec.function}_explain is published: {error}", "warning")

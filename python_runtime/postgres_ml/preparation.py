@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from postgres_ml.contract import json_file
-from postgres_ml.contract.exceptions import TrainingDataError
+from postgres_ml.contract.exceptions import SpecError, TrainingDataError
 from postgres_ml.contract.job import TrainingJob
 from postgres_ml.contract.model import RunReference, TrainedModel
 from postgres_ml.contract.sql_names import identifier
@@ -18,11 +18,13 @@ from postgres_ml.evaluate.drift_reference import training_statistics
 from postgres_ml.evaluate.intervals import check_enough
 from postgres_ml.features import column_checks
 from postgres_ml.features import problem as problems
+from postgres_ml.features.column_facts import ColumnFacts
+from postgres_ml.features.feature_columns import FeatureColumns, choose_columns
 from postgres_ml.features.holdout import holdout_of
-from postgres_ml.features.preprocess import FeatureColumns, choose_columns
 from postgres_ml.features.problem import Problem
 from postgres_ml.features.rare_classes import SettledSplit, settle_split
 from postgres_ml.fit.task import Deadline, Task
+from postgres_ml.generate.sql.words import ENCODINGS, HINT
 from postgres_ml.out_of_core.fit import LargeFit, Rows
 from postgres_ml.out_of_core.plan import Sizes
 from postgres_ml.out_of_core.rows import HOLDOUT, LEFT_OUT, TRAINING
@@ -79,11 +81,10 @@ def prepare(job: TrainingJob, rows: TrainingRows, deadline: Deadline, report: Re
     TrainingDataError, SpecError
         Too few rows, one class only, a target that doesn't fit the problem type, nothing to predict from…
     """
-    spec, notes = job.spec, list[str]()
+    notes = list[str]()
     problem, rows, split = _settle(job, rows, notes)
     mask = split.holdout[~split.unknown]
-    columns = choose_columns(job.features, rows, notes, spec.preprocessors)
-    task = _task(job, problem, columns, deadline)
+    task = _task(job, problem, _columns(job, rows, notes), deadline)
     prepared = Prepared.of(task, rows, mask)
     _tell(prepared, notes, report)
     return prepared
@@ -114,8 +115,7 @@ def prepare_large(
     give_back()
     n_sampled = max(sizes.n_fitting * AUTO_SHARE, sizes.n_sampled) if spec.auto else sizes.n_sampled
     sample, mask = large.sample(problem, int(n_sampled))
-    columns = choose_columns(job.features, sample, notes, spec.preprocessors, look.facts)
-    task = _task(job, problem, columns, deadline)
+    task = _task(job, problem, _columns(job, sample, notes, look.facts), deadline)
     fit = LargeFit(task, large, look, sample, mask, Path(job.directory))
     prepared = Prepared.of(task, sample, mask, fit)
     _tell(prepared, notes, report)
@@ -169,10 +169,30 @@ def _settle(
     return problem, rows, split
 
 
-def _task(job: TrainingJob, problem: Problem, columns: FeatureColumns, deadline: Deadline) -> Task:
+def _is_sql(job: TrainingJob) -> bool:
+    return job.spec.runtime == "sql" or (job.spec.runtime == "auto" and "native" in job.lacking)
+
+
+def _columns(
+    job: TrainingJob, rows: TrainingRows, notes: list[str], facts: Mapping[str, ColumnFacts] | None = None
+) -> FeatureColumns:
+    """Return the columns to learn from; of free text the words, where its runtime can split them."""
     spec = job.spec
-    is_sql = spec.runtime == "sql" or (spec.runtime == "auto" and "native" in job.lacking)
-    return Task(spec, problem, columns, job.n_threads, deadline, is_sql)
+    splits_words = not _is_sql(job) or job.encoding in ENCODINGS
+    columns = choose_columns(
+        job.features, rows, notes, spec.preprocessors, count_words=spec.auto and splits_words, facts=facts
+    )
+    if columns.word_columns and not splits_words:
+        names = ", ".join(f'"{name}"' for group in columns.word_columns for name in group.names)
+        raise SpecError(
+            f"preprocessors: SQL can't split {names} into words (TextVectorizer) in a database of encoding "
+            f"{job.encoding}: {HINT}"
+        )
+    return columns
+
+
+def _task(job: TrainingJob, problem: Problem, columns: FeatureColumns, deadline: Deadline) -> Task:
+    return Task(job.spec, problem, columns, job.n_threads, deadline, _is_sql(job))
 
 
 def _tell(prepared: Prepared, notes: list[str], report: Report) -> None:

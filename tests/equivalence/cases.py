@@ -193,6 +193,11 @@ def _other_cases() -> list[Case]:
         cases.append(Case(name, maker, prepare.for_linear, "regression", tolerance=2e-7))
     for name, maker in make.CLUSTERERS.items():
         cases.append(Case(name, maker, prepare.for_linear, "regression", scores=_distances))
+    cases.extend(
+        Case(f"additive-{problem}", make.additive_classifier, prepare.coded, problem)
+        for problem in ("binary", "multiclass")
+    )
+    cases.append(Case("additive-regression", make.additive_regressor, prepare.coded, "regression", 0.0))
     for name, preparation in (("", prepare.for_trees), ("-sparse", prepare.sparse)):
         name = f"isolation-forest{name}"
         cases.append(Case(name, make.isolation_forest, preparation, "regression", 0.0, _depths))

@@ -55,6 +55,7 @@ NUMBERS = (
 )
 FLAG = Input("is_member", "boolean", "boolean")
 TEXTS = (Input("état", "text", "text"), Input("plan", "character varying", "text"))
+NOTES = Input("notes", "text", "text")
 MOMENTS = (
     Input("born", "date", "date"),
     Input("seen_at", "timestamp without time zone", "timestamp"),
@@ -63,6 +64,10 @@ MOMENTS = (
     Input("calls_at", "time with time zone", "time"),
 )
 STATES = ["WA", "OR", "Ça", "", "O'Brien", "日本"]
+WORDS = [
+    "good", "Bad", "GREAT", "naïve", "ÄRGER", "ßtraße", "ΣΊΣΥΦΟΣ", "Ёлка", "日本語", "東京、", "🦉", "e\u0301t\u00e9", "don't",
+    "a\u200db", "x\u00ady", "\u2028", "Ⅷ", "İ", "ａＢ", "10%", "\ufeff", "\U0001F468\u200d\U0001F469", "Ȿ", "ǅ", "ﬁ",
+]  # fmt: skip
 PLANS = ["basic", "plus", "max"]
 
 
@@ -90,6 +95,7 @@ def draw_frame(draw: Draw, n_rows: int = 160, *, nulls: bool = True) -> pd.DataF
             + source.integers(0, 10**14, size=n_rows).astype("timedelta64[us]"),
             "opens": _times(source, n_rows),
             "calls_at": _times(source, n_rows),
+            "notes": _notes(source, n_rows),
         }
     )
     frame["born"] = frame["born"].astype("datetime64[us]")
@@ -97,6 +103,14 @@ def draw_frame(draw: Draw, n_rows: int = 160, *, nulls: bool = True) -> pd.DataF
         for name in frame:
             frame.loc[source.random(n_rows) < 0.12, name] = None
     return frame
+
+
+def _notes(source: np.random.Generator, n_rows: int) -> pd.Series:
+    """Free texts of hostile words, between hostile separators."""
+    between = [" ", " ", "\n", ", ", "\u00a0", "—", "_", "\u3000"]
+    lengths = source.integers(0, 9, size=n_rows)
+    texts = ["".join(source.choice(WORDS) + source.choice(between) for _ in range(n)) for n in lengths]
+    return pd.Series(texts, dtype=object)
 
 
 def _times(source: np.random.Generator, n_rows: int) -> pd.Series:

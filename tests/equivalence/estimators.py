@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from equivalence.draw import Draw
+from postgres_ml.components.additive import AdditiveClassifier, AdditiveRegressor
 from postgres_ml.components.anomaly import AnomalyDetector
 from postgres_ml.components.estimators import (
     BlendedClassifier,
@@ -368,6 +369,25 @@ OTHER_REGRESSORS: dict[str, Maker] = {
         loss=draw.choice(["poisson", "gamma"]), max_iter=4
     ),
 }
+
+
+def _additive(draw: Draw) -> dict[str, Any]:
+    return {
+        "interactions": draw.choice([0, 3]),
+        "max_bins": draw.choice([8, 64]),
+        "max_interaction_bins": draw.choice([4, 16]),
+        "max_rounds": 30,
+        "outer_bags": draw.choice([1, 2]),
+        "random_state": draw.integer(0, 9),
+    }
+
+
+def additive_classifier(draw: Draw) -> LabelEncodedClassifier:
+    return LabelEncodedClassifier(AdditiveClassifier(categorical=(0, 1), **_additive(draw)))
+
+
+def additive_regressor(draw: Draw) -> AdditiveRegressor:
+    return AdditiveRegressor(categorical=(0, 1), **_additive(draw))
 
 
 def isolation_forest(draw: Draw) -> IsolationForest:

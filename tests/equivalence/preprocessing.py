@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from equivalence.draw import FLAG, MOMENTS, NUMBERS, TEXTS, Draw
+from equivalence.draw import FLAG, MOMENTS, NOTES, NUMBERS, TEXTS, Draw
+from postgres_ml.components.text import TextVectorizer
 from postgres_ml.components.transformers import (
     DateTimeVectorizer,
     PiecewiseLinear,
@@ -76,6 +77,15 @@ def native(draw: Draw) -> Preprocessing:
     # xgboost refuses -1 for a category when it trains; missing values may be a category of their own
     code = OrdinalEncoder(
         handle_unknown="use_encoded_value", unknown_value=np.nan, min_frequency=draw.choice([None, 12])
+    )
+    steps = [("text", code, TEXT), ("numbers", "passthrough", [*NUMERIC, FLAG.name])]
+    return Preprocessing(ColumnTransformer(steps), (*NUMBERS, FLAG, *TEXTS))
+
+
+def coded(draw: Draw) -> Preprocessing:
+    """Return text as codes in front, -1 for what is new, and numbers as they are, for additive models."""
+    code = OrdinalEncoder(
+        handle_unknown="use_encoded_value", unknown_value=-1, min_frequency=draw.choice([None, 12])
     )
     steps = [("text", code, TEXT), ("numbers", "passthrough", [*NUMERIC, FLAG.name])]
     return Preprocessing(ColumnTransformer(steps), (*NUMBERS, FLAG, *TEXTS))
@@ -161,6 +171,18 @@ def _text_only(encoder: Callable[[Draw], Any]) -> Callable[[Draw], Preprocessing
     return prepared
 
 
+def _words(draw: Draw) -> Preprocessing:
+    vectorizer = TextVectorizer(
+        max_features=draw.choice([3, 40]),
+        ngram_range=draw.choice([(1, 1), (1, 2), (2, 2)]),
+        min_df=2,
+        norm=draw.choice(["l2", None]),
+        sparse_output=draw.choice([True, False]),
+    )
+    steps = [("words", vectorizer, [NOTES.name, "plan"]), ("number", SimpleImputer(), ["ratio"])]
+    return Preprocessing(ColumnTransformer(steps), (NOTES, TEXTS[1], NUMBERS[1]))
+
+
 def _indicator(draw: Draw) -> Preprocessing:
     features = draw.choice(["all", "missing-only"])
     union = FeatureUnion([("values", SimpleImputer()), ("missing", MissingIndicator(features=features))])
@@ -234,6 +256,7 @@ TRANSFORMERS: dict[str, Callable[[Draw], Preprocessing]] = {
     ),
     "target-encoder": _textual(lambda draw: TargetEncoder(random_state=0)),
     "text-imputer": _text_only(_text_imputer),
+    "text": _words,
     "truncated-svd": _numeric(lambda draw: make_pipeline(StandardScaler(), TruncatedSVD(2, random_state=0))),
 }
 INEXACT = (

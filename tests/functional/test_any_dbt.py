@@ -143,9 +143,8 @@ class TestExamples:
     def project(self, world: World, dbt: Path) -> Project:
         made = world.project(dbt, world.outputs(), VERSIONED, self.NAMES)
         for path in made.folder.rglob("models/**/*.sql"):  # a search as long as it is wide, on any machine
-            path.write_text(
-                path.read_text().replace("'max_runtime': 20", "'max_trials': 3, 'max_runtime': 3600")
-            )
+            text = path.read_text().replace("'max_runtime': 20", "'max_trials': 3, 'max_runtime': 3600")
+            path.write_text(text.replace("'max_runtime': 10", "'max_runtime': 3600"))
         return made
 
     @pytest.fixture(scope="class")

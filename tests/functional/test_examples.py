@@ -27,9 +27,11 @@ ROOT = Path(__file__).parents[2]
 N_ADVERSARIAL = 10_000
 EXAMPLES = {  # model: (relation with the features' columns, metric, least value)
     "customer_churn": ("ml_data.telco_customers", "f1", 0.80),
+    "churn_scorecard": ("ml_data.telco_customers", "auc", 0.85),
     "penguin_species": ("ml_data.penguins", "accuracy", 0.97),
     "diamond_price": ("ml_data.diamonds", "r2", 0.97),
     "job_duration": ("ml_data.compute_jobs", "accuracy", 0.78),
+    "review_tone": ("ml_data.review_sentences", "accuracy", 0.65),
     "wine_groups": ("ml_data.wines", "silhouette", 0.2),
     "unusual_demand": ("ml.taxi_half_hours", "anomaly_share", 0.01),
     "concrete_strength": (None, "r2", 0.7),  # its query computes features

@@ -11,11 +11,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import xgboost
+from postgres_ml.components.additive import AdditiveClassifier
 from postgres_ml.components.estimators import LabelEncodedClassifier
 from postgres_ml.contract.exceptions import ParityError, UnsupportedModelError
 from postgres_ml.explain import explain, row_values
 from postgres_ml.explain.row_function import row_function
-from postgres_ml.features.preprocess import FeatureColumns, linear_columns, tree_columns
+from postgres_ml.features.feature_columns import FeatureColumns
+from postgres_ml.features.preprocess import linear_columns, tree_columns
 from postgres_ml.generate import create_statement
 from postgres_ml.lower import parse_pipeline
 from postgres_ml.program import interpret
@@ -62,6 +64,7 @@ CASES = {
     "xgboost": (LabelEncodedClassifier(xgboost.XGBClassifier(n_estimators=15, max_depth=4)), "trees", 2, 3),
     "forest": (ExtraTreesClassifier(8, min_samples_leaf=4, random_state=0), "trees", 3, 3),
     "categories": (HistGradientBoostingRegressor(max_iter=10, categorical_features=[0]), "categories", 0, 3),
+    "additive": (LabelEncodedClassifier(AdditiveClassifier(categorical=(0,))), "categories", 3, 3),
     "logistic": (LabelEncodedClassifier(LogisticRegression()), "linear", 3, 3),
     "wide": (Ridge(), "linear", 0, 110),
 }

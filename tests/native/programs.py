@@ -28,6 +28,26 @@ INPUTS = (
     Input("logged", "timestamp with time zone", "timestamptz"),
 )
 TEXTS = ["", "a", "ä", "日本", "O'Brien", "a longer text than sixteen bytes", "$$", "WA", "wa"]
+WORDS = [
+    "a",
+    "ä",
+    "日本",
+    "o",
+    "brien",
+    "o brien",
+    "longer text",
+    "σίσυφοσ",
+    "wa",
+    "🦉",
+    "wa wa",
+    "x",
+    "yy",
+    "e\u0301",
+]
+SENTENCES = [
+    "WA wa, Wa!", "A longer text than a longer TEXT", "Ä\u200bä\u00a0日本、日本", "ΣΊΣΥΦΟΣ—o_brien O’Brien", "🦉🦉 🦉",
+    "a " * 300, "E\u0301 e\u0301x \u0130", "x" * 70 + " x", "\x01\x1fwa\x7fa", "wa\u00adwa wa\ufeffa \U0010ffff",
+]  # fmt: skip
 PADDED = ["x", "yy", "ä"]
 SPECIAL = [
     0.0,
@@ -108,6 +128,10 @@ class Maker:
                 ]
                 for part in self.random.sample(parts, 3):
                     self.add(encoders.DatePart(position, part))
+            if item.kind == "text" and self.random.random() < 0.5:
+                terms = tuple(self.random.sample(WORDS, self.random.randint(1, len(WORDS))))
+                weights = tuple(self.random.choice([1.0, 1 + self.random.random() * 9]) for _ in terms)
+                self.add(encoders.Words(position, terms, weights, self.random.choice(["l2", "none"])))
             if item.kind != "text":
                 self.add(encoders.Number(position))
                 if self.random.random() < 0.2:
@@ -194,6 +218,19 @@ class Maker:
             self.random.random() < 0.5,
         )
 
+    def table_sum(self) -> scorers.TableSum:
+        slots, width = self.slots(1, 12), self.random.choice([1, 1, 2, 3])
+        edges = tuple(
+            () if self.random.random() < 0.1 else self.increasing(self.random.randint(1, 30)) for _ in slots
+        )
+        tables = []
+        for _ in range(self.random.randint(0, 15)):
+            axes = tuple(self.random.randrange(len(slots)) for _ in range(self.random.choice([1, 1, 2])))
+            n_cells = math.prod(len(edges[axis]) + 2 for axis in axes)
+            points = tuple(tuple(self.random.gauss(0, 1) for _ in range(n_cells)) for _ in range(width))
+            tables.append(scorers.Table(axes, points))
+        return scorers.TableSum(slots, edges, tuple(tables), tuple(self.number() for _ in range(width)))
+
     def score(self) -> None:
         def linear() -> scorers.Linear:
             slots, width = self.slots(1, 40), self.random.choice([1, 2, 8, 9, 33, 64])
@@ -213,6 +250,7 @@ class Maker:
             return scorers.WeightedSum(groups, tuple(self.number() for _ in groups))
 
         kinds: list[Any] = [self.ensemble, self.ensemble, self.ensemble, linear, distances, weighted_sum]
+        kinds.append(self.table_sum)
         kinds.append(lambda: scorers.Activation(self.slots(), "relu"))
         kinds.append(
             lambda: scorers.Link(self.slots(), "normalize", self.random.choice(["float32", "float64"]))
@@ -267,7 +305,7 @@ def random_rows(seed: int, n_rows: int) -> dict[str, list[Any]]:
             case "b":
                 return source.random() < 0.5
             case "t" | "v":
-                return source.choice([*TEXTS, "unseen"])
+                return source.choice([*TEXTS, *SENTENCES, "unseen"])
             case "c":
                 return source.choice([*PADDED, "z"])
             case "born":

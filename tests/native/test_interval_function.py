@@ -12,7 +12,7 @@ from equivalence.postgres import SqlRuntime
 from postgres_ml.contract.column import Column
 from postgres_ml.contract.job import TrainingJob
 from postgres_ml.evaluate import intervals
-from postgres_ml.features.preprocess import choose_columns
+from postgres_ml.features.feature_columns import choose_columns
 from postgres_ml.features.problem import Problem
 from postgres_ml.fit.task import Deadline, Task
 from postgres_ml.generate import generate_native, generate_sql

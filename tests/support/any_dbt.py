@@ -24,7 +24,7 @@ from support.sql_clients import SqlClients
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_S = 4  # with a database on which no worker works
-PREDICT = re.compile(r"\{\{ (predict\w*\()")
+PREDICT = re.compile(r"\{\{ ((?:predict\w*|forecast)\()")
 FUNCTIONS = """
 select p.proname, pg_get_function_arguments(p.oid), pg_get_function_result(p.oid), l.lanname, p.provolatile, p.proparallel,
     p.prosrc
@@ -230,10 +230,21 @@ def any_dbt_world(server: ServerAddress, folder: Path) -> Iterator[World]:
         world.drop()
 
 
+def of_the_package(properties: dict[str, Any]) -> dict[str, Any]:
+    """Name the package of its generic tests, and leave the one out that compares by Python."""
+    for model in properties["models"]:
+        tests = [test for test in model.get("data_tests", []) if test != "prediction_parity"]
+        model["data_tests"] = [
+            {"postgres_ml.model_metric": test["model_metric"]} if "model_metric" in test else test
+            for test in tests
+        ]
+    return properties
+
+
 def write_project(
     folder: Path, models: Mapping[str, str], names: Sequence[str], outputs: Mapping[str, Any]
 ) -> None:
-    """Write a project of models and of some of the examples, which then call predict() as a macro of the package."""
+    """Write a project of models and of some of the examples, which then call the package's macros by its name."""
     examples = ROOT / "models_examples"
     (folder / "models").mkdir(parents=True)
     for name, text in models.items():
@@ -242,6 +253,8 @@ def write_project(
         shutil.copytree(examples / "models" / name, folder / "models" / name)
     for path in folder.rglob("models/**/*.sql"):
         path.write_text(PREDICT.sub(r"{{ postgres_ml.\1", path.read_text()))
+    for path in folder.rglob("models/**/*.yml"):
+        path.write_text(json.dumps(of_the_package(yaml.safe_load(path.read_text()))))
     shutil.copytree(examples / "seeds", folder / "seeds")
     texts = "\n".join(path.read_text() for path in folder.rglob("models/**/*.sql"))
     for path in (folder / "seeds").glob("*.csv"):

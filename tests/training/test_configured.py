@@ -16,7 +16,7 @@ from postgres_ml.contract.column import Column
 from postgres_ml.contract.config import ColumnSet
 from postgres_ml.contract.exceptions import SpecError, TrainingDataError
 from postgres_ml.evaluate.clusters import distances_to, evaluate_clusters, predict_distances, profile
-from postgres_ml.features.preprocess import choose_columns
+from postgres_ml.features.feature_columns import choose_columns
 from postgres_ml.features.problem import Problem, resolve, return_type
 from postgres_ml.features.transformer_rules import TRANSFORMERS, check_chain, check_columns
 from postgres_ml.fit import configured
@@ -58,6 +58,19 @@ def task_for(
     return Task(spec, problem, choose_columns(features, rows, [], sets), 1, Deadline(60))
 
 
+NOTED = (*COLUMNS, column("notes", "text"))
+NOTES = ["Good,", "BAD", "über", "日本、", "don't", "x", "\u2028"]
+
+
+def noted_rows() -> TrainingRows:
+    """The same rows with free texts, of which a pair of words counts."""
+    rows, random = make_rows(), np.random.default_rng(9)
+    notes = [" ".join(random.choice(NOTES, random.integers(0, 7))) if k % 19 else None for k in range(N)]
+    target = rows.target + np.array([9.0 * ("Good, BAD" in (text or "")) for text in notes])
+    frame = rows.frame.assign(notes=pd.Series(notes, dtype=object))
+    return TrainingRows(frame, target, rows.keys, "0")
+
+
 def fit(rows: TrainingRows, sets: tuple[ColumnSet, ...] | None, **changes: Any) -> Any:
     task = task_for(rows, sets, **changes)
     return configured.fit(task, configured.configured_candidate(task.spec, task.problem), rows)
@@ -66,9 +79,14 @@ def fit(rows: TrainingRows, sets: tuple[ColumnSet, ...] | None, **changes: Any) 
 ISOLATION: dict[str, Any] = {"model_types": ("isolation_forest",), "problem_type": "anomaly_detection"}
 
 
-def check_program(pipeline: Any, rows: TrainingRows, problem: str = "double precision") -> None:
+def check_program(
+    pipeline: Any,
+    rows: TrainingRows,
+    problem: str = "double precision",
+    columns: tuple[Column, ...] = COLUMNS,
+) -> None:
     """The compiled program predicts what the pipeline predicts."""
-    inputs = tuple(Input(c.name, c.sql_type, c.kind) for c in COLUMNS)
+    inputs = tuple(Input(c.name, c.sql_type, c.kind) for c in columns)
     program = parse_pipeline(pipeline, inputs, problem)
     cells = {
         name: [None if v is None or v != v else v for v in rows.frame[name].tolist()] for name in rows.frame
@@ -135,7 +153,59 @@ def test_dates_timestamps_and_times_of_day_have_parts_of_their_own() -> None:
 
 def test_every_transformer_has_a_case() -> None:
     used = {name for sets in SETS.values() for item in sets for name in item.transformers}
-    assert used | {"DateTimeVectorizer"} == set(TRANSFORMERS)
+    assert used | {"DateTimeVectorizer", "TextVectorizer"} == set(TRANSFORMERS)
+
+
+WORDS = (
+    ColumnSet(("notes",), ("TextVectorizer",)),
+    ColumnSet(("word",), ("TextVectorizer",), 2, 50, "words"),
+    ColumnSet(("*",), ("Imputer", "StandardScaler")),
+)
+
+
+@pytest.mark.parametrize("model_type", ["linear_learner", "xgboost", "mlp"])
+@pytest.mark.parametrize(
+    "sets", [WORDS, (ColumnSet(("notes",), ("TextVectorizer",), terms="pairs"), SETS["pca"][1])]
+)
+def test_words_are_fitted_and_compiled(sets: tuple[ColumnSet, ...], model_type: str) -> None:
+    rows = noted_rows()
+    sets = (*sets[:1], TEXT, *sets[1:]) if sets is not WORDS else sets
+    task = task_for(rows, sets, NOTED, model_types=(model_type,), problem_type="regression")
+    pipeline = configured.fit(task, configured.configured_candidate(task.spec, task.problem), rows)
+    assert not check_columns(sets, NOTED)
+    check_program(pipeline, rows, columns=NOTED)
+
+
+def test_words_are_chosen_by_the_target_and_found_in_the_program() -> None:
+    rows = noted_rows()
+    sets = (ColumnSet(("notes",), ("TextVectorizer",), 3, 2, "both"), ColumnSet(("x", "n"), ("Imputer",)))
+    task = task_for(rows, sets, NOTED, model_types=("linear_learner",), problem_type="regression")
+    pipeline = configured.fit(task, configured.configured_candidate(task.spec, task.problem), rows)
+    (words,) = [part for name, part, _ in pipeline[0].transformers_ if name == "words0"]
+    assert "good bad" in words.terms_[0]
+    assert pipeline.score(rows.frame, rows.target) > 0.9
+
+
+def test_a_column_without_words_to_count_is_refused_before_training() -> None:
+    rows = noted_rows()
+    rows.frame["notes"] = [f"number{k}" for k in range(N)]
+    sets = (ColumnSet(("notes",), ("TextVectorizer",)),)
+    expected = 'column "notes" has no word or pair of words that is in 5 rows or more and not in all'
+    with pytest.raises(TrainingDataError, match=expected):
+        choose_columns(NOTED, rows, [], sets)
+    rows.frame["notes"] = "the same words"
+    with pytest.raises(TrainingDataError, match="lower min_df"):
+        choose_columns(NOTED, rows, [], sets)
+    rows.frame["notes"] = [f"w{k % 9}" for k in range(N)]
+    messages: list[str] = []
+    choose_columns(NOTED, rows, messages, sets)
+    assert 'column "notes" has one word a row at most: a OneHotEncoder tells as much' in messages[0]
+
+
+def test_words_are_of_text_alone() -> None:
+    (problem,) = check_columns((ColumnSet(("n",), ("TextVectorizer",)),), COLUMNS)
+    assert 'column "n" is of type integer, and a TextVectorizer needs text' in problem
+    assert "TextVectorizer stands alone" in check_chain(("Imputer", "TextVectorizer"))[0]
 
 
 def test_none_hands_the_numbers_on_as_they_are() -> None:

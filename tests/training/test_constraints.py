@@ -10,7 +10,7 @@ import pytest
 from postgres_ml.contract.column import Column
 from postgres_ml.contract.config import ColumnSet
 from postgres_ml.contract.exceptions import SpecError
-from postgres_ml.features.preprocess import FeatureColumns
+from postgres_ml.features.feature_columns import FeatureColumns
 from postgres_ml.features.problem import resolve
 from postgres_ml.fit.configured import configured_candidate, fit
 from postgres_ml.fit.task import Deadline, Task

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -123,6 +124,17 @@ def test_what_is_called_off_before_the_fork_never_begins(server: ForkServer, tmp
     wait_for(lambda: process.returncode == -signal.SIGKILL)
     assert process.pid == 0 and not process.stderr.read()
     process.let_go()
+
+
+def test_rows_of_a_dbt_that_was_killed_while_it_imported_are_removed(tmp_path: Path) -> None:
+    (tmp_path / "snapshot.bin").write_bytes(b"rows")
+    with Path(os.devnull).open("wb") as nowhere:
+        server = ForkServer(environment(), nowhere.fileno())
+    process = forked(server, tmp_path)
+    process.let_go()
+    server._socket.shutdown(socket.SHUT_RDWR)  # as the kernel closes what the dead leave
+    assert server._process.wait(PATIENCE_S) == 0
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_killed_server_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ import pytest
 from postgres_ml.contract.config import Settings
 from postgres_ml.contract.exceptions import SpecError, TrainingDataError
 from postgres_ml.evaluate import intervals
-from postgres_ml.features.preprocess import choose_columns
+from postgres_ml.features.feature_columns import choose_columns
 from postgres_ml.features.problem import check_interval, resolve
 from postgres_ml.fit import configured
 from postgres_ml.fit.choice import Choice, OutOfFold

@@ -14,7 +14,7 @@ from postgres_ml.contract.config import Settings
 from postgres_ml.contract.exceptions import SpecError
 from postgres_ml.evaluate.evaluation import some_of
 from postgres_ml.explain import explain
-from postgres_ml.features.preprocess import FeatureColumns, choose_columns
+from postgres_ml.features.feature_columns import FeatureColumns, choose_columns
 from postgres_ml.features.problem import Problem, resolve
 from postgres_ml.fit.candidates import Candidate, build_estimator
 from postgres_ml.fit.choice import Choice, Member

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from postgres_ml.features.preprocess import choose_columns
+from postgres_ml.features.feature_columns import choose_columns
 from postgres_ml.features.problem import resolve
 from postgres_ml.fit.choice import Choice, KeptFit
 from postgres_ml.fit.fit import fold_pipeline

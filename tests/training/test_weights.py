@@ -15,7 +15,7 @@ from postgres_ml.components.neural_network import NetworkClassifier, NetworkRegr
 from postgres_ml.contract.config import Settings
 from postgres_ml.contract.exceptions import SpecError, TrainingDataError
 from postgres_ml.evaluate import intervals, metrics
-from postgres_ml.features.preprocess import choose_columns
+from postgres_ml.features.feature_columns import choose_columns
 from postgres_ml.features.problem import resolve
 from postgres_ml.fit import configured
 from postgres_ml.fit.fit import fit_pipeline

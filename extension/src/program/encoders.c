@@ -19,7 +19,8 @@ static const EncoderParser parsers[] = {
 	plm_parse_piecewise_linear,
 	plm_parse_bucket,
 	plm_parse_product,
-	plm_parse_normalize
+	plm_parse_normalize,
+	plm_parse_words
 };
 
 Step *

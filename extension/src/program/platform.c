@@ -82,3 +82,16 @@ plm_server_text(Text utf8)
 	}
 	return result;
 }
+
+Text
+plm_utf8_text(Text server)
+{
+	Text		result = server;
+
+	if (GetDatabaseEncoding() != PG_UTF8 && GetDatabaseEncoding() != PG_SQL_ASCII)
+	{
+		result.bytes = pg_server_to_any(server.bytes, (int) server.length, PG_UTF8);
+		result.length = result.bytes == server.bytes ? server.length : (uint32) strlen(result.bytes);
+	}
+	return result;
+}

@@ -59,6 +59,9 @@ typedef struct Text
  */
 extern Text plm_server_text(Text utf8);
 
+/* Text of a row, which is in the server's encoding, in UTF-8; what was made for it lives as long as the call. */
+extern Text plm_utf8_text(Text server);
+
 /* The key that values are hashed by: drawn once in each process, or a new one. */
 typedef struct HashKey
 {

@@ -11,5 +11,6 @@ extern Step *plm_parse_distances(StepParser *parser);
 extern Step *plm_parse_activation(StepParser *parser);
 extern Step *plm_parse_link(StepParser *parser);
 extern Step *plm_parse_weighted_sum(StepParser *parser);
+extern Step *plm_parse_table_sum(StepParser *parser);
 
 #endif

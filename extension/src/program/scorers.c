@@ -3,7 +3,7 @@
 
 enum
 {
-	OP_LINEAR = 33, OP_ACTIVATION, OP_DISTANCES, OP_LINK, OP_WEIGHTED_SUM
+	OP_LINEAR = 33, OP_ACTIVATION, OP_DISTANCES, OP_LINK, OP_WEIGHTED_SUM, OP_TABLE_SUM
 };
 
 Step *
@@ -21,6 +21,8 @@ plm_parse_scorer(StepParser *parser, uint8 opcode)
 			return plm_parse_link(parser);
 		case OP_WEIGHTED_SUM:
 			return plm_parse_weighted_sum(parser);
+		case OP_TABLE_SUM:
+			return plm_parse_table_sum(parser);
 		default:
 			plm_reject_unsupported("a step's code is %u, which this library does not know", opcode);
 	}

@@ -113,6 +113,12 @@ plm_server_text(Text utf8)
 	return result;
 }
 
+Text
+plm_utf8_text(Text server)
+{
+	return server;
+}
+
 size_t
 standalone_most_in_use(void)
 {

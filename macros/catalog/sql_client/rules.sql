@@ -132,8 +132,8 @@ begin
         ltrim(t.function_name, '_') ^@ (ltrim(asked.function_name, '_') || '__')
         or ltrim(asked.function_name, '_') ^@ (ltrim(t.function_name, '_') || '__')
         or exists (
-            select from unnest('{"",_probabilities,_distances,_explain,_is_anomaly,_interval}'::text[]) as theirs (suffix)
-            join unnest('{"",_probabilities,_distances,_explain,_is_anomaly,_interval}'::text[]) as ours (suffix)
+            select from unnest('{"",_probabilities,_distances,_explain,_is_anomaly,_interval,_scorecard}'::text[]) as theirs (suffix)
+            join unnest('{"",_probabilities,_distances,_explain,_is_anomaly,_interval,_scorecard}'::text[]) as ours (suffix)
                 on t.function_name || theirs.suffix = asked.function_name || ours.suffix
         )
     )

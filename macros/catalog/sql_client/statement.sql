@@ -286,7 +286,7 @@ declare
     next constant postgres_ml.token := tokens[here];
     words constant text[] := case clause
         when 'auto' then '{on,off}'
-        when 'model_type' then '{xgboost,mlp,linear_learner,kmeans,isolation_forest,forecast}'
+        when 'model_type' then '{xgboost,mlp,linear_learner,additive,kmeans,isolation_forest,forecast}'
         when 'problem_type' then '{regression,binary_classification,multiclass_classification}' end;
     value jsonb := to_jsonb(next.value);
 begin

@@ -90,10 +90,16 @@ class ColumnSet:
     ----------
     columns : of the query; ('*',) is every feature that no other set names
     transformers : names of `features.transformer_rules.TRANSFORMERS`, in the order in which they apply
+    max_features, min_df : of a TextVectorizer: terms to keep of each column, and rows that a term has to be
+        in; None is the transformer's own
+    terms : of a TextVectorizer: 'words', 'pairs' or 'both', which is what None stands for
     """
 
     columns: tuple[str, ...]
     transformers: tuple[str, ...]
+    max_features: int | None = None
+    min_df: int | None = None
+    terms: str | None = None
 
 
 @dataclass(frozen=True)
@@ -133,8 +139,8 @@ class TrainingSpec:
     target : the column to predict; None for kmeans and isolation_forest
     weight : the column that says how much a row counts, which is no feature; None counts all alike
     auto : whether the model type is chosen by cross-validation
-    model_types : of 'xgboost', 'linear_learner', 'mlp', 'kmeans', 'isolation_forest' and 'forecast'; one of
-        them when not auto
+    model_types : of 'xgboost', 'linear_learner', 'mlp', 'additive', 'kmeans', 'isolation_forest' and
+        'forecast'; one of them when not auto
     problem_type : None infers it from the target
     objective : None is the problem type's default; lower case
     preprocessors : None leaves them to the training; () is none at all

@@ -48,6 +48,7 @@ class TrainingJob:
     champion_file : JSON of the serving version, which the new one has to beat; empty if it needn't
     dask_scheduler : address of the scheduler, for `compute: dask`; '' starts workers on this machine
     time_zone : of the database session, for the days of a forecast; None is UTC
+    encoding : of the database, as the server names it
     """
 
     spec: TrainingSpec
@@ -71,6 +72,7 @@ class TrainingJob:
     weight: Column | None = None
     time_zone: str | None = None
     dask_scheduler: str = ""
+    encoding: str = "UTF8"
 
     @property
     def columns(self) -> tuple[Column, ...]:

@@ -14,8 +14,24 @@ Details = Literal["probabilities", "distances", "is_anomaly", "interval"]
 
 # of a function
 Role = Literal[
-    "predict", "probabilities", "distances", "is_anomaly", "interval", "explain", "part", "by_name"
+    "predict",
+    "probabilities",
+    "distances",
+    "is_anomaly",
+    "interval",
+    "explain",
+    "scorecard",
+    "part",
+    "by_name",
 ]
+#: of the table that `<function>_scorecard` returns, whatever the problem type, so that it never changes
+SCORECARD_COLUMNS = (
+    ("term", "text"),
+    ("bin", "text"),
+    ("class", "text"),
+    ("points", "double precision"),
+    ("share", "double precision"),
+)
 _DEFINER = "security definer set search_path = pg_catalog, pg_temp set datestyle = 'ISO' set timezone = 'UTC'"
 #: what calls a function in runtime python, which is no more than stable
 STABLE_OPTIONS = "stable parallel safe"
@@ -50,8 +66,8 @@ class FunctionBody:
     Parameters
     ----------
     role : 'predict', 'probabilities' (classifiers), 'distances' (kmeans), 'is_anomaly' (isolation_forest),
-        'interval' (regressions) and 'explain' are called by users, 'part' by those; 'by_name' is an overload
-        of one of the former that takes jsonb, and is not stored
+        'interval' (regressions), 'explain' and 'scorecard' (additive) are called by users, 'part' by those;
+        'by_name' is an overload of one of the former that takes jsonb, and is not stored
     name : unquoted
     arguments : (name, SQL type) pairs, unquoted names
     returns, language, body : as in create function

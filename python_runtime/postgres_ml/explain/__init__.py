@@ -2,7 +2,7 @@
 
 Input: the scoring program, rows, and the pipeline's own prediction where the program is no sum.
 Output: `Explanation`.
-Exact for trees (path-dependent TreeSHAP) and linear models, sampled for the rest.
+Exact for trees (path-dependent TreeSHAP), linear and additive models, sampled for the rest.
 """
 
 from __future__ import annotations
@@ -19,14 +19,15 @@ import numpy.typing as npt
 import pandas as pd
 
 from postgres_ml.explain.sampled import MAX_PREDICTIONS, sampled_shap_values
+from postgres_ml.explain.tables import TableExplainer
 from postgres_ml.explain.terms import PROBABILITY, TARGET, Sums, Terms
 from postgres_ml.explain.trees import Explainer
 from postgres_ml.program import interpret
 from postgres_ml.program.program import Program
-from postgres_ml.program.scorers import TreeEnsemble
+from postgres_ml.program.scorers import TableSum, Tree, TreeEnsemble
 
 Floats = npt.NDArray[np.float64]
-Method = Literal["tree_shap", "linear_shap", "permutation_shap"]
+Method = Literal["tree_shap", "linear_shap", "additive_shap", "permutation_shap"]
 MAX_ROWS = 500
 MIN_ROWS = 30
 SAMPLED_ROWS = 200
@@ -137,19 +138,21 @@ class ExactScores:
     Parameters
     ----------
     terms : of each score
-    explainers : of each tree ensemble, by the number of its step
+    explainers : of each tree ensemble and sum of tables, by the number of its step
     means : of each slot
     """
 
     sums: Sums
     terms: list[Terms]
-    explainers: dict[int, Explainer]
+    explainers: dict[int, Explainer | TableExplainer]
     means: Floats
 
     @property
     def method(self) -> Method:
         """Which kind of exact values they are."""
-        return "tree_shap" if self.explainers else "linear_shap"
+        if any(isinstance(explainer, Explainer) for explainer in self.explainers.values()):
+            return "tree_shap"
+        return "additive_shap" if self.explainers else "linear_shap"
 
     @property
     def expected(self) -> Floats:
@@ -187,7 +190,7 @@ def _exact(
     used = sorted({slot for term in terms for slot in term.slots})
     slots = slots[np.isfinite(slots[:, used]).all(axis=1)]  # rows that the pipeline itself refuses
     ensembles = sorted({number for term in terms for number, _ in term.trees})
-    n_trees = sum(len(_ensemble(sums.program, k).trees) for k in ensembles)
+    n_trees = sum(len(_trees_of(sums.program, k)) for k in ensembles)
     background = _spread(slots, min(BACKGROUND_ROWS, max(200, BACKGROUND_VISITS // max(n_trees, 1))))
     needed_s = sum(_preparing_s(sums.program, k, background) for k in ensembles) if n_trees else 0.0
     if needed_s > PREPARING_SHARE * (end - time.monotonic()):
@@ -205,8 +208,8 @@ def _exact(
 
 def _preparing_s(program: Program, number: int, background: Floats) -> float:
     """Return how long an ensemble takes to be prepared, measured on some of its trees; 0 for few trees."""
-    step = _ensemble(program, number)
-    if len(step.trees) < 5 * SAMPLED_TREES:
+    step = program.steps[number]
+    if not isinstance(step, TreeEnsemble) or len(step.trees) < 5 * SAMPLED_TREES:
         return 0.0
     places = np.linspace(0, len(step.trees) - 1, SAMPLED_TREES).astype(np.int64)
     some = dataclasses.replace(step, trees=tuple(step.trees[place] for place in places))
@@ -252,15 +255,17 @@ def _slots(program: Program, terms: list[Terms], frame: pd.DataFrame) -> Floats:
     return result
 
 
-def _explainer(program: Program, number: int, background: Floats) -> Explainer:
-    step = _ensemble(program, number)
+def _explainer(program: Program, number: int, background: Floats) -> Explainer | TableExplainer:
+    step = program.steps[number]
+    if isinstance(step, TableSum):
+        return TableExplainer(step, background[:, step.slots])
+    assert isinstance(step, TreeEnsemble)
     return Explainer(step, background[:, step.slots])
 
 
-def _ensemble(program: Program, number: int) -> TreeEnsemble:
+def _trees_of(program: Program, number: int) -> tuple[Tree, ...]:
     step = program.steps[number]
-    assert isinstance(step, TreeEnsemble)
-    return step
+    return step.trees if isinstance(step, TreeEnsemble) else ()
 
 
 def _sampled(

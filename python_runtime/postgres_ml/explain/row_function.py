@@ -19,6 +19,7 @@ from postgres_ml.contract import sql_names
 from postgres_ml.contract.exceptions import UnsupportedModelError
 from postgres_ml.contract.model import FunctionBody
 from postgres_ml.explain import ExactScores, Explanation
+from postgres_ml.explain.tables import TableExplainer
 from postgres_ml.explain.trees import Explainer, Paths
 from postgres_ml.generate import literals
 from postgres_ml.generate.sql.arithmetic.interval import Value
@@ -103,6 +104,14 @@ def _body(explanation: Explanation, exact: ExactScores, used: list[int], columns
             for source in exact.sums.sources[slot]:
                 shifted = f"(s[{place[slot]}]-{literals.double(float(exact.means[slot]))})"
                 linear[source].append(f"{literals.double(weight)}::float8*{shifted}")
+        for key, explainer in exact.explainers.items():
+            if isinstance(explainer, TableExplainer):
+                weights = np.array(
+                    [exact.terms[number].trees.get((key, o), 0.0) for o in range(explainer.step.width)]
+                )
+                for slot, sql in explainer.lookups(weights, place):
+                    for source in exact.sums.sources[slot]:
+                        linear[source].append(sql)
         parts = []
         for source, name in enumerate(explanation.names):
             terms = [*linear[source], *([f"t[{number + 1}][{source + 1}]"] if columns.leaf else [])]
@@ -192,6 +201,8 @@ def _columns(exact: ExactScores, used: list[int]) -> Columns:
     columns = Columns(*([] for _ in range(10)))  # type: ignore[arg-type]  # ten empty lists
     place = {slot: position for position, slot in enumerate(used, start=1)}
     for number, explainer in exact.explainers.items():
+        if isinstance(explainer, TableExplainer):
+            continue
         n_conditions = sum(paths.features.size for paths in explainer.paths)
         longest = max((paths.features.shape[1] for paths in explainer.paths), default=0)
         if n_conditions + len(columns.leaf) > MAX_CONDITIONS or longest > MAX_PATH:

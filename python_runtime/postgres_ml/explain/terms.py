@@ -36,12 +36,12 @@ class Score:
 
 @dataclass(frozen=True)
 class Terms:
-    """`constant + sum of weights * slots + sum of weights * tree outputs`.
+    """`constant + sum of weights * slots + sum of weights * outputs of trees and tables`.
 
     Parameters
     ----------
     slots : weight of each encoder slot, which depends on one input
-    trees : weight of each (step number of a tree ensemble, its output)
+    trees : weight of each (step number of a tree ensemble or a sum of tables, its output)
     """
 
     constant: float
@@ -122,8 +122,11 @@ def expand_step(step: Any, slot: int, weight: float, expansion: Expansion) -> bo
     return False
 
 
-@expand_step.register
-def _tree_ensemble(step: scorers.TreeEnsemble, slot: int, weight: float, expansion: Expansion) -> bool:
+@expand_step.register(scorers.TreeEnsemble)
+@expand_step.register(scorers.TableSum)
+def _ensemble(
+    step: scorers.TreeEnsemble | scorers.TableSum, slot: int, weight: float, expansion: Expansion
+) -> bool:
     if any(len(expansion.sums.sources[s]) > 1 for s in step.slots):
         return False
     expansion.trees[expansion.sums.owners[slot]] += weight
@@ -206,10 +209,10 @@ def _of_classes(output: MulticlassLabel, sums: Sums) -> tuple[list[Score], str]:
 
 
 def _trees_behind(program: Program) -> list[bool]:
-    """Return, of each slot, whether it depends on a tree ensemble."""
+    """Return, of each slot, whether it depends on a tree ensemble or a sum of tables."""
     behind: list[bool] = []
     for step in program.steps:
-        is_tree = isinstance(step, scorers.TreeEnsemble)
+        is_tree = isinstance(step, scorers.TreeEnsemble | scorers.TableSum)
         behind += [is_tree or any(behind[slot] for slot in step.reads)] * step.width
     return behind
 

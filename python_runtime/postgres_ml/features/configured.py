@@ -17,7 +17,14 @@ from sklearn.preprocessing import MinMaxScaler, Normalizer, OneHotEncoder, Ordin
 
 from postgres_ml.components.transformers import PARTS, DateTimeVectorizer
 from postgres_ml.contract.config import ColumnSet
-from postgres_ml.features.transformer_rules import CATEGORY_ENCODERS, ENCODERS, IMPUTERS, JOINT, members
+from postgres_ml.features.transformer_rules import (
+    CATEGORY_ENCODERS,
+    ENCODERS,
+    IMPUTERS,
+    JOINT,
+    TEXT_VECTORIZER,
+    members,
+)
 
 MAX_CATEGORIES = 256  # of a OneHotEncoder that is asked for; the rarest share one column beyond that
 PCA_VARIANCE = 0.95  # as many components as keep this share of the variance
@@ -55,7 +62,7 @@ def incomplete(sets: Sequence[ColumnSet], kinds: Mapping[str, str], *, needs_all
     found = {}
     for item in sets:
         chain = item.transformers
-        fills = [name in (*IMPUTERS, *CATEGORY_ENCODERS) for name in chain]
+        fills = [name in (*IMPUTERS, *CATEGORY_ENCODERS, TEXT_VECTORIZER) for name in chain]
         until = fills.index(True) if any(fills) else len(chain)
         joint = [name for name in chain[:until] if name in JOINT]
         for name in members(item, sets, list(kinds)):

@@ -1,17 +1,15 @@
-"""Which columns a pipeline uses, and how each becomes numbers.
+"""How each column that a pipeline uses becomes numbers.
 
-Input: the features and the rows. Output: an unfitted ColumnTransformer for each family of estimators.
+Input: the columns. Output: an unfitted ColumnTransformer for each family of estimators.
 Columns are chosen by name, so that the function keeps every column of the query as an argument.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from sklearn.compose import ColumnTransformer
 from sklearn.impute import MissingIndicator, SimpleImputer
 from sklearn.model_selection import KFold, StratifiedKFold
@@ -19,121 +17,15 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler, TargetEncoder
 
 from postgres_ml.components.transformers import PiecewiseLinear, QuantileNormal, RobustSmoothClip
-from postgres_ml.contract.column import Column
-from postgres_ml.contract.config import ColumnSet
-from postgres_ml.contract.exceptions import TrainingDataError
-from postgres_ml.features.column_facts import FLOAT32_MAX, ColumnFacts, facts_of
 from postgres_ml.features.configured import Entry, given_entries, unnamed
 from postgres_ml.features.date_columns import n_numbers, numeric_entries
-from postgres_ml.features.exact_numbers import check_encoded
+from postgres_ml.features.feature_columns import MAX_CATEGORIES, FeatureColumns
 from postgres_ml.features.problem import Problem
-from postgres_ml.snapshot.query import INTEGER_TYPES
-from postgres_ml.snapshot.rows import TrainingRows
+from postgres_ml.features.text_columns import FEW_TERMS
 
-MAX_CATEGORIES = 64  # the states of the USA are 51; the rest of a longer list shares one column
 MAX_ONE_HOT = 512  # one-hot columns of all texts together, for linear estimators and networks
 MEAN_FOLDS = 5
 MIN_CATEGORY_ROWS = 5  # a category seen less often tells noise; it shares that column too
-ID_SHARE = 0.9  # share of different values from which a text column is taken for an identifier
-ID_ROWS = 50  # with fewer rows, short texts may all differ by chance
-
-
-@dataclass(frozen=True)
-class FeatureColumns:
-    """The columns a pipeline uses, in the query's order; all others are arguments without effect.
-
-    Parameters
-    ----------
-    numbers, texts : by what becomes of them where nothing is configured; dates and times are with the numbers
-    sets : the configured preprocessing; None leaves it to the training, () is none at all
-    kinds : of all columns used, 'number', 'text' and so on
-    crowded : those of `texts` with more categories than fit into one-hot columns, where nothing is configured
-    """
-
-    numbers: tuple[str, ...]
-    texts: tuple[str, ...]
-    sets: tuple[ColumnSet, ...] | None = None
-    kinds: Mapping[str, str] = field(default_factory=dict, compare=False)
-    crowded: tuple[str, ...] = ()
-
-
-def choose_columns(
-    features: Sequence[Column],
-    rows: TrainingRows,
-    messages: list[str],
-    sets: tuple[ColumnSet, ...] | None = None,
-    facts: Mapping[str, ColumnFacts] | None = None,
-) -> FeatureColumns:
-    """Return the columns worth using; append what was left out, and why, to `messages`.
-
-    Parameters
-    ----------
-    sets : the configured preprocessing: the columns it names are used even if they look like identifiers
-    facts : what is known of each column, where `rows` are only some of all
-
-    Raises
-    ------
-    TrainingDataError
-        Infinite values, which no estimator here accepts; categories that doubles would mix up; or no column
-        is left.
-    """
-    useless: list[str] = []
-    numbers: list[str] = []
-    texts: list[str] = []
-    named = {name for item in sets or () for name in item.columns}
-    known = facts or {column.name: facts_of(column, rows.frame[column.name]) for column in features}
-    _check_finite(known)
-    check_encoded(features, rows.frame, sets or ())
-    for column in features:
-        reason = _useless(column, known[column.name], is_named=column.name in named)
-        if reason:
-            useless.append(f'"{column.name}" ({reason})')
-        else:
-            (texts if column.kind == "text" else numbers).append(column.name)
-        if not reason and looks_like_id(column, rows.frame[column.name]):
-            messages.append(
-                f'column "{column.name}" has a different whole number in every row; if it is an identifier, '
-                "leave it out of the query"
-            )
-    if not numbers and not texts:
-        raise TrainingDataError(f"no column can be used to predict the target: {', '.join(useless)}")
-    if useless:
-        messages.append(f"columns that the model does not use: {', '.join(useless)}")
-    kinds = {column.name: column.kind for column in features if column.name in {*numbers, *texts}}
-    crowded = [name for name in texts if sets is None and known[name].n_distinct > MAX_CATEGORIES]
-    return FeatureColumns(tuple(numbers), tuple(texts), sets, kinds, tuple(crowded))
-
-
-def _check_finite(known: Mapping[str, ColumnFacts]) -> None:
-    problems = [
-        f'column "{name}" is infinite or beyond ±{FLOAT32_MAX:.1e} in {facts.n_beyond:,} rows'
-        for name, facts in known.items()
-        if facts.n_beyond
-    ]
-    if problems:
-        raise TrainingDataError(
-            "; ".join(problems) + ": make these values NULL (nullif) or limit them (least, greatest)"
-        )
-
-
-def _useless(column: Column, known: ColumnFacts, *, is_named: bool) -> str | None:
-    n_present = known.n_rows - known.n_missing
-    if not n_present:
-        return "NULL in every row"
-    if is_named:
-        return None
-    if not known.n_missing and known.is_constant:
-        return f"{known.first!s} in every row"
-    if column.kind == "text" and n_present >= ID_ROWS and known.n_distinct >= ID_SHARE * n_present:
-        return f"{known.n_distinct:,} different texts in {n_present:,} rows"
-    return None
-
-
-def looks_like_id(column: Column, values: pd.Series) -> bool:
-    """Return whether a column has a different whole number in every row."""
-    if column.sql_type not in INTEGER_TYPES or len(values) < ID_ROWS:
-        return False
-    return bool(values.notna().all() and values.is_unique)
 
 
 def tree_columns(columns: FeatureColumns, *, codes: bool = False) -> Any:
@@ -148,40 +40,80 @@ def tree_columns(columns: FeatureColumns, *, codes: bool = False) -> Any:
     """
     if columns.sets is not None:
         return given_columns(columns, fill=False)
+    words = _word_entries(columns, None, for_linear=False)
     if not codes:
-        return _transformer(_tree_entries(columns.numbers, columns.texts, columns.kinds))
+        return _transformer([*_tree_entries(columns.numbers, columns.texts, columns.kinds), *words])
     numbers = numeric_entries("numbers", None, columns.numbers, columns.kinds)
-    return _transformer([*numbers, ("texts", _codes(), columns.texts)])
+    return _transformer([*numbers, ("texts", _codes(), columns.texts), *words])
 
 
-def linear_columns(columns: FeatureColumns) -> Any:
-    """Return the transformer for linear estimators: numbers imputed with indicator, scaled; text one-hot.
+def additive_columns(columns: FeatureColumns) -> Any:
+    """Return the transformer for additive models: numbers as they are, text as codes.
 
-    What a configured preprocessing leaves is imputed and scaled after it.
+    NULL is missing, and what was never seen is -1: both have a bin of their own. What is configured goes
+    instead.
     """
     if columns.sets is not None:
-        fill = SimpleImputer(strategy="mean", keep_empty_features=True)
-        return Pipeline(
-            [("given", given_columns(columns, fill=True)), ("impute", fill), ("scale", StandardScaler())]
-        )
-    return _transformer(_linear_entries(columns.numbers, columns.texts, columns.kinds))
+        return given_columns(columns, fill=False)
+    numbers = numeric_entries("numbers", None, columns.numbers, columns.kinds)
+    return _transformer([*numbers, ("texts", _codes(unseen=-1), columns.texts)])
 
 
-def given_columns(columns: FeatureColumns, *, fill: bool) -> ColumnTransformer:
+def category_places(columns: FeatureColumns) -> tuple[int, ...]:
+    """Return the positions of the codes among the columns that `additive_columns` makes."""
+    if columns.sets is not None:
+        return ()
+    first = n_numbers(columns.numbers, columns.kinds)
+    return tuple(range(first, first + len(columns.texts)))
+
+
+def linear_columns(columns: FeatureColumns, problem: Problem | None = None, *, sparse: bool = False) -> Any:
+    """Return the transformer for linear estimators: numbers imputed with indicator, scaled; text one-hot.
+
+    What a configured preprocessing leaves is imputed and scaled after it, words are neither.
+
+    Parameters
+    ----------
+    sparse : whether the estimator takes words as a sparse matrix
+    """
+    if columns.sets is None:
+        return _transformer(_linear_entries(columns.numbers, columns.texts, columns.kinds))
+    rest, fill = columns.without_words(), SimpleImputer(strategy="mean", keep_empty_features=True)
+    given = Pipeline(
+        [("given", given_columns(rest, fill=True)), ("impute", fill), ("scale", StandardScaler())]
+    )
+    words = _word_entries(columns, problem, for_linear=sparse)
+    if not words:
+        return given
+    return _transformer([("given", given, tuple(rest.kinds)), *words], sparse=sparse)
+
+
+def given_columns(columns: FeatureColumns, *, fill: bool, sparse: bool = False) -> ColumnTransformer:
     """Return the configured preprocessing; columns that it doesn't name are encoded as without it.
 
     Parameters
     ----------
     fill : whether the estimator takes no missing values
+    sparse : whether the estimator takes words as a sparse matrix
     """
     assert columns.sets is not None, "only where preprocessors are configured"
+    words = _word_entries(columns, None, for_linear=sparse)
     if not columns.sets:
         return _transformer([("none", "passthrough", tuple(columns.kinds))])
+    columns = columns.without_words()
+    assert columns.sets is not None
     rest = unnamed(columns.sets, columns.kinds)
     numbers = tuple(name for name in rest if name in columns.numbers)
     texts = tuple(name for name in rest if name in columns.texts)
     entries = (_linear_entries if fill else _tree_entries)(numbers, texts, columns.kinds)
-    return _transformer([*given_entries(columns.sets, columns.kinds), *entries])
+    return _transformer([*given_entries(columns.sets, columns.kinds), *entries, *words], sparse=sparse)
+
+
+def _word_entries(columns: FeatureColumns, problem: Problem | None, *, for_linear: bool) -> list[Entry]:
+    return [
+        (f"words{n}", group.vectorizer(problem, for_linear=for_linear), group.names)
+        for n, group in enumerate(columns.word_columns)
+    ]
 
 
 def _tree_entries(numbers: Sequence[str], texts: Sequence[str], kinds: Mapping[str, str]) -> list[Entry]:
@@ -192,7 +124,14 @@ def _linear_entries(numbers: Sequence[str], texts: Sequence[str], kinds: Mapping
     return [*numeric_entries("numbers", _scaled, numbers, kinds), ("texts", _one_hot(), texts)]
 
 
-def encoded_columns(encoding: str, columns: FeatureColumns, problem: Problem, *, means: bool = True) -> Any:
+def encoded_columns(
+    encoding: str,
+    columns: FeatureColumns,
+    problem: Problem,
+    *,
+    means: bool = True,
+    words: bool = True,
+) -> Any:
     """Return one of the transformers that auto chooses from; what is configured goes before it.
 
     Parameters
@@ -201,9 +140,14 @@ def encoded_columns(encoding: str, columns: FeatureColumns, problem: Problem, *,
         text one-hot, numbers imputed and 'scaled', 'smooth' (outliers bent, for networks), 'quantile' (normal
         scores) or 'ladder' (piecewise linear)
     means : whether crowded texts also become the target's mean by category, in front
+    words : whether words are counted, behind all others; they are sparse in 'scaled'
     """
+    sparse = encoding == "scaled"
+    columns = columns if words else columns.without_words()
     if columns.sets is not None:
-        return tree_columns(columns) if encoding == "codes" else linear_columns(columns)
+        if encoding == "codes":
+            return tree_columns(columns)
+        return linear_columns(columns, problem, sparse=sparse)
     crowded = ("means", category_means(encoding, problem), columns.crowded if means else ())
     if encoding == "codes":
         steps = numeric_entries("numbers", None, columns.numbers, columns.kinds)
@@ -217,7 +161,8 @@ def encoded_columns(encoding: str, columns: FeatureColumns, problem: Problem, *,
             steps[1:1] = numeric_entries(
                 "missing", _missing, columns.numbers, columns.kinds, parts=("epoch",)
             )
-    return _transformer([crowded, *steps])
+    steps += _word_entries(columns, problem, for_linear=sparse)
+    return _transformer([crowded, *steps], sparse=sparse and bool(columns.words))
 
 
 def category_means(encoding: str, problem: Problem) -> Any:
@@ -247,7 +192,8 @@ def feature_types(columns: FeatureColumns, problem: Problem, *, means: bool = Tr
         return None
     n_means = 0 if not means else len(problem.classes) if problem.type == "multiclass_classification" else 1
     n_means *= len(columns.crowded)
-    return ["q"] * (n_means + n_numbers(columns.numbers, columns.kinds)) + ["c"] * len(columns.texts)
+    numbers = ["q"] * (n_means + n_numbers(columns.numbers, columns.kinds))
+    return [*numbers, *["c"] * len(columns.texts), *["q"] * (FEW_TERMS * len(columns.words))]
 
 
 def _missing() -> MissingIndicator:
@@ -274,11 +220,11 @@ def _ladder() -> PiecewiseLinear:
     return PiecewiseLinear()
 
 
-def _codes() -> OrdinalEncoder:
-    """NULL and what was never seen are missing; what was seen seldom shares one code."""
+def _codes(unseen: float = np.nan) -> OrdinalEncoder:
+    """NULL is missing, and so is what was never seen, unless told; what was seen seldom shares one code."""
     return OrdinalEncoder(
         handle_unknown="use_encoded_value",
-        unknown_value=np.nan,
+        unknown_value=unseen,
         min_frequency=MIN_CATEGORY_ROWS,
         max_categories=MAX_CATEGORIES,
         dtype=np.float32,  # exact for codes; a wider column would make all columns beside it as wide
@@ -295,9 +241,9 @@ def _one_hot(max_categories: int = MAX_CATEGORIES) -> OneHotEncoder:
     )
 
 
-def _transformer(steps: Sequence[Entry]) -> ColumnTransformer:
+def _transformer(steps: Sequence[Entry], *, sparse: bool = False) -> ColumnTransformer:
     return ColumnTransformer(
         [(name, step, list(columns)) for name, step, columns in steps if columns],
         remainder="drop",
-        sparse_threshold=0,
+        sparse_threshold=1 if sparse else 0,
     )

@@ -1,4 +1,4 @@
-"""Redshift's ten transformers, and which of them may follow which: the rules of `preprocessors`.
+"""Redshift's ten transformers and one for free text, and which may follow which: rules of `preprocessors`.
 
 Stdlib only: the adapter checks configs with it while dbt parses. `configured` makes scikit-learn's of them.
 """
@@ -22,12 +22,14 @@ TRANSFORMERS = (
     "PCA",
     "StandardScaler",
     "MinMax",
+    "TextVectorizer",
 )
 SPELLINGS = {name.lower(): name for name in TRANSFORMERS} | {"minmaxscaler": "MinMax"}
 
 IMPUTERS = ("Imputer", "ImputerWithIndicator")
 CATEGORY_ENCODERS = ("OneHotEncoder", "OrdinalEncoder")
 ENCODERS = (*CATEGORY_ENCODERS, "DateTimeVectorizer")
+TEXT_VECTORIZER = "TextVectorizer"
 SCALERS = ("StandardScaler", "MinMax")
 JOINT = ("Normalizer", "PCA")  # they take a row as a whole, and no missing values
 
@@ -39,6 +41,12 @@ def check_chain(transformers: Sequence[str]) -> list[str]:
         for name in dict.fromkeys(transformers)
         if transformers.count(name) > 1 and name not in SCALERS
     ]
+    others = [name for name in transformers if name != TEXT_VECTORIZER]
+    if TEXT_VECTORIZER in transformers and others:
+        return [
+            *problems,
+            f"{TEXT_VECTORIZER} stands alone: it leaves nothing missing, and takes no {others[0]}",
+        ]
     for family in (ENCODERS, IMPUTERS):
         found = [name for name in dict.fromkeys(transformers) if name in family]
         if len(found) > 1:
@@ -128,20 +136,23 @@ def members(item: ColumnSet, sets: Sequence[ColumnSet], names: Sequence[str]) ->
 
 
 def _encoder_of(column: Column) -> str:
-    return "OneHotEncoder or an OrdinalEncoder" if column.kind == "text" else "DateTimeVectorizer"
+    if column.kind == "text":
+        return "OneHotEncoder, an OrdinalEncoder or a TextVectorizer"
+    return "DateTimeVectorizer"
 
 
 def _type_problem(column: Column, transformers: Sequence[str]) -> str | None:
     wrong: str | None = None
     if column.kind == "text":
-        if not set(transformers) & set(CATEGORY_ENCODERS):
+        if not set(transformers) & {*CATEGORY_ENCODERS, TEXT_VECTORIZER}:
             wrong = next((name for name in transformers if name not in IMPUTERS), transformers[0])
     elif column.kind in ("number", "boolean"):
-        wrong = "DateTimeVectorizer" if "DateTimeVectorizer" in transformers else None
+        needs = {"DateTimeVectorizer": "a date, time or timestamp", TEXT_VECTORIZER: "text"}
+        wrong = next((name for name in transformers if name in needs), None)
         if wrong:
             return (
                 f'preprocessors: column "{column.name}" is of type {column.sql_type}, and a {wrong} needs '
-                "a date, time or timestamp"
+                f"{needs[wrong]}"
             )
     elif "DateTimeVectorizer" not in transformers:
         wrong = transformers[0]

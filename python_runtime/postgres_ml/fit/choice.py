@@ -34,8 +34,9 @@ class KeptFit:
     ----------
     estimator : of class codes or numbers, fitted on the candidate's encoding of the rows
     n_rows : it learned from
-    columns : the fitted encoding; None where it has to be fitted once more
+    columns : the fitted encoding, without the words of texts; None where it has to be fitted once more
     weight : of its predictions, among those of all parts
+    words : the fitted transformer of words, whose columns follow; None where there are none
     """
 
     candidate: Candidate
@@ -43,6 +44,7 @@ class KeptFit:
     n_rows: int
     columns: Any = None
     weight: float = 1.0
+    words: Any = None
 
 
 @dataclass(frozen=True)

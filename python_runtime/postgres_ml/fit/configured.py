@@ -5,6 +5,8 @@ Input: the task and rows. Output: a fitted scikit-learn Pipeline, from the query
 
 from __future__ import annotations
 
+import ast
+import functools
 import warnings
 from dataclasses import replace
 from typing import Any
@@ -22,14 +24,16 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.validation import has_fit_parameter
 
+from postgres_ml.components.additive import AdditiveClassifier, AdditiveRegressor
 from postgres_ml.components.anomaly import AnomalyDetector
 from postgres_ml.components.estimators import LabelEncodedClassifier
 from postgres_ml.contract.config import ColumnSet, TrainingSpec
 from postgres_ml.contract.exceptions import SpecError, TrainingDataError
 from postgres_ml.features.configured import incomplete
+from postgres_ml.features.feature_columns import MAX_CATEGORIES, FeatureColumns
 from postgres_ml.features.preprocess import (
-    MAX_CATEGORIES,
-    FeatureColumns,
+    additive_columns,
+    category_places,
     feature_types,
     given_columns,
     linear_columns,
@@ -46,7 +50,7 @@ from postgres_ml.snapshot.rows import TrainingRows
 
 #: model types without a target, and how they scale numbers: distances need one scale, trees none
 OWN_SCALING: dict[str, tuple[str, ...]] = {"kmeans": ("StandardScaler",), "isolation_forest": ()}
-TAKES_MISSING = ("xgboost", "isolation_forest")
+TAKES_MISSING = ("xgboost", "isolation_forest", "additive")
 # one category against the others at each split: the trees of one-hot columns, at less held-out loss than sets
 ONE_BY_ONE = {"max_cat_to_onehot": MAX_CATEGORIES + 2}
 
@@ -153,11 +157,13 @@ def _by_position(candidate: Candidate, columns: Any, rows: TrainingRows) -> Cand
 def columns_of(task: Task, candidate: Candidate) -> Any:
     """Return the unfitted preprocessing: the configured one, or the least that the model needs."""
     columns, model_type = task.columns, candidate.model_type
+    if model_type == "additive":
+        return additive_columns(columns)
     fill = model_type not in TAKES_MISSING
     if columns.sets is None and model_type in OWN_SCALING:
         columns = replace(columns, sets=unsupervised_sets(columns, OWN_SCALING[model_type]))
     if columns.sets is not None:
-        return given_columns(columns, fill=fill)
+        return given_columns(columns, fill=fill, sparse=model_type == "linear_learner")
     return linear_columns(columns) if fill else tree_columns(columns, codes=takes_categories(candidate))
 
 
@@ -196,7 +202,9 @@ def estimator_of(task: Task, candidate: Candidate, deadline: Deadline | None) ->
     if candidate.model_type == "isolation_forest":
         forest = IsolationForest(n_jobs=task.n_threads, **seeded)
         return AnomalyDetector(forest, task.spec.has_anomaly_rule)
-    if candidate.model_type == "linear_learner":
+    if candidate.model_type == "additive":
+        estimator = _additive(task, seeded, deadline)
+    elif candidate.model_type == "linear_learner":
         estimator = linear_model(problem, parameters)
     elif candidate.model_type == "mlp":
         network = MLPRegressor if problem.is_regression else MLPClassifier
@@ -211,6 +219,21 @@ def estimator_of(task: Task, candidate: Candidate, deadline: Deadline | None) ->
             seeded = {"enable_categorical": True, "feature_types": types, **ONE_BY_ONE, **seeded}
         estimator = library(n_jobs=task.n_threads, verbosity=1, callbacks=callbacks, **seeded)
     return estimator if problem.is_regression else LabelEncodedClassifier(estimator)
+
+
+def _additive(
+    task: Task, parameters: dict[str, Any], deadline: Deadline | None
+) -> AdditiveClassifier | AdditiveRegressor:
+    constraints = parameters.get("monotone_constraints")
+    if constraints is not None:  # as xgboost takes it
+        parameters = {**parameters, "monotone_constraints": ast.literal_eval(constraints)}
+    library = AdditiveRegressor if task.problem.is_regression else AdditiveClassifier
+    return library(
+        categorical=category_places(task.columns),
+        n_jobs=task.n_threads,
+        is_late=None if deadline is None else functools.partial(getattr, deadline, "passed"),
+        **parameters,
+    )
 
 
 def _check_weights(model_type: str, rows: TrainingRows) -> None:

@@ -24,6 +24,7 @@ from sklearn.preprocessing import (
     StandardScaler,
 )
 
+from postgres_ml.components.text import TextVectorizer
 from postgres_ml.components.transformers import DateTimeVectorizer
 from postgres_ml.contract.exceptions import SpecError
 from postgres_ml.fit.hyperparameters import BY_COLUMN
@@ -187,6 +188,11 @@ def trace(step: Any, columns: Sequence[Encoded]) -> list[Encoded]:
         ]
     if isinstance(step, DateTimeVectorizer) and not step.cyclical:
         return [Encoded(column.name, False) for column in columns for _ in step.parts]
+    if isinstance(step, TextVectorizer):
+        widths = [step.max_features if step.fixed_width else len(terms) for terms in step.terms_]
+        return [
+            Encoded(c.name, False) for c, width in zip(columns, widths, strict=True) for _ in range(width)
+        ]
     n_outputs = _n_outputs(step)
     if n_outputs == len(columns) and type(step).__name__ == "OrdinalEncoder":
         return [Encoded(column.name, False) for column in columns]

@@ -12,15 +12,10 @@ from typing import Any
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.pipeline import Pipeline
+from sklearn.pipeline import FeatureUnion, Pipeline
 
 from postgres_ml.components.estimators import BlendedClassifier, BlendedRegressor, LabelEncodedClassifier
-from postgres_ml.features.preprocess import (
-    encoded_columns,
-    feature_types,
-    linear_columns,
-    tree_columns,
-)
+from postgres_ml.features.preprocess import encoded_columns, feature_types, linear_columns, tree_columns
 from postgres_ml.features.problem import Problem
 from postgres_ml.fit import configured
 from postgres_ml.fit.candidates import build_estimator
@@ -108,9 +103,12 @@ def fold_pipeline(task: Task, choice: Choice, training: TrainingRows) -> Pipelin
     parts = []
     for fit in choice.fold_fits:
         columns = fit.columns
-        if columns is None:
-            columns = encoded_columns(fit.candidate.encoding, task.columns, task.problem)
+        if columns is None and task.columns.without_words().kinds:
+            columns = encoded_columns(fit.candidate.encoding, task.columns, task.problem, words=False)
             columns.fit(training.frame, codes)
+        if fit.words is not None:
+            both = [("columns", columns), ("words", fit.words)]
+            columns = fit.words if columns is None else FeatureUnion(both)
         parts.append(Pipeline([("columns", columns), ("estimator", fit.estimator)]))
     if len(parts) == 1:
         (pipeline,) = parts

@@ -183,10 +183,30 @@ ISOLATION_FOREST: dict[str, Hyperparameter] = {
     "bootstrap": H("bootstrap", "bool"),
     **dict.fromkeys(("feature_dim", "eval_metrics"), H("", "text")),
 }
+_LEARNING_RATE = H("learning_rate", "float", 0, 1, above=True)
+_ADDITIVE_LAMBDA = H("reg_lambda", "float", 0)
+_ROUNDS = H("max_rounds", "int", 1)
+# our additive models, by interpret's names; xgboost's where trees have them
+ADDITIVE: dict[str, Hyperparameter] = {
+    "interactions": H("interactions", "int", 0),
+    "max_bins": H("max_bins", "int", 2, 1024),
+    "max_interaction_bins": H("max_interaction_bins", "int", 2, 256),
+    "learning_rate": _LEARNING_RATE,
+    "eta": _LEARNING_RATE,
+    "max_rounds": _ROUNDS,
+    "num_round": _ROUNDS,
+    "max_leaves": H("max_leaves", "int", 2),
+    "outer_bags": H("outer_bags", "int", 1, 100),
+    "min_child_weight": H("min_child_weight", "float", 0),
+    "reg_lambda": _ADDITIVE_LAMBDA,
+    "lambda": _ADDITIVE_LAMBDA,
+    "monotone_constraints": H("monotone_constraints", "columns"),
+}
 KNOWN = {
     "xgboost": XGBOOST,
     "linear_learner": LINEAR,
     "mlp": MLP,
+    "additive": ADDITIVE,
     "kmeans": KMEANS,
     "isolation_forest": ISOLATION_FOREST,
 }

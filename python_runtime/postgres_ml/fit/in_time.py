@@ -18,7 +18,7 @@ from postgres_ml.process.report import Report
 from postgres_ml.snapshot.rows import TrainingRows, spread_part
 
 SCORES_SHARE = 0.15  # of the time left: half a million rows of a network took a tenth of 30 s to score
-STOPPED = ("xgboost", "mlp", "ensemble")
+STOPPED = ("xgboost", "mlp", "additive", "ensemble")
 """Model types that a deadline cuts short; a fit of the others is whole, however late."""
 
 

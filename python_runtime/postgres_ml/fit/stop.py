@@ -8,6 +8,7 @@ import xgboost
 from sklearn.neural_network._multilayer_perceptron import BaseMultilayerPerceptron
 from sklearn.pipeline import Pipeline
 
+from postgres_ml.components.additive import AdditiveClassifier, AdditiveRegressor
 from postgres_ml.components.estimators import BlendedClassifier, BlendedRegressor
 from postgres_ml.components.neural_network import NetworkClassifier, NetworkRegressor
 from postgres_ml.fit.task import Deadline
@@ -86,7 +87,7 @@ def forget_clock(estimator: Any) -> None:
     """Take this process's clock out of all estimators inside: it must not be pickled with them."""
     if isinstance(estimator, xgboost.XGBModel):
         estimator.set_params(callbacks=None)
-    elif isinstance(estimator, NetworkClassifier | NetworkRegressor):
+    elif isinstance(estimator, NetworkClassifier | NetworkRegressor | AdditiveClassifier | AdditiveRegressor):
         estimator.is_late = None
     elif isinstance(estimator, BaseMultilayerPerceptron) and "_backprop" in vars(type(estimator)):
         estimator.__class__ = type(estimator).__base__  # the library's own class again

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from postgres_ml.contract.config import TrainingSpec
-from postgres_ml.features.preprocess import FeatureColumns
+from postgres_ml.features.feature_columns import FeatureColumns
 from postgres_ml.features.problem import Problem
 from postgres_ml.snapshot.rows import Array, TrainingRows
 

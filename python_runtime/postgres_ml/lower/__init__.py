@@ -16,6 +16,7 @@ from decimal import Decimal
 from typing import Any
 
 from postgres_ml.contract.exceptions import UnsupportedModelError
+from postgres_ml.lower.additive import parse_additive_classifier, parse_additive_regressor
 from postgres_ml.lower.average import (
     parse_blended_classifier,
     parse_blended_regressor,
@@ -32,6 +33,7 @@ from postgres_ml.lower.components import (
     parse_piecewise_linear,
     parse_quantile_normal,
     parse_robust_smooth_clip,
+    parse_text_vectorizer,
 )
 from postgres_ml.lower.compose import (
     parse_column_transformer,
@@ -92,6 +94,7 @@ TRANSFORMERS: dict[str, Parser] = {
     "postgres_ml.PiecewiseLinear": parse_piecewise_linear,
     "postgres_ml.QuantileNormal": parse_quantile_normal,
     "postgres_ml.RobustSmoothClip": parse_robust_smooth_clip,
+    "postgres_ml.TextVectorizer": parse_text_vectorizer,
     "sklearn.ColumnTransformer": parse_column_transformer,
     "sklearn.FeatureUnion": parse_feature_union,
     "sklearn.FunctionTransformer": parse_function_transformer,
@@ -115,6 +118,8 @@ ESTIMATORS: dict[str, Parser] = {
     "lightgbm.Booster": parse_lgbm_booster,
     "lightgbm.LGBMClassifier": parse_lgbm_classifier,
     "lightgbm.LGBMRegressor": parse_lgbm_regressor,
+    "postgres_ml.AdditiveClassifier": parse_additive_classifier,
+    "postgres_ml.AdditiveRegressor": parse_additive_regressor,
     "postgres_ml.AnomalyDetector": parse_anomaly_detector,
     "postgres_ml.BlendedClassifier": parse_blended_classifier,
     "postgres_ml.BlendedRegressor": parse_blended_regressor,

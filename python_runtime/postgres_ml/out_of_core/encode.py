@@ -14,7 +14,8 @@ import numpy as np
 import pandas as pd
 
 from postgres_ml.features.column_facts import rows_of_counts
-from postgres_ml.features.preprocess import MIN_CATEGORY_ROWS, FeatureColumns
+from postgres_ml.features.feature_columns import FeatureColumns
+from postgres_ml.features.preprocess import MIN_CATEGORY_ROWS
 from postgres_ml.out_of_core.rows import Look
 
 

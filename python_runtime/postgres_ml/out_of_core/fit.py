@@ -165,6 +165,8 @@ def obstacle(task: Task, choice: Choice, fits: Sequence[str]) -> str:
         return f"{'a blend' if kind == 'ensemble' else kind} is fitted in memory"
     if task.columns.sets is not None:
         return "configured preprocessors are fitted in memory"
+    if task.columns.words:
+        return "the words of free text are chosen in memory"
     if candidate.log_target:
         return "a model of the target's logarithm is fitted in memory"
     if kind == "linear_learner":

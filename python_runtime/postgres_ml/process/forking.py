@@ -35,7 +35,7 @@ MODULES = (
 MOST_BYTES = 1 << 24  # of a request
 
 
-def serve(descriptor: int, train: Callable[[Path], int]) -> int:
+def serve(descriptor: int, train: Callable[[Path], int], remove_rows: Callable[[Path], None]) -> int:
     """Fork a process for each request until dbt's process closes the socket; return the exit code.
 
     It returns in the forked processes too, with the training's exit code.
@@ -44,6 +44,7 @@ def serve(descriptor: int, train: Callable[[Path], int]) -> int:
     ----------
     descriptor : of the socket to dbt's process
     train : what a forked process calls with the path of its job
+    remove_rows : takes a job's folder, and the database's rows out of it, when a dbt that was killed can't
     """
     connection = socket.socket(fileno=descriptor)
     awake, wake = socket.socketpair()
@@ -63,8 +64,11 @@ def serve(descriptor: int, train: Callable[[Path], int]) -> int:
             return 0
         request = json.loads(os.pread(descriptors[3], MOST_BYTES, 0))
         _import_libraries(descriptors[2])
-        if _is_called_off(descriptors[0]) and request["job"] != PREPARE:
-            connection.send(b"%s 0 %d" % (number, -signal.SIGKILL))
+        if _has_ended(descriptors[0]) and request["job"] != PREPARE:
+            if _has_ended(connection.fileno()):
+                remove_rows(Path(request["job"]).parent)
+            else:
+                connection.send(b"%s 0 %d" % (number, -signal.SIGKILL))
         elif pid := os.fork():
             running[pid] = int(number)
             connection.send(b"%s %d" % (number, pid))
@@ -86,10 +90,10 @@ def _report_ends(connection: socket.socket, running: dict[int, int]) -> None:
         connection.send(b"%d %d %d" % (running.pop(pid), pid, code))
 
 
-def _is_called_off(stdin: int) -> bool:
-    """Return whether dbt has closed the other end, before the process was forked."""
+def _has_ended(descriptor: int) -> bool:
+    """Return whether the other end of a pipe or socket is closed: dbt called the training off, or is gone."""
     poll = select.poll()
-    poll.register(stdin, select.POLLHUP)
+    poll.register(descriptor, select.POLLHUP)
     return bool(poll.poll(0))
 
 

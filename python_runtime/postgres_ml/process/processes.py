@@ -88,9 +88,14 @@ class ForkedProcess:
 
     def kill_group(self) -> None:
         """Kill it and its own children; those are killed after its end, too."""
-        if self.pid is not None:
-            with contextlib.suppress(ProcessLookupError):  # nothing is left
+        if self.pid is None:
+            return
+        with contextlib.suppress(ProcessLookupError):  # nothing is left
+            try:
                 os.killpg(self.pid, signal.SIGKILL)
+            except ProcessLookupError:  # it was forked in this moment, and leads no group yet
+                if self.returncode is None:
+                    os.kill(self.pid, signal.SIGKILL)
 
     def close_ends(self) -> None:
         """Close the child's ends on this side, so that the end of the child is the end of what it writes."""

@@ -30,6 +30,24 @@ TEXTS = (
     "", " ", "unseen", "Ünseen", "日本語", "e\u0301", "é", "O'Reilly", '"', "\\", "$$", "$1", "%s", "NaN",
     "nan", "None", "null", "NULL", "0", "1", "1.0", "true", "a\tb", "a\nb", "🐘", "x" * 300,
 )  # fmt: skip
+SEPARATORS = (
+    " ",
+    "  ",
+    ",",
+    "-",
+    "_",
+    "'",
+    ".\n",
+    "\t",
+    "\u00a0",
+    "\u00ad",
+    "\u200b",
+    "\u2014",
+    "、",
+    "\u2028",
+    "\ufeff",
+)
+NO_SEPARATORS = ("\u0301", "\u200d", "ß", "🦉", "ª", "0", "\ufffd", "\U0010ffff")
 DATES = (
     "0001-01-01", "1582-10-15", "1899-12-31", "1900-02-28", "1969-12-31", "1970-01-01", "1999-12-31",
     "2000-02-29", "2020-01-01", "2023-01-01", "2024-02-29", "2024-03-01", "2024-12-29", "2024-12-31",
@@ -124,7 +142,7 @@ def _values(
         misses = [
             miss for value in seen[:20] for miss in (value + " ", value.upper(), value.lower(), value[:-1])
         ]
-        return seen, [*TEXTS, *misses]
+        return [*seen, *_sentences(program, position, source)], [*TEXTS, *misses]
     if item.kind != "number":
         return [_instant(text, item.kind) for text in _instants(item.kind)], []
     marks = thresholds + [float(value) for value in _categories(program, position)]
@@ -136,6 +154,30 @@ def _values(
     spread = min(high - low, 1e300) or 1.0
     near += [low + spread * source.uniform(-0.2, 1.2) for _ in range(200)]
     return _of_type(item.sql_type, near), _of_type(item.sql_type, NUMBERS)
+
+
+def _sentences(program: Program, position: int, source: random.Random) -> list[str]:
+    """Return texts of the terms that a step looks for in the input, with near misses of them."""
+    steps = [step for step in program.steps if isinstance(step, encoders.Words) and step.input == position]
+    terms = [term for step in steps for term in step.terms]
+
+    def spoilt(term: str) -> str:
+        change = source.randrange(8)
+        changed = (term.upper(), term.title(), term[::-1], term + source.choice(NO_SEPARATORS))
+        return changed[change] if change < len(changed) else term
+
+    def sentence(n_terms: int) -> str:
+        parts = (spoilt(source.choice(terms)) + source.choice(SEPARATORS) for _ in range(n_terms))
+        return source.choice(("", *SEPARATORS)) + "".join(parts)
+
+    if not terms:
+        return []
+    return [
+        *(sentence(source.choice((1, 2, 3, 8, 40))) for _ in range(300)),
+        *source.sample(terms, 1),
+        " ",
+        "",
+    ]
 
 
 def neighbourhood(value: float) -> list[float]:

@@ -24,6 +24,7 @@ from postgres_ml.program.raw_values import (
     read_numbers,
     seconds_since_epoch,
 )
+from postgres_ml.program.words import count_terms
 
 Matrix = npt.NDArray[np.float64]
 
@@ -74,6 +75,20 @@ def _category(step: encoders.Category, rows: Rows) -> Any:
 @apply_step.register
 def _date_part(step: encoders.DatePart, rows: Rows) -> Any:
     return calendar_part(read_instants(rows.columns[step.input], rows.inputs[step.input].kind), step.part)
+
+
+@apply_step.register
+def _words(step: encoders.Words, rows: Rows) -> Any:
+    numbers = {term: number for number, term in enumerate(step.terms)}
+    found = np.zeros((len(rows.slots), step.width))
+    for row, text in enumerate(rows.columns[step.input]):
+        if not is_null(text):
+            for number, count in count_terms(text, numbers).items():
+                found[row, number] = count * step.weights[number]
+    if step.norm == "none":
+        return found
+    norm = np.sqrt(_sum_in_order(np.square(found)))
+    return found / np.where(norm == 0, 1.0, norm)[:, None]
 
 
 @apply_step.register
@@ -256,3 +271,20 @@ def _weighted_sum(step: scorers.WeightedSum, rows: Rows) -> Any:
     for group, weight in zip(step.groups, step.weights, strict=True):
         total = total + weight * rows.slots[:, group]
     return total
+
+
+@apply_step.register
+def _table_sum(step: scorers.TableSum, rows: Rows) -> Any:
+    bins = [bins_of(edges, rows.slots[:, slot]) for slot, edges in zip(step.slots, step.edges, strict=True)]
+    total = np.tile(np.array(step.intercepts, dtype=np.float64), (len(rows.slots), 1))
+    for table in step.tables:
+        cells = bins[table.axes[0]]
+        if len(table.axes) == 2:
+            cells = cells * step.n_bins(table.axes[1]) + bins[table.axes[1]]
+        total = total + np.array(table.points)[:, cells].T
+    return total
+
+
+def bins_of(edges: Sequence[float], x: Floats) -> npt.NDArray[np.int64]:
+    """Return each number's bin on an axis of a TableSum."""
+    return np.where(np.isnan(x), len(edges) + 1, np.searchsorted(edges, x, side="right"))

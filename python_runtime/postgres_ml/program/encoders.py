@@ -69,6 +69,30 @@ class DatePart(ReadsInput):
 
 
 @dataclass(frozen=True)
+class Words(ReadsInput):
+    """How often each term is in a text, weighted: one output slot for each term; zeros for NULL.
+
+    A term's slot is its count times its weight, divided by the root of the sum of the squares of all of these
+    products, in the order of `terms`, where `norm` is 'l2' and there are any. So scikit-learn's
+    TfidfVectorizer has it.
+
+    Parameters
+    ----------
+    terms : distinct; each a word, or two words with a blank in between, as `words.split_words` finds them
+    weights : one for each term, between 1e-100 and 1e100
+    """
+
+    terms: tuple[str, ...]
+    weights: tuple[float, ...]
+    norm: Literal["l2", "none"]
+
+    @property
+    def width(self) -> int:
+        """Number of slots."""
+        return len(self.terms)
+
+
+@dataclass(frozen=True)
 class OneHot(ReadsSlot):
     """1.0 where the slot equals the code, else 0.0: one output slot for each code (NaN equals none)."""
 
@@ -179,6 +203,7 @@ Encoder = (
     Number
     | Category
     | DatePart
+    | Words
     | OneHot
     | Impute
     | NullIf

@@ -64,6 +64,7 @@ def own_marks(step: Any) -> Marks:
 @own_marks.register(encoders.Number)
 @own_marks.register(encoders.Category)
 @own_marks.register(encoders.DatePart)
+@own_marks.register(encoders.Words)
 @own_marks.register(encoders.IsMissing)
 @own_marks.register(encoders.Arithmetic)
 @own_marks.register(encoders.Unary)
@@ -116,6 +117,14 @@ def _splits(step: scorers.TreeEnsemble) -> Marks:
         for feature, threshold in zip(tree.split_index, tree.threshold, strict=True):
             if feature >= 0 and math.isfinite(threshold):
                 marks[step.slots[feature]].add(threshold)
+    return marks
+
+
+@own_marks.register
+def _bins(step: scorers.TableSum) -> Marks:
+    marks: Marks = defaultdict(set)
+    for slot, edges in zip(step.slots, step.edges, strict=True):
+        marks[slot] |= set(edges)
     return marks
 
 

@@ -15,6 +15,7 @@ from postgres_ml.program import encoders, scorers
 from postgres_ml.program.program import BinaryLabel, ClusterLabel, Label, MulticlassLabel, Value
 from postgres_ml.program.require import InvalidProgramError, finite, require
 from postgres_ml.program.tree_rules import check_trees
+from postgres_ml.program.words import split_words
 
 CALENDAR_KINDS = ("date", "time", "timestamp", "timestamptz")
 TIME_PARTS = ("hour", "minute", "second", "epoch")
@@ -57,6 +58,11 @@ def _check_kind_of_category(step: encoders.Category, kind: str) -> None:
         require(type(value) is expected, f"category {value!r} of a {kind} input is no {expected.__name__}")
 
 
+@check_input_kind.register
+def _check_kind_of_words(step: encoders.Words, kind: str) -> None:
+    require(kind == "text", f"words of an input of kind {kind!r}")
+
+
 @functools.singledispatch
 def check_step(step: Any) -> None:
     """Do nothing if the step's own fields keep the rules; which slots it reads is checked before.
@@ -87,6 +93,18 @@ def _check_category(step: encoders.Category) -> None:
 @check_step.register
 def _check_date_part(step: encoders.DatePart) -> None:
     require(step.part in get_args(encoders.DatePartName), f"unknown part {step.part!r}")
+
+
+@check_step.register
+def _check_words(step: encoders.Words) -> None:
+    require(len(step.terms) == len(step.weights) > 0, f"{len(step.terms)} terms, {len(step.weights)} weights")
+    require(len(set(step.terms)) == len(step.terms), "terms are not distinct")
+    for term in step.terms:
+        found = split_words(term)
+        require(len(found) in (1, 2) and " ".join(found) == term, f"{term!r} is neither a word nor a pair")
+    finite(step.weights, "weights")
+    require(all(1e-100 <= weight <= 1e100 for weight in step.weights), "a weight is beyond its limits")
+    require(step.norm in ("l2", "none"), f"unknown norm {step.norm!r}")
 
 
 @check_step.register
@@ -187,6 +205,24 @@ def _check_weighted_sum(step: scorers.WeightedSum) -> None:
     require(len(step.groups) == len(step.weights) > 0, "groups and weights differ in length")
     require(len({len(group) for group in step.groups}) == 1 and len(step.groups[0]) > 0, "uneven groups")
     finite(step.weights, "weights")
+
+
+@check_step.register
+def _check_table_sum(step: scorers.TableSum) -> None:
+    require(len(step.edges) == len(step.slots), "edges and slots differ in length")
+    require(len(step.intercepts) > 0, "no outputs")
+    finite(step.intercepts, "intercepts")
+    for edges in step.edges:
+        _increasing(edges, "edges")
+    for table in step.tables:
+        require(len(table.axes) in (1, 2), f"a table of {len(table.axes)} axes")
+        require(
+            all(0 <= axis < len(step.slots) for axis in table.axes), "a table's axis is none of the step's"
+        )
+        require(len(table.points) == len(step.intercepts), "a table has not one list of points per output")
+        for points in table.points:
+            require(len(points) == step.n_cells(table), "a table has not one number per cell")
+            finite(points, "points")
 
 
 @functools.singledispatch

@@ -7,6 +7,7 @@ and its slots hold doubles that are exactly representable in single precision.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -202,4 +203,49 @@ class WeightedSum(StepBase):
         return replace(self, groups=tuple(tuple(numbers[slot] for slot in group) for group in self.groups))
 
 
-Scorer = TreeEnsemble | Linear | Activation | Distances | Link | WeightedSum
+@dataclass(frozen=True)
+class Table:
+    """The points of one axis of a `TableSum`, or of two.
+
+    Parameters
+    ----------
+    axes : positions in the step's `slots`, one or two
+    points : for each output, one number for each cell; of two axes, the cell of bins i and j is
+        i * (bins of the second axis) + j
+    """
+
+    axes: tuple[int, ...]
+    points: tuple[tuple[float, ...], ...]
+
+
+@dataclass(frozen=True)
+class TableSum(ReadsSlots):
+    """`intercepts + sum of the tables' points`, in the order of the tables, in double precision.
+
+    Each slot is an axis (a slot may appear more than once). Its bin is how many of its edges are <= the
+    slot (numpy.searchsorted, side 'right'); NaN has the last bin, len(edges) + 1. Infinities are numbers.
+
+    Parameters
+    ----------
+    edges : of each axis, strictly increasing
+    """
+
+    edges: tuple[tuple[float, ...], ...]
+    tables: tuple[Table, ...]
+    intercepts: tuple[float, ...]
+
+    @property
+    def width(self) -> int:
+        """Number of slots."""
+        return len(self.intercepts)
+
+    def n_bins(self, axis: int) -> int:
+        """Return the number of an axis's bins, that of NaN included."""
+        return len(self.edges[axis]) + 2
+
+    def n_cells(self, table: Table) -> int:
+        """Return the number of a table's cells."""
+        return math.prod(self.n_bins(axis) for axis in table.axes)
+
+
+Scorer = TreeEnsemble | Linear | Activation | Distances | Link | WeightedSum | TableSum

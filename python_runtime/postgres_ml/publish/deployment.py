@@ -113,6 +113,7 @@ def deploy(
                 requested=spec.runtime,
                 lacking=lacking,
                 rule=parse_anomaly_rule(pipeline, inputs_of(columns)),
+                encoding=job.encoding,
             )
             return Deployment(program, runtime)
         reason = "as configured"

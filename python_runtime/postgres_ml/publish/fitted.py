@@ -16,6 +16,7 @@ from postgres_ml.fit.hyperparameters import given_names
 from postgres_ml.fit.task import Task
 from postgres_ml.generate import GeneratedFunctions
 from postgres_ml.publish.deployment import Deployment
+from postgres_ml.publish.scorecard import Scorecard
 from postgres_ml.snapshot.rows import TrainingRows
 
 
@@ -34,6 +35,7 @@ class Fitted:
     explanation : Shapley values of the published pipeline; None where there is nothing to explain
     return_type : SQL type of the prediction
     interval : around the predictions; None where the config asks for none
+    scorecard : of an additive model; None of others
     """
 
     job: TrainingJob
@@ -48,6 +50,7 @@ class Fitted:
     explanation: Explanation | None
     return_type: str
     interval: Interval | None = None
+    scorecard: Scorecard | None = None
     counts: tuple[int, int] | None = None
 
     @property

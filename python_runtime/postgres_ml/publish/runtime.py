@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from postgres_ml.contract.exceptions import SpecError, UnsupportedModelError
 from postgres_ml.contract.model import FunctionBody
 from postgres_ml.generate import GeneratedFunctions, generate_native, generate_sql
+from postgres_ml.generate.sql.words import check_encoding
 from postgres_ml.program.program import Program
 
 Generator = Callable[[Program, str, str, Program | None], GeneratedFunctions]
@@ -55,6 +56,7 @@ def choose_runtime(
     requested: str,
     lacking: Mapping[str, str],
     rule: Program | None = None,
+    encoding: str = "UTF8",
 ) -> ChosenRuntime:
     """Return the functions in the runtime that is requested, or in the first one that works for 'auto'.
 
@@ -64,6 +66,7 @@ def choose_runtime(
     requested : 'auto' or a runtime's name
     lacking : for each runtime that the server can't run, why; in words
     rule : whether a row is an anomaly, beside the score; None where nothing says so
+    encoding : of the database
 
     Raises
     ------
@@ -77,6 +80,8 @@ def choose_runtime(
             raise SpecError(
                 f"runtime {requested}: {lacking[requested]}; use runtime: auto, or one that the server has"
             )
+        if requested == "sql":
+            check_encoding(program, encoding)
         generated = GENERATORS[requested](program, schema, function, rule)
         return ChosenRuntime(requested, "as configured", generated)
     obstacles: list[str] = []
@@ -86,6 +91,8 @@ def choose_runtime(
             obstacles.append(lacking[name])
             continue
         try:
+            if name == "sql":
+                check_encoding(program, encoding)
             generated = generate(program, schema, function, rule)
         except UnsupportedModelError as error:
             refusal = error

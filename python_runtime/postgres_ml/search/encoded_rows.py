@@ -1,7 +1,7 @@
 """The training rows as matrices, made once for all trials that read them.
 
 Encoders that don't look at the target are fitted once on all training rows: they tell nothing about a fold's
-labels. Means of the target by category are fitted for each fold anew.
+labels. Means of the target by category are fitted for each fold anew, and so are the words that tell most.
 """
 
 from __future__ import annotations
@@ -11,10 +11,12 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import numpy as np
+from sklearn.pipeline import Pipeline
 
 from postgres_ml.features.preprocess import category_means, encoded_columns
 from postgres_ml.fit.task import Task
 from postgres_ml.search.folds import Folds, Split
+from postgres_ml.search.word_rows import WordRows, joined
 from postgres_ml.snapshot.rows import Array, TrainingRows
 
 T = TypeVar("T")
@@ -40,12 +42,17 @@ class EncodedRows:
         self._lock = threading.Lock()
         self._made: dict[Any, Any] = {}
         self._encoders: dict[str, Any] = {}
+        self._words = WordRows(task, rows, self.codes)
 
     def matrix(self, encoding: str) -> Array:
         """Return all training rows as the encoding has them, of shape (n_rows, n_columns), float32."""
 
         def encode() -> Array:
-            encoder = encoded_columns(encoding, self.task.columns, self.task.problem, means=False)
+            encoder = encoded_columns(
+                encoding, self.task.columns, self.task.problem, means=False, words=False
+            )
+            if not _reads_any(encoder):
+                return np.empty((len(self.codes), 0), np.float32)
             matrix = np.ascontiguousarray(encoder.fit_transform(self.rows.frame), np.float32)
             self._encoders[encoding] = encoder
             return matrix
@@ -57,8 +64,16 @@ class EncodedRows:
         return None if self.weight is None else self.weight[places]
 
     def columns(self, encoding: str) -> Any:
-        """Return the fitted transformer of an encoding that was used; None if it lacks the means of texts."""
-        return None if self.task.columns.crowded else self._encoders[encoding]
+        """Return the fitted transformer of an encoding that was used, without the words of texts.
+
+        None if it lacks the means of texts, or if nothing is read but words.
+        """
+        return None if self.task.columns.crowded else self._encoders.get(encoding)
+
+    def words(self, encoding: str, split: Split) -> Any:
+        """Return the fitted transformer of the words in an encoding, as the split has them; None without."""
+        groups = self.task.columns.word_columns
+        return self._words.fitted(encoding == "scaled", split, self.rows.frame.columns) if groups else None
 
     def only(self, folds: Folds) -> EncodedRows:
         """Return the rows of these folds alone, encoded by themselves."""
@@ -74,13 +89,20 @@ class EncodedRows:
     def pair(self, encoding: str, split: Split) -> tuple[Array, Array]:
         """Return the rows to learn from and the rows to predict."""
         matrix = self.matrix(encoding)
-        parts = matrix[split.train], matrix[split.valid]
-        if not self.task.columns.crowded:
+        parts: tuple[Any, Any] = matrix[split.train], matrix[split.valid]
+        if self.task.columns.crowded:
+            means = self._once(
+                ("means", encoding == "codes", split.name, len(split.train)),
+                lambda: self._means(encoding, split),
+            )
+            parts = np.hstack([means[0], parts[0]]), np.hstack([means[1], parts[1]])
+        if not self.task.columns.word_columns:
             return parts
-        means = self._once(
-            ("means", encoding == "codes", split.name, len(split.train)), lambda: self._means(encoding, split)
+        words = self._once(
+            ("words", encoding == "scaled", split.name, len(split.train)),
+            lambda: self._words.matrices(encoding == "scaled", split),
         )
-        return np.hstack([means[0], parts[0]]), np.hstack([means[1], parts[1]])
+        return joined(parts[0], words[0]), joined(parts[1], words[1])
 
     def _means(self, encoding: str, split: Split) -> tuple[Array, Array]:
         encoder = category_means(encoding, self.task.problem)
@@ -94,3 +116,9 @@ class EncodedRows:
                 self._made[key] = make()
             made: T = self._made[key]
             return made
+
+
+def _reads_any(encoder: Any) -> bool:
+    """Return whether an unfitted transformer reads any column."""
+    first = encoder[0] if isinstance(encoder, Pipeline) else encoder
+    return bool(first.transformers)

@@ -111,7 +111,7 @@ def fit_split(
     seconds = until.clock() - started
     return FoldFit(
         raw.astype(np.float32), rounds, nodes, seconds, seconds * rounds / n_run if n_run else seconds,
-        unit_s, is_cut, estimator, len(train),
+        unit_s, is_cut, estimator, len(codes),
     )  # fmt: skip
 
 

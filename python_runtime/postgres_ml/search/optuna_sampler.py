@@ -60,7 +60,8 @@ class Sampler:
         )
         self.space = SPACES[self.model_type]
         if not task.columns.numbers and "encoding" in self.space:
-            self.space = {**self.space, "encoding": CategoricalDistribution(("scaled",))}
+            only = "quantile" if self.model_type == "mlp" else "scaled"
+            self.space = {**self.space, "encoding": CategoricalDistribution((only,))}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             sampler = optuna.samplers.TPESampler(
@@ -113,6 +114,8 @@ class Sampler:
             value = given[name]
             if isinstance(distribution, FloatDistribution):
                 value = min(max(value, distribution.low), distribution.high)
+            if isinstance(distribution, CategoricalDistribution) and value not in distribution.choices:
+                return None
             if not distribution._contains(distribution.to_internal_repr(value)):
                 return None
             values[name] = value

@@ -59,6 +59,8 @@ LOG_TWINS = ("linear scaled 1", "xgboost reg6", "mlp quantile", "linear ladder 0
              "mlp ladder")  # fmt: skip
 WITHOUT_VIEWS = ("linear scaled 1", "mlp quantile", "linear scaled 0.03")
 """Where the preprocessing is configured all encodings are the same: one of each is enough."""
+FOR_WORDS = ("linear scaled 10", "linear scaled 3")
+"""Tried besides where words are counted, of which each tells little: they bear less of a penalty."""
 MODEL_TYPES = {"linear": "linear_learner", "xgboost": "xgboost", "mlp": "mlp"}
 MAX_LADDER_COLUMNS = 100  # a dozen columns for each number: beyond this the matrix is too wide to pay
 MLP_STEPS = 2_000  # of Adam: more of them gained nothing measurable below 20,000 rows
@@ -77,7 +79,8 @@ def portfolio(task: Task, target: Array) -> list[Candidate]:
     n_rows, is_regression = len(target), task.problem.is_regression
     log = is_regression and target.min() > 0 and _skewness(target) > 1
     candidates = []
-    for name in ORDER:
+    names = (ORDER[0], *FOR_WORDS, *ORDER[1:]) if task.columns.word_columns else ORDER
+    for name in names:
         candidate = _candidate(name, task, n_rows, float(target.std()) if is_regression else 1.0)
         if candidate is None:
             continue
@@ -105,7 +108,7 @@ def _candidate(name: str, task: Task, n_rows: int, scale: float) -> Candidate | 
             parameters = {**parameters, "reg_alpha": parameters["reg_alpha"] * scale}
         return Candidate(name, "xgboost", {"max_cat_to_onehot": 100, **parameters}, encoding="codes")
     encoding, _, rest = variant.partition(" ")
-    if task.columns.sets is not None and name not in WITHOUT_VIEWS:
+    if task.columns.sets is not None and name not in (*WITHOUT_VIEWS, *FOR_WORDS):
         return None
     if encoding == "ladder" and not 0 < len(task.columns.numbers) <= MAX_LADDER_COLUMNS:
         return None

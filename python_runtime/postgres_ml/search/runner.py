@@ -87,7 +87,7 @@ class Runner:
                 if fitted == ["late"] and not folds.looks_at_fold:
                     found = [look]  # it learnt from fewer rows, and may still be the best there is
                     if isinstance(look, FoldFit):
-                        self._keep_fit(candidate, look)
+                        self._keep_fit(candidate, look, folds.look)
             trials.append(self._trial(candidate, found, is_whole=candidate in worth))
         self.trials += trials
         return trials
@@ -115,12 +115,13 @@ class Runner:
         for (candidate, split), fitted in zip(jobs, found, strict=True):
             if isinstance(fitted, FoldFit) and any(split is whole for whole in self.encoded.folds.splits):
                 self.budget.note_cost(candidate, fitted.seconds, fitted.best_s)
-                self._keep_fit(candidate, fitted)
+                self._keep_fit(candidate, fitted, split)
         return found
 
-    def _keep_fit(self, candidate: Candidate, fitted: FoldFit) -> None:
+    def _keep_fit(self, candidate: Candidate, fitted: FoldFit, split: Split) -> None:
         columns = self.encoded.columns(candidate.encoding)
-        self.kept[candidate.name] = KeptFit(candidate, fitted.estimator, fitted.n_rows, columns)
+        words = self.encoded.words(candidate.encoding, split)
+        self.kept[candidate.name] = KeptFit(candidate, fitted.estimator, fitted.n_rows, columns, words=words)
 
     def _judge(self, candidates: Sequence[Candidate], looks: Sequence[Found]) -> list[Candidate]:
         """Return the candidates that go on, after comparing them with the best look of each model type."""

@@ -15,8 +15,14 @@ LIBRARIES = ("sklearn", "xgboost", "lightgbm")
 OWN_MODULES = tuple(
     f"postgres_ml.{name}"
     for name in (
-        *("components.anomaly", "components.boosters", "components.estimators", "components.frame_reader"),
-        *("components.neural_network", "components.transformers", "track.pyfunc"),
+        *("components.additive", "components.anomaly", "components.boosters", "components.estimators"),
+        *(
+            "components.frame_reader",
+            "components.neural_network",
+            "components.text",
+            "components.transformers",
+        ),
+        "track.pyfunc",
     )
 )
 #: their names in release 0.1.0, which its pickles use
@@ -44,6 +50,7 @@ BUILDING_BLOCKS = frozenset(
         "numpy.random._pickle:__bit_generator_ctor",
         *("scipy.sparse._csr:csr_matrix", "scipy.sparse._csr:csr_array", "scipy.sparse._csc:csc_matrix"),
         *("joblib.numpy_pickle:NumpyArrayWrapper", "xgboost.core:Booster", "lightgbm.basic:Booster"),
+        *(f"postgres_ml.components.additive:{n}" for n in ("Axis", "Term")),
         *("sklearn.utils._bunch:Bunch", "sklearn._loss.loss:BaseLoss", "decimal:Decimal"),
     }
 )

@@ -79,6 +79,11 @@ def training_config(spec: TrainingSpec) -> dict[str, Any]:
     A key that a later version of this package adds is thereby no change.
     """
     config = _changed(spec, NOT_TRAINING | {"settings"})
+    if config.get("preprocessors"):  # an option of a set that is left out is as one that there was not yet
+        config["preprocessors"] = [
+            {name: value for name, value in item.items() if value is not None}
+            for item in config["preprocessors"]
+        ]
     settings = _changed(spec.settings, SETTINGS_NOT_TRAINING)
     return config | {f"settings.{name}": value for name, value in settings.items()}
 

@@ -21,7 +21,12 @@ CURE = "move the database to one that is made with `encoding 'UTF8'`, or leave t
 
 def has_encoding(connection: Any) -> bool:
     """Return whether the database of a psycopg2 connection knows what its bytes mean."""
-    return bool(connection.get_parameter_status("server_encoding") != WITHOUT)
+    return server_encoding(connection) != WITHOUT
+
+
+def server_encoding(connection: Any) -> str:
+    """Return the encoding of the database of a psycopg2 connection, as the server names it."""
+    return str(connection.get_parameter_status("server_encoding"))
 
 
 @contextmanager

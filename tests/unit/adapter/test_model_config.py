@@ -262,6 +262,19 @@ def preprocessors(*sets):
             preprocessors((["a"], ["Imputer", "DateTimeVectorizer"])),
             "DateTimeVectorizer reads the query's own dates",
         ),
+        (preprocessors((["a"], ["TextVectorizer", "PCA"])), "TextVectorizer stands alone"),
+        (
+            {"preprocessors": [{"column_set": ["a"], "transformers": ["PCA"], "max_features": 5}]},
+            "max_features belongs to a TextVectorizer, and the transformers are PCA",
+        ),
+        (
+            {
+                "preprocessors": [
+                    {"column_set": ["a"], "transformers": ["TextVectorizer"], "terms": "letters"}
+                ]
+            },
+            "terms 'letters' is not one of words, pairs, both",
+        ),
         (preprocessors((["a"], ["PCA", "Imputer"])), "Imputer must come before PCA, which takes none"),
         (preprocessors((["a"], ["OneHotEncoder", "Imputer"])), "Imputer must come before OneHotEncoder"),
         (
@@ -288,6 +301,12 @@ def test_bad_preprocessors(config, expected):
 )
 def test_sensible_chains(chain):
     assert problems(target="y", **preprocessors((["a"], chain))) == []
+
+
+def test_a_text_vectorizer_has_options_of_its_own():
+    given = {"columnset": "a", "transformers": "textvectorizer", "max_features": "50", "Terms": "Pairs"}
+    (item,) = ConfigReader(node(target="y", preprocessors=[given])).read().preprocessors
+    assert item == ColumnSet(("a",), ("TextVectorizer",), 50, None, "pairs")
 
 
 @pytest.mark.parametrize(

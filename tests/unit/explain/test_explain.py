@@ -15,7 +15,8 @@ import xgboost
 from postgres_ml.components.estimators import LabelEncodedClassifier, LogTargetRegressor
 from postgres_ml.explain import Explanation, explain
 from postgres_ml.explain.trees import Explainer
-from postgres_ml.features.preprocess import FeatureColumns, linear_columns, tree_columns
+from postgres_ml.features.feature_columns import FeatureColumns
+from postgres_ml.features.preprocess import linear_columns, tree_columns
 from postgres_ml.lower import parse_pipeline
 from postgres_ml.program.program import Input
 from postgres_ml.program.scorers import Tree, TreeEnsemble

@@ -4,14 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from postgres_ml.contract.exceptions import TrainingDataError
-from postgres_ml.features.preprocess import (
-    FeatureColumns,
-    choose_columns,
-    encoded_columns,
-    feature_types,
-    linear_columns,
-    tree_columns,
-)
+from postgres_ml.features.feature_columns import FeatureColumns, choose_columns
+from postgres_ml.features.preprocess import encoded_columns, feature_types, linear_columns, tree_columns
 from postgres_ml.features.problem import Problem
 from postgres_ml.lower import parse_pipeline
 from postgres_ml.program.interpret import predict

@@ -62,6 +62,7 @@ EXAMPLES: tuple[Step, ...] = (
     e.Number(0),
     e.Category(2, ("a", "b"), (0.0, 1.0), None, -1.0),
     e.DatePart(3, "month"),
+    e.Words(2, ("a", "b c", "c"), (1.5, 2.0, 1.0), "l2"),
     e.OneHot(A, (0.0, 1.0)),
     e.Impute(A, 0.5),
     e.NullIf(A, 1.0),
@@ -80,6 +81,10 @@ EXAMPLES: tuple[Step, ...] = (
     s.Link((B, A), "logistic"),
     s.Link((B, A), "softmax"),
     s.WeightedSum(((A, A), (B, A)), (0.25, 0.75)),
+    s.TableSum(
+        (B, A), ((0.0, 1.0), (0.5,)),
+        (s.Table((0,), ((1.0, 2.0, 3.0, 9.0),)), s.Table((1, 0), (tuple(map(float, range(12))),))), (0.5,),
+    ),
 )  # fmt: skip
 OUTPUT_EXAMPLES: tuple[Output, ...] = (
     Value(A),
@@ -160,7 +165,9 @@ STEP_TABLES: dict[str, tuple[Any, dict[type, str]]] = {
             e.Number: FOLDED,
             e.Category: FOLDED,
             e.DatePart: FOLDED,
+            e.Words: "Emitter writes it: the arguments are read first",
             s.Linear: "Emitter writes it: it looks at what the slots are",
+            s.TableSum: "generate/sql/tables.py",
             s.TreeEnsemble: "generate/sql/trees",
         },
     ),
@@ -171,14 +178,18 @@ STEP_TABLES: dict[str, tuple[Any, dict[type, str]]] = {
     "Python for one row": (
         lambda: write_lines.registry,
         dict.fromkeys(
-            (e.Normalize, s.TreeEnsemble, s.Linear, s.Activation, s.Distances, s.Link, s.WeightedSum), NOT_BY_ROW
+            (
+                e.Words, e.Normalize, s.TreeEnsemble, s.Linear, s.Activation, s.Distances, s.Link, s.WeightedSum,
+                s.TableSum,
+            ),
+            NOT_BY_ROW,
         ),
     ),
     "explanation": (
         lambda: expand_step.registry,
         dict.fromkeys(
             (
-                e.Number, e.Category, e.DatePart, e.OneHot, e.Impute, e.NullIf, e.IsMissing, e.Unary,
+                e.Number, e.Category, e.DatePart, e.Words, e.OneHot, e.Impute, e.NullIf, e.IsMissing, e.Unary,
                 e.PiecewiseLinear, e.Bucket, e.Product, e.Normalize, s.Activation, s.Distances, s.Link,
             ),
             NO_SUM,

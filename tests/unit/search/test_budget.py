@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from postgres_ml.features.preprocess import FeatureColumns
+from postgres_ml.features.feature_columns import FeatureColumns
 from postgres_ml.features.problem import Problem
 from postgres_ml.fit.candidates import Candidate
 from postgres_ml.fit.task import Deadline, Task

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from postgres_ml.evaluate.metrics import score_function
-from postgres_ml.features.preprocess import FeatureColumns
+from postgres_ml.features.feature_columns import FeatureColumns
 from postgres_ml.features.problem import Problem
 from postgres_ml.fit.candidates import Candidate
 from postgres_ml.fit.choice import Choice

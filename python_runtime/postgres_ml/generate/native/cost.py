@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from postgres_ml.program import scorers
+from postgres_ml.program import encoders, scorers
 from postgres_ml.program.program import Program
 
 # Nanoseconds on one core, fitted to benchmarks/bench_native.py with the scalar kernel
@@ -12,6 +12,8 @@ SLOT = 2.5
 TREE_LEVEL = 1.2
 WEIGHT = 0.4
 ACTIVATION = 8.0
+AXIS, POINT = 12.0, 3.0
+TEXT = 6000.0  # some twenty words, split, looked up and weighed
 
 
 def estimate_rows_per_s(program: Program) -> int:
@@ -24,6 +26,10 @@ def estimate_rows_per_s(program: Program) -> int:
             nanoseconds += TREE_LEVEL * sum(tree.n_nodes.bit_length() for tree in step.trees)
         elif isinstance(step, scorers.Linear | scorers.Distances):
             nanoseconds += WEIGHT * step.width * len(step.slots)
+        elif isinstance(step, scorers.TableSum):
+            nanoseconds += AXIS * len(step.slots) + POINT * step.width * len(step.tables)
         elif isinstance(step, scorers.Activation | scorers.Link):
             nanoseconds += ACTIVATION * step.width
+        elif isinstance(step, encoders.Words):
+            nanoseconds += TEXT
     return int(1e9 / nanoseconds)

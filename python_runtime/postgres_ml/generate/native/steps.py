@@ -29,12 +29,14 @@ OPCODES: dict[type, int] = {
     encoders.Bucket: 12,
     encoders.Product: 13,
     encoders.Normalize: 14,
+    encoders.Words: 15,
     scorers.TreeEnsemble: 32,
     scorers.Linear: 33,
     scorers.Activation: 34,
     scorers.Distances: 35,
     scorers.Link: 36,
     scorers.WeightedSum: 37,
+    scorers.TableSum: 38,
 }
 
 # The orders are the format's, so they are written out and not taken from the type annotations.
@@ -57,6 +59,7 @@ DATE_PARTS = (
 )
 NORMS = ("l1", "l2", "max")
 ACTIVATIONS = ("relu", "tanh", "logistic", "silu")
+WORD_NORMS = ("none", "l2")
 LINKS = ("logistic", "softmax", "exp", "normalize")
 
 Inputs = tuple[Input, ...]
@@ -122,6 +125,16 @@ def _number(step: encoders.Number, buffer: Buffer, inputs: Inputs) -> None:
 def _date_part(step: encoders.DatePart, buffer: Buffer, inputs: Inputs) -> None:
     buffer.u32(step.input)
     buffer.u8(DATE_PARTS.index(step.part))
+
+
+@write_payload.register
+def _words(step: encoders.Words, buffer: Buffer, inputs: Inputs) -> None:
+    buffer.u32(step.input)
+    buffer.u8(WORD_NORMS.index(step.norm))
+    buffer.u32(len(step.terms))
+    for term in step.terms:
+        buffer.string(term)
+    buffer.f64s(step.weights)
 
 
 @write_payload.register
@@ -228,3 +241,17 @@ def _weighted_sum(step: scorers.WeightedSum, buffer: Buffer, inputs: Inputs) -> 
     buffer.f64s(step.weights)
     for group in step.groups:
         buffer.u32s(group)
+
+
+@write_payload.register
+def _table_sum(step: scorers.TableSum, buffer: Buffer, inputs: Inputs) -> None:
+    buffer.slots(step.slots)
+    for edges in step.edges:
+        buffer.u32(len(edges))
+        buffer.f64s(edges)
+    buffer.u32(len(step.intercepts))
+    buffer.f64s(step.intercepts)
+    buffer.u32(len(step.tables))
+    for table in step.tables:
+        buffer.slots(table.axes)
+        buffer.f64s(table.points)

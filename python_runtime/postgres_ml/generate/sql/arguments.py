@@ -20,6 +20,7 @@ from postgres_ml.generate import literals
 from postgres_ml.generate.literals import DOUBLE
 from postgres_ml.generate.sql.arithmetic.interval import NotInlinableError
 from postgres_ml.generate.sql.fold.slots import CategoryKey, Source
+from postgres_ml.generate.sql.words import WordArrays
 from postgres_ml.program.encoders import Scalar
 from postgres_ml.program.program import Input, Program
 
@@ -64,6 +65,7 @@ class ArgumentReader:
         self.codes: dict[CategoryKey, tuple[str, str]] = {}
         self.slot_operands: dict[int, Operand] = {}
         self.limits: dict[Source, tuple[float, float]] = {}
+        self.words: dict[int, WordArrays] = {}  # by step
 
     def argument(self, position: int) -> str:
         """Return the argument as it is written in the body."""

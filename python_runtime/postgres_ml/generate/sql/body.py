@@ -203,7 +203,10 @@ def _prologue(
     if both:
         extreme.append(f"extreme := ({guard}) is true;")
     guarded = [f"if {guard} then", *extreme, "end if;"] if guard else []
-    return [*base, *guarded, *changed, *codes, _refuse(ordinary)]
+    words = [
+        line for item in reader.words.values() for line in item.statements(reader.category(item.step.input))
+    ]
+    return [*base, *guarded, *changed, *codes, _refuse(ordinary), *words]
 
 
 def _refuse(conditions: Sequence[str]) -> str:
@@ -217,6 +220,8 @@ def _written(
     declared += [f"{name} {DOUBLE};" for name, _ in reader.conversions.values()]
     declared += [f"{name} integer;" for name, _ in reader.codes.values()]
     declared += [f"{name} {sql_type};" for name, sql_type in declarations.items()]
+    for item in reader.words.values():
+        declared += [f"{name} {sql_type};" for name, sql_type in item.declarations.items()]
     declared += ["extreme boolean := false;"] if both else []
     lines = [line for line in statements if line]
     opening = ["declare", *declared] if declared else []

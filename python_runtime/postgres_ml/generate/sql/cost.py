@@ -8,13 +8,14 @@ compares estimate and measurement.
 from __future__ import annotations
 
 from postgres_ml.generate.sql.plan import Plan
-from postgres_ml.program.scorers import Distances, Linear
+from postgres_ml.program.scorers import Distances, Linear, TableSum
 
 CALL = 0.45  # microseconds of a plpgsql call
 VISIT = 0.026  # of one condition of a tree, in an ensemble of USUAL_NODES
 DOUBLE = 1.5  # times as much where leaves are double precision, as scikit-learn's are
 PART = 1.2  # times as much where an ensemble is divided into functions
 TERM = 0.02  # of one multiplication and addition
+LOOKUP = 0.09  # of the points of a column, of which a pair has twice as much
 USUAL_NODES = 15_000
 GROWTH = 0.27  # the more nodes, the further they are from the processor
 
@@ -26,9 +27,13 @@ def microseconds(plan: Plan, style: str) -> float:
         for item in plan.ensembles.values()
     )
     distance: float = (plan.n_nodes / USUAL_NODES) ** GROWTH * (PART if style == "chained" else 1.0)
-    terms = 0
+    terms = 0.0
     for number, positions in plan.positions.items():
         step = plan.program.steps[number]
+        if isinstance(step, TableSum):
+            axes = sum(len(table.axes) for table in step.tables)
+            terms += len(positions) * axes * LOOKUP / TERM
+            continue
         factors = len(step.slots) if isinstance(step, Linear | Distances) else 1
         terms += len(positions) * factors
     terms -= sum(len(ensemble.positions) for ensemble in plan.ensembles.values())

@@ -7,6 +7,7 @@ written once. Where the two come out the same (nothing could raise) only one is 
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -22,6 +23,7 @@ from postgres_ml.generate.sql.arithmetic.interval import (
     SAFE_TINY,
     SMALLEST,
     Calculator,
+    NotInlinableError,
     Value,
     as_double,
     constant,
@@ -31,7 +33,9 @@ from postgres_ml.generate.sql.categorical import categorical_value, merged
 from postgres_ml.generate.sql.fold import monotone_threshold
 from postgres_ml.generate.sql.fold.slots import Categorical, Computed, Constant, Monotone
 from postgres_ml.generate.sql.plan import Plan
-from postgres_ml.program import scorers
+from postgres_ml.generate.sql.tables import Sources, TableWriter
+from postgres_ml.generate.sql.words import WordArrays, arrays_of
+from postgres_ml.program import encoders, scorers
 
 FEW_WEIGHTS = 64  # of a linear map on the exact path, which calls a function for each operation
 MANY_WEIGHTS = 100_000  # of a linear map that is unrolled: some 2 MB of text
@@ -65,9 +69,14 @@ class Emitter:
         for number in numbers:
             step = self.plan.program.steps[number]
             positions = self.plan.positions[number]
+            if isinstance(step, encoders.Words):
+                self._split(number, positions)
+                continue
             read = self.read if isinstance(step, scorers.Link) else self.number
             if isinstance(step, scorers.Linear):
                 values = self._linear(step, positions)
+            elif isinstance(step, scorers.TableSum):
+                values = self._table_sum(step, positions)
             else:
                 values = links.write_step(step, self.calculator, read, positions)
             offset = self.plan.program.offsets[number]
@@ -75,6 +84,18 @@ class Emitter:
                 self.values[offset + position] = self._kept(offset + position, value)
         statements, self.calculator.statements = self.calculator.statements, []
         return statements
+
+    def _split(self, number: int, positions: Sequence[int]) -> None:
+        """Have the prologue split the text, and take note of where the terms' slots will be."""
+        if not self.calculator.has_variables:
+            raise NotInlinableError
+        known = self.reader.words
+        if number not in known:
+            known[number] = arrays_of(self.plan.program, number, self.plan.positions, self.plan.roots)
+        arrays = known[number]
+        for position in positions:
+            value = arrays.slot(position)
+            self.keep(self.plan.program.offsets[number] + position, value, value.sql)
 
     def roots(self) -> list[str]:
         """Return statements that store what is asked for and isn't computed by a step."""
@@ -167,6 +188,8 @@ class Emitter:
 
     def _linear(self, step: scorers.Linear, positions: Sequence[int]) -> list[Value]:
         """Return a linear map's outputs: unrolled, or over arrays where that would be too long."""
+        if any(self._words_at(slot) is not None for slot in step.slots):
+            return [self._with_words(step, p) for p in positions]
         n_weights = len(step.slots) * len(positions)
         if n_weights <= (FEW_WEIGHTS if self.is_exact else MANY_WEIGHTS) or not self.calculator.has_variables:
             return [self._dot(step, p) for p in positions]
@@ -174,6 +197,11 @@ class Emitter:
         name = self.calculator.declare(f"{DOUBLE}[]")
         self.calculator.statements.append(f"{name} := array[{','.join(map(typed, inputs))}];")
         return [self._over_array(name, inputs, step.weights[p], step.intercepts[p]) for p in positions]
+
+    def _table_sum(self, step: scorers.TableSum, positions: Sequence[int]) -> list[Value]:
+        sources = Sources(self.plan.slots, self.reader, self.number, self._categorical)
+        writer = TableWriter(step, sources, self.calculator, len(positions))
+        return [writer.output(position) for position in positions]
 
     def _over_array(
         self, name: str, inputs: Sequence[Value], weights: Sequence[float], intercept: float
@@ -196,11 +224,34 @@ class Emitter:
         bound = reach * 1.001 + abs(intercept)
         return Value(sql, -bound, bound, max(abs(intercept) * 2.0**-54, SMALLEST), False)
 
+    def _words_at(self, index: int) -> WordArrays | None:
+        """Return the arrays that a slot is in, where a linear map can read them as they are."""
+        slot = self.plan.slots[index]
+        arrays = self.reader.words.get(slot.step) if isinstance(slot, Computed) else None
+        return None if arrays is None or arrays.is_dense else arrays
+
+    def _with_words(self, step: scorers.Linear, position: int) -> Value:
+        """Return a linear map's output where some of its slots are those of words, of which most are zero."""
+        total = constant(0.0)
+        pairs = zip(step.slots, step.weights[position], strict=True)
+        for arrays, run in itertools.groupby(pairs, lambda pair: self._words_at(pair[0])):
+            slots, weights = zip(*run, strict=True)
+            if arrays is not None:
+                total = arrays.add_weighted(self.calculator, total, weights)
+            else:
+                total = self.calculator.sum([total, *self._terms(slots, weights)])
+        return self.calculator.sum([total, constant(step.intercepts[position])])
+
     def _dot(self, step: scorers.Linear, position: int) -> Value:
-        """Return a linear map's output; one-hot slots side by side are one lookup of their weights."""
+        """Return a linear map's output."""
+        terms = self._terms(step.slots, step.weights[position])
+        return self.calculator.sum([*terms, constant(step.intercepts[position])])
+
+    def _terms(self, slots: Sequence[int], weights: Sequence[float]) -> list[Value]:
+        """Return the products of slots and weights; one-hot slots side by side are one lookup of theirs."""
         terms: list[Value] = []
         pending: Categorical | None = None
-        for index, weight in zip(step.slots, step.weights[position], strict=True):
+        for index, weight in zip(slots, weights, strict=True):
             slot = self.plan.slots[index]
             weighted = slot.map(functools.partial(_times, weight)) if isinstance(slot, Categorical) else None
             both = merged(pending, weighted) if pending and weighted else None
@@ -211,7 +262,7 @@ class Emitter:
                 terms += self._term(index, weight)
         if pending is not None:
             terms.append(self._categorical(pending))
-        return self.calculator.sum([*terms, constant(step.intercepts[position])])
+        return terms
 
     def _term(self, index: int, weight: float) -> list[Value]:
         value = self.number(index)

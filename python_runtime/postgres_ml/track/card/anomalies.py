@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from postgres_ml.evaluate.anomalies import has_rule, predict_is_anomaly
-from postgres_ml.features.preprocess import looks_like_id
+from postgres_ml.features.feature_columns import looks_like_id
 from postgres_ml.publish.fitted import Fitted
 from postgres_ml.track.card.readings import number
 

@@ -20,6 +20,8 @@ from postgres_ml.track.card.anomalies import most_unusual
 from postgres_ml.track.card.intervals import interval_section
 from postgres_ml.track.card.pages import Section
 from postgres_ml.track.card.readings import meaning, number, reading
+from postgres_ml.track.card.scorecard import scorecard_section
+from postgres_ml.track.card.words import telling_terms
 
 MAX_IMPORTANCES = 15
 MAX_TRIALS = 30
@@ -39,6 +41,8 @@ CAPTIONS = {
     "search_history": "Each point is a candidate; the line is the best so far. A cross was dropped after "
     "the first fold, so its loss can't be compared with the others.",
     "anomaly_scores": "The further right, the more unusual; right of a dashed line are anomalies.",
+    "terms": "Steps are of numbers, bars of categories, the dot is of missing values; 0 is the average row.",
+    "pairs": "What the two columns together add to what each adds by itself; red is more, blue is less.",
     "clusters": "Rows along the two directions in which they vary most (principal components).",
 }
 
@@ -69,7 +73,9 @@ def sections(fitted: Fitted, report: Report, images: Sequence[Path], run_id: str
     run_id : the MLflow run
     """
     pictures = {path.stem: (path, CAPTIONS[path.stem]) for path in images}
-    good = [pictures[name] for name in pictures if name not in ("feature_importance", "search_history")]
+    curves = [pictures[name] for name in ("terms", "pairs") if name in pictures]
+    elsewhere = ("feature_importance", "search_history", "terms", "pairs")
+    good = [pictures[name] for name in pictures if name not in elsewhere]
     parts = [
         Section("How good it is", texts=reading(fitted), rows=_scores(fitted), images=good),
         Section("How to call it", texts=_call_texts(fitted), codes=_calls(fitted)),
@@ -80,6 +86,10 @@ def sections(fitted: Fitted, report: Report, images: Sequence[Path], run_id: str
         parts.append(Section("The most unusual rows", rows=most_unusual(fitted)))
     if fitted.interval is not None:
         parts.append(interval_section(fitted))
+    if fitted.scorecard is not None:
+        parts.append(scorecard_section(fitted, curves))
+    if terms := telling_terms(fitted):
+        parts.append(Section("The most telling words", rows=terms))
     if fitted.explanation is not None:
         shown = [pictures["feature_importance"]]
         texts, rows = _explained(fitted), _importances(fitted)
@@ -145,6 +155,8 @@ def _calls(fitted: Fitted) -> list[tuple[str, str]]:
     dbt = f"select t.*, {call} as {name}\nfrom {{{{ ref('your_model') }}}} as t"
     python = f'mlflow.pyfunc.load_model("models:/{title(fitted)}@champion").predict(frame)'
     codes = [("sql", sql), ("sql", dbt), ("python", python)]
+    if fitted.scorecard is not None:
+        codes.append(("sql", f"select * from {prefix}{readable(spec.function + '_scorecard')}()"))
     if "explain" in more:
         codes.append(("sql", f"select\n    {more['explain']} as explanation\nfrom your_table as t\nlimit 10"))
     return codes
@@ -176,6 +188,7 @@ def _explained(fitted: Fitted) -> list[str]:
     how = {
         "tree_shap": "exact SHAP values of the trees",
         "linear_shap": "exact SHAP values of the linear model",
+        "additive_shap": "exact SHAP values of the tables",
         "permutation_shap": "SHAP values by sampling",
     }[explanation.method]
     unused = [name for name, value in explanation.importance.items() if value == 0]
@@ -222,7 +235,7 @@ def _data(fitted: Fitted) -> list[tuple[str, ...]]:
 
 
 def _columns(fitted: Fitted) -> list[tuple[str, ...]]:
-    used = {*fitted.task.columns.numbers, *fitted.task.columns.texts}
+    used = {*fitted.task.columns.numbers, *fitted.task.columns.texts, *fitted.task.columns.words}
     rows = []
     for column in fitted.job.features:
         values = fitted.rows.frame[column.name]

@@ -21,6 +21,7 @@ from postgres_ml.track.plots.importance import importance
 from postgres_ml.track.plots.regression import predicted_vs_actual, residuals
 from postgres_ml.track.plots.search_history import search_history
 from postgres_ml.track.plots.style import DPI
+from postgres_ml.track.plots.terms import pair_maps, term_curves
 
 
 def draw_all(fitted: Fitted, folder: Path) -> list[Path]:
@@ -59,6 +60,10 @@ def figures(fitted: Fitted) -> dict[str, Figure]:
             drawn["calibration"] = calibration(problem, codes, probabilities)
     if fitted.explanation is not None:
         drawn["feature_importance"] = importance(fitted.explanation)
+    if fitted.scorecard is not None and fitted.scorecard.terms:
+        sizes = {len(term.axes) for term in fitted.scorecard.terms}
+        drawn |= {"terms": term_curves(fitted.scorecard)} if 1 in sizes else {}
+        drawn |= {"pairs": pair_maps(fitted.scorecard)} if 2 in sizes else {}
     choice = fitted.choice
     if any(trial.state == "done" for trial in choice.trials):
         chosen = [choice.candidate, *(member.candidate for member in choice.members)]

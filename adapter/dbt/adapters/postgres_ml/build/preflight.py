@@ -17,7 +17,7 @@ from dbt.adapters.postgres_ml.config.names import grants_of
 
 from postgres_ml.contract.sql_names import identifier
 
-LAYOUT = 5  # of the catalog, as macros/catalog/create.sql makes it
+LAYOUT = 6  # of the catalog, as macros/catalog/create.sql makes it
 RIGHTS = """
 select
     current_user::text as role, current_database()::text as database,

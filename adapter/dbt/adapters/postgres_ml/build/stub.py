@@ -7,7 +7,14 @@ from dbt.adapters.postgres_ml.catalog.row import STUB_RUNTIME
 from postgres_ml.contract.column import Column, as_arguments
 from postgres_ml.contract.config import ProblemType, TrainingSpec
 from postgres_ml.contract.forecast import HORIZON, table_columns
-from postgres_ml.contract.model import DeployedFunctions, Details, FunctionBody, ModelSummary, TrainedModel
+from postgres_ml.contract.model import (
+    SCORECARD_COLUMNS,
+    DeployedFunctions,
+    Details,
+    FunctionBody,
+    ModelSummary,
+    TrainedModel,
+)
 from postgres_ml.contract.sql_names import function_arguments, type_name
 
 MEASURED = ("real", "double precision", "numeric")
@@ -29,6 +36,8 @@ def stub_model(spec: TrainingSpec, features: tuple[Column, ...], target: Column 
     if role is not None:
         name, nothing = f"{spec.function}_{role}", f"select null::{kind}"
         functions.append(FunctionBody(role, name, arguments, kind, "sql", nothing, composite))
+    if spec.model_types == ("additive",):
+        functions.append(_scorecard_stub(spec.function))
     summary = ModelSummary(as_arguments(features), returns, problem_type, "none", spec.objective or "none")
     return TrainedModel(summary, DeployedFunctions(tuple(functions), STUB_RUNTIME, "--empty"))
 
@@ -44,6 +53,15 @@ def _forecast_stub(spec: TrainingSpec, features: tuple[Column, ...]) -> TrainedM
     )  # fmt: skip
     summary = ModelSummary((HORIZON,), "record", "forecasting", "none", spec.objective or "none")
     return TrainedModel(summary, DeployedFunctions((predict,), STUB_RUNTIME, "--empty"))
+
+
+def _scorecard_stub(function: str) -> FunctionBody:
+    """Return a scorecard without rows."""
+    nothing = ", ".join(f"null::{kind}" for _, kind in SCORECARD_COLUMNS)
+    body = f"select {nothing} where false"
+    return FunctionBody(
+        "scorecard", f"{function}_scorecard", (), "record", "sql", body, columns=SCORECARD_COLUMNS
+    )
 
 
 def _companion(problem_type: str, spec: TrainingSpec) -> tuple[Details | None, str]:

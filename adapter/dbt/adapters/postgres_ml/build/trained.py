@@ -28,6 +28,7 @@ from postgres_ml.contract.model import TrainedModel
 from postgres_ml.process.parent import TrainingProcess
 from postgres_ml.process.progress import duration
 from postgres_ml.snapshot.digest import Digest
+from postgres_ml.snapshot.encoding import server_encoding
 from postgres_ml.snapshot.file import remove_rows
 
 WORTH_TELLING_S = 0.5  # of a phase
@@ -127,6 +128,7 @@ def take_snapshot(plan: BuildPlan, closing: Closing) -> Snapshot:
     empty_directory(build.node, build.directory)
     lacking = lacking_runtimes(build.cursor(), build.spec.runtime, build.config.credentials.embedded)
     fields = build.job_fields(build.cursor(), plan.query)
+    fields["encoding"] = server_encoding(build.cursor().connection)
     process = closing.start(_process(plan, lacking=lacking, champion_file=_champion_file(plan), **fields))
     expected = plan.decision.expected
     summary = build.copy_rows(build.cursor(), plan.query)

@@ -18,6 +18,7 @@ SUFFIXES = {
     "is_anomaly": "_is_anomaly",
     "interval": "_interval",
     "explain": "_explain",
+    "scorecard": "_scorecard",
 }
 LAYOUT = """select to_regclass('postgres_ml.model_version') is not null, coalesce((regexp_match(
     obj_description(to_regnamespace('postgres_ml')::oid, 'pg_namespace'), 'layout ([0-9]+)'

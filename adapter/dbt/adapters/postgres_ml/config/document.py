@@ -23,7 +23,7 @@ from dbt.adapters.postgres_ml.config.lifecycle import (
     RETRAIN_AFTER,
 )
 from dbt.adapters.postgres_ml.config.objectives import XGBOOST_OBJECTIVES
-from dbt.adapters.postgres_ml.config.preprocessors import TRANSFORMER_TABLE
+from dbt.adapters.postgres_ml.config.preprocessors import COLUMN_SET, TRANSFORMER_TABLE
 from dbt.adapters.postgres_ml.config.section import Key, Section, spelled
 
 from postgres_ml.fit import hyperparameters
@@ -65,6 +65,7 @@ def tables() -> dict[str, str]:
             ("objective", "target", "the function returns"),
             ((f"`{name}`", row.target, row.returns) for name, row in XGBOOST_OBJECTIVES.items()),
         ),
+        "column_set": key_table(COLUMN_SET, "key"),
         "transformers": table(
             ("transformer", "takes", "gives", "may be followed by"),
             ((f"`{name}`", row.takes, row.gives, row.followed_by) for name, row in TRANSFORMER_TABLE.items()),

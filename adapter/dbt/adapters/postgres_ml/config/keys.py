@@ -25,8 +25,10 @@ from postgres_ml.contract.config import Endpoint, Settings, TrainingSpec
 AUTO_MODEL_TYPES = TrainingSpec.model_types
 #: without a target; never compared with others
 UNSUPERVISED = {"kmeans": "clustering", "isolation_forest": "anomaly_detection"}
+#: with a target, and not compared with others either
+ADDITIVE = "additive"
 #: that one names without auto, with hyperparameters of its own
-EXPLICIT_MODEL_TYPES = (*AUTO_MODEL_TYPES, *UNSUPERVISED)
+EXPLICIT_MODEL_TYPES = (*AUTO_MODEL_TYPES, ADDITIVE, *UNSUPERVISED)
 MODEL_TYPES = (*EXPLICIT_MODEL_TYPES, forecast.MODEL_TYPE)
 
 #: Redshift's own; accepted, because configs are carried over, and named in one line when the model is built
@@ -228,14 +230,14 @@ MODEL = Section(
             "With `false` the model is `model_type` with `hyperparameters`, and nothing is searched.",
             values="`true`, `false` (or `on`, `off`)",
             default=TrainingSpec.auto,
-            default_words="`true`; `false` for `kmeans` and `isolation_forest`",
+            default_words="`true`; `false` for `additive`, `kmeans` and `isolation_forest`",
             redshift="`AUTO ON`, `AUTO OFF`",
         ),
         Key(
             "model_type",
             Choices(MODEL_TYPES),
             "the model type, or with `auto: true` a list of the types that the search compares",
-            "`kmeans`, `isolation_forest` and `forecast` are never compared with others.",
+            "`additive`, `kmeans`, `isolation_forest` and `forecast` are never compared with others.",
             default_words=", ".join(f"`{name}`" for name in AUTO_MODEL_TYPES),
             redshift="`MODEL_TYPE`",
         ),

@@ -141,14 +141,14 @@ class ConfigReader:
     def _model_types(self) -> tuple[tuple[str, ...], bool]:
         """Return the model types, and auto: what needs no target, which auto never compares, turns it off."""
         names: tuple[str, ...] = self.values.get("model_type", ())
-        auto: bool = self.values.get("auto", not _is_unsupervised(names))
+        auto: bool = self.values.get("auto", not _is_unsupervised(names) and names != (keys.ADDITIVE,))
         if forecast.MODEL_TYPE in names:
             if len(names) > 1:
                 self.problems.append("model_type 'forecast' is never compared with others: name it alone")
             return (forecast.MODEL_TYPE,), True
-        without_target = [name for name in names if name in keys.UNSUPERVISED]
-        if auto and without_target:
-            self.problems.append(f"model_type '{without_target[0]}' needs 'auto: false'")
+        alone = [name for name in names if name in keys.UNSUPERVISED or name == keys.ADDITIVE]
+        if auto and alone:
+            self.problems.append(f"model_type '{alone[0]}' needs 'auto: false'")
         elif not auto and "model_type" not in self.given:
             self.problems.append(
                 f"'auto: false' needs a 'model_type' ({', '.join(keys.EXPLICIT_MODEL_TYPES)})"

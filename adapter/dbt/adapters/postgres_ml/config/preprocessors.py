@@ -6,13 +6,13 @@ import json
 from collections import Counter
 from typing import Any, NamedTuple
 
-from dbt.adapters.postgres_ml.config.kinds import Kind, Names, Schema, one_of_any_case
+from dbt.adapters.postgres_ml.config.kinds import Choice, Kind, Names, Number, Schema, one_of_any_case
 from dbt.adapters.postgres_ml.config.section import Key, Section
 from dbt.adapters.postgres_ml.config.values import not_one_of, wrong_type
 from typing_extensions import override
 
 from postgres_ml.contract.config import ColumnSet
-from postgres_ml.features.transformer_rules import SPELLINGS, check_chain, spelled
+from postgres_ml.features.transformer_rules import SPELLINGS, TEXT_VECTORIZER, check_chain, spelled
 
 
 class Transformer(NamedTuple):
@@ -64,6 +64,12 @@ TRANSFORMER_TABLE = {
         "scalers, `Normalizer`",
     ),
     "NumericPassthrough": Transformer("numbers", "the same numbers", "anything"),
+    "TextVectorizer": Transformer(
+        "text",
+        "one column for each of the most telling words and pairs of words: its tf-idf; "
+        "a missing text has no words. See [text.md](text.md)",
+        "nothing",
+    ),
 }
 TRANSFORMERS = tuple(TRANSFORMER_TABLE)
 
@@ -111,9 +117,28 @@ COLUMN_SET = Section(
             "the transformers of these columns, in the order in which they apply",
             is_required=True,
         ),
+        Key(
+            "max_features",
+            Number(1, 20_000, is_whole=True),
+            "how many terms a `TextVectorizer` keeps of each column: those that tell most of the target",
+            default=500,
+        ),
+        Key(
+            "min_df",
+            Number(1, is_whole=True),
+            "in how many rows a term has to be for a `TextVectorizer` to consider it",
+            default=5,
+        ),
+        Key(
+            "terms",
+            Choice(("words", "pairs", "both")),
+            "what a `TextVectorizer` counts: words, pairs of neighbouring words, or both",
+            default="both",
+        ),
     ),
     "{column_set: [...], transformers: [...]}",
 )
+OF_TEXT = ("max_features", "min_df", "terms")
 
 
 class Preprocessors(Kind):
@@ -155,14 +180,20 @@ class Preprocessors(Kind):
 
 def _read_set(where: str, found: Any, problems: list[str]) -> ColumnSet | None:
     values = COLUMN_SET.read(where, found, problems)
-    if values is None or len(values) < len(COLUMN_SET.keys):
+    if values is None or "column_set" not in values or "transformers" not in values:
         return None
     columns = values["column_set"]
+    unused = [name for name in OF_TEXT if name in values]
+    if unused and TEXT_VECTORIZER not in values["transformers"]:
+        problems.append(
+            f"{where}: {', '.join(unused)} belongs to a {TEXT_VECTORIZER}, and the transformers are "
+            f"{', '.join(values['transformers'])}"
+        )
     if "*" in columns and len(columns) > 1:
         problems.append(
             f"{where}: '*' means every column that no other set names, so it must be the only name in its set"
         )
-    return ColumnSet(columns, values["transformers"])
+    return ColumnSet(columns, values["transformers"], *(values.get(name) for name in OF_TEXT))
 
 
 def _named_twice(where: str, sets: tuple[ColumnSet, ...]) -> list[str]:

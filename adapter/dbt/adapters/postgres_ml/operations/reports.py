@@ -43,7 +43,7 @@ def explanation_text(model: str, document: str) -> str:
     sets = explanation["explanations"]
     if isinstance(sets, str):
         return f"{model}: explanation {sets}"
-    exact = "exact" if explanation["method"] in ("tree_shap", "linear_shap") else "sampled"
+    exact = "exact" if explanation["method"] in ("tree_shap", "linear_shap", "additive_shap") else "sampled"
     parts = [
         f"{model}: mean |SHAP value| of {explanation['rows']} rows, in {explanation['unit']} "
         f"({explanation['method']}, {exact})"

@@ -149,6 +149,11 @@ def _date_part(step: encoders.DatePart, slots: list[Slot], inputs: tuple[Input, 
 
 
 @fold_step.register
+def _words(step: encoders.Words, slots: list[Slot], inputs: tuple[Input, ...]) -> list[Slot] | None:
+    return None  # the text is split once for all of its terms
+
+
+@fold_step.register
 def _category(step: encoders.Category, slots: list[Slot], inputs: tuple[Input, ...]) -> list[Slot]:
     is_padded = inputs[step.input].sql_type == "character"
     outputs: dict[encoders.Scalar, float] = {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from postgres_ml.contract.exceptions import UnsupportedModelError
 from postgres_ml.contract.sql_names import MAX_ARGUMENTS
 from postgres_ml.generate import literals
+from postgres_ml.generate.literals import DOUBLE
 from postgres_ml.generate.sql.arguments import ArgumentReader, Operand
 from postgres_ml.generate.sql.fold.slots import CategoryKey, Source
 from postgres_ml.generate.sql.trees.ensemble import Chunk
@@ -47,6 +48,9 @@ class PartArgumentReader(ArgumentReader):
         return tuple((f"a{n}", literals.type_name(o.sql_type)) for n, o in enumerate(self.passed, 2))
 
     def _pass(self, operand: Operand) -> str:
+        array, _, index = operand.sql.partition("[")
+        if index and array.isalnum():  # an element of a variable: the array is passed, once for all elements
+            return f"{self._pass(Operand(array, f'{DOUBLE}[]'))}[{index}"
         if operand not in self._names:
             if len(self.passed) == MAX_ARGUMENTS - 1:
                 raise UnsupportedModelError(
