@@ -54,7 +54,7 @@ def main(project: Path) -> int:
         "  make mlflow    the training runs: parameters, metrics, plots, model cards\n"
         "  make docs      the dbt documentation, with the lineage from data to predictions\n"
         "  make psql      SQL of your own: select * from ml.customer_churn; \\df ml.*\n"
-        f"  {project}/models    ten dbt models that train, and ten that predict"
+        f"  {project}/models    twelve dbt models that train, and twelve that predict"
     )
     return 0
 

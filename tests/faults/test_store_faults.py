@@ -56,6 +56,7 @@ def small_tablespace(project: Project, tmp_path: Path) -> Iterator[Path]:
     table = "alter table postgres_ml.model_version set tablespace"
     try:
         ask(f"create tablespace small location '{disk}/space'")
+        ask("vacuum full postgres_ml.model_version")  # so that no room of versions that are gone is left
         ask(f"{table} small")
         with (disk / "filler").open("wb", buffering=0) as filler, pytest.raises(OSError, match="No space"):
             while True:
