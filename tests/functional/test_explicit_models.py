@@ -205,7 +205,7 @@ class TestRefusals:
         [
             (
                 "text_without_encoding",
-                "preprocessors are 'none': give it a OneHotEncoder or an OrdinalEncoder",
+                "preprocessors are 'none': give it a OneHotEncoder, an OrdinalEncoder or a TextVectorizer",
             ),
             ("text_scaled", 'column "word" is of type text, which StandardScaler doesn\'t take'),
             (
