@@ -133,6 +133,11 @@ BOUNDED = {
         "reader->text->length > 0 && reader->text->bytes[reader->text->length - 1] == ' '": "a text at hand",
     },
     "program/encode_lists.c": {"count > 0": "halves"},
+    "program/encode_words.c": {
+        "low < high": "halves",
+        "i < size": "the four bytes of a character",
+        "i > 0": "the four bytes of a character",
+    },
     "program/lookup.c": {
         "value.length - i >= 8": "a text at hand",
         "i < value.length": "less than eight bytes",
@@ -141,6 +146,7 @@ BOUNDED = {
         "!fill(lookup, true)": "looks inside",
         "!fill(lookup, false)": "looks inside",
     },
+    "program/score_tables.c": {"count > 1": "halves"},
     "program/parse.c": {"i < program->n_inputs": "1600 inputs"},
     "program/reader.c": {
         "i < 256": "a table",
