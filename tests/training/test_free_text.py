@@ -210,7 +210,7 @@ def test_sql_splits_words_where_it_knows_the_characters(runtime: str, encoding: 
     spec = make_spec("good", settings=Settings(min_rows=50), runtime=runtime)
     job = TrainingJob(spec, COLUMNS, TARGET, "", "", "", {}, "", encoding=encoding)
     report = Report(lambda level, text, fields=None: None)
-    task, *_ = prepare(job, rows, Deadline(60), report)
+    task = prepare(job, rows, Deadline(60), report).task
     assert bool(task.columns.words) == ((runtime, encoding) != ("sql", "LATIN1"))
     if not task.columns.words:
         sets = (ColumnSet(("notes",), ("TextVectorizer",)),)

@@ -328,6 +328,7 @@ def test_settings_have_the_documented_defaults() -> None:
         "max_cells": 1_000_000, "max_runtime": 5400.0, "max_trials": None, "seed": 0, "holdout": 0.2,
         "holdout_column": None, "holdout_time": None, "holdout_after": None, "min_rows": 500, "refit": True,
         "keep_versions": 5, "horizon": None, "frequency": None, "percentiles": ("mean", "0.1", "0.5", "0.9"),
+        "max_memory": None, "compute": "local",
     }  # fmt: skip
 
 
