@@ -36,7 +36,7 @@ from postgres_ml.contract.job import TrainingJob
 from postgres_ml.out_of_core.plan import OVERHEAD, ROW_BYTES
 from postgres_ml.process.memory import resident_bytes
 from postgres_ml.snapshot import copy as snapshot
-from postgres_ml.snapshot.query import snapshot_select
+from postgres_ml.snapshot.query import snapshot_query
 from sklearn.metrics import log_loss
 
 TABLE = "bench_scale"
@@ -101,7 +101,7 @@ def by_dask(n_workers: int, dsn: str, folder: Path, watch: Watch) -> float:
             cursor = connection.cursor()
             job = make_job(cursor, folder, compute="dask")
             watch.begin(local)
-            select = snapshot_select(
+            select = snapshot_query(
                 job.query, job.features, job.target, job.spec.settings, job.spec.problem_type,
                 connection.server_version,
             )  # fmt: skip

@@ -72,8 +72,9 @@ def _parser() -> argparse.ArgumentParser:
     worker.set_defaults(run=_worker)
 
     train = commands.add_parser("train", help="train what a job file describes; the adapter calls this")
-    train.add_argument("job", type=Path, nargs="?", help="a JSON file")
-    train.add_argument(
+    what = train.add_mutually_exclusive_group(required=True)
+    what.add_argument("job", type=Path, nargs="?", help="a JSON file")
+    what.add_argument(
         "--forks", type=int, metavar="FD", help="fork a process for each job that the socket names"
     )
     train.set_defaults(run=_train)

@@ -7,7 +7,6 @@ the model, run here on a sample; what takes all rows runs on the workers.
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -93,9 +92,9 @@ def _memory_of_each(job: TrainingJob) -> int | None:
 
 def _sizes(job: TrainingJob, read: ReadRows) -> Sizes:
     """Return how many rows are kept here: as many as explain the model, or as memory holds to search on."""
-    cap = cap_of(job.spec.settings) or os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    cap = cap_of(job.spec.settings)
     row = IN_MEMORY * VALUE_BYTES * (len(job.features) + 1)
-    held = int((cap - resident_bytes() - OVERHEAD) / row)
+    held = len(read) if cap is None else int((cap - resident_bytes() - OVERHEAD) / row)
     return Sizes(min(MOST_SAMPLED, len(read)), max(min(held, len(read)), LEAST_SAMPLED))
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from postgres_ml import cli
 from postgres_ml.contract import json_file
 from postgres_ml.contract.job import TRACKING_URI
 from postgres_ml.process import fork_server
@@ -175,3 +176,12 @@ def test_what_libraries_read_when_imported_has_a_process_of_its_own(monkeypatch:
     assert alike != fork_server._key({"PYTHONPATH": "/b"})
     monkeypatch.setattr("resource.getrlimit", lambda _: (1 << 30, 1 << 30))
     assert alike != fork_server._key({"PYTHONPATH": "/a"})
+
+
+@pytest.mark.parametrize("given", [[], ["job.json", "--forks", "3"]])
+def test_a_command_without_one_thing_to_train_is_refused(
+    given: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(["train", *given])
+    assert "--forks" in capsys.readouterr().err

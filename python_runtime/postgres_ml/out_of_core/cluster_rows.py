@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
-from functools import partial
+from dataclasses import dataclass
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,9 +22,19 @@ from postgres_ml.contract.exceptions import TrainingProcessError
 from postgres_ml.features.problem import Problem
 from postgres_ml.out_of_core import worker_read
 from postgres_ml.out_of_core.cluster import Cluster, LostWorkersError
-from postgres_ml.out_of_core.rows import HOLDOUT, LEFT_OUT, Batch, Encode, Look, joined
+from postgres_ml.out_of_core.rows import (
+    HOLDOUT,
+    LEFT_OUT,
+    TRAINING,
+    Batch,
+    Encode,
+    Look,
+    joined,
+    look_at,
+    spread_over,
+)
 from postgres_ml.out_of_core.worker_read import Source
-from postgres_ml.snapshot.rows import Array, TrainingRows, arrange, spread_part
+from postgres_ml.snapshot.rows import Array, TrainingRows, arrange
 
 PARTS_A_WORKER = 3
 MOST_RESTARTS = 2  # after workers were lost
@@ -132,26 +142,23 @@ class ClusterRows:
     index: TrainingRows
     n_restarts: int = 0
     fits = ("xgboost",)  # model types
-    _places: dict[int, Array] = field(default_factory=dict)
+
+    @cached_property
+    def _places(self) -> Array:
+        """Each read row's place in `index`, where it has one."""
+        places: Array = np.cumsum(self.sides != LEFT_OUT) - 1
+        return places
 
     def look(self) -> Look:
         """Return what one pass over the features of all rows tells."""
 
         def look() -> Look:
-            cluster = self.read.cluster
-            return joined(
-                iter(
-                    cluster.gather(
-                        [
-                            cluster.submit(
-                                part.worker, worker_read.look_at_part, part.frame, self.sides[part.ranks],
-                                self.read.features,
-                            )
-                            for part in self.read.parts
-                        ]
-                    )
-                )
-            )  # fmt: skip
+            cluster, features = self.read.cluster, self.read.features
+            looks = [
+                cluster.submit(part.worker, look_at, part.frame, self.sides[part.ranks], features)
+                for part in self.read.parts
+            ]
+            return joined(iter(cluster.gather(looks)))
 
         return self.surviving(look)
 
@@ -191,17 +198,14 @@ class ClusterRows:
     def sample(self, problem: Problem, n: int) -> tuple[TrainingRows, Array]:
         """Return about n rows in memory, and which of them are held out; see `LargeRows.sample`."""
         kept = np.flatnonzero(self.sides)
-        codes = np.zeros(len(kept), np.int64)
-        if problem.is_classification:
-            codes = problem.encode(self.index.target)
-        spread = spread_part(2 * codes + (self.sides[kept] == HOLDOUT), min(n / max(len(kept), 1), 1.0))
+        spread = spread_over(problem, self.index.target, self.sides[kept], n)
         wanted = np.zeros(len(self.index), bool)
         wanted[spread] = True
 
         def take() -> tuple[TrainingRows, Array]:
             chosen = []
             for part in self.read.parts:
-                local, places = self.chosen(part, (1, HOLDOUT))
+                local, places = self.chosen(part, (TRAINING, HOLDOUT))
                 chosen.append((part, local[wanted[places]], places[wanted[places]]))
             cluster = self.read.cluster
             frames = cluster.gather(
@@ -241,9 +245,7 @@ class ClusterRows:
     def chosen(self, part: PartOfRows, sides: Sequence[int]) -> tuple[Array, Array]:
         """Return the places of a part's rows on these sides, in the part and in `index`."""
         local = np.flatnonzero(np.isin(self.sides[part.ranks], sides))
-        if 0 not in self._places:
-            self._places[0] = np.cumsum(self.sides != LEFT_OUT) - 1
-        return local, self._places[0][part.ranks[local]]
+        return local, self._places[part.ranks[local]]
 
     def surviving(self, compute: Callable[[], T]) -> T:
         """Return what is computed on all workers; where some are lost, on the rows of those that are left."""

@@ -120,10 +120,7 @@ class LargeRows:
         They are evenly spread over the classes and sides, of each of which there are two at least.
         """
         kept = np.flatnonzero(self.sides)
-        codes = np.zeros(len(kept), np.int64)
-        if problem.is_classification:
-            codes = problem.encode(self.index.target)
-        spread = spread_part(2 * codes + (self.sides[kept] == HOLDOUT), min(n / max(len(kept), 1), 1.0))
+        spread = spread_over(problem, self.index.target, self.sides[kept], n)
         some = self.stored.take(kept[spread])
         rows = dataclasses.replace(some, target=self.index.target[spread])
         return rows, self.sides[kept[spread]] == HOLDOUT
@@ -135,6 +132,17 @@ class LargeRows:
     def remove(self) -> None:
         """Remove the files."""
         self.stored.remove()
+
+
+def spread_over(problem: Problem, target: Array, sides: Array, n: int) -> Array:
+    """Return the increasing places of about n rows, evenly spread over classes and sides.
+
+    Parameters
+    ----------
+    target, sides : of the rows that are not left out
+    """
+    codes = problem.encode(target) if problem.is_classification else np.zeros(len(sides), np.int64)
+    return spread_part(2 * codes + (sides == HOLDOUT), min(n / max(len(sides), 1), 1.0))
 
 
 def chosen(frame: pd.DataFrame, of_part: Array, sides: Sequence[int]) -> pd.DataFrame:

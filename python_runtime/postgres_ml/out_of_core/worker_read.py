@@ -17,7 +17,6 @@ import pandas as pd
 
 from postgres_ml.contract.column import Column
 from postgres_ml.contract.exceptions import TrainingDataError
-from postgres_ml.out_of_core.rows import Look, look_at
 from postgres_ml.snapshot.encoding import utf8
 from postgres_ml.snapshot.file import RowWriter
 from postgres_ml.snapshot.query import stored_columns
@@ -128,11 +127,6 @@ def drop_table(source: Source) -> None:
         connection.cursor().execute(f"drop table if exists {source.table}")
     finally:
         connection.close()
-
-
-def look_at_part(frame: pd.DataFrame, sides: Array, features: Sequence[Column]) -> Look:
-    """Return what is known of a part."""
-    return look_at(frame, sides, features)
 
 
 def apply(frame: pd.DataFrame, places: Array, function: Callable[[pd.DataFrame], Any]) -> Any:

@@ -292,7 +292,7 @@ def copy_snapshot(
     """
     started = time.monotonic()
     version = cursor.connection.server_version
-    copy = snapshot_query(sql, features, target, settings, problem_type, version, weight)
+    query = snapshot_query(sql, features, target, settings, problem_type, version, weight)
     stored = stored_columns(features, target, settings, problem_type, weight)
     names = {f"c{index}": column.name for index, column in enumerate(features)}
     names["label"] = names["exact"] = target.name if target else ""
@@ -300,7 +300,7 @@ def copy_snapshot(
         with path.open("wb") as file, utf8(cursor):
             writer = row_writer(file, cursor.connection, stored, names)
             # bytes: psycopg2 would encode a text as it believes the session to be
-            cursor.copy_expert(copy.encode(), writer)
+            cursor.copy_expert(f"copy (\n{query}\n) to stdout (format binary)".encode(), writer)
             writer.close()
         n_query, n_labelled, digest = writer.totals
         summary = SnapshotSummary(

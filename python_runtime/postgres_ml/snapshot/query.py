@@ -109,7 +109,7 @@ def snapshot_query(
     server_version: int,
     weight: Column | None = None,
 ) -> str:
-    """Return a COPY statement in binary format: totals, then the columns of `stored_columns`.
+    """Return the query of the rows to train on: a column `totals`, then those of `stored_columns`.
 
     Its first row holds the totals as a text: rows, rows with a target, digest of all rows (the same that
     `data_digest_query` returns, of what this statement reads). In all others that field is NULL. Numbers and
@@ -123,22 +123,6 @@ def snapshot_query(
     rows, so that a table of few distinct rows is thinned evenly. The hold-out follows from another hash
     (see `training_data`), so that the two are independent.
     """
-    select = snapshot_select(sql, features, target, settings, problem_type, server_version, weight)
-    return f"""copy (
-{select}
-) to stdout (format binary)"""
-
-
-def snapshot_select(
-    sql: str,
-    features: Sequence[Column],
-    target: Column | None,
-    settings: Settings,
-    problem_type: ProblemType | None,
-    server_version: int,
-    weight: Column | None = None,
-) -> str:
-    """Return what `snapshot_query` copies, as a query: a column `totals`, then those of `stored_columns`."""
     columns = stored_columns(features, target, settings, problem_type, weight)
     names = ", ".join(column.name for column in columns)
     max_rows = settings.max_cells // (len(features) + 1)

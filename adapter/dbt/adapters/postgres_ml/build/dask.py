@@ -21,7 +21,7 @@ from postgres_ml.contract.exceptions import TrainingDataError
 from postgres_ml.contract.json_file import to_json
 from postgres_ml.contract.sql_names import identifier
 from postgres_ml.snapshot.copy import SnapshotSummary
-from postgres_ml.snapshot.query import snapshot_select
+from postgres_ml.snapshot.query import snapshot_query
 
 PREFIX = "postgres_ml_rows_"
 LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
@@ -70,7 +70,7 @@ class DaskBuild(NodeBuild):
         cursor.execute(OWN_NAME)
         [(name,)] = cursor.fetchall()
         self._table = f"{identifier(self.spec.schema)}.{identifier(name)}"
-        select = snapshot_select(
+        select = snapshot_query(
             query.sql, query.features, query.target, self.spec.settings, self.spec.problem_type,
             cursor.connection.server_version, query.weight,
         )  # fmt: skip
