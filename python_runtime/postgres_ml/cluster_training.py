@@ -23,7 +23,7 @@ from postgres_ml.out_of_core.cluster import Cluster, LostWorkersError, connect
 from postgres_ml.out_of_core.cluster_rows import ClusterRows, ReadRows, read_rows
 from postgres_ml.out_of_core.plan import IN_MEMORY, LEAST_SAMPLED, MOST_SAMPLED, OVERHEAD, cap_of
 from postgres_ml.out_of_core.worker_read import Source
-from postgres_ml.process.memory import resident_bytes
+from postgres_ml.process.memory import used_bytes
 from postgres_ml.process.report import Relay, Report
 
 VALUE_BYTES = 8
@@ -94,7 +94,7 @@ def _sizes(job: TrainingJob, read: ReadRows) -> Sizes:
     """Return how many rows are kept here: as many as explain the model, or as memory holds to search on."""
     cap = cap_of(job.spec.settings)
     row = IN_MEMORY * VALUE_BYTES * (len(job.features) + 1)
-    held = len(read) if cap is None else int((cap - resident_bytes() - OVERHEAD) / row)
+    held = len(read) if cap is None else int((cap - used_bytes() - OVERHEAD) / row)
     return Sizes(min(MOST_SAMPLED, len(read)), max(min(held, len(read)), LEAST_SAMPLED))
 
 

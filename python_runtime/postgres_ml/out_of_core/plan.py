@@ -12,7 +12,7 @@ from typing import Protocol
 
 from postgres_ml.contract.config import Settings
 from postgres_ml.contract.exceptions import TrainingDataError
-from postgres_ml.process.memory import in_units, limit_bytes, peak_bytes, resident_bytes
+from postgres_ml.process.memory import in_units, limit_bytes, peak_bytes, used_bytes
 
 DEFAULT_SHARE = 0.6  # of what the machine or the cgroup has
 # What a training takes at its peak, as a multiple of the rows in Arrow: 3.0 with numbers, 2.6 with texts
@@ -109,7 +109,7 @@ def plan_memory(
     cap = cap_of(settings)
     if cap is None or not n_rows:
         return None
-    used = resident_bytes() if used is None else used
+    used = used_bytes() if used is None else used
     # COPY has 4 bytes beside each value and 2 beside each row, and the file 4 more
     arrow = max(snapshot.stat().st_size - n_rows * (4 * (n_columns + 1) + 6), n_rows)
     needed = used + int(IN_MEMORY * arrow)

@@ -22,6 +22,7 @@ from typing import Any
 from postgres_ml.contract.exceptions import PostgresMLError
 from postgres_ml.contract.job import TRACKING_URI
 from postgres_ml.process.fork_server import PREPARE
+from postgres_ml.process.memory import remember_before_forks
 
 #: what a training imports sooner or later
 MODULES = (
@@ -114,6 +115,7 @@ def _import_libraries(stderr: int) -> None:
     os.close(quiet)
     gc.collect()
     gc.freeze()  # a collection in a fork would copy all pages of what was imported
+    remember_before_forks()
 
 
 def _become(request: dict[str, Any], descriptors: list[int]) -> None:

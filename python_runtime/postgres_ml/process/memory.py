@@ -18,6 +18,8 @@ SHORTAGE = re.compile(
     re.IGNORECASE,
 )
 
+_before_forks = 0
+
 
 def peak_bytes(pid: int) -> int | None:
     """Return the most that a running process has had in memory; None where /proc doesn't tell."""
@@ -74,6 +76,20 @@ def _number(path: Path) -> int | None:
     except OSError:
         return None
     return int(text) if text.isdigit() else None
+
+
+def used_bytes() -> int:
+    """Return what this process has in memory now, or had when it was forked; 0 where /proc doesn't tell.
+
+    A fork has the pages of its libraries' files in memory only when it comes to use them.
+    """
+    return max(resident_bytes(), _before_forks)
+
+
+def remember_before_forks() -> None:
+    """Let the forks of this process, which has imported their libraries, count these as their own."""
+    global _before_forks
+    _before_forks = resident_bytes()
 
 
 def resident_bytes() -> int:
