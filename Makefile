@@ -10,7 +10,7 @@ DBT_2 = $(VENV)-dbt-2
 EXTENSION_VERSION = $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" extension/plmodel.control)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo sql-example docs docs-site mlflow psql test test-exhaustive test-faults test-unit test-training test-functional test-dbt-1-12 test-dbt-2 test-versions coverage check lint docs-tables native bench-parse bench-unchanged bench-catalog bench-sql bench-native bench-auto bench-forecast bench-intervals bench-words dist dist-extension test-wheel clean bench-python serve-example bench-extract bench-scale
+.PHONY: help install demo sql-example docs docs-site mlflow psql test test-exhaustive test-faults test-unit test-training test-functional test-dbt-1-12 test-dbt-2 test-versions coverage check lint docs-tables native bench-parse bench-unchanged bench-catalog bench-sql bench-native bench-auto bench-forecast bench-intervals bench-words dist dist-extension test-wheel clean bench-python serve-example bench-extract bench-scale bench-scoring
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -153,6 +153,9 @@ bench-catalog: $(VENV)/installed ## time dbt and the catalog with 200 models of 
 
 bench-scale: $(VENV)/installed-test ## time training as the data grow, against a plain script of the same steps
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/bench_scale.py --write
+
+bench-scoring: $(VENV)/installed-test ## time predictions on more cores, on a replica and from another database
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/bench_scoring.py --write
 
 bench-extract: $(VENV)/installed-test ## time the reading of ten million cells against the usual ways
 	$(BIN)/python benchmarks/bench_extract.py --write

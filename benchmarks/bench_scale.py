@@ -30,6 +30,7 @@ import pandas as pd
 import psycopg2
 import results
 import xgboost
+from growth import FIGURE, draw_growth
 from postgres_ml import embedded, pipeline
 from postgres_ml.contract.config import Settings, TrainingSpec
 from postgres_ml.contract.job import TrainingJob
@@ -59,6 +60,12 @@ def create(cursor: Any, n_rows: int, n_texts: int) -> None:
     cursor.execute(f"alter table {TABLE} drop column i; analyze {TABLE}")
 
 
+def _ask(cursor: Any, query: str) -> list[tuple[Any, ...]]:
+    cursor.execute(query)
+    rows: list[tuple[Any, ...]] = cursor.fetchall()
+    return rows
+
+
 def arrow_bytes(n_rows: int, n_texts: int) -> int:
     """Return the size of the columns in Arrow: doubles, and texts with their offsets."""
     return n_rows * (8 * N_NUMBERS + n_texts * (WORD_BYTES + 4) + 7)
@@ -82,9 +89,9 @@ def make_job(cursor: Any, folder: Path, **settings: Any) -> TrainingJob:
 def by_disk(dsn: str, folder: Path, watch: Watch) -> float:
     """Train under a cap of half the rows' size in Arrow, besides what any training takes."""
     with psycopg2.connect(dsn) as connection:
-        cursor = connection.cursor()
-        cursor.execute(f"select count(*), pg_table_size('{TABLE}') from {TABLE}")
-        [(n_rows, size)] = cursor.fetchall()
+        [(n_rows, size)] = _ask(
+            connection.cursor(), f"select count(*), pg_table_size('{TABLE}') from {TABLE}"
+        )
     return by_product(dsn, folder, watch, resident_bytes() + OVERHEAD + ROW_BYTES * n_rows + size // 2)
 
 
@@ -106,8 +113,7 @@ def by_dask(n_workers: int, dsn: str, folder: Path, watch: Watch) -> float:
                 connection.server_version,
             )  # fmt: skip
             cursor.execute(f"drop table if exists bench_rows; create unlogged table bench_rows as {select}")
-            cursor.execute("select pg_relation_size('bench_rows') / 8192")
-            [(n_pages,)] = cursor.fetchall()
+            [(n_pages,)] = _ask(cursor, "select pg_relation_size('bench_rows') / 8192")
         source = {"dsn": dsn, "role": "", "table": "bench_rows", "n_pages": n_pages}
         job = dataclasses.replace(job, dask_scheduler=local.scheduler_address)
         trained = cluster_training.train(job, "bench", lambda *_: None, source, [])
@@ -248,7 +254,8 @@ def measure(way: str, dsn: str) -> dict[str, float]:
 def main() -> int:
     """Print a table, and write it if asked."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--rows", default="100000,400000,1000000")
+    parser.add_argument("--rows", default="100000,400000,1000000,4000000")
+    parser.add_argument("--text-rows", type=int, default=1_000_000, help="no more rows than these with texts")
     parser.add_argument("--kinds", default=",".join(KINDS))
     parser.add_argument("--ways", default=",".join(WAYS))
     parser.add_argument("--write", action="store_true", help=f"write the table to {results.RESULTS.name}")
@@ -269,13 +276,17 @@ def main() -> int:
         "|---|---|---|---|---|---|---|---|",
     ]
     print("\n".join(lines), flush=True)
+    measured = []
     for kind in options.kinds.split(","):
         for n_rows in map(int, options.rows.split(",")):
+            if KINDS[kind] and n_rows > options.text_rows:
+                continue
             create(connection.cursor(), n_rows, KINDS[kind])
             size = arrow_bytes(n_rows, KINDS[kind])
             for way in options.ways.split(","):
                 command = [sys.executable, __file__, "--worker", way, "--dsn", dsn]
                 found = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+                measured.append((kind, n_rows, way, found))
                 lines.append(
                     f"| {n_rows:,} | {N_NUMBERS} numbers{f', {KINDS[kind]} texts' * bool(KINDS[kind])} "
                     f"| {size / 1e6:,.0f} | {way} | {found['cpu']:.1f} | {found['wall']:.1f} "
@@ -283,9 +294,14 @@ def main() -> int:
                 )
                 print(lines[-1], flush=True)
     if options.write:
-        results.write_section(
-            "bench-scale", "\n".join(["## Training as data grow (`make bench-scale`)\n", *lines])
+        draw_growth(measured)
+        [(version,)] = _ask(connection.cursor(), "show server_version")
+        heading = (
+            "## Training as data grow (`make bench-scale`)\n\n"
+            f"{results.circumstances(version)}, xgboost {xgboost.__version__}, one thread a process. "
+            f"`peak` is memory beside the libraries.\n\n![CPU and memory by rows]({FIGURE.name})\n"
         )
+        results.write_section("bench-scale", "\n".join([heading, *lines]))
     return 0
 
 
