@@ -91,8 +91,9 @@ setup(
     install_requires=[
         # 1.12 needs dbt-core-experimental-parser, whose only distribution is a source archive that downloads
         # a wheel from a code host while it is built: behind a mirror or a firewall pip fails instead of
-        # taking 1.11, unless it is told to (the Makefile does)
-        "dbt-core>=1.10.0,<1.13",
+        # taking 1.11, unless it is told to (the Makefile does). 1.10.5 is the first to know a generic test's
+        # `arguments`
+        "dbt-core>=1.10.5,<1.13",
         "dbt-adapters>=1.16.0,<2",
         "dbt-postgres>=1.9.0,<2",
         "typing-extensions>=4.12.0",

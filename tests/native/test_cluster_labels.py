@@ -19,7 +19,8 @@ from postgres_ml.program.scorers import Distances
 from psycopg2.extras import execute_values
 from sklearn.cluster import KMeans, MiniBatchKMeans
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import KBinsDiscretizer, MaxAbsScaler, StandardScaler
+from sklearn.preprocessing import MaxAbsScaler, StandardScaler
+from support.quantile_bins import quantile_bins
 
 LARGEST = float(np.finfo(np.float64).max)
 SPECIAL = [0.0, -0.0, 1.0, 3.5e38, -3.5e38, 1e300, -1e300, 1e308, -1e308, LARGEST, -LARGEST, 5e-324, 1e-300]
@@ -32,7 +33,7 @@ def pipeline_of(source: np.random.Generator, name: str, n_centers: int) -> Any:
         "plain": [],
         "scaled": [StandardScaler()],
         "max-abs": [MaxAbsScaler()],
-        "sparse": [KBinsDiscretizer(4, encode="onehot", quantile_method="averaged_inverted_cdf")],
+        "sparse": [quantile_bins(4, "onehot")],
     }
     return make_pipeline(*steps[name], KMeans(n_centers, n_init=1, random_state=int(source.integers(99))))
 

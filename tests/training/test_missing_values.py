@@ -6,6 +6,7 @@ between our frames and those.
 
 from __future__ import annotations
 
+import inspect
 import io
 import itertools
 import warnings
@@ -57,16 +58,24 @@ def _to(dtype: Any, *more: Any) -> Dtype:
     return convert
 
 
+def _strings() -> dict[str, Dtype]:
+    """Every string type; before 2.3 pandas has no choice of the missing value."""
+    storages = ("python", "pyarrow")
+    if "na_value" not in inspect.signature(pd.StringDtype).parameters:
+        return {f"str, {storage}": _to(pd.StringDtype(storage)) for storage in storages}
+    return {
+        f"str, {storage}, {na}": _to(pd.StringDtype(storage, na_value=na))
+        for storage, na in itertools.product(storages, (np.nan, pd.NA))
+    }
+
+
 TEXTS: dict[str, Dtype] = {
     "objects, None": _objects(None),
     "objects, NaN": _objects(np.nan),
     "category": _to("category"),
     "category of str": _to("str", "category"),
     "arrow": _to(pd.ArrowDtype(pa.string())),
-    **{
-        f"str, {storage}, {na}": _to(pd.StringDtype(storage, na_value=na))
-        for storage, na in itertools.product(("python", "pyarrow"), (np.nan, pd.NA))
-    },
+    **_strings(),
 }
 NUMBERS: dict[str, Dtype] = {
     "objects, None": _objects(None),

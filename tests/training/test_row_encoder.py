@@ -34,13 +34,13 @@ from sklearn.neighbors import KNeighborsRegressor
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import (
     FunctionTransformer,
-    KBinsDiscretizer,
     MinMaxScaler,
     OneHotEncoder,
     OrdinalEncoder,
     StandardScaler,
 )
 from sklearn.svm import SVC
+from support.quantile_bins import quantile_bins
 from xgboost import XGBClassifier, XGBRegressor
 
 COLUMNS = (
@@ -56,6 +56,7 @@ DATES = (
     Column("at", "timestamp with time zone", "timestamptz"),
     Column("clock", "time without time zone", "time"),
 )
+
 N_ROWS = 150
 
 
@@ -112,7 +113,7 @@ ENCODED = {
     "three classes": (encoders(StandardScaler()), LabelEncodedClassifier(XGBClassifier(n_estimators=5))),
     "forest": (encoders(StandardScaler()), RandomForestClassifier(7, random_state=0, n_jobs=2)),
     "bins": (
-        encoders(KBinsDiscretizer(4, encode="ordinal", quantile_method="averaged_inverted_cdf")),
+        encoders(quantile_bins(4, "ordinal")),
         GaussianNB(),
     ),
 }

@@ -22,6 +22,10 @@ from postgres_ml.lower.linear import PROBABILITY, complemented
 from postgres_ml.program.program import BinaryLabel, MulticlassLabel, Value
 from postgres_ml.program.scorers import Link, Tree, TreeEnsemble
 
+# scikit-learn 1.6 and 1.7 can put NaN for a threshold where a column has missing values: then no value is
+# below it. Of single precision, none is below this one
+NOTHING_LEFT = -float(np.finfo(np.float64).max)
+
 
 def parse_tree_or_forest_regressor(estimator: Any, matrix: Matrix, builder: Builder) -> Scores:
     """Return the mean of the trees' values."""
@@ -61,11 +65,12 @@ def tree_nodes(tree: Any, scale: float, outputs: tuple[int, ...]) -> Tree:
     """Return a scikit-learn `Tree` with its leaves times `scale`."""
     nodes = tree.__getstate__()["nodes"]
     is_leaf = nodes["left_child"] == -1
+    threshold = np.where(np.isnan(nodes["threshold"]), NOTHING_LEFT, nodes["threshold"])
     values = (tree.value.reshape(len(nodes), -1) * scale).tolist()
     default_left = nodes["missing_go_to_left"] if "missing_go_to_left" in nodes.dtype.names else is_leaf
     return Tree(
         tuple(np.where(is_leaf, -1, nodes["feature"]).tolist()),
-        tuple(np.where(is_leaf, np.nan, nodes["threshold"]).tolist()),
+        tuple(np.where(is_leaf, np.nan, threshold).tolist()),
         tuple(nodes["left_child"].tolist()),
         tuple(np.where(is_leaf, -1, nodes["right_child"]).tolist()),
         tuple(default_left.astype(bool).tolist()),
