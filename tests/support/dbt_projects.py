@@ -17,6 +17,7 @@ from typing import Any
 import psycopg2
 import psycopg2.extensions
 import pytest
+import yaml
 from dbt.adapters.factory import reset_adapters
 from dbt.tests.fixtures.project import *  # noqa: F403  # a plugin's fixtures are the names in its module
 from dbt_common.behavior_flags import BehaviorFlagRendered
@@ -47,6 +48,17 @@ def behavior_flags_without_stack() -> Iterator[None]:
 def no_adapter_is_left() -> None:
     """Forget the adapter that another test's dbt registered in this process: it would go on with its profile."""
     reset_adapters()
+
+
+@pytest.fixture(scope="class")
+def dbt_project_yml(project_root: Any, project_config_update: dict[str, Any] | str | None) -> dict[str, Any]:
+    """The fixture of dbt-tests-adapter, in a project whose generic tests have `arguments` with dbt-core 1.10 too."""
+    flags = {"send_anonymous_usage_stats": False, "require_generic_test_arguments_property": True}
+    config: dict[str, Any] = {"name": "test", "profile": "test", "flags": flags}
+    changes = project_config_update or {}
+    config |= yaml.safe_load(changes) if isinstance(changes, str) else changes
+    (Path(project_root) / "dbt_project.yml").write_text(yaml.safe_dump(config))
+    return config
 
 
 @pytest.fixture(scope="class")

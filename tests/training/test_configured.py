@@ -391,7 +391,7 @@ def test_categories_are_the_trees_of_one_hot_columns() -> None:
 def test_what_knows_no_categories_gets_one_hot_columns(given: dict[str, str]) -> None:
     rows = make_rows()
     pipeline = fit(rows, None, model_types=("xgboost",), hyperparameters={"num_round": 5, **given})
-    assert pipeline[-1].n_features_in_ == 7 and not pipeline[-1].enable_categorical
+    assert pipeline[-1].n_features_in_ == 7 and "c" not in (pipeline[-1].get_booster().feature_types or [])
     check_program(pipeline, rows)
 
 

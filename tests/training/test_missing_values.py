@@ -69,11 +69,13 @@ def _strings() -> dict[str, Dtype]:
     }
 
 
+#: before 3 pandas has no type of this name, and makes None the text 'None'
+STR = "str" if pd.Series([None], dtype=object).astype("str").isna().all() else "string"
 TEXTS: dict[str, Dtype] = {
     "objects, None": _objects(None),
     "objects, NaN": _objects(np.nan),
     "category": _to("category"),
-    "category of str": _to("str", "category"),
+    "category of str": _to(STR, "category"),
     "arrow": _to(pd.ArrowDtype(pa.string())),
     **_strings(),
 }

@@ -93,8 +93,13 @@ class Flavor:
     """MLflow's sklearn flavor, whose python_function is `registered_pyfunc`."""
 
     @staticmethod
-    def save_model(path: str, mlflow_model: Model, **arguments: Any) -> None:
-        """Save the model into a folder."""
+    def save_model(path: str, mlflow_model: Model, flavor_name: str = "", **arguments: Any) -> None:
+        """Save the model into a folder.
+
+        Parameters
+        ----------
+        flavor_name : what `Model.log` of MLflow's later releases keeps for itself, and the first hand on
+        """
         mlflow.sklearn.save_model(path=path, mlflow_model=mlflow_model, **arguments)
         described = mlflow_model.flavors[mlflow.pyfunc.FLAVOR_NAME]
         described["loader_module"] = pyfunc.__name__
