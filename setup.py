@@ -101,9 +101,9 @@ setup(
         "numpy>=1.26.0",
         # the same library as xgboost without 470 MB of GPU libraries; the two share one import package, so an
         # installed xgboost (a GPU for training) takes its place by `pip install --force-reinstall xgboost`.
-        # 3.1 is the first that keeps the categories of a data frame in the model
-        "xgboost-cpu>=3.1.0; platform_system != 'Darwin'",
-        "xgboost>=3.1.0; platform_system == 'Darwin'",
+        # 3.1 is the first that keeps the categories of a data frame in the model; 3.1.0 can crash by them
+        "xgboost-cpu>=3.1.1; platform_system != 'Darwin'",
+        "xgboost>=3.1.1; platform_system == 'Darwin'",
         "mlflow>=3.1.0,<4",
         "joblib>=1.5.0",
         "jinja2>=3.1.3",
