@@ -111,6 +111,8 @@ def _prediction(loaded: Loaded, labels: Sequence[Any], target: Column | None) ->
 def feature_names(model: Any) -> tuple[str, ...]:
     """Return the names of the columns that the model was fitted on; () where it has none."""
     names = getattr(model, "feature_names_in_", None)
+    if names is None:
+        names = getattr(model, "feature_name_", None)  # lightgbm's estimators before 4.5
     if names is None and hasattr(model, "feature_name") and callable(model.feature_name):
         names = model.feature_name()  # lightgbm's Booster
     if names is None:

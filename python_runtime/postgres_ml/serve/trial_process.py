@@ -17,6 +17,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -47,12 +48,21 @@ def main() -> None:
         if request["path"].endswith(SKOPS):  # importing it asks a program how many cores there are
             with contextlib.suppress(ModuleNotFoundError):
                 importlib.import_module("skops.io")
+        _import_matplotlib()
         gc.freeze()  # what is here already is no garbage, and a fork shares it untouched
         answer = supervise(Path(request["path"]), read, **request["limits"])
         for name in answer.pop("modules", ()):  # so that the next process has them already
             importlib.import_module(name)
         sys.stdout.buffer.write(json.dumps(answer).encode() + b"\n")
         sys.stdout.buffer.flush()
+
+
+def _import_matplotlib() -> None:
+    """Import it for lightgbm before 4.7, which imports it: that makes a folder, and no file may."""
+    with contextlib.suppress(PackageNotFoundError):
+        release = tuple(map(int, version("lightgbm").split(".")[:2]))
+        if release < (4, 7):
+            importlib.import_module("matplotlib")
 
 
 def _function(module: str, name: str) -> Callable[[Path], Any]:
