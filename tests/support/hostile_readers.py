@@ -74,7 +74,8 @@ def fits(path: Path) -> Any:
 
 def tells_its_environment(path: Path) -> None:
     assert not {name for name in os.environ if name.startswith(("PG", "AWS", "HTTP", "MLFLOW", "SECRET"))}
-    assert os.listdir() == [] and os.environ["HOME"] == str(Path.cwd())  # noqa: PTH208
+    # lightgbm before 4.7 imports matplotlib, which makes one of these
+    assert set(os.listdir()) <= {".config", ".cache"} and os.environ["HOME"] == str(Path.cwd())  # noqa: PTH208
     assert resource.getrlimit(resource.RLIMIT_CORE) == (0, 0)
 
 

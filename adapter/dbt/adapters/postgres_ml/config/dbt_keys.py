@@ -48,6 +48,7 @@ DBT_KEYS = (
     *("incremental_strategy", "batch_size", "lookback", "begin", "concurrent_batches", "event_time"),
     *("post_hook", "post-hook", "pre_hook", "pre-hook", "quoting", "column_types", "full_refresh"),
     *("unique_key", "on_schema_change", "on_configuration_change", "packages", "docs", "access", "freshness"),
+    *("on_error", "latest_version_pointer"),  # of dbt-core 1.12
 )
 #: keys that tools around dbt read in a model's config and that are set for whole folders of models
 TOOL_KEYS = (
