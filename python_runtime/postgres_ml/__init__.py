@@ -21,6 +21,7 @@ __all__ = [
     "PiecewiseLinear",
     "QuantileNormal",
     "RobustSmoothClip",
+    "TextStatistics",
     "TextVectorizer",
 ]
 _HOMES = {
@@ -30,6 +31,7 @@ _HOMES = {
     ),
     "postgres_ml.components.neural_network": ("NetworkClassifier", "NetworkRegressor"),
     "postgres_ml.components.text": ("TextVectorizer",),
+    "postgres_ml.components.text_statistics": ("TextStatistics",),
     "postgres_ml.components.transformers": (
         *("DateTimeVectorizer", "PiecewiseLinear", "QuantileNormal", "RobustSmoothClip"),
     ),

@@ -23,6 +23,7 @@ from postgres_ml.features.feature_columns import FeatureColumns, choose_columns
 from postgres_ml.features.holdout import holdout_of
 from postgres_ml.features.problem import Problem
 from postgres_ml.features.rare_classes import SettledSplit, settle_split
+from postgres_ml.features.transformer_rules import TEXT_STATISTICS, TEXT_VECTORIZER, members
 from postgres_ml.fit.task import Deadline, Task
 from postgres_ml.generate.sql.words import ENCODINGS, HINT
 from postgres_ml.out_of_core.fit import LargeFit, Rows
@@ -182,13 +183,23 @@ def _columns(
     columns = choose_columns(
         job.features, rows, notes, spec.preprocessors, count_words=spec.auto and splits_words, facts=facts
     )
-    if columns.word_columns and not splits_words:
-        names = ", ".join(f'"{name}"' for group in columns.word_columns for name in group.names)
-        raise SpecError(
-            f"preprocessors: SQL can't split {names} into words (TextVectorizer) in a database of encoding "
-            f"{job.encoding}: {HINT}"
-        )
+    if not splits_words:
+        _check_no_text_is_read(job, columns)
     return columns
+
+
+def _check_no_text_is_read(job: TrainingJob, columns: FeatureColumns) -> None:
+    """Refuse configured words and characters, which SQL knows in some encodings only."""
+    kinds = ((TEXT_VECTORIZER, "split", "into words"), (TEXT_STATISTICS, "count", "by characters"))
+    for transformer, verb, how in kinds:
+        sets = [item for item in columns.sets or () if transformer in item.transformers]
+        found = [name for item in sets for name in members(item, columns.sets or (), list(columns.kinds))]
+        if found:
+            names = ", ".join(f'"{name}"' for name in found)
+            raise SpecError(
+                f"preprocessors: SQL can't {verb} {names} {how} ({transformer}) in a database of encoding "
+                f"{job.encoding}: {HINT}"
+            )
 
 
 def _task(job: TrainingJob, problem: Problem, columns: FeatureColumns, deadline: Deadline) -> Task:

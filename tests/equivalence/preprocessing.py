@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from equivalence.draw import FLAG, MOMENTS, NOTES, NUMBERS, TEXTS, Draw
 from postgres_ml.components.text import TextVectorizer
+from postgres_ml.components.text_statistics import TextStatistics
 from postgres_ml.components.transformers import (
     DateTimeVectorizer,
     PiecewiseLinear,
@@ -183,6 +184,14 @@ def _words(draw: Draw) -> Preprocessing:
     return Preprocessing(ColumnTransformer(steps), (NOTES, TEXTS[1], NUMBERS[1]))
 
 
+def _characters(draw: Draw) -> Preprocessing:
+    root = [FunctionTransformer(np.sqrt)] if draw.choice([True, False]) else []
+    scale = draw.choice([None, StandardScaler(), RobustSmoothClip()])
+    counts = make_pipeline(TextStatistics(), *root, *([] if scale is None else [scale]))
+    steps = [("characters", counts, [NOTES.name, "plan"]), ("number", SimpleImputer(), ["ratio"])]
+    return Preprocessing(ColumnTransformer(steps), (NOTES, TEXTS[1], NUMBERS[1]))
+
+
 def _indicator(draw: Draw) -> Preprocessing:
     features = draw.choice(["all", "missing-only"])
     union = FeatureUnion([("values", SimpleImputer()), ("missing", MissingIndicator(features=features))])
@@ -257,6 +266,7 @@ TRANSFORMERS: dict[str, Callable[[Draw], Preprocessing]] = {
     "target-encoder": _textual(lambda draw: TargetEncoder(random_state=0)),
     "text-imputer": _text_only(_text_imputer),
     "text": _words,
+    "characters": _characters,
     "truncated-svd": _numeric(lambda draw: make_pipeline(StandardScaler(), TruncatedSVD(2, random_state=0))),
 }
 INEXACT = (

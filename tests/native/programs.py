@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from postgres_ml.program import encoders, scorers
+from postgres_ml.program.characters import CLASSES
 from postgres_ml.program.program import Input, Program, Value
 
 INPUTS = (
@@ -132,6 +133,9 @@ class Maker:
                 terms = tuple(self.random.sample(WORDS, self.random.randint(1, len(WORDS))))
                 weights = tuple(self.random.choice([1.0, 1 + self.random.random() * 9]) for _ in terms)
                 self.add(encoders.Words(position, terms, weights, self.random.choice(["l2", "none"])))
+            if item.kind == "text" and self.random.random() < 0.5:
+                chosen = self.random.sample(CLASSES, self.random.randint(1, len(CLASSES)))
+                self.add(encoders.Characters(position, tuple(chosen)))
             if item.kind != "text":
                 self.add(encoders.Number(position))
                 if self.random.random() < 0.2:

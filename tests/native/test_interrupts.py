@@ -133,11 +133,8 @@ BOUNDED = {
         "reader->text->length > 0 && reader->text->bytes[reader->text->length - 1] == ' '": "a text at hand",
     },
     "program/encode_lists.c": {"count > 0": "halves"},
-    "program/encode_words.c": {
-        "low < high": "halves",
-        "i < size": "the four bytes of a character",
-        "i > 0": "the four bytes of a character",
-    },
+    "program/encode_characters.c": {"c < 128": "the characters of ASCII"},
+    "program/encode_words.c": {"i > 0": "the four bytes of a character"},
     "program/lookup.c": {
         "value.length - i >= 8": "a text at hand",
         "i < value.length": "less than eight bytes",
@@ -158,6 +155,7 @@ BOUNDED = {
         "k < 4": "four digits",
     },
     "program/score_matrix.c": {"o < width": "a block"},
+    "program/utf8.c": {"low < high": "halves", "i < size": "the four bytes of a character"},
     "program/score_slots.c": {"i < last": "a stride"},
     "trees/kernel_avx2.c": {"first < n_codes": "256 codes", "i < 16": "sixteen"},
     "trees/kernel_avx512.c": {"i < 4": "four registers"},

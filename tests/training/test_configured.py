@@ -153,7 +153,7 @@ def test_dates_timestamps_and_times_of_day_have_parts_of_their_own() -> None:
 
 def test_every_transformer_has_a_case() -> None:
     used = {name for sets in SETS.values() for item in sets for name in item.transformers}
-    assert used | {"DateTimeVectorizer", "TextVectorizer"} == set(TRANSFORMERS)
+    assert used | {"DateTimeVectorizer", "TextVectorizer", "TextStatistics"} == set(TRANSFORMERS)
 
 
 WORDS = (
@@ -165,7 +165,17 @@ WORDS = (
 
 @pytest.mark.parametrize("model_type", ["linear_learner", "xgboost", "mlp"])
 @pytest.mark.parametrize(
-    "sets", [WORDS, (ColumnSet(("notes",), ("TextVectorizer",), terms="pairs"), SETS["pca"][1])]
+    "sets",
+    [
+        WORDS,
+        (ColumnSet(("notes",), ("TextVectorizer",), terms="pairs"), SETS["pca"][1]),
+        (ColumnSet(("notes",), ("TextStatistics", "StandardScaler", "PCA")), SETS["pca"][1]),
+        (
+            ColumnSet(("notes",), ("TextStatistics",)),
+            ColumnSet(("notes",), ("TextVectorizer",)),
+            SETS["pca"][1],
+        ),
+    ],
 )
 def test_words_are_fitted_and_compiled(sets: tuple[ColumnSet, ...], model_type: str) -> None:
     rows = noted_rows()
@@ -206,6 +216,16 @@ def test_words_are_of_text_alone() -> None:
     (problem,) = check_columns((ColumnSet(("n",), ("TextVectorizer",)),), COLUMNS)
     assert 'column "n" is of type integer, and a TextVectorizer needs text' in problem
     assert "TextVectorizer stands alone" in check_chain(("Imputer", "TextVectorizer"))[0]
+
+
+def test_characters_are_of_text_alone_and_come_first() -> None:
+    (problem,) = check_columns((ColumnSet(("n",), ("TextStatistics",)),), COLUMNS)
+    assert 'column "n" is of type integer, and a TextStatistics needs text' in problem
+    (problem,) = check_chain(("Imputer", "TextStatistics"))
+    assert "TextStatistics reads the query's own texts, so it must come before Imputer" in problem
+    (problem,) = check_chain(("TextStatistics", "Imputer"))
+    assert "Imputer must come before TextStatistics, which leaves no missing value" in problem
+    assert not check_chain(("TextStatistics", "MinMax", "PCA"))
 
 
 def test_none_hands_the_numbers_on_as_they_are() -> None:

@@ -23,7 +23,7 @@ from postgres_ml.fit.task import Deadline, Task
 from postgres_ml.lower import parse_pipeline
 from postgres_ml.preparation import prepare
 from postgres_ml.process.report import Report
-from postgres_ml.program.encoders import Words
+from postgres_ml.program.encoders import Characters, Words
 from postgres_ml.program.interpret import predict
 from postgres_ml.publish.deployment import inputs_of
 from postgres_ml.search import search
@@ -117,7 +117,7 @@ def test_each_kind_of_model_reads_words_and_its_program_predicts_the_same(model_
     assert np.mean(pipeline.predict(new.frame) == new.target) > 0.85
     for fitted in (pipeline, fold_pipeline(task, choice, rows)):
         program = parse_pipeline(fitted, inputs_of(COLUMNS), "text")
-        assert any(isinstance(step, Words) for step in program.steps)
+        assert {Words, Characters} <= {type(step) for step in program.steps}
         found = predict(program, {name: new.frame[name].tolist() for name in new.frame})
         assert list(found) == fitted.predict(new.frame).tolist()
 
@@ -156,7 +156,7 @@ def test_a_fold_learns_its_terms_from_its_own_rows() -> None:
     words = fitted.transform(rows.frame).toarray()
     np.testing.assert_allclose(valid.toarray()[:, -words.shape[1] :], words[split.valid].astype(np.float32))
     assert linear.score(valid, encoded.codes[split.valid]) > 0.85
-    assert encoded.pair("codes", split)[0].shape[1] == 1 + 1 + 300, "a number, a code, and the terms' places"
+    assert encoded.pair("codes", split)[0].shape[1] == 1 + 1 + 39 + 300, "a number, a code, characters, terms"
 
 
 def test_the_card_says_which_label_goes_with_a_term() -> None:
@@ -213,9 +213,31 @@ def test_sql_splits_words_where_it_knows_the_characters(runtime: str, encoding: 
     task = prepare(job, rows, Deadline(60), report).task
     assert bool(task.columns.words) == ((runtime, encoding) != ("sql", "LATIN1"))
     if not task.columns.words:
-        sets = (ColumnSet(("notes",), ("TextVectorizer",)),)
-        given = dataclasses.replace(spec, preprocessors=sets)
-        with pytest.raises(
-            SpecError, match=r'can\'t split "notes" into words .* encoding LATIN1: use runtime'
-        ):
-            prepare(dataclasses.replace(job, spec=given), rows, Deadline(60), report)
+        refused = {
+            "TextVectorizer": 'split "notes" into words',
+            "TextStatistics": 'count "notes" by characters',
+        }
+        for name, what in refused.items():
+            given = dataclasses.replace(spec, preprocessors=(ColumnSet(("notes",), (name,)),))
+            with pytest.raises(SpecError, match=f"can't {what} .* encoding LATIN1: use runtime"):
+                prepare(dataclasses.replace(job, spec=given), rows, Deadline(60), report)
+
+
+def loud(n: int, seed: int) -> TrainingRows:
+    """Rows whose target is whether a text was shouted, which its words do not tell."""
+    rows = make_rows(n, seed=seed)
+    is_loud = np.random.default_rng(seed).random(n) < 0.5
+    texts = [text.upper() if up else text for text, up in zip(rows.frame["notes"], is_loud, strict=True)]
+    target = np.where(is_loud, "yes", "no").astype(object)
+    return dataclasses.replace(rows, frame=pd.DataFrame({"notes": texts}, dtype=object), target=target)
+
+
+@pytest.mark.parametrize("model_type", ["linear_learner", "xgboost", "mlp"])
+def test_how_a_text_looks_tells_what_its_words_do_not(model_type: str) -> None:
+    rows, new = loud(N, seed=0), loud(200, seed=5)
+    task = task_for(rows, COLUMNS[1:2], model_types=(model_type,), max_trials=1)
+    fitted = fit_pipeline(task, search(task, rows, quiet), rows, None)
+    found = fitted.predict(new.frame)
+    assert np.mean(found == new.target) > 0.95
+    program = parse_pipeline(fitted, inputs_of(COLUMNS[1:2]), "text")
+    assert list(predict(program, {"notes": new.frame["notes"].tolist()})) == found.tolist()

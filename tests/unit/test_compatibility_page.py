@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import runpy
+import subprocess
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 from typing import Any
@@ -57,3 +58,24 @@ def test_a_test_that_fails_alone_too_has_failed(versions: dict[str, Any]) -> Non
     assert first == {"passed": 1, "failed": 2, "skipped": 1}
     again = {"passed": 1, "failed": 1, "skipped": 0}
     assert versions["with_second_try"](first, again) == {"passed": 2, "failed": 1, "skipped": 1}
+
+
+@pytest.mark.parametrize("text", [None, "", '<testsuites><testcase name="a"/>'])
+def test_a_suite_that_dies_has_failed_and_the_next_one_runs(
+    versions: dict[str, Any], text: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    def died(command: list[str], **_: Any) -> subprocess.CompletedProcess[str]:
+        (argument,) = (item for item in command if item.startswith("--junitxml="))
+        if text is not None:
+            Path(argument.partition("=")[2]).write_text(text)
+        return subprocess.CompletedProcess(command, -9)
+
+    monkeypatch.setattr(subprocess, "run", died)
+    assert versions["run_suite"](tmp_path, "unit") == {"passed": 0, "failed": 1, "skipped": 0}
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line == f"pytest ended without a report of suite unit (exit code -9): {tmp_path}"
+
+
+def test_forecasts_are_those_of_the_extra(versions: dict[str, Any]) -> None:
+    assert f'"forecast": ["{versions["FORECAST"]}"]' in (ROOT / "setup.py").read_text()

@@ -18,6 +18,7 @@ extern Step *plm_parse_number(StepParser *parser);
 extern Step *plm_parse_category(StepParser *parser);
 extern Step *plm_parse_date_part(StepParser *parser);
 extern Step *plm_parse_words(StepParser *parser);
+extern Step *plm_parse_characters(StepParser *parser);
 
 extern Step *plm_parse_impute(StepParser *parser);
 extern Step *plm_parse_null_if(StepParser *parser);

@@ -8,23 +8,7 @@
 
 #include "encode.h"
 #include "lookup.h"
-
-typedef struct CodeRange
-{
-	uint32		first;
-	uint32		last;
-} CodeRange;
-
-/* Every step-th code point from first to last has its lower case delta further on. */
-typedef struct CaseRun
-{
-	uint32		first;
-	uint32		last;
-	uint32		step;
-	int32		delta;
-} CaseRun;
-
-#include "letters.h"
+#include "utf8.h"
 
 #define MAX_UTF8 4
 
@@ -49,67 +33,6 @@ typedef struct Scanner
 	uint32		length;			/* of the word, longest + 1 where it is too long for any term */
 	uint32		before;			/* of the one before it; 0 where there is none that a pair could begin with */
 } Scanner;
-
-static bool
-is_separator(uint32 code)
-{
-	uint32		low = 0;
-	uint32		high = lengthof(separators);
-
-	while (low < high)
-	{
-		uint32		middle = (low + high) / 2;
-
-		if (code > separators[middle].last)
-			low = middle + 1;
-		else if (code < separators[middle].first)
-			high = middle;
-		else
-			return true;
-	}
-	return false;
-}
-
-static uint32
-lower_case(uint32 code)
-{
-	uint32		low = 0;
-	uint32		high = lengthof(case_runs);
-
-	while (low < high)
-	{
-		uint32		middle = (low + high) / 2;
-		const CaseRun *run = &case_runs[middle];
-
-		if (code > run->last)
-			low = middle + 1;
-		else if (code < run->first)
-			high = middle;
-		else
-			return (code - run->first) % run->step == 0 ? code + (uint32) run->delta : code;
-	}
-	return code;
-}
-
-/* The code point at the text's beginning and its bytes; a byte that begins none is a separator. */
-static uint32
-decode(const uint8 *bytes, uint32 length, uint32 *n_bytes)
-{
-	uint32		size = bytes[0] >= 0xF0 ? 4 : bytes[0] >= 0xE0 ? 3 : 2;
-	uint32		code = bytes[0] & (0xFF >> (size + 1));
-
-	*n_bytes = 1;
-	if (bytes[0] < 0xC2 || bytes[0] > 0xF4 || size > length)
-		return ' ';
-	for (uint32 i = 1; i < size; i++)
-	{
-		if ((bytes[i] & 0xC0) != 0x80)
-			return ' ';
-		code = code << 6 | (bytes[i] & 0x3F);
-	}
-	*n_bytes = size;
-	return code;
-}
 
 static uint32
 encode(uint32 code, char *out)
@@ -195,13 +118,13 @@ scan(Scanner *scanner, const uint8 *bytes, uint32 length)
 		else
 		{
 			char		lower[MAX_UTF8];
-			uint32		code = decode(&bytes[i], length - i, &n_bytes);
+			uint32		code = plm_decode(&bytes[i], length - i, &n_bytes);
 
-			if (code < 0x80 || is_separator(code))
+			if (code < 0x80 || plm_is_separator(code))
 				end_word(scanner);
 			else
 			{
-				code = lower_case(code);
+				code = plm_lower_case(code);
 				if (code < 0x80)
 					lower[0] = (char) code;
 				add_bytes(scanner, lower, code < 0x80 ? 1 : encode(code, lower));

@@ -20,7 +20,8 @@ static const EncoderParser parsers[] = {
 	plm_parse_bucket,
 	plm_parse_product,
 	plm_parse_normalize,
-	plm_parse_words
+	plm_parse_words,
+	plm_parse_characters
 };
 
 Step *

@@ -15,14 +15,15 @@ from sklearn.impute import SimpleImputer
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import MinMaxScaler, Normalizer, OneHotEncoder, OrdinalEncoder, StandardScaler
 
+from postgres_ml.components.text_statistics import TextStatistics
 from postgres_ml.components.transformers import PARTS, DateTimeVectorizer
 from postgres_ml.contract.config import ColumnSet
 from postgres_ml.features.transformer_rules import (
-    CATEGORY_ENCODERS,
     ENCODERS,
     IMPUTERS,
     JOINT,
-    TEXT_VECTORIZER,
+    OF_TEXT,
+    TEXT_STATISTICS,
     members,
 )
 
@@ -62,7 +63,7 @@ def incomplete(sets: Sequence[ColumnSet], kinds: Mapping[str, str], *, needs_all
     found = {}
     for item in sets:
         chain = item.transformers
-        fills = [name in (*IMPUTERS, *CATEGORY_ENCODERS, TEXT_VECTORIZER) for name in chain]
+        fills = [name in (*IMPUTERS, *OF_TEXT) for name in chain]
         until = fills.index(True) if any(fills) else len(chain)
         joint = [name for name in chain[:until] if name in JOINT]
         for name in members(item, sets, list(kinds)):
@@ -123,6 +124,7 @@ def _make(name: str, kind: str, *, encoded_next: bool) -> Any:
     if name == "PCA":
         return PCA(n_components=PCA_VARIANCE, svd_solver="full")
     return {
+        TEXT_STATISTICS: TextStatistics,
         "NumericPassthrough": lambda: None,
         "Normalizer": Normalizer,
         "StandardScaler": StandardScaler,

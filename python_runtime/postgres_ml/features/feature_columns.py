@@ -58,11 +58,13 @@ class FeatureColumns:
             left = {*self.numbers, *self.texts}
             kinds = {name: kind for name, kind in self.kinds.items() if name in left}
             return replace(self, words=(), kinds=kinds)
+        sets = tuple(item for item in self.sets if TEXT_VECTORIZER not in item.transformers)
         gone = {name for group in self.word_columns for name in group.names}
+        gone -= {name for item in sets for name in item.columns}
         return replace(
             self,
             texts=tuple(name for name in self.texts if name not in gone),
-            sets=tuple(item for item in self.sets if TEXT_VECTORIZER not in item.transformers),
+            sets=sets,
             kinds={name: kind for name, kind in self.kinds.items() if name not in gone},
         )
 

@@ -14,14 +14,22 @@ from sklearn.compose import ColumnTransformer
 from sklearn.impute import MissingIndicator, SimpleImputer
 from sklearn.model_selection import KFold, StratifiedKFold
 from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler, TargetEncoder
+from sklearn.preprocessing import (
+    FunctionTransformer,
+    OneHotEncoder,
+    OrdinalEncoder,
+    StandardScaler,
+    TargetEncoder,
+)
 
+from postgres_ml.components.text_statistics import TextStatistics
 from postgres_ml.components.transformers import PiecewiseLinear, QuantileNormal, RobustSmoothClip
 from postgres_ml.features.configured import Entry, given_entries, unnamed
 from postgres_ml.features.date_columns import n_numbers, numeric_entries
 from postgres_ml.features.feature_columns import MAX_CATEGORIES, FeatureColumns
 from postgres_ml.features.problem import Problem
 from postgres_ml.features.text_columns import FEW_TERMS
+from postgres_ml.program.characters import CLASSES
 
 MAX_ONE_HOT = 512  # one-hot columns of all texts together, for linear estimators and networks
 MEAN_FOLDS = 5
@@ -40,7 +48,7 @@ def tree_columns(columns: FeatureColumns, *, codes: bool = False) -> Any:
     """
     if columns.sets is not None:
         return given_columns(columns, fill=False)
-    words = _word_entries(columns, None, for_linear=False)
+    words = [_characters(columns.words, bent=False), *_word_entries(columns, None, for_linear=False)]
     if not codes:
         return _transformer([*_tree_entries(columns.numbers, columns.texts, columns.kinds), *words])
     numbers = numeric_entries("numbers", None, columns.numbers, columns.kinds)
@@ -116,6 +124,20 @@ def _word_entries(columns: FeatureColumns, problem: Problem | None, *, for_linea
     ]
 
 
+def _characters(texts: Sequence[str], *, bent: bool) -> Entry:
+    """Return what counts the characters of free texts.
+
+    Parameters
+    ----------
+    bent : whether outliers are, for linear estimators and networks: the root of a count spreads evenly
+    """
+    counts = TextStatistics()
+    if not bent:
+        return ("characters", counts, texts)
+    steps = [("count", counts), ("root", FunctionTransformer(np.sqrt)), ("bend", RobustSmoothClip())]
+    return ("characters", Pipeline(steps), texts)
+
+
 def _tree_entries(numbers: Sequence[str], texts: Sequence[str], kinds: Mapping[str, str]) -> list[Entry]:
     return [*numeric_entries("numbers", None, numbers, kinds), ("texts", _one_hot(), texts)]
 
@@ -140,9 +162,10 @@ def encoded_columns(
         text one-hot, numbers imputed and 'scaled', 'smooth' (outliers bent, for networks), 'quantile' (normal
         scores) or 'ladder' (piecewise linear)
     means : whether crowded texts also become the target's mean by category, in front
-    words : whether words are counted, behind all others; they are sparse in 'scaled'
+    words : whether words are counted, behind all others; they are sparse in 'scaled'. Characters are in any
+        case, in front of them.
     """
-    sparse = encoding == "scaled"
+    sparse, texts = encoding == "scaled", columns.words
     columns = columns if words else columns.without_words()
     if columns.sets is not None:
         if encoding == "codes":
@@ -154,13 +177,14 @@ def encoded_columns(
         steps.append(("texts", _codes(), columns.texts))
     else:
         numbers = {"scaled": _scaled, "smooth": _smooth, "quantile": _quantile, "ladder": _ladder}[encoding]
-        texts = _one_hot(min(MAX_CATEGORIES, max(2, MAX_ONE_HOT // max(len(columns.texts), 1))))
+        one_hot = _one_hot(min(MAX_CATEGORIES, max(2, MAX_ONE_HOT // max(len(columns.texts), 1))))
         steps = numeric_entries("numbers", numbers, columns.numbers, columns.kinds)
-        steps.append(("texts", texts, columns.texts))
+        steps.append(("texts", one_hot, columns.texts))
         if encoding == "ladder":  # its imputed values can't be told from small ones
             steps[1:1] = numeric_entries(
                 "missing", _missing, columns.numbers, columns.kinds, parts=("epoch",)
             )
+    steps.append(_characters(texts, bent=encoding != "codes"))
     steps += _word_entries(columns, problem, for_linear=sparse)
     return _transformer([crowded, *steps], sparse=sparse and bool(columns.words))
 
@@ -193,7 +217,8 @@ def feature_types(columns: FeatureColumns, problem: Problem, *, means: bool = Tr
     n_means = 0 if not means else len(problem.classes) if problem.type == "multiclass_classification" else 1
     n_means *= len(columns.crowded)
     numbers = ["q"] * (n_means + n_numbers(columns.numbers, columns.kinds))
-    return [*numbers, *["c"] * len(columns.texts), *["q"] * (FEW_TERMS * len(columns.words))]
+    of_words = len(CLASSES) + FEW_TERMS
+    return [*numbers, *["c"] * len(columns.texts), *["q"] * (of_words * len(columns.words))]
 
 
 def _missing() -> MissingIndicator:

@@ -1,4 +1,4 @@
-"""Redshift's ten transformers and one for free text, and which may follow which: rules of `preprocessors`.
+"""Redshift's ten transformers and two for free text, and which may follow which: rules of `preprocessors`.
 
 Stdlib only: the adapter checks configs with it while dbt parses. `configured` makes scikit-learn's of them.
 """
@@ -23,13 +23,15 @@ TRANSFORMERS = (
     "StandardScaler",
     "MinMax",
     "TextVectorizer",
+    "TextStatistics",
 )
 SPELLINGS = {name.lower(): name for name in TRANSFORMERS} | {"minmaxscaler": "MinMax"}
 
 IMPUTERS = ("Imputer", "ImputerWithIndicator")
 CATEGORY_ENCODERS = ("OneHotEncoder", "OrdinalEncoder")
-ENCODERS = (*CATEGORY_ENCODERS, "DateTimeVectorizer")
-TEXT_VECTORIZER = "TextVectorizer"
+TEXT_VECTORIZER, TEXT_STATISTICS = "TextVectorizer", "TextStatistics"
+ENCODERS = (*CATEGORY_ENCODERS, "DateTimeVectorizer", TEXT_STATISTICS)
+OF_TEXT = (*CATEGORY_ENCODERS, TEXT_STATISTICS, TEXT_VECTORIZER)
 SCALERS = ("StandardScaler", "MinMax")
 JOINT = ("Normalizer", "PCA")  # they take a row as a whole, and no missing values
 
@@ -69,10 +71,12 @@ def _too_late(name: str, before: Sequence[str]) -> str:
             return f"{name} reads the query's own values, so it must come before {names}"
     elif name == "DateTimeVectorizer" and any(other not in ENCODERS for other in before):
         return f"DateTimeVectorizer reads the query's own dates, so it must come before {before[0]}"
+    elif name == TEXT_STATISTICS and any(other not in ENCODERS for other in before):
+        return f"{TEXT_STATISTICS} reads the query's own texts, so it must come before {before[0]}"
     elif name in IMPUTERS:
-        wrong = [other for other in before if other in (*JOINT, "OneHotEncoder")]
+        wrong = [other for other in before if other in (*JOINT, "OneHotEncoder", TEXT_STATISTICS)]
         if wrong:
-            reason = "leaves no missing value" if wrong[0] == "OneHotEncoder" else "takes none"
+            reason = "takes none" if wrong[0] in JOINT else "leaves no missing value"
             return f"{name} must come before {wrong[0]}, which {reason}"
     return ""
 
@@ -144,10 +148,11 @@ def _encoder_of(column: Column) -> str:
 def _type_problem(column: Column, transformers: Sequence[str]) -> str | None:
     wrong: str | None = None
     if column.kind == "text":
-        if not set(transformers) & {*CATEGORY_ENCODERS, TEXT_VECTORIZER}:
+        if not set(transformers) & set(OF_TEXT):
             wrong = next((name for name in transformers if name not in IMPUTERS), transformers[0])
     elif column.kind in ("number", "boolean"):
-        needs = {"DateTimeVectorizer": "a date, time or timestamp", TEXT_VECTORIZER: "text"}
+        needs = {TEXT_VECTORIZER: "text", TEXT_STATISTICS: "text"}
+        needs["DateTimeVectorizer"] = "a date, time or timestamp"
         wrong = next((name for name in transformers if name in needs), None)
         if wrong:
             return (

@@ -25,9 +25,11 @@ from sklearn.preprocessing import (
 )
 
 from postgres_ml.components.text import TextVectorizer
+from postgres_ml.components.text_statistics import TextStatistics
 from postgres_ml.components.transformers import DateTimeVectorizer
 from postgres_ml.contract.exceptions import SpecError
 from postgres_ml.fit.hyperparameters import BY_COLUMN
+from postgres_ml.program.characters import CLASSES
 
 INCREASING = (StandardScaler, MinMaxScaler, MaxAbsScaler, RobustScaler)
 
@@ -188,6 +190,8 @@ def trace(step: Any, columns: Sequence[Encoded]) -> list[Encoded]:
         ]
     if isinstance(step, DateTimeVectorizer) and not step.cyclical:
         return [Encoded(column.name, False) for column in columns for _ in step.parts]
+    if isinstance(step, TextStatistics):
+        return [Encoded(column.name, False) for column in columns for _ in CLASSES]
     if isinstance(step, TextVectorizer):
         widths = [step.max_features if step.fixed_width else len(terms) for terms in step.terms_]
         return [

@@ -33,6 +33,7 @@ from postgres_ml.lower.components import (
     parse_piecewise_linear,
     parse_quantile_normal,
     parse_robust_smooth_clip,
+    parse_text_statistics,
     parse_text_vectorizer,
 )
 from postgres_ml.lower.compose import (
@@ -94,6 +95,7 @@ TRANSFORMERS: dict[str, Parser] = {
     "postgres_ml.PiecewiseLinear": parse_piecewise_linear,
     "postgres_ml.QuantileNormal": parse_quantile_normal,
     "postgres_ml.RobustSmoothClip": parse_robust_smooth_clip,
+    "postgres_ml.TextStatistics": parse_text_statistics,
     "postgres_ml.TextVectorizer": parse_text_vectorizer,
     "sklearn.ColumnTransformer": parse_column_transformer,
     "sklearn.FeatureUnion": parse_feature_union,

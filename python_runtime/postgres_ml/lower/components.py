@@ -1,7 +1,7 @@
 """Transformers of our own: calendar parts, robust smooth clipping, piecewise-linear and quantile-normal
-columns, words of texts.
+columns, words and characters of texts.
 
-Source: postgres_ml/components/transformers.py, text.py, frame_reader.py.
+Source: postgres_ml/components/transformers.py, text.py, text_statistics.py, frame_reader.py.
 Exactness: bit-exact but for sine and cosine (1 ulp of the runtime's libm).
 """
 
@@ -24,9 +24,10 @@ from postgres_ml.lower.builder import (
     unsupported,
 )
 from postgres_ml.lower.compose import add_arithmetic
-from postgres_ml.program.encoders import DatePart, DatePartName, PiecewiseLinear, Unary, Words
+from postgres_ml.program.characters import CLASSES
+from postgres_ml.program.encoders import Characters, DatePart, DatePartName, PiecewiseLinear, Unary, Words
 
-MOST_WORDS = 2.0**30  # in the largest text, of 1 GB
+MOST_WORDS = MOST_CHARACTERS = 2.0**30  # in the largest text, of 1 GB
 TIME_OF_DAY = {
     "year": 1970.0, "quarter": 1.0, "month": 1.0, "day": 1.0, "weekday": 3.0, "day_of_year": 1.0,
 }  # fmt: skip
@@ -116,15 +117,31 @@ def parse_text_vectorizer(vectorizer: Any, matrix: Matrix, builder: Builder) -> 
     """Return the weighted counts of each text column's words and pairs of words."""
     columns: list[Column] = []
     for column, terms, weights in zip(matrix.columns, vectorizer.terms_, vectorizer.weights_, strict=True):
-        if not isinstance(column, RawColumn) or not builder.is_text(column):
-            raise unsupported(vectorizer, "a column that is no text of the query", "leave it out")
-        if column.fill is not None or column.replaced or column.categories:
-            hint = "take the imputer away: a missing text has no words"
-            raise unsupported(vectorizer, "a text whose missing values were replaced", hint)
+        source = _text_input(vectorizer, column, builder)
         if terms:
-            step = Words(column.input, tuple(terms), floats(weights), vectorizer.norm or "none")
+            step = Words(source, tuple(terms), floats(weights), vectorizer.norm or "none")
             limit = 1.0 + 1e-9 if vectorizer.norm else float(np.max(weights)) * MOST_WORDS
             columns += map(SlotColumn, builder.add_wide(step, Facts(False, limit)))
         if vectorizer.fixed_width:
             columns += [SlotColumn(builder.constant(0.0))] * (vectorizer.max_features - len(terms))
     return Matrix(tuple(columns), None, sparse=bool(vectorizer.sparse_output))
+
+
+def parse_text_statistics(statistics: Any, matrix: Matrix, builder: Builder) -> Matrix:
+    """Return how many characters of each class each text column has."""
+    columns: list[Column] = []
+    facts = Facts(False, MOST_CHARACTERS, True)
+    for column in matrix.columns:
+        step = Characters(_text_input(statistics, column, builder), CLASSES)
+        columns += map(SlotColumn, builder.add_wide(step, facts))
+    return Matrix(tuple(columns))
+
+
+def _text_input(transformer: Any, column: Column, builder: Builder) -> int:
+    """Return the input that holds the column's text."""
+    if not isinstance(column, RawColumn) or not builder.is_text(column):
+        raise unsupported(transformer, "a column that is no text of the query", "leave it out")
+    if column.fill is not None or column.replaced or column.categories:
+        hint = "take the imputer away: a missing text has no words"
+        raise unsupported(transformer, "a text whose missing values were replaced", hint)
+    return column.input

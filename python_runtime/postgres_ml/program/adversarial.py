@@ -48,6 +48,10 @@ SEPARATORS = (
     "\ufeff",
 )
 NO_SEPARATORS = ("\u0301", "\u200d", "ß", "🦉", "ª", "0", "\ufffd", "\U0010ffff")
+CASES = (
+    *("Ä", "ẞ", "İ", "ı", "Σ", "ς", "ǅ", "Ⅷ", "Ａ", "\u212a", "\U00010400", "\U0001e900", "א", "\u202e"),
+    "👩\u200d👩\u200d👧",
+)
 DATES = (
     "0001-01-01", "1582-10-15", "1899-12-31", "1900-02-28", "1969-12-31", "1970-01-01", "1999-12-31",
     "2000-02-29", "2020-01-01", "2023-01-01", "2024-02-29", "2024-03-01", "2024-12-29", "2024-12-31",
@@ -142,7 +146,8 @@ def _values(
         misses = [
             miss for value in seen[:20] for miss in (value + " ", value.upper(), value.lower(), value[:-1])
         ]
-        return [*seen, *_sentences(program, position, source)], [*TEXTS, *misses]
+        texts = [*_sentences(program, position, source), *_characters(program, position, source)]
+        return [*seen, *texts], [*TEXTS, *misses]
     if item.kind != "number":
         return [_instant(text, item.kind) for text in _instants(item.kind)], []
     marks = thresholds + [float(value) for value in _categories(program, position)]
@@ -178,6 +183,16 @@ def _sentences(program: Program, position: int, source: random.Random) -> list[s
         " ",
         "",
     ]
+
+
+def _characters(program: Program, position: int, source: random.Random) -> list[str]:
+    """Return texts of the characters that a step counts in the input, with others among them."""
+    steps = [step for step in program.steps if isinstance(step, encoders.Characters)]
+    signs = [name for step in steps if step.input == position for name in step.classes if len(name) == 1]
+    if not any(step.input == position for step in steps):
+        return []
+    letters = (*"aZ09\x7f", *SEPARATORS, *NO_SEPARATORS, *CASES, *signs, *signs)
+    return ["", *("".join(source.choices(letters, k=source.choice((1, 2, 5, 20, 90)))) for _ in range(300))]
 
 
 def neighbourhood(value: float) -> list[float]:

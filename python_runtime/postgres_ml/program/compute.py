@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from postgres_ml.program import encoders, scorers
+from postgres_ml.program.characters import count_characters
 from postgres_ml.program.program import Input
 from postgres_ml.program.raw_values import (
     Floats,
@@ -89,6 +90,16 @@ def _words(step: encoders.Words, rows: Rows) -> Any:
         return found
     norm = np.sqrt(_sum_in_order(np.square(found)))
     return found / np.where(norm == 0, 1.0, norm)[:, None]
+
+
+@apply_step.register
+def _characters(step: encoders.Characters, rows: Rows) -> Any:
+    found = np.zeros((len(rows.slots), step.width))
+    is_padded = rows.inputs[step.input].sql_type == "character"
+    for row, text in enumerate(rows.columns[step.input]):
+        if not is_null(text):
+            found[row] = count_characters(text.rstrip(" ") if is_padded else text, step.classes)
+    return found
 
 
 @apply_step.register

@@ -93,6 +93,25 @@ class Words(ReadsInput):
 
 
 @dataclass(frozen=True)
+class Characters(ReadsInput):
+    """How many characters of each class are in a text: one output slot for each class; zeros for NULL.
+
+    Blanks at the end of an input of type character do not count, as in SQL's own length.
+
+    Parameters
+    ----------
+    classes : distinct; each a name of `characters.NAMED`, or a single character of ASCII but NUL
+    """
+
+    classes: tuple[str, ...]
+
+    @property
+    def width(self) -> int:
+        """Number of slots."""
+        return len(self.classes)
+
+
+@dataclass(frozen=True)
 class OneHot(ReadsSlot):
     """1.0 where the slot equals the code, else 0.0: one output slot for each code (NaN equals none)."""
 
@@ -204,6 +223,7 @@ Encoder = (
     | Category
     | DatePart
     | Words
+    | Characters
     | OneHot
     | Impute
     | NullIf

@@ -65,6 +65,7 @@ def own_marks(step: Any) -> Marks:
 @own_marks.register(encoders.Category)
 @own_marks.register(encoders.DatePart)
 @own_marks.register(encoders.Words)
+@own_marks.register(encoders.Characters)
 @own_marks.register(encoders.IsMissing)
 @own_marks.register(encoders.Arithmetic)
 @own_marks.register(encoders.Unary)

@@ -12,6 +12,7 @@ from itertools import pairwise
 from typing import Any, get_args
 
 from postgres_ml.program import encoders, scorers
+from postgres_ml.program.characters import is_class
 from postgres_ml.program.program import BinaryLabel, ClusterLabel, Label, MulticlassLabel, Value
 from postgres_ml.program.require import InvalidProgramError, finite, require
 from postgres_ml.program.tree_rules import check_trees
@@ -63,6 +64,11 @@ def _check_kind_of_words(step: encoders.Words, kind: str) -> None:
     require(kind == "text", f"words of an input of kind {kind!r}")
 
 
+@check_input_kind.register
+def _check_kind_of_characters(step: encoders.Characters, kind: str) -> None:
+    require(kind == "text", f"characters of an input of kind {kind!r}")
+
+
 @functools.singledispatch
 def check_step(step: Any) -> None:
     """Do nothing if the step's own fields keep the rules; which slots it reads is checked before.
@@ -105,6 +111,14 @@ def _check_words(step: encoders.Words) -> None:
     finite(step.weights, "weights")
     require(all(1e-100 <= weight <= 1e100 for weight in step.weights), "a weight is beyond its limits")
     require(step.norm in ("l2", "none"), f"unknown norm {step.norm!r}")
+
+
+@check_step.register
+def _check_characters(step: encoders.Characters) -> None:
+    require(len(step.classes) > 0, "no classes")
+    require(len(set(step.classes)) == len(step.classes), "classes are not distinct")
+    for name in step.classes:
+        require(is_class(name), f"unknown class of characters {name!r}")
 
 
 @check_step.register

@@ -20,6 +20,7 @@ OWN_MODULES = tuple(
             "components.frame_reader",
             "components.neural_network",
             "components.text",
+            "components.text_statistics",
             "components.transformers",
         ),
         "track.pyfunc",

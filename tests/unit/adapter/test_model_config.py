@@ -263,6 +263,11 @@ def preprocessors(*sets):
             "DateTimeVectorizer reads the query's own dates",
         ),
         (preprocessors((["a"], ["TextVectorizer", "PCA"])), "TextVectorizer stands alone"),
+        (preprocessors((["a"], ["Imputer", "TextStatistics"])), "TextStatistics reads the query's own texts"),
+        (
+            preprocessors((["a"], ["TextStatistics"]), (["a"], ["OneHotEncoder"])),
+            "column 'a' is in 2 column sets",
+        ),
         (
             {"preprocessors": [{"column_set": ["a"], "transformers": ["PCA"], "max_features": 5}]},
             "max_features belongs to a TextVectorizer, and the transformers are PCA",
@@ -301,6 +306,12 @@ def test_bad_preprocessors(config, expected):
 )
 def test_sensible_chains(chain):
     assert problems(target="y", **preprocessors((["a"], chain))) == []
+
+
+def test_words_and_characters_of_a_text_may_be_read_side_by_side():
+    both = (["a", "b"], ["TextStatistics", "StandardScaler"]), (["b"], ["TextVectorizer"])
+    assert problems(target="y", **preprocessors(*both)) == []
+    assert problems(target="y", **preprocessors(*both[::-1])) == []
 
 
 def test_a_text_vectorizer_has_options_of_its_own():

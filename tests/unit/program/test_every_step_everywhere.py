@@ -63,6 +63,7 @@ EXAMPLES: tuple[Step, ...] = (
     e.Category(2, ("a", "b"), (0.0, 1.0), None, -1.0),
     e.DatePart(3, "month"),
     e.Words(2, ("a", "b c", "c"), (1.5, 2.0, 1.0), "l2"),
+    e.Characters(2, ("characters", "!")),
     e.OneHot(A, (0.0, 1.0)),
     e.Impute(A, 0.5),
     e.NullIf(A, 1.0),
@@ -166,6 +167,7 @@ STEP_TABLES: dict[str, tuple[Any, dict[type, str]]] = {
             e.Category: FOLDED,
             e.DatePart: FOLDED,
             e.Words: "Emitter writes it: the arguments are read first",
+            e.Characters: "Emitter writes it: the arguments are read first",
             s.Linear: "Emitter writes it: it looks at what the slots are",
             s.TableSum: "generate/sql/tables.py",
             s.TreeEnsemble: "generate/sql/trees",
@@ -179,7 +181,7 @@ STEP_TABLES: dict[str, tuple[Any, dict[type, str]]] = {
         lambda: write_lines.registry,
         dict.fromkeys(
             (
-                e.Words, e.Normalize, s.TreeEnsemble, s.Linear, s.Activation, s.Distances, s.Link, s.WeightedSum,
+                e.Words, e.Characters, e.Normalize, s.TreeEnsemble, s.Linear, s.Activation, s.Distances, s.Link, s.WeightedSum,
                 s.TableSum,
             ),
             NOT_BY_ROW,
@@ -189,7 +191,7 @@ STEP_TABLES: dict[str, tuple[Any, dict[type, str]]] = {
         lambda: expand_step.registry,
         dict.fromkeys(
             (
-                e.Number, e.Category, e.DatePart, e.Words, e.OneHot, e.Impute, e.NullIf, e.IsMissing, e.Unary,
+                e.Number, e.Category, e.DatePart, e.Words, e.Characters, e.OneHot, e.Impute, e.NullIf, e.IsMissing, e.Unary,
                 e.PiecewiseLinear, e.Bucket, e.Product, e.Normalize, s.Activation, s.Distances, s.Link,
             ),
             NO_SUM,

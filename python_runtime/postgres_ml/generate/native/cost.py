@@ -14,6 +14,7 @@ WEIGHT = 0.4
 ACTIVATION = 8.0
 AXIS, POINT = 12.0, 3.0
 TEXT = 6000.0  # some twenty words, split, looked up and weighed
+CHARACTERS = 200.0  # of as long a text
 
 
 def estimate_rows_per_s(program: Program) -> int:
@@ -32,4 +33,6 @@ def estimate_rows_per_s(program: Program) -> int:
             nanoseconds += ACTIVATION * step.width
         elif isinstance(step, encoders.Words):
             nanoseconds += TEXT
+        elif isinstance(step, encoders.Characters):
+            nanoseconds += CHARACTERS
     return int(1e9 / nanoseconds)

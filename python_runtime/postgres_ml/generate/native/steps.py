@@ -11,6 +11,7 @@ from postgres_ml.generate.literals import is_text
 from postgres_ml.generate.native.buffer import Buffer
 from postgres_ml.generate.native.trees import write_ensemble
 from postgres_ml.program import encoders, scorers
+from postgres_ml.program.characters import NAMED
 from postgres_ml.program.program import Input, Step
 
 # Codes below 32 read inputs and slots, codes from 32 on score.
@@ -30,6 +31,7 @@ OPCODES: dict[type, int] = {
     encoders.Product: 13,
     encoders.Normalize: 14,
     encoders.Words: 15,
+    encoders.Characters: 16,
     scorers.TreeEnsemble: 32,
     scorers.Linear: 33,
     scorers.Activation: 34,
@@ -60,6 +62,7 @@ DATE_PARTS = (
 NORMS = ("l1", "l2", "max")
 ACTIVATIONS = ("relu", "tanh", "logistic", "silu")
 WORD_NORMS = ("none", "l2")
+FIRST_NAMED = 128  # classes of characters below are the characters of ASCII themselves
 LINKS = ("logistic", "softmax", "exp", "normalize")
 
 Inputs = tuple[Input, ...]
@@ -135,6 +138,14 @@ def _words(step: encoders.Words, buffer: Buffer, inputs: Inputs) -> None:
     for term in step.terms:
         buffer.string(term)
     buffer.f64s(step.weights)
+
+
+@write_payload.register
+def _characters(step: encoders.Characters, buffer: Buffer, inputs: Inputs) -> None:
+    buffer.u32(step.input)
+    buffer.u32(len(step.classes))
+    for name in step.classes:
+        buffer.u8(ord(name) if len(name) == 1 else FIRST_NAMED + NAMED.index(name))
 
 
 @write_payload.register

@@ -19,6 +19,7 @@ from postgres_ml.contract.exceptions import UnsupportedModelError
 from postgres_ml.generate import literals
 from postgres_ml.generate.literals import DOUBLE
 from postgres_ml.generate.sql.arithmetic.interval import NotInlinableError
+from postgres_ml.generate.sql.characters import CharacterCounts
 from postgres_ml.generate.sql.fold.slots import CategoryKey, Source
 from postgres_ml.generate.sql.words import WordArrays
 from postgres_ml.program.encoders import Scalar
@@ -66,6 +67,12 @@ class ArgumentReader:
         self.slot_operands: dict[int, Operand] = {}
         self.limits: dict[Source, tuple[float, float]] = {}
         self.words: dict[int, WordArrays] = {}  # by step
+        self.characters: dict[int, CharacterCounts] = {}
+
+    @property
+    def texts(self) -> list[WordArrays | CharacterCounts]:
+        """What is read of texts before the body, words first."""
+        return [*self.words.values(), *self.characters.values()]
 
     def argument(self, position: int) -> str:
         """Return the argument as it is written in the body."""

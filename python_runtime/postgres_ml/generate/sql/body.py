@@ -203,9 +203,7 @@ def _prologue(
     if both:
         extreme.append(f"extreme := ({guard}) is true;")
     guarded = [f"if {guard} then", *extreme, "end if;"] if guard else []
-    words = [
-        line for item in reader.words.values() for line in item.statements(reader.category(item.step.input))
-    ]
+    words = [line for item in reader.texts for line in item.statements(reader.category(item.step.input))]
     return [*base, *guarded, *changed, *codes, _refuse(ordinary), *words]
 
 
@@ -220,7 +218,7 @@ def _written(
     declared += [f"{name} {DOUBLE};" for name, _ in reader.conversions.values()]
     declared += [f"{name} integer;" for name, _ in reader.codes.values()]
     declared += [f"{name} {sql_type};" for name, sql_type in declarations.items()]
-    for item in reader.words.values():
+    for item in reader.texts:
         declared += [f"{name} {sql_type};" for name, sql_type in item.declarations.items()]
     declared += ["extreme boolean := false;"] if both else []
     lines = [line for line in statements if line]

@@ -30,6 +30,7 @@ from postgres_ml.generate.sql.arithmetic.interval import (
     typed,
 )
 from postgres_ml.generate.sql.categorical import categorical_value, merged
+from postgres_ml.generate.sql.characters import CharacterCounts
 from postgres_ml.generate.sql.fold import monotone_threshold
 from postgres_ml.generate.sql.fold.slots import Categorical, Computed, Constant, Monotone
 from postgres_ml.generate.sql.plan import Plan
@@ -69,8 +70,8 @@ class Emitter:
         for number in numbers:
             step = self.plan.program.steps[number]
             positions = self.plan.positions[number]
-            if isinstance(step, encoders.Words):
-                self._split(number, positions)
+            if isinstance(step, encoders.Words | encoders.Characters):
+                self._read_text(number, positions)
                 continue
             read = self.read if isinstance(step, scorers.Link) else self.number
             if isinstance(step, scorers.Linear):
@@ -85,17 +86,27 @@ class Emitter:
         statements, self.calculator.statements = self.calculator.statements, []
         return statements
 
-    def _split(self, number: int, positions: Sequence[int]) -> None:
-        """Have the prologue split the text, and take note of where the terms' slots will be."""
+    def _read_text(self, number: int, positions: Sequence[int]) -> None:
+        """Have the prologue read the text, and take note of where the step's slots will be."""
         if not self.calculator.has_variables:
             raise NotInlinableError
-        known = self.reader.words
-        if number not in known:
-            known[number] = arrays_of(self.plan.program, number, self.plan.positions, self.plan.roots)
-        arrays = known[number]
+        step = self.plan.program.steps[number]
+        arrays: WordArrays | CharacterCounts
+        if isinstance(step, encoders.Characters):
+            arrays = self.reader.characters.setdefault(
+                number, CharacterCounts(step, number, tuple(positions))
+            )
+        else:
+            arrays = self._arrays(number)
         for position in positions:
             value = arrays.slot(position)
             self.keep(self.plan.program.offsets[number] + position, value, value.sql)
+
+    def _arrays(self, number: int) -> WordArrays:
+        known = self.reader.words
+        if number not in known:
+            known[number] = arrays_of(self.plan.program, number, self.plan.positions, self.plan.roots)
+        return known[number]
 
     def roots(self) -> list[str]:
         """Return statements that store what is asked for and isn't computed by a step."""

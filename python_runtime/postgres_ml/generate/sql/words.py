@@ -32,18 +32,22 @@ MOST_WORDS = 2.0**30  # in the largest text, of 1 GB
 
 
 def check_encoding(program: Program, encoding: str) -> None:
-    """Do nothing if SQL can split the program's texts into words in a database of this encoding.
+    """Do nothing if SQL can read the words and characters of the program's texts in this encoding.
 
     Raises
     ------
     UnsupportedModelError
         Patterns know characters by their number, and in this encoding that is another one.
     """
-    has_words = any(isinstance(step, encoders.Words) for step in program.steps)
-    if has_words and encoding not in ENCODINGS:
-        raise UnsupportedModelError(
-            "TextVectorizer", f"words of text in SQL, in the encoding {encoding}", HINT
-        )
+    if encoding in ENCODINGS:
+        return
+    for step in program.steps:
+        if isinstance(step, encoders.Words):
+            what = f"words of text in SQL, in the encoding {encoding}"
+            raise UnsupportedModelError("TextVectorizer", what, HINT)
+        if isinstance(step, encoders.Characters):
+            what = f"characters of text in SQL, in the encoding {encoding}"
+            raise UnsupportedModelError("TextStatistics", what, HINT)
 
 
 @dataclass(frozen=True)

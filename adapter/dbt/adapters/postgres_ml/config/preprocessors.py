@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from dbt.adapters.postgres_ml.config.kinds import Choice, Kind, Names, Number, Schema, one_of_any_case
@@ -12,7 +13,13 @@ from dbt.adapters.postgres_ml.config.values import not_one_of, wrong_type
 from typing_extensions import override
 
 from postgres_ml.contract.config import ColumnSet
-from postgres_ml.features.transformer_rules import SPELLINGS, TEXT_VECTORIZER, check_chain, spelled
+from postgres_ml.features.transformer_rules import (
+    SPELLINGS,
+    TEXT_STATISTICS,
+    TEXT_VECTORIZER,
+    check_chain,
+    spelled,
+)
 
 
 class Transformer(NamedTuple):
@@ -69,6 +76,12 @@ TRANSFORMER_TABLE = {
         "one column for each of the most telling words and pairs of words: its tf-idf; "
         "a missing text has no words. See [text.md](text.md)",
         "nothing",
+    ),
+    "TextStatistics": Transformer(
+        "text",
+        "how many characters a text has, and how many of them are capitals, digits, beyond ASCII and each "
+        "punctuation mark; zeros for a missing text. See [text.md](text.md)",
+        "scalers, `PCA`, `Normalizer`",
     ),
 }
 TRANSFORMERS = tuple(TRANSFORMER_TABLE)
@@ -202,5 +215,11 @@ def _named_twice(where: str, sets: tuple[ColumnSet, ...]) -> list[str]:
         f"{where}: column '{column}' is in {count} column sets: "
         "put all of its transformers into one set, in their order"
         for column, count in counts.items()
-        if count > 1
+        if count > 1 and not _is_read_twice(item for item in sets if column in item.columns)
     ]
+
+
+def _is_read_twice(sets: Iterable[ColumnSet]) -> bool:
+    """Return whether one set reads a text's words, and the other one its characters."""
+    first = sorted(item.transformers[0] for item in sets)
+    return first == [TEXT_STATISTICS, TEXT_VECTORIZER]

@@ -154,6 +154,11 @@ def _words(step: encoders.Words, slots: list[Slot], inputs: tuple[Input, ...]) -
 
 
 @fold_step.register
+def _characters(step: encoders.Characters, slots: list[Slot], inputs: tuple[Input, ...]) -> list[Slot] | None:
+    return None
+
+
+@fold_step.register
 def _category(step: encoders.Category, slots: list[Slot], inputs: tuple[Input, ...]) -> list[Slot]:
     is_padded = inputs[step.input].sql_type == "character"
     outputs: dict[encoders.Scalar, float] = {}
