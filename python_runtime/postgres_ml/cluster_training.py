@@ -1,12 +1,13 @@
 """The training of a job whose rows Dask's workers read: the pipeline, with another beginning.
 
-Input: a job, and where its rows are. Output: `TrainedModel`. The search, and what explains, draws and checks
-the model, run here on a sample; what takes all rows runs on the workers.
+Input: a job, and where its rows are. Output: `TrainedModel`. What explains, draws and checks the model runs
+here on a sample; the candidates of a search, and what takes all rows, are fitted on the workers.
 """
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from postgres_ml import pipeline, preparation
+from postgres_ml.cluster_search import ClusterFits
 from postgres_ml.contract.exceptions import TrainingProcessError
 from postgres_ml.contract.job import TrainingJob
 from postgres_ml.contract.model import TrainedModel
@@ -23,10 +25,12 @@ from postgres_ml.out_of_core.cluster import Cluster, LostWorkersError, connect
 from postgres_ml.out_of_core.cluster_rows import ClusterRows, ReadRows, read_rows
 from postgres_ml.out_of_core.plan import IN_MEMORY, LEAST_SAMPLED, MOST_SAMPLED, OVERHEAD, cap_of
 from postgres_ml.out_of_core.worker_read import Source
+from postgres_ml.preparation import Prepared
 from postgres_ml.process.memory import used_bytes
 from postgres_ml.process.report import Relay, Report
 
 VALUE_BYTES = 8
+MOST = 2**40  # rows, where neither this process nor the workers have a limit
 
 
 @dataclass(frozen=True)
@@ -74,7 +78,8 @@ def train(
         deadline = Deadline(settings.max_runtime)
         sizes = _sizes(job, read)
         rows_of = partial(ClusterRows, read)
-        return preparation.prepare_large(job, read.index, rows_of, sizes, deadline, report), sizes
+        prepared = preparation.prepare_large(job, read.index, rows_of, sizes, deadline, report)
+        return _searching(prepared, cluster, report), sizes
 
     try:
         return pipeline.train(job, run_id, relay, load)
@@ -84,6 +89,17 @@ def train(
             cluster.close()
 
 
+def _searching(prepared: Prepared, cluster: Cluster, report: Report) -> Prepared:
+    """Return it with the workers as the place where AUTO's candidates are fitted."""
+    if not prepared.task.spec.auto:
+        return prepared
+    fits = ClusterFits(cluster, lambda text, level: report.note(text, level))  # type: ignore[arg-type]
+    (n, n_held), n_all = (len(prepared.rows), len(prepared.holdout)), prepared.counts[0]
+    some = f", on {n - n_held:,} of the rows to train on: as many as a process holds" if n < n_all else ""
+    report.progress(f"AUTO fits {fits.n_at_once} candidates at once on Dask's workers{some}")
+    return dataclasses.replace(prepared, fits=fits)
+
+
 def _memory_of_each(job: TrainingJob) -> int | None:
     """Return what each worker of this machine may take."""
     cap = cap_of(job.spec.settings)
@@ -91,11 +107,18 @@ def _memory_of_each(job: TrainingJob) -> int | None:
 
 
 def _sizes(job: TrainingJob, read: ReadRows) -> Sizes:
-    """Return how many rows are kept here: as many as explain the model, or as memory holds to search on."""
+    """Return how many rows are kept here: as many as explain the model, or as memory holds to search on.
+
+    Those to search on are in the memory of each worker as well, beside its own rows.
+    """
     cap = cap_of(job.spec.settings)
+    left = [None if cap is None else cap - used_bytes()]
+    if job.spec.auto:
+        with contextlib.suppress(LostWorkersError):  # who asks for its rows next sees to that
+            left.append(read.cluster.memory_left())
     row = IN_MEMORY * VALUE_BYTES * (len(job.features) + 1)
-    held = len(read) if cap is None else int((cap - used_bytes() - OVERHEAD) / row)
-    return Sizes(min(MOST_SAMPLED, len(read)), max(min(held, len(read)), LEAST_SAMPLED))
+    held = min((int((n_bytes - OVERHEAD) / row) for n_bytes in left if n_bytes is not None), default=MOST)
+    return Sizes(min(MOST_SAMPLED, len(read)), max(held, LEAST_SAMPLED))
 
 
 def _drop(cluster: Cluster, source: Source) -> None:

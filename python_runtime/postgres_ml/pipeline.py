@@ -44,6 +44,7 @@ from postgres_ml.publish.fitted import Fitted
 from postgres_ml.publish.interval import interval_functions
 from postgres_ml.publish.scorecard import scorecard, scorecard_function
 from postgres_ml.search import search
+from postgres_ml.search.fits import Fits
 from postgres_ml.snapshot import on_disk
 from postgres_ml.snapshot import rows as snapshot_rows
 from postgres_ml.snapshot.file import ROWS
@@ -80,7 +81,7 @@ def train(job: TrainingJob, run_id: str, relay: Relay, load_rows: Load | None = 
         prepared, sizes = (load_rows or load)(job, directory / "snapshot.bin", report)
         task, code = prepared.task, UserCode.of_job(job)
     with report.phase("search"):
-        choice = choose(task, prepared.training, code, report)
+        choice = choose(task, prepared.training, code, report, prepared.fits)
         if sizes is not None and (why := why_in_memory(prepared, choice)):
             prepared = preparation.in_memory(prepared, why, sizes.n_fitting, report)
     rows, training, holdout, large = prepared.rows, prepared.training, prepared.holdout, prepared.large
@@ -171,7 +172,7 @@ def why_in_memory(prepared: preparation.Prepared, choice: Choice) -> str:
     n_more = (prepared.counts[0] - prepared.counts[1]) / len(prepared.training)
     if found := obstacle(task, choice, large.rows.fits):
         return found
-    is_late = 2 * n_more * choice.fit_s > task.deadline.left
+    is_late = 2 * n_more * choice.fit_s / large.rows.speed > task.deadline.left
     return "max_runtime leaves no time to fit on all rows" if is_late else ""
 
 
@@ -182,11 +183,18 @@ def compare(job: TrainingJob, task: Task, holdout: TrainingRows, large: LargeFit
     return score_champion(job, task, [holdout] if large is None else large.rows.batches((HOLDOUT,)))
 
 
-def choose(task: Task, training: TrainingRows, code: UserCode | None, report: Report) -> Choice:
-    """Return what to fit: the user's own code, or the best that the search finds."""
+def choose(
+    task: Task, training: TrainingRows, code: UserCode | None, report: Report, fits: Fits | None = None
+) -> Choice:
+    """Return what to fit: the user's own code, or the best that the search finds.
+
+    Parameters
+    ----------
+    fits : where the search fits candidates; None is in threads of this process
+    """
     if code is not None:
         return Choice(Candidate("own code", "own_code"), reason="the dbt model is Python", code=code)
-    choice = search(task, training, report.progress)
+    choice = search(task, training, report.progress, fits)
     if choice.trials:
         report.note(f"chosen: {choice.candidate.shown}, {choice.reason}")
     return choice

@@ -32,6 +32,7 @@ from postgres_ml.out_of_core.rows import HOLDOUT, LEFT_OUT, TRAINING
 from postgres_ml.process.memory import give_back
 from postgres_ml.process.report import Report
 from postgres_ml.publish.fitted import Fitted
+from postgres_ml.search.fits import Fits
 from postgres_ml.snapshot.copy import SnapshotSummary
 from postgres_ml.snapshot.rows import Array, TrainingRows
 
@@ -48,6 +49,7 @@ class Prepared:
     rows : all rows, with labels in the function's type; of a training that reads them in parts, some of them
     training, holdout : those of `rows` to learn from, and those held out
     large : what fits on all rows where they are read in parts; None where `rows` has them all
+    fits : where AUTO fits its candidates; None is in threads of this process
     """
 
     task: Task
@@ -55,6 +57,7 @@ class Prepared:
     training: TrainingRows
     holdout: TrainingRows
     large: LargeFit | None = None
+    fits: Fits | None = None
 
     @classmethod
     def of(cls, task: Task, rows: TrainingRows, mask: Array, large: LargeFit | None = None) -> Prepared:
@@ -136,11 +139,12 @@ def in_memory(prepared: Prepared, why: str, n_rows: int, report: Report) -> Prep
     rows, mask = large.sample, large.is_held
     if not prepared.task.spec.auto:  # AUTO has as many already
         rows, mask = large.rows.sample(prepared.task.problem, n_rows)
-    report.note(
-        f"{why}: the model learns from {len(rows):,} of {prepared.counts[0]:,} rows, as many as "
-        "max_memory holds",
-        "warning",
-    )
+    if len(rows) < prepared.counts[0]:
+        report.note(
+            f"{why}: the model learns from {len(rows):,} of {prepared.counts[0]:,} rows, as many as "
+            "max_memory holds",
+            "warning",
+        )
     large.rows.remove()
     return Prepared.of(prepared.task, rows, mask)
 

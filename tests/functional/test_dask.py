@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 from dbt.tests.util import run_dbt_and_capture
 from distributed import Client
+from postgres_ml.out_of_core.cluster import TLS
 from support.dask_cluster import DaskProcesses, dask_processes
 from support.selecting import selector
+from support.tls import self_signed
 
 N_ROWS = 6_000
 CUSTOMERS = f"""
@@ -65,6 +67,7 @@ class TestDask:
         results, text = run_dbt_and_capture(["build"])
         assert [str(result.status) for result in results] == ["success"] * 4
         assert "read the rows: 2 of 1 threads" in text
+        assert "searched: AUTO fits 2 candidates at once on Dask's workers" in text
         [(far, near, n_far, n_near)] = select(
             "select f.score, n.score, f.n_rows, n.n_rows from far f, near n"
         )
@@ -91,6 +94,21 @@ class TestDask:
         n_left = int(found[1].replace(",", ""))
         [(n_rows, accuracy)] = select("select n_rows, (metrics ->> 'accuracy')::float8 from long")
         assert n_rows == n_left and N_ROWS / 2 < n_left < N_ROWS and accuracy > 0.9
+        assert select(LEFT) == [(0,)]
+
+    @pytest.mark.exhaustive
+    def test_a_worker_that_is_killed_in_a_search_costs_its_rows(self, project, select, cluster):
+        cluster.add_worker()
+        models = Path(project.project_root) / "models"
+        models.joinpath("tried.sql").write_text(AUTO.replace("'max_trials': 1", "'max_trials': 9"))
+        killed = killer(cluster, "fit_on_worker-")
+        results, text = run_dbt_and_capture(["build", "--select", "+tried"])
+        killed.join()
+        assert [str(result.status) for result in results] == ["success"] * 2
+        assert re.search(r"Dask worker \S+ was lost: the search goes on with 2", text)
+        found = re.search(r"the training goes on with the ([\d,]+) of 6,000 rows", text)
+        n_left = int(found[1].replace(",", "")) if found else N_ROWS  # a blend has the search's rows
+        assert select("select n_rows from tried") == [(n_left,)]
         assert select(LEFT) == [(0,)]
 
     @pytest.mark.exhaustive
@@ -131,6 +149,37 @@ class TestDaskOfThisMachine:
             time.sleep(0.2)
 
 
+class TestDaskBehindCertificates:
+    """Certificates are named in Dask's own configuration, by variables of dbt's environment."""
+
+    @pytest.fixture(scope="class")
+    def certificate(self, tmp_path_factory):
+        return self_signed(tmp_path_factory.mktemp("tls"))
+
+    @pytest.fixture(scope="class")
+    def cluster(self, tmp_path_factory, certificate):
+        with dask_processes(tmp_path_factory.mktemp("dask"), 1, certificate) as found:
+            yield found
+
+    @pytest.fixture(scope="class")
+    def dbt_profile_target(self, server_target, cluster):
+        assert cluster.address.startswith("tls://")
+        return {**server_target, "dask_scheduler": cluster.address}
+
+    @pytest.fixture(scope="class")
+    def models(self):
+        return {"customers.sql": CUSTOMERS, "far.sql": MODEL.format(rounds=5, depth=3, compute="dask")}
+
+    def test_certificates_are_those_of_dasks_configuration(self, project, monkeypatch, certificate):
+        results, _ = run_dbt_and_capture(["build"], expect_pass=False)
+        assert "asks for TLS" in results[1].message and TLS[0] in results[1].message
+        for name in TLS:
+            monkeypatch.setenv(name, str(certificate))
+        results, text = run_dbt_and_capture(["build"])
+        assert [str(result.status) for result in results] == ["success"] * 2
+        assert "Dask's workers (tls://127.0.0.1:" in text
+
+
 class TestDaskIsAway:
     @pytest.fixture(scope="class")
     def dbt_profile_target(self, server_target):
@@ -161,15 +210,15 @@ def processes_with(variable: str) -> set[int]:
     return found
 
 
-def killer(cluster: DaskProcesses) -> threading.Thread:
-    """Kill a worker as soon as all of them grow trees."""
+def killer(cluster: DaskProcesses, task: str = "fn-", after_s: float = 0.3) -> threading.Thread:
+    """Kill a worker some seconds after three of them have a task: `fn` is xgboost's own."""
 
     def kill() -> None:
         with Client(cluster.address, set_as_default=False) as client:
             end = time.monotonic() + 120
-            while not fitting(client) and time.monotonic() < end:
+            while not fitting(client, task) and time.monotonic() < end:
                 time.sleep(0.02)
-            time.sleep(0.3)
+            time.sleep(after_s)
             cluster.workers[-1].kill()
 
     thread = threading.Thread(target=kill, daemon=True)
@@ -177,6 +226,6 @@ def killer(cluster: DaskProcesses) -> threading.Thread:
     return thread
 
 
-def fitting(client: Client) -> bool:
-    """Return whether each of three workers runs xgboost's own task, which is named `fn`."""
-    return sum(any(str(key).startswith("fn-") for key in keys) for keys in client.processing().values()) >= 3
+def fitting(client: Client, task: str) -> bool:
+    """Return whether each of three workers has a task whose name begins so."""
+    return sum(any(str(key).startswith(task) for key in keys) for keys in client.processing().values()) >= 3

@@ -23,29 +23,42 @@ class DaskProcesses:
 
     Parameters
     ----------
-    address : of the scheduler
+    address, scheduler : of the scheduler, and its process
     workers : by their process
+    options : of the commands, for certificates
     """
 
     address: str
+    scheduler: subprocess.Popen[bytes]
     folder: Path
+    options: tuple[str, ...] = ()
     workers: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     def add_worker(self) -> subprocess.Popen[bytes]:
         """Start a worker of one thread; it isn't waited for."""
         command = ["dask_worker", self.address, "--nthreads", "1", "--no-nanny", "--no-dashboard",
-                   "--local-directory", str(self.folder), "--memory-limit", "0"]  # fmt: skip
+                   "--local-directory", str(self.folder), "--memory-limit", "0", *self.options]  # fmt: skip
         self.workers.append(_start(command, self.folder / f"worker{len(self.workers)}.log"))
         return self.workers[-1]
 
 
 @contextmanager
-def dask_processes(folder: Path, n_workers: int) -> Iterator[DaskProcesses]:
-    """Start a scheduler and workers; end them."""
+def dask_processes(folder: Path, n_workers: int, certificate: Path | None = None) -> Iterator[DaskProcesses]:
+    """Start a scheduler and workers; end them.
+
+    Parameters
+    ----------
+    certificate : with its key, for TLS; it is its own authority
+    """
+    options: tuple[str, ...] = ()
+    if certificate is not None:
+        names = ("--tls-ca-file", "--tls-cert", "--tls-key")
+        options = tuple(text for name in names for text in (name, str(certificate)))
     file = folder / "scheduler.json"
     command = ["dask_scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file"]
-    scheduler = _start([*command, str(file)], folder / "scheduler.log")
-    found = DaskProcesses("", folder)
+    secure = ("--protocol", "tls", *options) if options else ()
+    scheduler = _start([*command, str(file), *secure], folder / "scheduler.log")
+    found = DaskProcesses("", scheduler, folder, options)
     try:
         found.address = _address(file)
         for _ in range(n_workers):

@@ -13,13 +13,13 @@ import contextlib
 import importlib.metadata
 import logging
 import platform
-import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from postgres_ml.contract.exceptions import TrainingProcessError
+from postgres_ml.process.memory import used_bytes
 
 TIMEOUTS = (TimeoutError, asyncio.TimeoutError, concurrent.futures.TimeoutError)  # three in Python 3.10
 PATIENCE_S = 60.0  # for workers that start: each imports the libraries first
@@ -27,6 +27,9 @@ SETTLED_S = 2.0  # without a new worker, after which those that are there are al
 POLL_S = 0.3
 LEAVE_S = 1.5
 COMPARED = ("dbt-postgres-ml", "xgboost", "xgboost-cpu", "scikit-learn", "pandas", "numpy")
+TLS = tuple(
+    f"DASK_DISTRIBUTED__COMM__TLS__{name}" for name in ("CA_FILE", "CLIENT__CERT", "CLIENT__KEY")
+)  # environment variables
 EXTRA = "pip install 'dbt-postgres-ml[dask]'"
 
 
@@ -105,15 +108,16 @@ class Cluster:
         It raises as `gather` does. The function is left alone then: what it waits for never comes, and its
         thread ends with the process.
         """
-        found: concurrent.futures.Future[Any] = concurrent.futures.Future()
-        threading.Thread(target=_fulfil, args=(found, function), daemon=True).start()
+        from distributed.threadpoolexecutor import ThreadPoolExecutor
+
+        pool = ThreadPoolExecutor(1)  # Dask's, whose threads don't keep a process alive that ends
+        found = pool.submit(function)
+        pool.shutdown(wait=False)
         while not found.done():
             self.check()
             concurrent.futures.wait([found], timeout=POLL_S)
-        error = found.exception()
-        if error is not None:
+        if found.exception() is not None:
             self._settle()
-            raise error
         return found.result()
 
     def check(self) -> None:
@@ -127,6 +131,15 @@ class Cluster:
         lost = set(self.workers) - alive
         if lost:
             raise LostWorkersError(lost)
+
+    def copy(self) -> Cluster:
+        """Return the same cluster with workers of its own to lose."""
+        return replace(self, workers=list(self.workers))
+
+    def memory_left(self) -> int | None:
+        """Return the bytes that the worker with the least has left for one more thing; None for no limit."""
+        found = self.run(lambda: self.client.run(memory_left, workers=self.workers))
+        return min((left for left in found.values() if left is not None), default=None)
 
     def close(self) -> None:
         """Leave the scheduler; end a cluster of this machine."""
@@ -160,13 +173,6 @@ class Cluster:
         )
 
 
-def _fulfil(future: concurrent.futures.Future[Any], function: Callable[[], Any]) -> None:
-    try:
-        future.set_result(function())
-    except BaseException as error:  # noqa: BLE001  # raised again by who waits
-        future.set_exception(error)
-
-
 def connect(address: str, n_workers: int, memory: int | None) -> Cluster:
     """Return the scheduler's workers, or those of a cluster that is started on this machine.
 
@@ -193,6 +199,11 @@ def connect(address: str, n_workers: int, memory: int | None) -> Cluster:
     where = address or "of this machine"
     try:
         client = Client(local or address, timeout=20, set_as_default=True)  # `wait` knows no other
+    except TypeError as error:  # what Dask raises where no certificate is named
+        raise TrainingProcessError(
+            f"the Dask scheduler {where} asks for TLS: {error}. Name certificates in Dask's configuration "
+            f"({', '.join(TLS)})"
+        ) from error
     except (OSError, *TIMEOUTS, ValueError) as error:
         raise TrainingProcessError(
             f"no Dask scheduler answers at {where} (profile: dask_scheduler): {error or type(error).__name__}"
@@ -223,6 +234,12 @@ def _await_workers(cluster: Cluster, least: int) -> list[str]:
                 f"(`dask worker <address>`), with {EXTRA}"
             )
         time.sleep(POLL_S)
+
+
+def memory_left(dask_worker: Any) -> int | None:
+    """Return what a worker may still take, in bytes; None if it was given no limit."""
+    limit = dask_worker.memory_manager.memory_limit
+    return None if not limit else max(int(limit) - used_bytes(), 0)
 
 
 def versions() -> dict[str, str]:

@@ -81,6 +81,7 @@ class LargeRows:
     sides: Array
     index: TrainingRows
     fits = ("xgboost", "linear_learner")  # model types
+    speed = 1.0
 
     def look(self) -> Look:
         """Return what one pass over the features of all rows tells."""

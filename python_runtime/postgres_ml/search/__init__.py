@@ -7,6 +7,7 @@ Input: the task and the training rows. Output: `Choice`. In the order of the flo
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Sequence
 
@@ -20,6 +21,7 @@ from postgres_ml.search.budget import Budget
 from postgres_ml.search.choice import best_of, decide, publishable
 from postgres_ml.search.encoded_rows import EncodedRows
 from postgres_ml.search.ensemble import blend_loss, greedy
+from postgres_ml.search.fits import Fits, LocalFits
 from postgres_ml.search.portfolio import portfolio
 from postgres_ml.search.probe import prepare
 from postgres_ml.search.progress import OnProgress, Progress
@@ -27,7 +29,6 @@ from postgres_ml.search.proposals import Proposals
 from postgres_ml.search.runner import Runner
 from postgres_ml.snapshot.rows import TrainingRows
 
-ROUND = 4  # candidates in a round: fixed, so that the number of cores changes nothing
 FIRST_ROUNDS = (1, 1)  # a linear model within a second, one of xgboost within a few
 MAX_TRIALS = 400
 EXPLAINED = (
@@ -36,11 +37,12 @@ EXPLAINED = (
 )
 
 
-def search(task: Task, rows: TrainingRows, on_progress: OnProgress) -> Choice:
+def search(task: Task, rows: TrainingRows, on_progress: OnProgress, fits: Fits | None = None) -> Choice:
     """Return the configured candidate, or the best that auto finds in its time.
 
     Parameters
     ----------
+    fits : where candidates are fitted, which is closed at the end; None is in threads of this process
     on_progress : takes a line for people, and the same as fields or None
 
     Raises
@@ -52,8 +54,15 @@ def search(task: Task, rows: TrainingRows, on_progress: OnProgress) -> Choice:
     """
     if not task.spec.auto:
         return Choice(configured.configured_candidate(task.spec, task.problem))
+    with contextlib.closing(fits or LocalFits(task.n_threads)) as where:
+        return _searched(task, rows, on_progress, where)
+
+
+def _searched(task: Task, rows: TrainingRows, on_progress: OnProgress, fits: Fits) -> Choice:
+    """Return the best that is found in the task's time."""
     encoded = EncodedRows(task, rows)
-    budget = Budget(task, len(encoded.folds.splits), len(rows) / len(encoded.folds.splits[0].train))
+    splits = encoded.folds.splits
+    budget = Budget(task, len(splits), len(rows) / len(splits[0].train), fits.n_at_once)
     candidates = portfolio(task, encoded.codes)
     plan, encoded = prepare(task, encoded, budget, candidates, on_progress)
     if task.spec.explain:
@@ -62,8 +71,8 @@ def search(task: Task, rows: TrainingRows, on_progress: OnProgress) -> Choice:
         candidates = portfolio(task, encoded.codes)  # a network's batches follow from the number of rows
     candidates = [plan.adapted(candidate) for candidate in candidates]
     progress = Progress(task, on_progress)
-    with Runner(task, encoded, budget) as runner:
-        end = _try(task, runner, Proposals(task, candidates, plan), progress)
+    runner = Runner(task, encoded, budget, fits)
+    end = _try(task, runner, Proposals(task, candidates, plan), progress, fits.round_size)
     if not runner.done:
         return _simplest(candidates, runner.trials, on_progress)
     progress.end(end)
@@ -91,12 +100,12 @@ def _out_of_fold(choice: Choice, encoded: EncodedRows, n_rows: int) -> OutOfFold
     return dataclasses.replace(choice.out_of_fold, rows=encoded.folds.predicted)
 
 
-def _try(task: Task, runner: Runner, proposals: Proposals, progress: Progress) -> str:
-    """Run runner of trials until something ends them; return what."""
+def _try(task: Task, runner: Runner, proposals: Proposals, progress: Progress, round_size: int) -> str:
+    """Run rounds of trials until something ends them; return what."""
     limit = task.spec.settings.max_trials or MAX_TRIALS
     sizes = iter(FIRST_ROUNDS)
     while len(runner.trials) < limit:
-        size = min(next(sizes, ROUND), limit - len(runner.trials))
+        size = min(next(sizes, round_size), limit - len(runner.trials))
         if proposals.is_exhausted and not runner.done:
             break
         batch = proposals.next(size, runner.trials, runner.budget)
@@ -108,7 +117,7 @@ def _try(task: Task, runner: Runner, proposals: Proposals, progress: Progress) -
             members = best_of(task, runner.done)[1] if task.spec.explain else greedy(task, runner.done)
             runner.budget.note_best(blend_loss(task, members), len(trials), members)
             runner.keep(publishable(task, runner.done, members))
-            n_more = min(proposals.n_left or ROUND, limit - len(runner.trials))
+            n_more = min(proposals.n_left or round_size, limit - len(runner.trials))
             left_s = runner.budget.estimate_left_s(len(runner.trials), n_more)
             progress.show(runner.trials, lambda: best_of(task, runner.done)[0], left_s)
         if runner.budget.has_converged:

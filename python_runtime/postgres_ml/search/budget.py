@@ -38,13 +38,15 @@ class Budget:
     ----------
     n_splits : fits of a trial that goes through
     growth : rows of all training rows for each row that a fold's fit learns from
+    n_at_once : fits of trials that run side by side; None is the task's number of threads
 
     Attributes
     ----------
     is_short, is_hurried : whether trials do less than they would with enough time; and learn faster
     """
 
-    def __init__(self, task: Task, n_splits: int, growth: float) -> None:
+    def __init__(self, task: Task, n_splits: int, growth: float, n_at_once: int | None = None) -> None:
+        self._n_at_once = n_at_once or task.n_threads
         self.task, self.n_splits, self.growth = task, n_splits, growth
         self.row_share = 1.0
         self.is_short = self.is_hurried = False
@@ -91,7 +93,7 @@ class Budget:
             return Plan(self.n_splits)
         seconds = self.task.deadline.left - self._unforeseen
         fits = FINAL_FITS * self.growth, ONE_FIT * self.growth
-        return plan(seconds, self._unit_s["xgboost"], self.n_splits, n_rows, self.task.n_threads, fits)
+        return plan(seconds, self._unit_s["xgboost"], self.n_splits, n_rows, self._n_at_once, fits)
 
     def adopt(self, found: Plan) -> None:
         """Expect of trials and final fits what the plan says."""
@@ -189,8 +191,8 @@ class Budget:
     def allows(self, candidates: Sequence[Candidate]) -> bool:
         """Return whether a round of these trials is likely to end in time, with the final fits of each."""
         fits = [self.expected_s(candidate) for candidate in candidates]
-        rounds = max(1.0, self.n_splits / self.task.n_threads)
-        seconds = max(sum(fits) * self.n_splits / self.task.n_threads, max(fits) * rounds)
+        rounds = max(1.0, self.n_splits / self._n_at_once)
+        seconds = max(sum(fits) * self.n_splits / self._n_at_once, max(fits) * rounds)
         # a number of trials that is asked for has to be the same ones each time
         spread = 1.0 if len(candidates) == 1 or self.task.spec.settings.max_trials else ROUNDS_LEFT
         finals = max(self._final_of(candidate) for candidate in candidates)

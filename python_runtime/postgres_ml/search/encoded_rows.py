@@ -44,6 +44,10 @@ class EncodedRows:
         self._encoders: dict[str, Any] = {}
         self._words = WordRows(task, rows, self.codes)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travel to another process without what has been made of the rows: it is made there anew."""
+        return _restored, (self.task, self.rows, self.folds)
+
     def matrix(self, encoding: str) -> Array:
         """Return all training rows as the encoding has them, of shape (n_rows, n_columns), float32."""
 
@@ -116,6 +120,12 @@ class EncodedRows:
                 self._made[key] = make()
             made: T = self._made[key]
             return made
+
+
+def _restored(task: Task, rows: TrainingRows, folds: Folds) -> EncodedRows:
+    encoded = EncodedRows(task, rows)
+    encoded.folds = folds
+    return encoded
 
 
 def _reads_any(encoder: Any) -> bool:

@@ -40,6 +40,7 @@ class FoldFit:
     is_cut : whether time ended it before it was through
     estimator : fitted, without this process's clock
     n_rows : it learned from
+    columns, words : the fitted encoding, where it is asked for: as `fit.choice.KeptFit` has it
     """
 
     raw: Array
@@ -51,6 +52,8 @@ class FoldFit:
     is_cut: bool = False
     estimator: Any = None
     n_rows: int = 0
+    columns: Any = None
+    words: Any = None
 
 
 def fit_split(

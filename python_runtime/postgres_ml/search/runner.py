@@ -10,7 +10,6 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 
@@ -22,8 +21,8 @@ from postgres_ml.fit.trial import State, Trial
 from postgres_ml.search.budget import Budget
 from postgres_ml.search.decision_rule import choose_threshold, has_threshold
 from postgres_ml.search.encoded_rows import EncodedRows
-from postgres_ml.search.fold_fit import FoldFit, fit_split
-from postgres_ml.search.folds import Split
+from postgres_ml.search.fits import Fits, Found, Job
+from postgres_ml.search.fold_fit import FoldFit
 from postgres_ml.search.losses import row_losses
 from postgres_ml.snapshot.rows import Array
 
@@ -37,12 +36,14 @@ LOOK_MARGIN = 0.03
 # What errs differently helps a blend even if it is worse alone, but not when it is this much worse than the
 # best of all; then the other folds of a network would be the dearest part of the search for nothing.
 OTHER_MARGIN = 0.25
-Found = FoldFit | str
-"""A fit, or why there is none."""
 
 
 class Runner:
     """Runs trials and keeps them.
+
+    Parameters
+    ----------
+    fits : where their fits run
 
     Attributes
     ----------
@@ -50,20 +51,14 @@ class Runner:
     kept : by the candidate's name, an estimator of the best trials, fitted on one fold
     """
 
-    def __init__(self, task: Task, encoded: EncodedRows, budget: Budget) -> None:
+    def __init__(self, task: Task, encoded: EncodedRows, budget: Budget, fits: Fits) -> None:
         self.task, self.encoded, self.budget = task, encoded, budget
         self.trials: list[Trial] = []
         self.kept: dict[str, KeptFit] = {}
         self._looks: dict[str, Array] = {}
-        self._pool = ThreadPoolExecutor(max(1, task.n_threads))
+        self._fits = fits
         self._clock = task.deadline.clock
         self._started = self._clock()
-
-    def __enter__(self) -> Runner:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._pool.shutdown(wait=True, cancel_futures=True)
 
     @property
     def done(self) -> list[Trial]:
@@ -87,7 +82,7 @@ class Runner:
                 if fitted == ["late"] and not folds.looks_at_fold:
                     found = [look]  # it learnt from fewer rows, and may still be the best there is
                     if isinstance(look, FoldFit):
-                        self._keep_fit(candidate, look, folds.look)
+                        self._keep_fit(candidate, look)
             trials.append(self._trial(candidate, found, is_whole=candidate in worth))
         self.trials += trials
         return trials
@@ -97,31 +92,23 @@ class Runner:
         names = {trial.candidate.name for trial in trials}
         self.kept = {name: fit for name, fit in self.kept.items() if name in names}
 
-    def _fit(self, jobs: Sequence[tuple[Candidate, Split]], cut: Deadline) -> list[Found]:
-        def fit(candidate: Candidate, split: Split) -> Found:
-            if cut.passed:
-                return "late"
-            try:
-                return fit_split(self.task, candidate, self.encoded, split, self.budget.fit_deadline(cut))
-            except ValueError as error:  # scikit-learn's, NumPy's and xgboost's XGBoostError
-                return str(error).strip().splitlines()[0]
-
+    def _fit(self, jobs: Sequence[Job], cut: Deadline) -> list[Found]:
         # the longest first, so that no thread is left with one of them at the end
         order = sorted(range(len(jobs)), key=lambda number: _weight(jobs[number][0]))
-        futures: dict[int, Future[Found]] = {
-            number: self._pool.submit(fit, *jobs[number]) for number in order
-        }
-        found = [futures[number].result() for number in range(len(jobs))]
+        sorted_jobs = [jobs[number] for number in order]
+        given = self._fits.run(self.encoded, sorted_jobs, cut, lambda: self.budget.fit_deadline(cut))
+        by_number = dict(zip(order, given, strict=True))
+        found = [by_number[number] for number in range(len(jobs))]
         for (candidate, split), fitted in zip(jobs, found, strict=True):
             if isinstance(fitted, FoldFit) and any(split is whole for whole in self.encoded.folds.splits):
                 self.budget.note_cost(candidate, fitted.seconds, fitted.best_s)
-                self._keep_fit(candidate, fitted, split)
+                self._keep_fit(candidate, fitted)
         return found
 
-    def _keep_fit(self, candidate: Candidate, fitted: FoldFit, split: Split) -> None:
-        columns = self.encoded.columns(candidate.encoding)
-        words = self.encoded.words(candidate.encoding, split)
-        self.kept[candidate.name] = KeptFit(candidate, fitted.estimator, fitted.n_rows, columns, words=words)
+    def _keep_fit(self, candidate: Candidate, fitted: FoldFit) -> None:
+        self.kept[candidate.name] = KeptFit(
+            candidate, fitted.estimator, fitted.n_rows, fitted.columns, words=fitted.words
+        )
 
     def _judge(self, candidates: Sequence[Candidate], looks: Sequence[Found]) -> list[Candidate]:
         """Return the candidates that go on, after comparing them with the best look of each model type."""
