@@ -55,6 +55,7 @@ class Settings:
     keep_versions : versions of the model that are kept for a rollback
     horizon : steps after a series' last row that a forecast tells; None of other models
     frequency : one of `forecast.FREQUENCIES`; None finds it in the times
+    sql_tolerance : share of the loss that may be given up for a candidate that SQL computes fast
     percentiles : what a forecast tells of each step, of 'mean' and numbers from 0.01 to 0.99, as
         `forecast.ordered` returns them
     """
@@ -75,6 +76,7 @@ class Settings:
     frequency: str | None = None
     percentiles: tuple[str, ...] = DEFAULT_PERCENTILES
     compute: Literal["local", "dask"] = "local"
+    sql_tolerance: float = 0.015
 
     @property
     def split_column(self) -> str | None:
@@ -168,7 +170,7 @@ class TrainingSpec:
     function: str
     target: str | None
     auto: bool = True
-    model_types: tuple[str, ...] = ("xgboost", "linear_learner", "mlp")
+    model_types: tuple[str, ...] = ("xgboost", "linear_learner", "mlp", "additive")
     problem_type: ProblemType | None = None
     objective: str | None = None
     preprocessors: tuple[ColumnSet, ...] | None = None

@@ -33,6 +33,7 @@ from postgres_ml.program.characters import CLASSES
 
 MAX_ONE_HOT = 512  # one-hot columns of all texts together, for linear estimators and networks
 MEAN_FOLDS = 5
+TABLES = "tables"  # the encoding of additive models
 MIN_CATEGORY_ROWS = 5  # a category seen less often tells noise; it shares that column too
 
 
@@ -160,11 +161,13 @@ def encoded_columns(
     ----------
     encoding : 'codes' for trees: numbers as they are, text as codes that xgboost splits into sets; or, with
         text one-hot, numbers imputed and 'scaled', 'smooth' (outliers bent, for networks), 'quantile' (normal
-        scores) or 'ladder' (piecewise linear)
+        scores) or 'ladder' (piecewise linear); 'tables' for additive models, as `additive_columns` has it
     means : whether crowded texts also become the target's mean by category, in front
     words : whether words are counted, behind all others; they are sparse in 'scaled'. Characters are in any
         case, in front of them.
     """
+    if encoding == TABLES:
+        return additive_columns(columns)
     sparse, texts = encoding == "scaled", columns.words
     columns = columns if words else columns.without_words()
     if columns.sets is not None:
@@ -187,6 +190,14 @@ def encoded_columns(
     steps.append(_characters(texts, bent=encoding != "codes"))
     steps += _word_entries(columns, problem, for_linear=sparse)
     return _transformer([crowded, *steps], sparse=sparse and bool(columns.words))
+
+
+def has_means(encoding: str, columns: FeatureColumns) -> bool:
+    """Return whether the encoding has the target's mean by category of crowded texts.
+
+    Tables have none: a scorecard's bins are categories, and not means of what is predicted.
+    """
+    return bool(columns.crowded) and encoding != TABLES
 
 
 def category_means(encoding: str, problem: Problem) -> Any:

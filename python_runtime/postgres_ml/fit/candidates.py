@@ -10,6 +10,7 @@ from typing import Any
 import xgboost
 from sklearn.linear_model import LogisticRegression, Ridge
 
+from postgres_ml.components.additive import AdditiveClassifier, AdditiveRegressor
 from postgres_ml.components.estimators import LogTargetRegressor
 from postgres_ml.components.neural_network import NetworkClassifier, NetworkRegressor
 from postgres_ml.features.problem import Problem
@@ -22,9 +23,9 @@ class Candidate:
     Parameters
     ----------
     name : of the recipe, for the table of trials
-    model_type : 'xgboost', 'linear_learner', 'mlp'; 'ensemble' for a blend of several
-    parameters : of XGBClassifier, XGBRegressor, LogisticRegression, Ridge, NetworkClassifier or
-        NetworkRegressor
+    model_type : 'xgboost', 'linear_learner', 'mlp', 'additive'; 'ensemble' for a blend of several
+    parameters : of XGBClassifier, XGBRegressor, LogisticRegression, Ridge, NetworkClassifier,
+        NetworkRegressor, AdditiveClassifier or AdditiveRegressor
     encoding : how columns become numbers (see `preprocess.encoded_columns`); '' is the least
         encoding that the model type needs
     log_target : whether the logarithm of the target is learnt
@@ -72,16 +73,24 @@ def _network(candidate: Candidate) -> str:
     return f"{kind.get(candidate.encoding, 'neural network')}{layers}"
 
 
+def _tables(candidate: Candidate) -> str:
+    n_pairs = candidate.parameters.get("interactions", 0)
+    return "additive tables" if n_pairs else "additive tables without pairs"
+
+
 def blend_title(members: Sequence[Candidate]) -> str:
     """Return 'blend of 3 boosted trees and 1 neural network', the most frequent kind first."""
-    kinds = {"xgboost": "boosted trees", "linear_learner": "linear model", "mlp": "neural network"}
+    kinds = {
+        "xgboost": "boosted trees", "linear_learner": "linear model", "mlp": "neural network",
+        "additive": "additive model",
+    }  # fmt: skip
     counts = Counter(kinds.get(member.model_type, member.model_type) for member in members)
     parts = [f"{n} {kind}{'s' * (n > 1 and not kind.endswith('s'))}" for kind, n in counts.most_common()]
     return "blend of " + " and ".join(filter(None, [", ".join(parts[:-1]), parts[-1]]))
 
 
 _DESCRIBED: dict[str, Callable[[Candidate], str]] = {
-    "xgboost": _trees, "linear_learner": _line, "mlp": _network
+    "xgboost": _trees, "linear_learner": _line, "mlp": _network, "additive": _tables
 }  # fmt: skip
 
 
@@ -98,6 +107,9 @@ def build_estimator(candidate: Candidate, problem: Problem, seed: int, n_threads
     elif candidate.model_type == "mlp":
         network = NetworkRegressor if problem.is_regression else NetworkClassifier
         estimator = network(**{"random_state": seed, **parameters})
+    elif candidate.model_type == "additive":
+        tables = AdditiveRegressor if problem.is_regression else AdditiveClassifier
+        estimator = tables(**{"random_state": seed, "n_jobs": n_threads, **parameters})
     else:
         library = xgboost.XGBRegressor if problem.is_regression else xgboost.XGBClassifier
         estimator = library(**{"random_state": seed, "n_jobs": n_threads, "verbosity": 1, **parameters})

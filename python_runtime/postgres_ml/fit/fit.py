@@ -15,12 +15,18 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.pipeline import FeatureUnion, Pipeline
 
 from postgres_ml.components.estimators import BlendedClassifier, BlendedRegressor, LabelEncodedClassifier
-from postgres_ml.features.preprocess import encoded_columns, feature_types, linear_columns, tree_columns
+from postgres_ml.features.preprocess import (
+    category_places,
+    encoded_columns,
+    feature_types,
+    linear_columns,
+    tree_columns,
+)
 from postgres_ml.features.problem import Problem
 from postgres_ml.fit import configured
 from postgres_ml.fit.candidates import build_estimator
 from postgres_ml.fit.choice import Choice, Member
-from postgres_ml.fit.stop import StopAtDeadline, StopAtSize, forget_clock
+from postgres_ml.fit.stop import LateAt, StopAtDeadline, StopAtSize, forget_clock
 from postgres_ml.fit.task import Deadline, Task, weights
 from postgres_ml.snapshot.rows import TrainingRows
 
@@ -75,6 +81,10 @@ def member_pipeline(task: Task, member: Member, n_threads: int, deadline: Deadli
         more = {"stop_epoch": member.n_rounds}
         if deadline is not None:
             more["is_late"] = functools.partial(getattr, deadline, "passed")
+    elif candidate.model_type == "additive":
+        more = {"categorical": category_places(task.columns)}
+        if deadline is not None:
+            more["is_late"] = LateAt(deadline)
     elif candidate.model_type == "xgboost":
         more = {} if member.n_rounds is None else {"n_estimators": member.n_rounds}
         if deadline is not None:

@@ -40,6 +40,29 @@ class StopAtDeadline(xgboost.callback.TrainingCallback):  # type: ignore[misc]
         return bool(self.times) and self.times[-1] >= self.deadline.end
 
 
+class LateAt:
+    """Tells an additive model's boosting, which asks after each round, when the deadline has passed.
+
+    Attributes
+    ----------
+    times : of the clock, after each round of all its bags
+    """
+
+    def __init__(self, deadline: Deadline) -> None:
+        self.deadline = deadline
+        self.times: list[float] = []
+
+    def __call__(self) -> bool:
+        """Return whether to stop."""
+        self.times.append(self.deadline.clock())
+        return self.is_late
+
+    @property
+    def is_late(self) -> bool:
+        """Whether the last round ended after the deadline."""
+        return bool(self.times) and self.times[-1] >= self.deadline.end
+
+
 class StopAtSize(xgboost.callback.TrainingCallback):  # type: ignore[misc]
     """Ends boosting before its trees have more conditions than a function that explains them can hold.
 

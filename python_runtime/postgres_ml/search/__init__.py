@@ -20,7 +20,7 @@ from postgres_ml.fit.trial import Trial
 from postgres_ml.search.budget import Budget
 from postgres_ml.search.choice import best_of, decide, publishable
 from postgres_ml.search.encoded_rows import EncodedRows
-from postgres_ml.search.ensemble import blend_loss, greedy
+from postgres_ml.search.ensemble import MAX_MEMBERS, blend_loss, greedy
 from postgres_ml.search.fits import Fits, LocalFits
 from postgres_ml.search.portfolio import portfolio
 from postgres_ml.search.probe import prepare
@@ -32,8 +32,8 @@ from postgres_ml.snapshot.rows import TrainingRows
 FIRST_ROUNDS = (1, 1)  # a linear model within a second, one of xgboost within a few
 MAX_TRIALS = 400
 EXPLAINED = (
-    "explain: true: candidates are single models whose rows can be explained exactly: linear models, and "
-    "boosted trees of a size that the function bears; no neural networks and no blends"
+    "explain: true: candidates are single models whose rows can be explained exactly: linear models, "
+    "additive tables, and boosted trees of a size that the function bears; no neural networks and no blends"
 )
 
 
@@ -114,9 +114,10 @@ def _try(task: Task, runner: Runner, proposals: Proposals, progress: Progress, r
         trials = runner.run(batch)
         proposals.learn(trials)
         if runner.done:
-            members = best_of(task, runner.done)[1] if task.spec.explain else greedy(task, runner.done)
-            runner.budget.note_best(blend_loss(task, members), len(trials), members)
-            runner.keep(publishable(task, runner.done, members))
+            members = greedy(task, runner.done, 1 if task.spec.explain else MAX_MEMBERS)
+            published = best_of(task, runner.done)[1] if task.spec.explain or task.is_sql else members
+            runner.budget.note_best(blend_loss(task, members), len(trials), published)
+            runner.keep(publishable(task, runner.done, [*members, *published]))
             n_more = min(proposals.n_left or round_size, limit - len(runner.trials))
             left_s = runner.budget.estimate_left_s(len(runner.trials), n_more)
             progress.show(runner.trials, lambda: best_of(task, runner.done)[0], left_s)

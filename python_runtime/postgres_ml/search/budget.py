@@ -24,6 +24,9 @@ GAIN = 0.002  # relative: what the loss has to fall by so that the search counts
 PATIENCE = 8  # trials without such a gain
 ROUNDS_LEFT = 2.5  # a round of several candidates may take this part of the time left
 ITERATIONS = 100.0  # of a linear classifier's solver, about
+# Boostings of an additive model's fit for each bag, each of as many rounds as one of xgboost's, about: of
+# columns and of pairs, whose trees have one or two of them each, so there are twice as many.
+BOOSTINGS = 4.0
 HURRIED_SHARE = 0.7  # of the time left, for a fit whose candidate learns as fast as time allows
 # Lowering parses the published and the evaluated pipeline, and writes bodies and JSON: as often as this the
 # time that reading a booster's trees takes (5.4 times of 4,000 nodes, 6 of 240,000).
@@ -69,7 +72,7 @@ class Budget:
 
         Parameters
         ----------
-        encoding_s : of all rows for the candidate's kind, once
+        encoding_s : of all rows for the candidate's kind, once, and what a fit does besides its rounds
         """
         self._unit_s[_kind(candidate)], self._encoding_s[_kind(candidate)] = seconds, encoding_s
 
@@ -184,6 +187,9 @@ class Budget:
         units = 1.0 if self.task.problem.is_regression else ITERATIONS
         if kind == "xgboost":
             units = n_rounds(candidate.parameters["learning_rate"], self._n_rows)
+        elif kind == "additive":
+            rounds = n_rounds(candidate.parameters["learning_rate"], self._n_rows)
+            units = BOOSTINGS * candidate.parameters["outer_bags"] * rounds
         elif kind == "mlp":
             units = candidate.parameters["n_epochs"]
         return units * self._unit_s.get(kind, 0.0) + self._encoding_s.get(kind, 0.0)

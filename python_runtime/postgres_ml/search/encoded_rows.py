@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 from sklearn.pipeline import Pipeline
 
-from postgres_ml.features.preprocess import category_means, encoded_columns
+from postgres_ml.features.preprocess import TABLES, category_means, encoded_columns, has_means
 from postgres_ml.fit.task import Task
 from postgres_ml.search.folds import Folds, Split
 from postgres_ml.search.word_rows import WordRows, joined
@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 
 class EncodedRows:
-    """Matrices by encoding, float32, and their splits.
+    """Matrices by encoding, and their splits.
 
     Attributes
     ----------
@@ -49,15 +49,19 @@ class EncodedRows:
         return _restored, (self.task, self.rows, self.folds)
 
     def matrix(self, encoding: str) -> Array:
-        """Return all training rows as the encoding has them, of shape (n_rows, n_columns), float32."""
+        """Return all training rows as the encoding has them, of shape (n_rows, n_columns).
+
+        In single precision, but for tables: the edges of their bins are the function's, in double precision.
+        """
+        dtype = np.float64 if encoding == TABLES else np.float32
 
         def encode() -> Array:
             encoder = encoded_columns(
                 encoding, self.task.columns, self.task.problem, means=False, words=False
             )
             if not _reads_any(encoder):
-                return np.empty((len(self.codes), 0), np.float32)
-            matrix = np.ascontiguousarray(encoder.fit_transform(self.rows.frame), np.float32)
+                return np.empty((len(self.codes), 0), dtype)
+            matrix = np.ascontiguousarray(encoder.fit_transform(self.rows.frame), dtype)
             self._encoders[encoding] = encoder
             return matrix
 
@@ -72,7 +76,7 @@ class EncodedRows:
 
         None if it lacks the means of texts, or if nothing is read but words.
         """
-        return None if self.task.columns.crowded else self._encoders.get(encoding)
+        return None if has_means(encoding, self.task.columns) else self._encoders.get(encoding)
 
     def words(self, encoding: str, split: Split) -> Any:
         """Return the fitted transformer of the words in an encoding, as the split has them; None without."""
@@ -94,7 +98,7 @@ class EncodedRows:
         """Return the rows to learn from and the rows to predict."""
         matrix = self.matrix(encoding)
         parts: tuple[Any, Any] = matrix[split.train], matrix[split.valid]
-        if self.task.columns.crowded:
+        if has_means(encoding, self.task.columns):
             means = self._once(
                 ("means", encoding == "codes", split.name, len(split.train)),
                 lambda: self._means(encoding, split),

@@ -75,10 +75,12 @@ class LocalFits:
 def fit_or_reason(
     task: Task, candidate: Candidate, encoded: EncodedRows, split: Split, until: Deadline
 ) -> Found:
-    """Return a fit with its encoding, or why the libraries refuse it."""
+    """Return a fit with its encoding, or why there is none: the libraries refuse it, or time cut it short."""
     try:
         fitted = fit_split(task, candidate, encoded, split, until)
     except ValueError as error:  # scikit-learn's, NumPy's and xgboost's XGBoostError
         return str(error).strip().splitlines()[0]
+    if fitted.is_cut and candidate.model_type == "additive":
+        return "late"  # its last bags would be of a single tree, and those of a fit on all rows would not be
     columns, words = encoded.columns(candidate.encoding), encoded.words(candidate.encoding, split)
     return dataclasses.replace(fitted, columns=columns, words=words)

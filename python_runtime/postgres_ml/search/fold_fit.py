@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
-from postgres_ml.features.preprocess import feature_types
+from postgres_ml.features.preprocess import category_places, feature_types
 from postgres_ml.fit.candidates import Candidate, build_estimator
-from postgres_ml.fit.stop import StopAtDeadline, StopAtSize, forget_clock
+from postgres_ml.fit.stop import LateAt, StopAtDeadline, StopAtSize, forget_clock
 from postgres_ml.fit.task import Deadline, Task
 from postgres_ml.search.encoded_rows import EncodedRows
 from postgres_ml.search.folds import Split
@@ -24,6 +24,7 @@ PATIENCE = 4.0
 NETWORK_PATIENCE = 0.3  # of the epochs; the schedule's waves of learning rates are up to half of them long
 # Products that a linear fit may take: 20 seconds of one core. lbfgs gets as many iterations as fit into them.
 LINEAR_WORK = 2e10
+FOLDING = 1.4  # times an additive model's rounds: reading their trees and adding them up takes as long again
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,10 @@ def fit_split(
         fit_options = {"validation": (valid, held)}
         if encoded.weight is not None:
             fit_options["validation_weight"] = encoded.weight[split.valid]
+    elif candidate.model_type == "additive":
+        more = {"categorical": category_places(task.columns), "is_late": LateAt(until)}
+        if limit is not None:
+            more |= {"max_rounds": limit, "outer_bags": 1}
     elif not task.problem.is_regression:
         n_products = max(1, train.size * (1 if len(task.problem.classes) == 2 else len(task.problem.classes)))
         more = {"max_iter": limit or int(np.clip(LINEAR_WORK / 4 / n_products, 20, 300)), "tol": 1e-3}
@@ -132,6 +137,9 @@ def _pace(estimator: Any, candidate: Candidate, seconds: float) -> tuple[float, 
         n_idle = len(callback.times) - 1 - int(estimator.get_booster().attr("best_iteration") or 0)
         is_cut = callback.is_late and n_idle < estimator.early_stopping_rounds / 2
         return float(np.median(gaps)) if len(gaps) else seconds, is_cut
+    if candidate.model_type == "additive":  # it has rounds of each bag, of columns and then of pairs
+        gaps = np.diff(estimator.is_late.times)
+        return FOLDING * float(np.median(gaps)) if len(gaps) else seconds, estimator.is_late.is_late
     if candidate.model_type == "mlp":
         n_left = (estimator.stop_epoch or estimator.n_epochs) - estimator.n_iter_
         return seconds / estimator.n_iter_, n_left > 0 and bool(estimator.is_late())
@@ -141,7 +149,7 @@ def _pace(estimator: Any, candidate: Candidate, seconds: float) -> tuple[float, 
 def _boosting(task: Task, candidate: Candidate, until: Deadline, n_rounds: int) -> dict[str, Any]:
     stops = [StopAtDeadline(until), *([StopAtSize()] if task.spec.explain else [])]
     return {
-        "n_estimators": n_rounds,
+        "n_estimators": min(n_rounds, candidate.parameters.get("n_estimators", n_rounds)),
         "early_stopping_rounds": max(20, round(PATIENCE / candidate.parameters["learning_rate"])),
         "callbacks": stops,
         "enable_categorical": True,

@@ -40,12 +40,18 @@ SPACES: dict[str, dict[str, BaseDistribution]] = {
         "strength": FloatDistribution(1e-4, 100.0, log=True),
         "encoding": CategoricalDistribution(("scaled", "ladder", "quantile")),
     },
+    "additive": {
+        "learning_rate": FloatDistribution(0.03, 0.3, log=True),
+        "max_leaves": IntDistribution(2, 8),
+        "interactions": IntDistribution(0, 20),
+        "min_child_weight": FloatDistribution(0.5, 50.0, log=True),
+    },
 }
 DEFAULTS = {"min_child_weight": 1.0, "reg_lambda": 1.0, "subsample": 1.0, "max_cat_to_onehot": 100}
 
 
 class Sampler:
-    """Proposes candidates of the strongest model type that is wanted: xgboost, else mlp, else linear.
+    """Proposes candidates of the strongest model type that is wanted: xgboost, else mlp, linear or additive.
 
     Parameters
     ----------
@@ -102,7 +108,7 @@ class Sampler:
 
     def _values(self, candidate: Candidate) -> dict[str, Any] | None:
         given = {**DEFAULTS, **candidate.parameters, "encoding": candidate.encoding}
-        if candidate.log_target or given.get("grow_policy") == "lossguide":
+        if candidate.log_target or given.get("grow_policy") == "lossguide" or "n_estimators" in given:
             return None
         share = 1.0
         for name in ("colsample_bytree", "colsample_bylevel", "colsample_bynode"):
@@ -128,7 +134,7 @@ class Sampler:
         if self.model_type == "linear_learner":
             strength = values.pop("strength")
             values = {"alpha": _short(1 / strength)} if "alpha" in self._base.parameters else {"C": strength}
-        elif self.model_type == "mlp":
+        elif self.model_type in ("mlp", "additive"):
             values = {**self._base.parameters, **values}
         return Candidate(
             f"{self._base.name.split()[0]} search {self._n}", self.model_type, values, encoding=encoding

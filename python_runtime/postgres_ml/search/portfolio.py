@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from postgres_ml.features.preprocess import TABLES
 from postgres_ml.fit.candidates import Candidate
 from postgres_ml.fit.task import Task
 from postgres_ml.snapshot.rows import Array
@@ -41,6 +42,12 @@ XGBOOST: dict[str, dict[str, Any]] = {
     "stumps2": {"learning_rate": 0.08, "max_depth": 2, "colsample_bytree": 0.7, "subsample": 0.8},
     "default": {"learning_rate": 0.3, "max_depth": 6},
 }  # fmt: skip
+# Few trees, for SQL, which pays for each condition of a row: 50 of depth 6 are the most that count as small
+# (`sql_choice`). Of sizes of as many conditions they were the best or within 1 % of it on seven of nine data
+# sets (decision 48); below 10,000 rows mostly at a learning rate of 0.1, above at 0.2.
+SMALL = {"max_depth": 6, "n_estimators": 50, "colsample_bynode": 0.8, "subsample": 0.9}
+SMALL_RATE, MANY_ROWS_RATE, MANY_ROWS = 0.1, 0.2, 10_000
+LEAST_SMALL = 5  # trees of each class
 TD_CLASSES = {
     "learning_rate": 0.08, "max_depth": 6, "min_child_weight": 5e-6, "reg_lambda": 0.0,
     "colsample_bylevel": 0.9, "subsample": 0.65,
@@ -48,20 +55,24 @@ TD_CLASSES = {
 TD_NUMBERS = {
     "learning_rate": 0.05, "max_depth": 9, "min_child_weight": 2.0, "reg_lambda": 0.0, "subsample": 0.7,
 }  # fmt: skip
+ADDITIVE = {"learning_rate": 0.1, "max_leaves": 3, "interactions": 10, "outer_bags": 5}
 ORDER = (
     "linear scaled 1", "xgboost r89", "xgboost reg6", "mlp quantile", "xgboost shallow", "xgboost r89 sets",
-    "linear ladder 0.1", "mlp ladder", "xgboost td", "xgboost leaf31", "mlp smooth", "xgboost r40",
-    "linear scaled 0.03", "xgboost r33", "linear ladder 0.01", "xgboost stumps2", "mlp ladder wide",
-    "xgboost default",
+    "linear ladder 0.1", "mlp ladder", "xgboost td", "additive", "xgboost leaf31", "mlp smooth",
+    "xgboost r40", "linear scaled 0.03", "xgboost r33", "linear ladder 0.01", "xgboost stumps2",
+    "mlp ladder wide", "xgboost default",
 )  # fmt: skip
 """Model type, then a configuration of it: for linear and mlp the encoding, for linear also 1 / penalty."""
+FAST_IN_SQL = ("additive", "xgboost small")
+FOR_SQL = (*ORDER[:2], *FAST_IN_SQL, *(name for name in ORDER[2:] if name not in FAST_IN_SQL))
+"""The order where the function will be SQL: what it computes fast comes before the search converges."""
 LOG_TWINS = ("linear scaled 1", "xgboost reg6", "mlp quantile", "linear ladder 0.1", "xgboost shallow",
-             "mlp ladder")  # fmt: skip
+             "mlp ladder", "additive", "xgboost small")  # fmt: skip
 WITHOUT_VIEWS = ("linear scaled 1", "mlp quantile", "linear scaled 0.03")
 """Where the preprocessing is configured all encodings are the same: one of each is enough."""
 FOR_WORDS = ("linear scaled 10", "linear scaled 3")
 """Tried besides where words are counted, of which each tells little: they bear less of a penalty."""
-MODEL_TYPES = {"linear": "linear_learner", "xgboost": "xgboost", "mlp": "mlp"}
+MODEL_TYPES = {"linear": "linear_learner", "xgboost": "xgboost", "mlp": "mlp", "additive": "additive"}
 MAX_LADDER_COLUMNS = 100  # a dozen columns for each number: beyond this the matrix is too wide to pay
 MLP_STEPS = 2_000  # of Adam: more of them gained nothing measurable below 20,000 rows
 HIDDEN, WIDE = (128, 128), (256, 256)
@@ -79,7 +90,9 @@ def portfolio(task: Task, target: Array) -> list[Candidate]:
     n_rows, is_regression = len(target), task.problem.is_regression
     log = is_regression and target.min() > 0 and _skewness(target) > 1
     candidates = []
-    names = (ORDER[0], *FOR_WORDS, *ORDER[1:]) if task.columns.word_columns else ORDER
+    names = FOR_SQL if task.is_sql else ORDER
+    if task.columns.word_columns:
+        names = (names[0], *FOR_WORDS, *names[1:])
     for name in names:
         candidate = _candidate(name, task, n_rows, float(target.std()) if is_regression else 1.0)
         if candidate is None:
@@ -96,12 +109,11 @@ def _candidate(name: str, task: Task, n_rows: int, scale: float) -> Candidate | 
     family, _, variant = name.partition(" ")
     if not is_wanted(MODEL_TYPES[family], task):
         return None
+    if family == "additive":
+        return None if task.columns.word_columns else Candidate(name, name, dict(ADDITIVE), encoding=TABLES)
     if family == "xgboost":
-        if variant == "td":
-            parameters = TD_NUMBERS if task.problem.is_regression else TD_CLASSES
-        else:
-            parameters = XGBOOST[variant]
-        if variant == "r89 sets" and (not task.columns.texts or task.columns.sets is not None):
+        parameters = _boosted(variant, task, n_rows)
+        if parameters is None:
             return None
         if task.problem.is_regression and "reg_alpha" in parameters:
             # it was tuned on a standardised target, and counts in the target's unit
@@ -118,6 +130,27 @@ def _candidate(name: str, task: Task, n_rows: int, scale: float) -> Candidate | 
         return Candidate(name, "linear_learner", penalty, encoding=encoding)
     seed = ORDER.index(name)
     return Candidate(name, "mlp", network(task, n_rows, rest == "wide", seed), encoding=encoding)
+
+
+def _boosted(variant: str, task: Task, n_rows: int) -> dict[str, Any] | None:
+    """Return xgboost's parameters of a variant; None where it is not for these rows."""
+    if variant == "r89 sets" and (not task.columns.texts or task.columns.sets is not None):
+        return None
+    if variant == "td":
+        return TD_NUMBERS if task.problem.is_regression else TD_CLASSES
+    if variant != "small":
+        return XGBOOST[variant]
+    n_trees = SMALL["n_estimators"] // n_outputs(task)
+    if n_trees < LEAST_SMALL:
+        return None
+    rate = SMALL_RATE if n_rows < MANY_ROWS else MANY_ROWS_RATE
+    return {**SMALL, "learning_rate": rate, "n_estimators": n_trees}
+
+
+def n_outputs(task: Task) -> int:
+    """Return how many scores a row has: one for each of more than two classes."""
+    n_classes = len(task.problem.classes)
+    return n_classes if n_classes > 2 else 1
 
 
 def is_wanted(model_type: str, task: Task) -> bool:

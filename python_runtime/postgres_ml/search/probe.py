@@ -27,7 +27,7 @@ from postgres_ml.snapshot.rows import spread_part
 SHARE = 0.02  # of the time left, for each model type
 WHOLE_SHARE, WHOLE_ROUNDS = 0.1, 3  # where rows are many, for boosting on all of them
 MANY = 4  # times the rows of a look
-UNITS = {"xgboost": 6, "mlp": 1, "linear_learner": 5}
+UNITS = {"xgboost": 6, "mlp": 1, "linear_learner": 5, "additive": 3}
 
 
 def prepare(
@@ -93,6 +93,8 @@ def _unit(
         return None
     if candidate.model_type == "xgboost":
         budget.note_reading(_reading_s(fitted.estimator))
+    if candidate.model_type == "additive":  # bins, and pairs of columns that are compared
+        encoding_s += max(fitted.seconds - 2 * limit * fitted.unit_s, 0.0)
     return fitted.unit_s * n_rows / fitted.n_rows, encoding_s * n_rows / fitted.n_rows
 
 

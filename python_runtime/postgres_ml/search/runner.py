@@ -34,7 +34,8 @@ ROUNDS_PER_FOLD_ROUND = 1.1
 # share of the loss and by more than twice the standard error of the rows' differences.
 LOOK_MARGIN = 0.03
 # What errs differently helps a blend even if it is worse alone, but not when it is this much worse than the
-# best of all; then the other folds of a network would be the dearest part of the search for nothing.
+# best of all; then the other folds of a network would be the dearest part of the search for nothing. Those of
+# an additive model, which is tried to be published by itself, are spared sooner.
 OTHER_MARGIN = 0.25
 
 
@@ -132,10 +133,13 @@ class Runner:
 
     def _is_hopeless(self, candidate: Candidate, losses: Array) -> bool:
         counts = self.encoded.weight_of(self.encoded.folds.look.valid)
-        if is_hopeless(losses, self._looks[candidate.model_type], LOOK_MARGIN, counts):
+        given_up = self.task.spec.settings.sql_tolerance if self.task.is_sql else 0.0
+        look_margin = max(LOOK_MARGIN, given_up)
+        if is_hopeless(losses, self._looks[candidate.model_type], look_margin, counts):
             return True
         best = min(self._looks.values(), key=self._mean)
-        return candidate.model_type == "mlp" and is_hopeless(losses, best, OTHER_MARGIN, counts)
+        margin = {"mlp": OTHER_MARGIN, "additive": look_margin}.get(candidate.model_type)
+        return margin is not None and is_hopeless(losses, best, margin, counts)
 
     def _mean(self, losses: Array) -> float:
         """Return the mean loss of a look."""
@@ -167,7 +171,8 @@ class Runner:
         is_cut = any(item.is_cut for item in fits)
         more = 1.0 if is_cut else ROUNDS_PER_FOLD_ROUND  # one cut short is fitted again as what it scored
         n_trees = math.ceil(more * float(np.mean([item.n_rounds for item in fits])))
-        n_trees = min(n_trees, candidate.parameters.get("n_epochs", n_trees))
+        for name in ("n_epochs", "n_estimators"):
+            n_trees = min(n_trees, candidate.parameters.get(name, n_trees))
         n_nodes = round(more * float(np.mean([item.n_nodes for item in fits])))
         n_rows = len(splits[0].train)
         best_s = float(np.mean([item.best_s * n_rows / max(item.n_rows, 1) for item in fits]))
@@ -216,4 +221,4 @@ def is_hopeless(losses: Array, best: Array, margin: float, weight: Array | None 
 
 
 def _weight(candidate: Candidate) -> int:
-    return ("mlp", "xgboost", "linear_learner").index(candidate.model_type)
+    return ("mlp", "additive", "xgboost", "linear_learner").index(candidate.model_type)

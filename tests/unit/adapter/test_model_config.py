@@ -13,7 +13,7 @@ def test_target_alone_is_enough():
     spec = ConfigReader(node(target="y")).read()
     assert spec.function == "predict_churn"
     assert spec.auto
-    assert spec.model_types == ("xgboost", "linear_learner", "mlp")
+    assert spec.model_types == ("xgboost", "linear_learner", "mlp", "additive")
     assert spec.problem_type is None
     assert spec.settings == Settings()
     assert spec.runtime == "auto"
@@ -76,6 +76,23 @@ def test_redshift_clauses_become_the_same_config():
     )
     default = ConfigReader(node(target="y", auto=False, model_type="mlp", hyperparameters="Default")).read()
     assert default.hyperparameters == {} and default.preprocessors is None
+
+
+def test_an_additive_model_is_searched_for_beside_others_or_where_that_is_asked_for():
+    alone = ConfigReader(node(target="y", model_type="additive")).read()
+    assert (alone.auto, alone.model_types) == (False, ("additive",))
+    searched = ConfigReader(node(target="y", model_type="additive", auto=True)).read()
+    assert (searched.auto, searched.model_types) == (True, ("additive",))
+    several = ConfigReader(node(target="y", model_type=["additive", "xgboost"])).read()
+    assert (several.auto, several.model_types) == (True, ("additive", "xgboost"))
+
+
+@pytest.mark.parametrize("runtime", ["sql", "auto", None])
+def test_how_much_may_be_given_up_for_sql_is_a_share(runtime):
+    given = {} if runtime is None else {"runtime": runtime}
+    spec = ConfigReader(node(target="y", settings={"sql_tolerance": "0.03"}, **given)).read()
+    assert spec.settings.sql_tolerance == 0.03
+    assert ConfigReader(node(target="y")).read().settings.sql_tolerance == 0.015
 
 
 def test_an_isolation_forest_has_neither_target_nor_auto():
@@ -364,6 +381,30 @@ def test_a_text_vectorizer_has_options_of_its_own():
             "and not source: use 'compute: local'",
         ),
         ({"target": "y", "settings": {"compute": "spark"}}, "compute 'spark' is not one of local, dask"),
+        (
+            {"target": "y", "settings": {"sql_tolerance": 1.5}},
+            "settings: sql_tolerance must be a number from 0 to 1, found",
+        ),
+        (
+            {"target": "y", "settings": {"sql_tolerance": 0.02}, "runtime": "native"},
+            "'runtime: native' publishes none: leave it out, or use 'runtime: sql'",
+        ),
+        (
+            {"target": "y", "settings": {"SQL_TOLERANCE": 0.02}, "runtime": "python"},
+            "'runtime: python' publishes none",
+        ),
+        (
+            {"target": "y", "settings": {"sql_tolerance": 0}, "auto": False, "model_type": "xgboost"},
+            "this model is not searched for: leave it out, or use 'auto: true'",
+        ),
+        (
+            {"target": "y", "settings": {"sql_tolerance": 0.1}, "source": "models:/m/1"},
+            "this model is not searched for",
+        ),
+        (
+            {"target": "y", "model_type": "forecast", "settings": {"horizon": 3, "sql_tolerance": 0.1}},
+            "a forecast takes no 'sql_tolerance': its values are in the function",
+        ),
         ({"target": "y", "settings": {"seed": 1.5}}, "seed must be a whole number from 0 to 4294967295"),
         (
             {"target": "y", "settings": {"max_cells": "many"}},

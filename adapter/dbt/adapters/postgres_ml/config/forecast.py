@@ -41,6 +41,7 @@ USELESS_SETTINGS = {
     "holdout": "the last steps of each series, as many as the horizon, are its hold-out",
     "refit": "it is always fitted again on all rows",
     "max_trials": "there are ten candidates at most",
+    "sql_tolerance": "its values are in the function, whatever forecast them",
     "min_rows": "three rows are a series, and the horizon says how many one needs",
 }
 ONLY_SETTINGS = ("horizon", "frequency", "percentiles")

@@ -25,10 +25,10 @@ from postgres_ml.contract.config import Endpoint, Settings, TrainingSpec
 AUTO_MODEL_TYPES = TrainingSpec.model_types
 #: without a target; never compared with others
 UNSUPERVISED = {"kmeans": "clustering", "isolation_forest": "anomaly_detection"}
-#: with a target, and not compared with others either
+#: by itself a scorecard that somebody wants to read, so that auto is off unless it is asked for
 ADDITIVE = "additive"
 #: that one names without auto, with hyperparameters of its own
-EXPLICIT_MODEL_TYPES = (*AUTO_MODEL_TYPES, ADDITIVE, *UNSUPERVISED)
+EXPLICIT_MODEL_TYPES = (*AUTO_MODEL_TYPES, *UNSUPERVISED)
 MODEL_TYPES = (*EXPLICIT_MODEL_TYPES, forecast.MODEL_TYPE)
 
 #: Redshift's own; accepted, because configs are carried over, and named in one line when the model is built
@@ -66,6 +66,14 @@ SETTINGS = Section(
             "the number of candidates that the search compares at most",
             default=Settings.max_trials,
             default_words="no limit besides `max_runtime`",
+        ),
+        Key(
+            "sql_tolerance",
+            Number(0, 1),
+            "the share of the loss that the search may give up for a model that SQL computes much faster",
+            "Only where the function is SQL; `0` gives up nothing.",
+            default=Settings.sql_tolerance,
+            see="training.md#where-the-function-is-sql",
         ),
         Key(
             "holdout",
@@ -230,14 +238,14 @@ MODEL = Section(
             "With `false` the model is `model_type` with `hyperparameters`, and nothing is searched.",
             values="`true`, `false` (or `on`, `off`)",
             default=TrainingSpec.auto,
-            default_words="`true`; `false` for `additive`, `kmeans` and `isolation_forest`",
+            default_words="`true`; `false` for `additive` alone, `kmeans` and `isolation_forest`",
             redshift="`AUTO ON`, `AUTO OFF`",
         ),
         Key(
             "model_type",
             Choices(MODEL_TYPES),
             "the model type, or with `auto: true` a list of the types that the search compares",
-            "`additive`, `kmeans`, `isolation_forest` and `forecast` are never compared with others.",
+            "`kmeans`, `isolation_forest` and `forecast` are never compared with others.",
             default_words=", ".join(f"`{name}`" for name in AUTO_MODEL_TYPES),
             redshift="`MODEL_TYPE`",
         ),

@@ -76,6 +76,7 @@ class ConfigReader:
         self._check_weight(model_types, settings)
         self._check_split_column(settings)
         self._check_compute(model_types, auto, settings)
+        self._check_sql_tolerance(model_types, auto)
         self.problems += privilege_problems(config.get("grants") or {})
         self.problems += external_problems(self.given, self.values, keys.MODEL["returns"].meaning)
         return None if self.problems else self._spec(function, model_types, auto, settings)
@@ -146,7 +147,7 @@ class ConfigReader:
             if len(names) > 1:
                 self.problems.append("model_type 'forecast' is never compared with others: name it alone")
             return (forecast.MODEL_TYPE,), True
-        alone = [name for name in names if name in keys.UNSUPERVISED or name == keys.ADDITIVE]
+        alone = [name for name in names if name in keys.UNSUPERVISED]
         if auto and alone:
             self.problems.append(f"model_type '{alone[0]}' needs 'auto: false'")
         elif not auto and "model_type" not in self.given:
@@ -230,6 +231,23 @@ class ConfigReader:
             f"'model_type: xgboost' or by the search, and not {other}: use 'compute: local'"
             for other in others
         ]
+
+    def _check_sql_tolerance(self, model_types: tuple[str, ...], auto: bool) -> None:
+        """It is a rule of the search, for functions in SQL."""
+        if "sql_tolerance" not in self.values.get("settings", {}) or model_types == (forecast.MODEL_TYPE,):
+            return
+        runtime = self.values.get("runtime", "auto")
+        if runtime not in ("auto", "sql"):
+            self.problems.append(
+                "settings: 'sql_tolerance' is of models that SQL computes, and "
+                f"'runtime: {runtime}' publishes none: leave it out, or use 'runtime: sql'"
+            )
+        is_python = getattr(self.node, "language", "sql") == "python"
+        if not auto or is_python or "source" in self.given or "endpoint" in self.given:
+            self.problems.append(
+                "settings: 'sql_tolerance' says what the search may give up, and this model is not searched "
+                "for: leave it out, or use 'auto: true'"
+            )
 
     def _check_no_target(self, model_type: str) -> None:
         if "target" in self.values:
