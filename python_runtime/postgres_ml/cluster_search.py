@@ -20,7 +20,7 @@ import threadpoolctl
 from postgres_ml.contract.exceptions import TrainingProcessError
 from postgres_ml.fit.candidates import Candidate
 from postgres_ml.fit.task import Deadline
-from postgres_ml.out_of_core.cluster import POLL_S, TIMEOUTS, Cluster, LostWorkersError
+from postgres_ml.out_of_core.cluster import Cluster, LostWorkersError
 from postgres_ml.search.encoded_rows import EncodedRows
 from postgres_ml.search.fits import ROUND, Found, Job, fit_or_reason
 
@@ -155,8 +155,6 @@ class _Round:
             self.fits.cluster.client.cancel(futures)
 
     def _go_on(self) -> None:
-        from distributed import wait
-
         cluster = self.fits.cluster
         cluster.check()
         if self.cut.left < -OVERDUE_S:
@@ -165,11 +163,7 @@ class _Round:
         self._hand_out()
         if not self.running:
             return
-        try:
-            ended = wait(list(self.running), timeout=POLL_S, return_when="FIRST_COMPLETED").done
-        except TIMEOUTS:
-            return
-        cluster.check()
+        ended = cluster.ended(list(self.running), "FIRST_COMPLETED") or ()
         self._take([future for future in self.running if future in ended])
 
     def _give_back(self, addresses: set[str]) -> None:

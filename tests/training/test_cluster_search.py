@@ -34,6 +34,7 @@ from support.dask_cluster import DaskProcesses, dask_processes
 from support.training import CHURN_COLUMNS, CHURN_TARGET, Recorder, churn_rows, make_spec, write_snapshot
 
 PATIENCE_S = 60.0
+MANY = 20_000  # rows on which a long job takes minutes
 
 
 def encoded_rows(folder: Path, n: int = 600, **settings: Any) -> EncodedRows:
@@ -110,7 +111,8 @@ def test_what_a_library_refuses_is_a_reason_and_what_is_late_never_begins(
     assert fits.run(encoded, [job] * 3, Deadline(0), lambda: Deadline(60)) == ["late"] * 3
 
 
-def test_the_end_of_a_fit_is_that_of_the_worker_s_clock(encoded: EncodedRows, cluster: Cluster) -> None:
+def test_the_end_of_a_fit_is_that_of_the_worker_s_clock(tmp_path: Path, cluster: Cluster) -> None:
+    encoded = encoded_rows(tmp_path, MANY)
     fits = ClusterFits(cluster, Recorder())
     (found,) = fits.run(encoded, long_jobs(encoded, 1, depth=12), Deadline(60), lambda: Deadline(1.0))
     assert isinstance(found, FoldFit) and found.is_cut and 1.0 <= found.seconds < 60
@@ -163,8 +165,9 @@ def test_a_training_that_is_killed_does_not_keep_the_workers_busy(
         assert time.monotonic() - killed < 20
 
 
-def test_a_scheduler_that_is_lost_is_named(encoded: EncodedRows, processes: DaskProcesses) -> None:
+def test_a_scheduler_that_is_lost_is_named(tmp_path: Path, processes: DaskProcesses) -> None:
     """The last one: it ends the fixture's scheduler."""
+    encoded = encoded_rows(tmp_path, MANY)
     cluster = connect(processes.address, 2, None)
     fits = ClusterFits(cluster, Recorder())
     timer = threading.Timer(3, processes.scheduler.kill)

@@ -91,16 +91,30 @@ class Cluster:
         TrainingProcessError
             The scheduler is gone, or a function failed on a worker.
         """
+        while self.ended(futures, "ALL_COMPLETED") is None:
+            pass
+        return self._results(futures)
+
+    def ended(self, futures: Sequence[Any], when: str) -> set[Any] | None:
+        """Return the futures that have ended, after a moment's wait; None where it is not yet so.
+
+        It raises as `gather` does.
+
+        Parameters
+        ----------
+        when : 'FIRST_COMPLETED' or 'ALL_COMPLETED'
+        """
         from distributed import wait
 
-        while True:
-            try:
-                wait(list(futures), timeout=POLL_S)
-            except TIMEOUTS:
-                self.check()
-                continue
-            self.check()
-            return self._results(futures)
+        try:
+            done: set[Any] | None = wait(list(futures), timeout=POLL_S, return_when=when).done
+        except TIMEOUTS:
+            done = None
+        except concurrent.futures.CancelledError as error:  # what a lost connection makes of them
+            self._settle()
+            raise self._no_scheduler(error) from error
+        self.check()
+        return done
 
     def run(self, function: Callable[[], Any]) -> Any:
         """Return what a function of the library returns, which may hang where a worker is lost.
