@@ -105,8 +105,12 @@ def constraints_of(combination: Combination) -> list[str]:
 
 def interpreter(version: str) -> str | None:
     """Return the command of a Python version, or None where this machine has none."""
-    own = f"{sys.version_info[0]}.{sys.version_info[1]}"
-    return sys.executable if version == own else shutil.which(f"python{version}")
+    if version == f"{sys.version_info[0]}.{sys.version_info[1]}":
+        return sys.executable
+    found = shutil.which(f"python{version}")
+    # pyenv has a command for each Python, which fails but for those that PYENV_VERSION names
+    runs = found and subprocess.run([found, "-c", ""], capture_output=True, check=False).returncode == 0
+    return found if runs else None
 
 
 def install(combination: Combination, python: str, venv: Path) -> None:
