@@ -416,7 +416,8 @@ def test_where_rows_shall_be_explained_auto_takes_only_what_can_be(rows: Trainin
     said: list[str] = []
     choice = search(task, rows, lambda text, fields: said.append(text))
     assert EXPLAINED in said and not choice.members and "no blend" in choice.reason
-    assert {trial.candidate.model_type for trial in choice.trials} == {"linear_learner", "xgboost"}
+    kinds = {trial.candidate.model_type for trial in choice.trials}
+    assert kinds == {"linear_learner", "xgboost", "additive"}
 
 
 def test_boosting_stops_before_the_function_that_explains_it_is_full(rows: TrainingRows) -> None:
