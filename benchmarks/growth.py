@@ -18,7 +18,7 @@ def draw_growth(measured: list[tuple[str, int, str, dict[str, float]]]) -> None:
     measured : kind of columns, rows, way and figures, as the table has them
     """
     ways = list(dict.fromkeys(way for _, _, way, _ in measured))
-    figure = style.new_figure("How training grows with the rows", (9.0, 4.2))
+    figure = style.new_figure("How training grows with the rows", (11.0, 4.2))
     for place, (field, unit, label) in enumerate(FIELDS):
         axes = style.dress(figure.add_subplot(1, 2, 1 + place), "rows", label)
         for color, way in zip(style.PALETTE, ways, strict=False):
@@ -29,5 +29,5 @@ def draw_growth(measured: list[tuple[str, int, str, dict[str, float]]]) -> None:
                     axes.plot(rows, values, line, color=color, marker="o", label=f"{way}, {kind}")
         axes.set_xscale("log")
         axes.set_yscale("log")
-    style.legend(figure.axes[0], loc="upper left")
+    style.legend(figure.axes[-1], loc="center left", bbox_to_anchor=(1.02, 0.5))
     figure.savefig(FIGURE)
