@@ -14,8 +14,7 @@ from postgres_ml.contract.sql_names import identifier
 from postgres_ml.generate import generate_sql
 from postgres_ml.program.program import Program
 
-ENOUGH_ROWS = 100_000
-SLOW, FEW_ROWS = 20_000, 20_000  # rows a second by estimate, below which fewer rows take long enough
+MOST_ROWS, LEAST_ROWS, ENOUGH_S = 100_000, 1_000, 2  # rows to time: by estimate two seconds of them
 SCHEMA, TABLE, FUNCTION = "bench_sql", "rows_to_score", "predict_it"
 
 
@@ -28,7 +27,8 @@ def measure(program: Program, frame: pd.DataFrame) -> dict[str, Any]:
     """
     generated = generate_sql(program, SCHEMA, FUNCTION)
     with server_at(None) as server:
-        n_rows = _load(server, program, frame, FEW_ROWS if generated.est_rows_per_s < SLOW else ENOUGH_ROWS)
+        n_wanted = min(max(ENOUGH_S * generated.est_rows_per_s, LEAST_ROWS), MOST_ROWS)
+        n_rows = _load(server, program, frame, n_wanted)
         server.create(generated)
         predict = next(body for body in generated.functions if body.role == "predict")
         names = ", ".join(identifier(item.name) for item in program.inputs)
