@@ -30,7 +30,7 @@ class Pair:
 
     def wait_until_replayed(self) -> None:
         """Return when the replica has what the server has committed."""
-        [(end,)] = ask(self.primary, "select pg_current_wal_lsn()")
+        [(end,)] = ask(self.primary, "select pg_current_wal_insert_lsn()")
         wait_until(
             lambda: ask(self.standby, f"select pg_last_wal_replay_lsn() >= '{end}'") == [(True,)], "replayed"
         )
