@@ -43,6 +43,7 @@ def model(dbt, session):
     blend = BlendedClassifier([("trees", trees), ("network", network)], [0.7, 0.3])
     return LabelEncodedClassifier(blend, threshold=0.2).fit(rows[["calls", "plan", "minutes"]], rows["churned"])
 """
+MODEL_TYPES = ("xgboost", "linear_learner", "mlp")  # additive models have other plots and functions
 TYPES = "calls integer, plan text, minutes double precision, churned text"
 
 
@@ -51,9 +52,8 @@ def churn(connection: Any, schema: str, tmp_path: Path) -> Training:
     cursor = connection.cursor()
     fill_table(cursor, f"{schema}.customers", churn_rows(800), TYPES)
     sql = f"select * from {schema}.customers"
-    # without additive models, whose plots and functions are others
-    types = ("xgboost", "linear_learner", "mlp")
-    return Training(connection, sql, tmp_path / "job", target="churned", schema=schema, model_types=types)
+    changes = {"target": "churned", "schema": schema, "model_types": MODEL_TYPES}
+    return Training(connection, sql, tmp_path / "job", **changes)
 
 
 def query(training: Training, sql: str) -> list[tuple[Any, ...]]:
@@ -296,6 +296,7 @@ def test_retraining_gives_the_same_function(churn: Training, tmp_path: Path) -> 
         tmp_path / "again",
         target="churned",
         schema=churn.spec.schema,
+        model_types=MODEL_TYPES,
     )
     second = again.train()
     again.process.abandon("the test is over")
