@@ -12,6 +12,7 @@ import os
 import pwd
 import shutil
 import subprocess
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -135,12 +136,17 @@ def _reachable_copy(binaries: Binaries) -> Binaries:
     target = CACHE / f"{binaries.provider}-{binaries.version}-{digest}"
     if not target.exists():
         CACHE.mkdir(mode=0o755, parents=True, exist_ok=True)
-        partial = target.with_name(f"{target.name}.{os.getpid()}")
+        partial = target.with_name(f"{target.name}.{os.getpid()}.{threading.get_ident()}")
         shutil.copytree(prefix, partial / package.name / prefix.name, symlinks=True)
         libraries = package.with_name(f"{package.name}.libs")  # where wheels keep what their programs link to
         if libraries.exists():
             shutil.copytree(libraries, partial / libraries.name, symlinks=True)
         for path in (partial, *(below for below in partial.rglob("*") if below.is_dir())):
             path.chmod(0o755)
-        partial.rename(target)
+        try:
+            partial.rename(target)
+        except OSError:
+            if not target.exists():
+                raise
+            shutil.rmtree(partial)  # another thread or process was faster
     return replace(binaries, bindir=target / package.name / prefix.name / "bin")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
 
 
@@ -21,7 +22,8 @@ def open_owned(path: Path, flags: int) -> int:
 
 def write(path: Path, text: str) -> None:
     """Write a file so that a reader finds the old text or the new one, never a part."""
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")  # several may write at once
+    writer = f"{os.getpid()}.{threading.get_ident()}"  # several may write at once
+    partial = path.with_name(f"{path.name}.{writer}.partial")
     with os.fdopen(open_owned(partial, os.O_WRONLY | os.O_TRUNC), "w", encoding="utf-8") as file:
         file.write(text)
     partial.replace(path)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import threading
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -104,7 +105,8 @@ def place_library(library: Path, directory: Path) -> str:
     name = f"{LANGUAGE}-{hashlib.sha256(content).hexdigest()[:12]}.so"
     target = directory / name
     if not target.exists():
-        partial = directory / f"{name}.{os.getpid()}"
+        # dbt's threads may come here at the same time, and so may other processes
+        partial = directory / f"{name}.{os.getpid()}.{threading.get_ident()}"
         partial.write_bytes(content)
         partial.chmod(0o644)
         partial.replace(target)
