@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +13,7 @@ from faults_project import Project, Server
 from postgres_ml import embedded
 from postgres_ml.embedded import binaries
 from support.embedded_servers import scratch
+from support.standby import copy_server
 
 
 @pytest.fixture
@@ -25,11 +25,9 @@ def standby(faulty_server: Server) -> Iterator[Server]:
     embedded.stop(faulty_server.directory)
     primary = embedded.ensure(faulty_server.directory, linger=60)
     program = binaries.find().bindir / "pg_basebackup"
-    address = ["-h", primary.host, "-p", str(primary.port), "-U", primary.user]
-    copies = ["-D", str(directory / "data"), "--write-recovery-conf", "--checkpoint", "fast"]
     if not program.exists():
         pytest.skip("there is no pg_basebackup beside the server's programs")
-    subprocess.run([program, *address, *copies], check=True)
+    copy_server(program, primary, directory)
     for library in faulty_server.directory.glob("plmodel-*.so"):  # which is installed, not replicated
         shutil.copy2(library, directory)
     server = Server(directory)

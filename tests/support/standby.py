@@ -45,6 +45,13 @@ def connect(address: ServerAddress, database: str | None = None) -> psycopg2.ext
     return made
 
 
+def copy_server(program: Path, primary: ServerAddress, directory: Path) -> None:
+    """Copy a server's data into an embedded server's directory, where it will be the server's replica."""
+    address = ["-h", primary.host, "-p", str(primary.port), "-U", primary.user]
+    copies = ["-D", str(directory / "data"), "--write-recovery-conf", "--checkpoint", "fast"]
+    subprocess.run([program, *address, *copies], check=True)
+
+
 @contextmanager
 def pair() -> Iterator[Pair]:
     """Yield a server that writes all into its log, and its replica; both are removed afterwards."""
@@ -63,9 +70,7 @@ def pair() -> Iterator[Pair]:
         first.chmod(0o755)
         with connect(primary).cursor() as cursor:
             native_extension.install_library(cursor, str(library))
-        where = ["-h", primary.host, "-p", str(primary.port), "-U", primary.user]
-        copy = [bindir / "pg_basebackup", *where, "-D", str(second / "data"), "--write-recovery-conf"]
-        subprocess.run([*copy, "--checkpoint", "fast"], check=True)
+        copy_server(bindir / "pg_basebackup", primary, second)
         # what a long query on the replica still sees is then not vacuumed away, and the query not cancelled
         with (second / "data" / "postgresql.auto.conf").open("a") as settings:
             settings.write("hot_standby_feedback = on\nwal_receiver_status_interval = 1\n")

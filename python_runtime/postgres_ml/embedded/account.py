@@ -12,13 +12,13 @@ import os
 import pwd
 import shutil
 import subprocess
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from postgres_ml.contract.exceptions import EmbeddedServerError
 from postgres_ml.embedded.binaries import WHEELS, Binaries
+from postgres_ml.embedded.files import own_name
 
 CACHE = Path("/var/cache/postgres-ml")
 
@@ -136,7 +136,7 @@ def _reachable_copy(binaries: Binaries) -> Binaries:
     target = CACHE / f"{binaries.provider}-{binaries.version}-{digest}"
     if not target.exists():
         CACHE.mkdir(mode=0o755, parents=True, exist_ok=True)
-        partial = target.with_name(f"{target.name}.{os.getpid()}.{threading.get_ident()}")
+        partial = own_name(target)
         shutil.copytree(prefix, partial / package.name / prefix.name, symlinks=True)
         libraries = package.with_name(f"{package.name}.libs")  # where wheels keep what their programs link to
         if libraries.exists():

@@ -20,10 +20,14 @@ def open_owned(path: Path, flags: int) -> int:
     return descriptor
 
 
+def own_name(path: Path) -> Path:
+    """Return a name beside the path that no other thread or process writes to, for what is renamed to it."""
+    return path.with_name(f"{path.name}.{os.getpid()}.{threading.get_ident()}.partial")
+
+
 def write(path: Path, text: str) -> None:
     """Write a file so that a reader finds the old text or the new one, never a part."""
-    writer = f"{os.getpid()}.{threading.get_ident()}"  # several may write at once
-    partial = path.with_name(f"{path.name}.{writer}.partial")
+    partial = own_name(path)
     with os.fdopen(open_owned(partial, os.O_WRONLY | os.O_TRUNC), "w", encoding="utf-8") as file:
         file.write(text)
     partial.replace(path)

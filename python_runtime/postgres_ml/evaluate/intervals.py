@@ -30,9 +30,9 @@ MIN_SCALE_ROWS = 100  # fewer tell too little of where errors are large
 MAX_SCALE_ROWS = 20_000  # more make the scale no better
 MIN_GAIN = 0.02  # of the mean width: what a scale has to save to be worth its trees
 LEAST_SCALE = 0.1  # of the mean error; a row whose errors seem smaller could be given no width at all
-#: small, since every call computes it: 30 trees of at most 8 leaves, which SQL writes as one short expression
 # from 3.4 on xgboost's leaves come of a smooth loss: a step goes about a quarter of the way to the quantile
 STEP = 0.08 if tuple(map(int, xgboost.__version__.split(".")[:2])) < (3, 4) else 0.3
+#: small, since every call computes it: 30 trees of at most 8 leaves, which SQL writes as one short expression
 SCALE = {"n_estimators": 30, "max_depth": 3, "learning_rate": STEP, "tree_method": "hist", "verbosity": 1}
 N_GROUPS = 10  # of the hold-out's rows, by their prediction
 

@@ -16,39 +16,16 @@ from postgres_ml.fit.task import Deadline
 MOST_CONDITIONS = 38_000  # of the 40,000 that the function bears: rounds differ in size
 
 
-class StopAtDeadline(xgboost.callback.TrainingCallback):  # type: ignore[misc]
-    """Ends boosting when the deadline has passed; the trees so far are an estimator.
+class LateAt:
+    """Tells a fit that asks after each round, as an additive model's does, when the deadline has passed.
 
     Attributes
     ----------
-    times : of the clock, after each round
+    times : of the clock, after each round; of an additive model of all its bags
     """
 
     def __init__(self, deadline: Deadline) -> None:
         super().__init__()
-        self.deadline = deadline
-        self.times: list[float] = []
-
-    def after_iteration(self, model: Any, epoch: int, evals_log: Any) -> bool:
-        """Return whether to stop."""
-        self.times.append(self.deadline.clock())
-        return self.is_late
-
-    @property
-    def is_late(self) -> bool:
-        """Whether the last round ended after the deadline."""
-        return bool(self.times) and self.times[-1] >= self.deadline.end
-
-
-class LateAt:
-    """Tells an additive model's boosting, which asks after each round, when the deadline has passed.
-
-    Attributes
-    ----------
-    times : of the clock, after each round of all its bags
-    """
-
-    def __init__(self, deadline: Deadline) -> None:
         self.deadline = deadline
         self.times: list[float] = []
 
@@ -61,6 +38,14 @@ class LateAt:
     def is_late(self) -> bool:
         """Whether the last round ended after the deadline."""
         return bool(self.times) and self.times[-1] >= self.deadline.end
+
+
+class StopAtDeadline(LateAt, xgboost.callback.TrainingCallback):  # type: ignore[misc]
+    """Ends boosting when the deadline has passed; the trees so far are an estimator."""
+
+    def after_iteration(self, model: Any, epoch: int, evals_log: Any) -> bool:
+        """Return whether to stop."""
+        return self()
 
 
 class StopAtSize(xgboost.callback.TrainingCallback):  # type: ignore[misc]

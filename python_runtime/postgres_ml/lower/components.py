@@ -24,10 +24,9 @@ from postgres_ml.lower.builder import (
     unsupported,
 )
 from postgres_ml.lower.compose import add_arithmetic
-from postgres_ml.program.characters import CLASSES
+from postgres_ml.program.characters import CLASSES, MOST_CHARACTERS
 from postgres_ml.program.encoders import Characters, DatePart, DatePartName, PiecewiseLinear, Unary, Words
 
-MOST_WORDS = MOST_CHARACTERS = 2.0**30  # in the largest text, of 1 GB
 TIME_OF_DAY = {
     "year": 1970.0, "quarter": 1.0, "month": 1.0, "day": 1.0, "weekday": 3.0, "day_of_year": 1.0,
 }  # fmt: skip
@@ -120,7 +119,7 @@ def parse_text_vectorizer(vectorizer: Any, matrix: Matrix, builder: Builder) -> 
         source = _text_input(vectorizer, column, builder)
         if terms:
             step = Words(source, tuple(terms), floats(weights), vectorizer.norm or "none")
-            limit = 1.0 + 1e-9 if vectorizer.norm else float(np.max(weights)) * MOST_WORDS
+            limit = 1.0 + 1e-9 if vectorizer.norm else float(np.max(weights)) * MOST_CHARACTERS
             columns += map(SlotColumn, builder.add_wide(step, Facts(False, limit)))
         if vectorizer.fixed_width:
             columns += [SlotColumn(builder.constant(0.0))] * (vectorizer.max_features - len(terms))

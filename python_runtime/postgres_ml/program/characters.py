@@ -16,6 +16,7 @@ from postgres_ml.program.words import lower_case
 
 NAMED = ("characters", "capitals", "digits", "beyond ascii")
 SIGNS = tuple("\t\n !\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~")
+MOST_CHARACTERS = 2.0**30  # in the largest text, of 1 GB; and so the most words
 CLASSES = (*NAMED, *SIGNS)
 """What auto counts: the named classes, and all of ASCII that is neither a letter nor a digit nor control."""
 

@@ -7,11 +7,11 @@ language can't be had the runtime is sql, which needs nothing. Standard library 
 from __future__ import annotations
 
 import hashlib
-import os
-import threading
 from importlib import resources
 from pathlib import Path
 from typing import Any
+
+from postgres_ml.embedded.files import own_name
 
 LANGUAGE = "plmodel"
 SCHEMA = "postgres_ml"
@@ -105,8 +105,7 @@ def place_library(library: Path, directory: Path) -> str:
     name = f"{LANGUAGE}-{hashlib.sha256(content).hexdigest()[:12]}.so"
     target = directory / name
     if not target.exists():
-        # dbt's threads may come here at the same time, and so may other processes
-        partial = directory / f"{name}.{os.getpid()}.{threading.get_ident()}"
+        partial = own_name(target)  # dbt's threads may come here at the same time
         partial.write_bytes(content)
         partial.chmod(0o644)
         partial.replace(target)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 from collections.abc import Sequence
 
 from postgres_ml.contract.exceptions import PostgresMLError
@@ -100,6 +101,23 @@ def _out_of_fold(choice: Choice, encoded: EncodedRows, n_rows: int) -> OutOfFold
     return dataclasses.replace(choice.out_of_fold, rows=encoded.folds.predicted)
 
 
+def _take_stock(task: Task, runner: Runner, progress: Progress, n_new: int, n_more: int) -> None:
+    """Note how good the best is by now, forget what can't be published, and say how far the search is.
+
+    Parameters
+    ----------
+    n_new : trials of the last round
+    n_more : trials that are still to come
+    """
+    best = functools.cache(functools.partial(best_of, task, runner.done))
+    members = greedy(task, runner.done, 1 if task.spec.explain else MAX_MEMBERS)
+    published = best()[1] if task.spec.explain or task.is_sql else members
+    runner.budget.note_best(blend_loss(task, members), n_new, published)
+    runner.keep(publishable(task, runner.done, [*members, *published]))
+    left_s = runner.budget.estimate_left_s(len(runner.trials), n_more)
+    progress.show(runner.trials, lambda: best()[0], left_s)
+
+
 def _try(task: Task, runner: Runner, proposals: Proposals, progress: Progress, round_size: int) -> str:
     """Run rounds of trials until something ends them; return what."""
     limit = task.spec.settings.max_trials or MAX_TRIALS
@@ -114,13 +132,8 @@ def _try(task: Task, runner: Runner, proposals: Proposals, progress: Progress, r
         trials = runner.run(batch)
         proposals.learn(trials)
         if runner.done:
-            members = greedy(task, runner.done, 1 if task.spec.explain else MAX_MEMBERS)
-            published = best_of(task, runner.done)[1] if task.spec.explain or task.is_sql else members
-            runner.budget.note_best(blend_loss(task, members), len(trials), published)
-            runner.keep(publishable(task, runner.done, [*members, *published]))
             n_more = min(proposals.n_left or round_size, limit - len(runner.trials))
-            left_s = runner.budget.estimate_left_s(len(runner.trials), n_more)
-            progress.show(runner.trials, lambda: best_of(task, runner.done)[0], left_s)
+            _take_stock(task, runner, progress, len(trials), n_more)
         if runner.budget.has_converged:
             return f"the search converged after {_count(runner.trials)}"
     return f"the search ended after {_count(runner.trials)}"

@@ -17,8 +17,6 @@ from postgres_ml.generate.literals import DOUBLE
 from postgres_ml.generate.sql.arithmetic.interval import Value
 from postgres_ml.program import characters, encoders
 
-LARGEST = 2.0**30  # characters of a text of 1 GB
-
 
 @dataclass(frozen=True)
 class CharacterCounts:
@@ -46,7 +44,7 @@ class CharacterCounts:
 
     def slot(self, position: int) -> Value:
         """Return one of the step's slots."""
-        return Value(self._name(position), 0.0, LARGEST, 1.0, False)
+        return Value(self._name(position), 0.0, characters.MOST_CHARACTERS, 1.0, False)
 
     def statements(self, operand: str) -> list[str]:
         """Return the statements that set the variables.

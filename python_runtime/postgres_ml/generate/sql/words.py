@@ -22,13 +22,13 @@ from postgres_ml.generate.literals import DOUBLE
 from postgres_ml.generate.sql.arithmetic import elementary
 from postgres_ml.generate.sql.arithmetic.interval import LARGEST, SAFE_TINY, Calculator, Value
 from postgres_ml.program import encoders, words
+from postgres_ml.program.characters import MOST_CHARACTERS
 from postgres_ml.program.program import Program
 from postgres_ml.program.scorers import Linear
 
 ASCII_PATTERN = "[^a-z0-9]+"
 ENCODINGS = ("UTF8", "SQL_ASCII")  # of a database without an encoding only ASCII is read
 HINT = "use runtime: native, or a database of encoding UTF8"
-MOST_WORDS = 2.0**30  # in the largest text, of 1 GB
 
 
 def check_encoding(program: Program, encoding: str) -> None:
@@ -99,8 +99,8 @@ class WordArrays:
         """Least and greatest value of a slot that isn't zero."""
         least, greatest = min(self.step.weights), max(self.step.weights)
         if self.step.norm == "none":
-            return least, greatest * MOST_WORDS
-        return least / (greatest * MOST_WORDS * len(self.step.terms)), 1.0 + 1e-9
+            return least, greatest * MOST_CHARACTERS
+        return least / (greatest * MOST_CHARACTERS * len(self.step.terms)), 1.0 + 1e-9
 
     def statements(self, operand: str) -> list[str]:
         """Return the statements that set the variables.

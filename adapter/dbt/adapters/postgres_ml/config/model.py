@@ -216,13 +216,17 @@ class ConfigReader:
             if weight in item.columns
         ]
 
+    @property
+    def _is_python(self) -> bool:
+        """Whether the dbt model is Python, which trains by its own code."""
+        return getattr(self.node, "language", "sql") == "python"
+
     def _check_compute(self, model_types: tuple[str, ...], auto: bool, settings: Settings) -> None:
         """Dask's workers grow xgboost's trees, and nothing else."""
         if settings.compute != "dask":
             return
-        is_python = getattr(self.node, "language", "sql") == "python"
         others = [key for key in ("source", "endpoint", "preprocessors") if key in self.given]
-        if is_python:
+        if self._is_python:
             others.append("a model in Python")
         if model_types == (forecast.MODEL_TYPE,) or (not auto and model_types != ("xgboost",)):
             others.append(f"model_type '{', '.join(model_types)}'")
@@ -242,8 +246,7 @@ class ConfigReader:
                 "settings: 'sql_tolerance' is of models that SQL computes, and "
                 f"'runtime: {runtime}' publishes none: leave it out, or use 'runtime: sql'"
             )
-        is_python = getattr(self.node, "language", "sql") == "python"
-        if not auto or is_python or "source" in self.given or "endpoint" in self.given:
+        if not auto or self._is_python or "source" in self.given or "endpoint" in self.given:
             self.problems.append(
                 "settings: 'sql_tolerance' says what the search may give up, and this model is not searched "
                 "for: leave it out, or use 'auto: true'"
@@ -267,8 +270,7 @@ class ConfigReader:
 
     def _check_target(self) -> None:
         is_made_elsewhere = "source" in self.given or "endpoint" in self.given
-        is_python = getattr(self.node, "language", "sql") == "python"
-        if "target" not in self.given and not is_made_elsewhere and not is_python:
+        if "target" not in self.given and not is_made_elsewhere and not self._is_python:
             self.problems.append(f"config 'target' is required: {keys.MODEL['target'].meaning}")
 
     def _problem_type(self, model_types: tuple[str, ...]) -> Any:
