@@ -30,6 +30,7 @@ import pandas as pd
 import psycopg2
 import results
 import xgboost
+from dbt.adapters.postgres_ml.build.plain_table import hold_snapshot, plain_table
 from growth import FIGURE, draw_growth
 from postgres_ml import embedded, pipeline
 from postgres_ml.contract.config import Settings, TrainingSpec
@@ -37,7 +38,7 @@ from postgres_ml.contract.job import TrainingJob
 from postgres_ml.out_of_core.plan import OVERHEAD, ROW_BYTES
 from postgres_ml.process.memory import resident_bytes
 from postgres_ml.snapshot import copy as snapshot
-from postgres_ml.snapshot.query import snapshot_query
+from postgres_ml.snapshot.query import around_rows
 from sklearn.metrics import log_loss
 
 TABLE = "bench_scale"
@@ -108,15 +109,16 @@ def by_dask(n_workers: int, dsn: str, folder: Path, watch: Watch) -> float:
             cursor = connection.cursor()
             job = make_job(cursor, folder, compute="dask")
             watch.begin(local)
-            select = snapshot_query(
-                job.query, job.features, job.target, job.spec.settings, job.spec.problem_type,
-                connection.server_version,
-            )  # fmt: skip
-            cursor.execute(f"drop table if exists bench_rows; create unlogged table bench_rows as {select}")
-            [(n_pages,)] = _ask(cursor, "select pg_relation_size('bench_rows') / 8192")
-        source = {"dsn": dsn, "role": "", "table": "bench_rows", "n_pages": n_pages}
+            settings, table = job.spec.settings, plain_table(cursor, job.query)
+            assert table is not None, "the query is nothing but the table's columns"
+            columns = snapshot.describe_query(cursor, job.query)
+        held = hold_snapshot(dsn, "", table, columns, job.target, settings)
+        assert held is not None, "nobody locks the table"
+        around = around_rows(job.features, job.target, settings, job.spec.problem_type)
+        source = {"dsn": dsn, "role": "", **held.source(table, around)}
         job = dataclasses.replace(job, dask_scheduler=local.scheduler_address)
         trained = cluster_training.train(job, "bench", lambda *_: None, source, [])
+        held.close()
         watch.end()
     return float(trained.evaluation.metrics["log_loss"])
 

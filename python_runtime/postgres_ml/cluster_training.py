@@ -17,7 +17,7 @@ from typing import Any
 from postgres_ml import pipeline, preparation
 from postgres_ml.cluster_search import ClusterFits
 from postgres_ml.contract.exceptions import TrainingProcessError
-from postgres_ml.contract.job import TrainingJob
+from postgres_ml.contract.job import ROWS_READ, TrainingJob
 from postgres_ml.contract.model import TrainedModel
 from postgres_ml.fit.task import Deadline
 from postgres_ml.out_of_core import worker_read
@@ -64,16 +64,19 @@ def train(
         cluster = connect(job.dask_scheduler, job.n_threads, _memory_of_each(job))
         clusters.append(cluster)
         where = Source(**source)
-        leaving.append(partial(_drop, cluster, where))
+        if where.copy:
+            leaving.append(partial(_drop, cluster, where))
         report.progress(
             f"Dask's workers ({cluster.where}) read the rows: {len(cluster.workers)} of "
-            f"{cluster.n_threads} threads, from a table that is there until they have"
+            f"{cluster.n_threads} threads, from {_table_text(where)}"
         )
         read = read_rows(
             cluster, where, job.features, job.target, job.weight, settings.seed,
             lambda text, level: report.note(text, level),  # type: ignore[arg-type]
         )  # fmt: skip
-        _drop(cluster, where)
+        report.progress(f"Dask's workers have read {len(read):,} rows", {"level": "debug", ROWS_READ: True})
+        if where.copy:
+            _drop(cluster, where)
         leaving.clear()
         deadline = Deadline(settings.max_runtime)
         sizes = _sizes(job, read)
@@ -121,7 +124,11 @@ def _sizes(job: TrainingJob, read: ReadRows) -> Sizes:
     return Sizes(min(MOST_SAMPLED, len(read)), max(held, LEAST_SAMPLED))
 
 
+def _table_text(source: Source) -> str:
+    return "a copy that is there until they have" if source.copy else f"{source.table} itself"
+
+
 def _drop(cluster: Cluster, source: Source) -> None:
-    """Drop the table, by a worker: this process has no connection to the database."""
+    """Drop the copy, by a worker: this process has no connection to the database."""
     with contextlib.suppress(LostWorkersError, TrainingProcessError):  # dbt drops it, or the next build
-        cluster.gather([cluster.submit(cluster.workers[0], worker_read.drop_table, source)])
+        cluster.gather([cluster.submit(cluster.workers[0], worker_read.drop_copy, source)])

@@ -8,6 +8,7 @@ from postgres_ml.contract.column import Column, as_arguments
 from postgres_ml.contract.config import TrainingSpec
 
 RESULT = "trained.json"  # in a job's directory: a `TrainedModel`, as soon as there is one
+ROWS_READ = "rows_read"  # a field of the line that says that Dask's workers have read all rows
 TRACKING_URI = "POSTGRES_ML_TRACKING_URI"  # environment of the training child: the job's file has no password
 
 

@@ -112,22 +112,20 @@ def _arrays(rows: ClusterRows, encode: Encode, sides: Sequence[int]) -> tuple[An
     import dask.array
 
     cluster = rows.read.cluster
-    made: list[tuple[Any, ...]] = []
+    encodings = []  # all are begun before any is waited for
     for part in rows.read.parts:
         local, places = rows.chosen(part, sides)
-        if not len(local):
-            continue
-        weight = None if rows.index.weight is None else rows.index.weight[places]
-        compute = partial(encoded, encode, local, rows.index.target[places], weight)
-        result = cluster.submit(part.worker, compute, part.frame)
-        (width,) = cluster.gather([cluster.submit(part.worker, _width, result)])
-        shapes = ((len(local), width), (len(local),), (len(local),))
-        made.append(
-            tuple(
-                dask.array.from_delayed(cluster.submit(part.worker, itemgetter(n), result), shape, np.float32)
-                for n, shape in enumerate(shapes)
-            )
-        )
+        if len(local):
+            weight = None if rows.index.weight is None else rows.index.weight[places]
+            compute = partial(encoded, encode, local, rows.index.target[places], weight)
+            result = cluster.submit(part.worker, compute, part.frame)
+            encodings.append((part.worker, len(local), result))
+    widths = cluster.gather([cluster.submit(worker, _width, result) for worker, _, result in encodings])
+    made = []
+    for (worker, n, result), width in zip(encodings, widths, strict=True):
+        futures = [cluster.submit(worker, itemgetter(k), result) for k in range(3)]
+        shapes = ((n, width), (n,), (n,))
+        made.append([dask.array.from_delayed(*one, np.float32) for one in zip(futures, shapes, strict=True)])
     matrix, label, weights = (dask.array.concatenate([item[n] for item in made]) for n in range(3))
     return matrix, label, None if rows.index.weight is None else weights
 

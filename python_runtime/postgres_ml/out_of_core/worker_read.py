@@ -1,6 +1,6 @@
 """What Dask's workers do with a part of the rows: read it from Postgres, keep it, compute on it.
 
-Input: a connection string and a range of the table's pages. Output: `Part`, which stays on the worker. The
+Input: a connection string and a range of a table's pages. Output: `Part`, which stays on the worker. The
 functions run there; the only module of this package that imports a driver, since the rows never come here.
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,20 +26,34 @@ from postgres_ml.snapshot.rows import MARKS, Array, as_frame, row_hashes
 
 @dataclass(frozen=True)
 class Source:
-    """Where the rows are: a table in the form of the snapshot, with a column `totals` in front.
+    """Where the rows are: the query's own table under an exported snapshot, or a copy in the snapshot's form.
 
     Parameters
     ----------
     dsn : of libpq; without a password the worker's own is taken (PGPASSWORD, ~/.pgpass)
     role : to read as; '' for the connection's own
-    table : quoted
-    n_pages : that it has
+    table : what is read, for people: schema and name, quoted
+    head, tail : of the query, as `snapshot.query.rows_query` has it, before and after a condition on `ctid`
+    n_pages : that the table has
+    copy : the copy, which is dropped when all have read; '' where the table is the query's own
+    snapshot : that dbt has exported, whose transaction is open until all have read; '' of a copy
+    settings : of dbt's session, which values are read by; none of a copy
     """
 
     dsn: str
     role: str
     table: str
+    head: str
+    tail: str
     n_pages: int
+    copy: str = ""
+    snapshot: str = ""
+    settings: dict[str, str] = field(default_factory=dict)
+
+    def of_pages(self, first: int, after: int | None) -> str:
+        """Return the query of the rows on these pages; on all from the first one, if `after` is None."""
+        until = "" if after is None else f" and ctid < '({after},0)'"
+        return f"{self.head} ctid >= '({first},0)'{until} {self.tail}"
 
     def connect(self) -> Any:
         """Return a psycopg2 connection."""
@@ -54,7 +68,17 @@ class Source:
             from psycopg2.extensions import quote_ident
 
             connection.cursor().execute(f"set role {quote_ident(self.role, connection)}")
+            connection.commit()
         return connection
+
+    def begin(self, cursor: Any) -> None:
+        """Begin to read: under dbt's snapshot, if the table is the query's own."""
+        if not self.snapshot:
+            return
+        cursor.connection.set_session(isolation_level="REPEATABLE READ", readonly=True)
+        cursor.execute("set transaction snapshot %s", (self.snapshot,))
+        for name, value in self.settings.items():
+            cursor.execute("select pg_catalog.set_config(%s, %s, true)", (name, value))
 
 
 @dataclass(frozen=True)
@@ -83,24 +107,29 @@ def read_part(
     source: Source, pages: tuple[int, int | None], features: Sequence[Column], target: Column | None,
     weight: Column | None,
 ) -> Part:  # fmt: skip
-    """Return the rows of a range of pages, by binary COPY."""
+    """Return the rows of a range of pages, by binary COPY.
+
+    Raises
+    ------
+    TrainingDataError
+        Postgres refuses it, or has ended the transaction whose snapshot is to be read.
+    """
+    import psycopg2
+
     stored = stored_columns(features, target, weight=weight)
-    first, after = pages
-    until = "" if after is None else f" and ctid < '({after},0)'"
-    names = ", ".join(["null::text", *(column.name for column in stored)])
-    query = (
-        f"copy (select {names} from {source.table} where totals is null and ctid >= '({first},0)'{until}) "
-        "to stdout (format binary)"
-    )
     connection = source.connect()
     try:
         with tempfile.NamedTemporaryFile(prefix="postgres_ml_") as file, connection.cursor() as cursor:
             writer = RowWriter(file, has_totals=False)  # type: ignore[arg-type]
+            source.begin(cursor)
             with utf8(cursor):
+                query = f"copy ({source.of_pages(*pages)}) to stdout (format binary)"
                 cursor.copy_expert(query.encode(), writer)
             writer.close()
             file.flush()
             columns = read_columns(Path(file.name), stored)
+    except psycopg2.Error as error:
+        raise TrainingDataError(f"a Dask worker can't read {source.table}: {str(error).strip()}") from None
     finally:
         connection.close()
     marks = {name: columns.pop(name) for name in MARKS if name in columns}
@@ -119,12 +148,12 @@ def frame_of(part: Part) -> pd.DataFrame:
     return part.frame
 
 
-def drop_table(source: Source) -> None:
-    """Drop the table that the rows were read from."""
+def drop_copy(source: Source) -> None:
+    """Drop the copy that the rows were read from."""
     connection = source.connect()
     try:
         connection.autocommit = True
-        connection.cursor().execute(f"drop table if exists {source.table}")
+        connection.cursor().execute(f"drop table if exists {source.copy}")
     finally:
         connection.close()
 

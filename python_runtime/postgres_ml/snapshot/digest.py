@@ -64,7 +64,7 @@ def measure(cursor: Cursor, sql: str, columns: Sequence[Column], settings: Setti
         The database refuses the query.
     """
     cursor.execute(data_digest_query(sql, columns, settings, cursor.connection.server_version))
-    digest, n_rows = cursor.fetchall()[0]
+    digest, n_rows, _ = cursor.fetchall()[0]
     return int(digest), int(n_rows)
 
 

@@ -150,15 +150,41 @@ union all
 select null, {names} from candidates where rank::float8 <= quota"""
 
 
-def data_digest_query(sql: str, columns: Sequence[Column], settings: Settings, server_version: int) -> str:
+def around_rows(
+    features: Sequence[Column],
+    target: Column | None,
+    settings: Settings,
+    problem_type: ProblemType | None,
+    weight: Column | None = None,
+) -> tuple[str, str]:
+    """Return what makes a query's rows those of `snapshot_query`, before and after the inner query.
+
+    All rows that have a target come, no totals; the column in front, which holds these there, is NULL. Where
+    the inner query is a plain table's, Postgres scans no more pages than its condition on `ctid` names.
+    """
+    columns = stored_columns(features, target, settings, problem_type, weight)
+    selected = ", ".join(f"{column.expression} as {column.name}" for column in columns)
+    labelled = "" if target is None else f" where query.{identifier(target.name)} is not null"
+    return f"select null::text as totals, {selected} from (\n", f"\n) query{labelled}"
+
+
+def data_digest_query(
+    sql: str,
+    columns: Sequence[Column],
+    settings: Settings,
+    server_version: int,
+    target: Column | None = None,
+) -> str:
     """Return a query of one row: the digest of the query's rows, whatever their order, and their number.
 
     Parameters
     ----------
     columns : all of the query's
+    target : adds a third column, the number of rows that have one; without a target all have
     """
     digest = DATA_DIGEST.format(h=_row_hash(columns, settings, server_version))
-    return f"""select {digest}, pg_catalog.count(*) from (
+    labelled = "*" if target is None else f"query.{identifier(target.name)}"
+    return f"""select {digest}, pg_catalog.count(*), pg_catalog.count({labelled}) from (
 {sql}
 ) query"""
 
