@@ -30,6 +30,7 @@ from support.embedded_servers import scratch
 PACKAGES = ("postgresql-15", "postgresql-plpython3-15")
 BINDIR = Path("/usr/lib/postgresql/15/bin")
 PLPYTHON = Path("/usr/lib/postgresql/15/lib/plpython3.so")
+APT_GET = ("apt-get", "--quiet", "-o", "DPkg::Lock::Timeout=300")  # others may be installing, too
 SITE_PACKAGES = sysconfig.get_path("purelib")
 
 
@@ -51,7 +52,7 @@ def install_packages(packages: Sequence[str], are_there: Callable[[], bool]) -> 
         if not are_there():
             environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
             for command in (["update"], ["install", "--yes", "--no-install-recommends", *packages]):
-                subprocess.run(["apt-get", "--quiet", *command], check=True, env=environment)
+                subprocess.run([*APT_GET, *command], check=True, env=environment)
 
 
 def has_plpython() -> bool:
