@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 from dbt.tests.util import run_dbt, run_dbt_and_capture
+from postgres_ml.out_of_core.plan import DEFAULT_SHARE
+from support.memory_cgroup import memory_cgroup
 from support.selecting import selector
 
 N_ROWS, N_COLUMNS = 100_000, 100
@@ -38,12 +40,14 @@ def capped(cap: int) -> str:
     return MODEL.format(f"'max_memory': {cap}")
 
 
-class TestMaxMemory:
-    @pytest.fixture(scope="class")
-    def libraries(self):
-        done = subprocess.run([sys.executable, "-c", LIBRARIES], check=True, capture_output=True, text=True)
-        return int(done.stdout)
+@pytest.fixture(scope="module")
+def libraries() -> int:
+    """Bytes that a training has in memory before it reads a row."""
+    done = subprocess.run([sys.executable, "-c", LIBRARIES], check=True, capture_output=True, text=True)
+    return int(done.stdout)
 
+
+class TestMaxMemory:
     @pytest.fixture(scope="class")
     def models(self, libraries):
         return {
@@ -81,3 +85,32 @@ class TestMaxMemory:
         assert not [
             path for path in Path(project.project_root).rglob("*") if path.name in ("rows", "snapshot.bin")
         ]
+
+
+class TestCgroup:
+    """Without `max_memory` a training takes 60 % of its cgroup's memory, which is not the machine's."""
+
+    @pytest.fixture(scope="class")
+    def models(self):
+        return {"wide.sql": ROWS, "contained.sql": MODEL.format("'seed': 0")}
+
+    def test_a_training_stays_within_its_share_of_the_cgroup(self, project, libraries):
+        run_dbt(["run", "--select", "wide"])
+        limit = int((libraries + 240 * MB) / DEFAULT_SHARE)
+        with memory_cgroup(limit) as cgroup:
+            command = [sys.executable, "-m", "dbt.cli.main", "build", "--select", "contained"]
+            options = [
+                "--project-dir",
+                str(project.project_root),
+                "--profiles-dir",
+                str(project.profiles_dir),
+            ]
+            run = subprocess.run(
+                [*command, *options], capture_output=True, text=True, check=False, preexec_fn=cgroup.enter
+            )
+            assert cgroup.n_killed() == 0 and run.returncode == 0, run.stdout + run.stderr
+        said = re.search(r"would take (\d+) MB of memory, and max_memory is (\d+) MB", run.stdout)
+        assert said is not None and int(said[2]) < int(said[1]) < 1.2 * int(said[2])
+        assert int(said[2]) == pytest.approx(DEFAULT_SHARE * limit / MB, abs=2)
+        (peak,) = re.findall(r"the training took (\d+) MB of memory at most", run.stdout)
+        assert int(peak) < int(said[2])
