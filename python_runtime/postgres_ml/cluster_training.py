@@ -23,7 +23,14 @@ from postgres_ml.fit.task import Deadline
 from postgres_ml.out_of_core import worker_read
 from postgres_ml.out_of_core.cluster import Cluster, LostWorkersError, connect
 from postgres_ml.out_of_core.cluster_rows import ClusterRows, ReadRows, read_rows
-from postgres_ml.out_of_core.plan import IN_MEMORY, LEAST_SAMPLED, MOST_SAMPLED, OVERHEAD, cap_of
+from postgres_ml.out_of_core.plan import (
+    IN_MEMORY,
+    LEAST_SAMPLED,
+    MOST_SAMPLED,
+    OVERHEAD,
+    auto_bytes,
+    cap_of,
+)
 from postgres_ml.out_of_core.worker_read import Source
 from postgres_ml.preparation import Prepared
 from postgres_ml.process.memory import used_bytes
@@ -120,6 +127,9 @@ def _sizes(job: TrainingJob, read: ReadRows) -> Sizes:
         with contextlib.suppress(LostWorkersError):  # who asks for its rows next sees to that
             left.append(read.cluster.memory_left())
     row = IN_MEMORY * VALUE_BYTES * (len(job.features) + 1)
+    if job.spec.auto:
+        n_texts = sum(column.kind == "text" for column in job.features)  # of how many values isn't known yet
+        row += auto_bytes(job.spec, len(job.features) - n_texts, n_texts, read.cluster.n_threads)
     held = min((int((n_bytes - OVERHEAD) / row) for n_bytes in left if n_bytes is not None), default=MOST)
     return Sizes(min(MOST_SAMPLED, len(read)), max(held, LEAST_SAMPLED))
 

@@ -34,9 +34,10 @@ from postgres_ml.fit.task import Deadline, Task
 from postgres_ml.fit.user_code import UserCode
 from postgres_ml.generate.sql.words import check_encoding
 from postgres_ml.out_of_core.fit import LargeFit, obstacle
-from postgres_ml.out_of_core.plan import Sizes, peak_text, plan_memory
+from postgres_ml.out_of_core.plan import Sizes, encoded_bytes, peak_text, plan_memory
 from postgres_ml.out_of_core.rows import HOLDOUT, TRAINING, LargeRows
 from postgres_ml.out_of_core.score import holdout_metrics
+from postgres_ml.process.memory import give_back, used_bytes
 from postgres_ml.process.report import USUAL_S, Relay, Report
 from postgres_ml.program.program import Program
 from postgres_ml.publish.deployment import deploy, evaluated_program
@@ -146,22 +147,31 @@ def load(job: TrainingJob, snapshot: Path, report: Report) -> Loaded:
 
     Rows that don't fit into memory come with the plan of how they are read.
     """
-    settings = job.spec.settings
+    settings, used = job.spec.settings, used_bytes()
     n_columns = len(stored_columns(job.features, job.target, weight=job.weight))
-    plan = plan_memory(settings, snapshot, count_rows(snapshot), n_columns)
+    planned = partial(plan_memory, settings, snapshot, count_rows(snapshot), n_columns, used)
+    rows, plan = None, planned()
     if plan is None:
         rows = snapshot_rows.load(snapshot, job.features, job.target, settings.seed, job.weight)
-    else:
-        stored = on_disk.store(
-            snapshot, snapshot.parent / ROWS, job.features, job.target, settings.seed, plan.n_file_rows,
-            job.weight,
-        )  # fmt: skip
-    snapshot.unlink()  # the database's rows stay on the disk no longer than they must
-    deadline = Deadline(settings.max_runtime)
-    if plan is None:
-        return preparation.prepare(job, rows, deadline, report), None
+        plan = planned(encoded_bytes(job.spec, rows.frame, job.n_threads))
+    if rows is not None and plan is None:
+        snapshot.unlink()  # the database's rows stay on the disk no longer than they must
+        return preparation.prepare(job, rows, Deadline(settings.max_runtime), report), None
+    assert plan is not None
+    rows = None
+    give_back()
+    stored = on_disk.store(
+        snapshot,
+        snapshot.parent / ROWS,
+        job.features,
+        job.target,
+        settings.seed,
+        plan.n_file_rows,
+        job.weight,
+    )
+    snapshot.unlink()
     report.note(plan.text(stored.n_bytes, len(stored.files)))
-    rows_of = partial(LargeRows, stored)
+    deadline, rows_of = Deadline(settings.max_runtime), partial(LargeRows, stored)
     return preparation.prepare_large(job, stored.index, rows_of, plan, deadline, report), plan
 
 

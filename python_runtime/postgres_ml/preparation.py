@@ -37,7 +37,6 @@ from postgres_ml.snapshot.copy import SnapshotSummary
 from postgres_ml.snapshot.rows import Array, TrainingRows
 
 LargeRowsOf = Callable[[Array, TrainingRows], Rows]
-AUTO_SHARE = 0.7  # of the rows that memory holds, which AUTO searches on: candidates are fitted side by side
 
 
 @dataclass(frozen=True)
@@ -117,8 +116,8 @@ def prepare_large(
     large = large_rows(sides, index)
     look = large.look()
     give_back()
-    n_sampled = max(sizes.n_fitting * AUTO_SHARE, sizes.n_sampled) if spec.auto else sizes.n_sampled
-    sample, mask = large.sample(problem, int(n_sampled))
+    n_sampled = max(sizes.n_fitting, sizes.n_sampled) if spec.auto else sizes.n_sampled
+    sample, mask = large.sample(problem, n_sampled)
     task = _task(job, problem, _columns(job, sample, notes, look.facts), deadline)
     fit = LargeFit(task, large, look, sample, mask, Path(job.directory))
     prepared = Prepared.of(task, sample, mask, fit)

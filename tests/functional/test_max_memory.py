@@ -34,6 +34,24 @@ MODEL = """
     hyperparameters={{'num_round': 5}}, settings={{'max_cells': 100000000, {0}}}) }}}}
 select * from {{{{ ref('wide') }}}}
 """
+N_TEXTS, N_WORDS = 8, 60
+TEXTS = f"""
+{{{{ config(materialized='table') }}}}
+select {", ".join(f"'word ' || abs(hashint4(i * 17 + {k})) % {N_WORDS} as t{k}" for k in range(N_TEXTS))},
+    abs(hashint4(i * 17)) % {N_WORDS} < 20 or hashint4(i) < 0 as label
+from generate_series(1, 40000) as i
+"""
+LINE = """
+{{{{ config(materialized='create_model', target='label', auto=false, model_type='linear_learner',
+    hyperparameters={{'max_iter': 5}}, settings={{'max_cells': 100000000, 'max_memory': {0}}}) }}}}
+select * from {{{{ ref('texts') }}}}
+"""
+SEARCH = """
+{{{{ config(materialized='create_model', target='label',
+    settings={{'max_cells': 100000000, 'max_runtime': 25, 'max_memory': {0}}}) }}}}
+select x0, x1, x2, x3, x4, x5, x6, x7, x8, x9, x10, x11, x12, x13, x14, x15, x16, x17, x18, x19, label
+from {{{{ ref('wide') }}}}
+"""
 
 
 def capped(cap: int) -> str:
@@ -55,10 +73,13 @@ class TestMaxMemory:
             "whole.sql": MODEL.format("'seed': 0"),
             "capped.sql": capped(libraries + 240 * MB),
             "too_small.sql": capped(libraries + 100 * MB),
+            "texts.sql": TEXTS,
+            "searched.sql": SEARCH.format(libraries + 350 * MB),
+            "line.sql": LINE.format(libraries + 240 * MB),
         }
 
     def test_the_cap_is_kept_and_the_model_is_the_same(self, project, connection, libraries):
-        results, text = run_dbt_and_capture(["build", "--exclude", "too_small"])
+        results, text = run_dbt_and_capture(["build", "--exclude", "too_small", "line", "texts", "searched"])
         assert [str(result.status) for result in results] == ["success"] * 3
         lines = [line for line in text.splitlines() if "capped:" in line]
         said = " ".join(lines)
@@ -77,6 +98,27 @@ class TestMaxMemory:
         [scores] = select("select c.score, w.score, c.n_rows from capped c, whole w")
         assert n_other <= 3 and scores[0] == pytest.approx(scores[1], abs=1e-3) and scores[2] == N_ROWS
         assert not list(Path(project.project_root).rglob("*.arrow"))
+
+    def test_columns_that_texts_become_count_as_well(self, project, connection, libraries):
+        """The rows are 5 MB in Arrow; as dense one-hot columns, and copied, they are 300."""
+        results, text = run_dbt_and_capture(["build", "--select", "texts", "line"])
+        assert [str(result.status) for result in results] == ["success"] * 2
+        assert re.search(r"line: 40,000 rows would take \d+ MB of memory, and max_memory is \d+ MB", text)
+        (peak,) = re.findall(r"line: the training took (\d+) MB of memory at most", text)
+        assert int(peak) * MB < libraries + 240 * MB
+        select = selector(connection, project.test_schema)
+        assert select("select n_rows from line") == [(40_000,)]
+
+    def test_a_search_stays_within_its_cap(self, project, libraries):
+        """The rows would fit: 16 MB in Arrow. Matrices of all encodings, and of fits side by side, don't."""
+        run_dbt(["run", "--select", "wide"])
+        results, text = run_dbt_and_capture(["build", "--select", "searched"])
+        assert [str(result.status) for result in results] == ["success"]
+        assert re.search(
+            r"searched: 100,000 rows would take \d+ MB of memory, and max_memory is \d+ MB", text
+        )
+        (peak,) = re.findall(r"searched: the training took (\d+) MB of memory at most", text)
+        assert int(peak) * MB < libraries + 350 * MB
 
     def test_a_cap_that_nothing_fits_into_is_an_error_with_its_cure(self, project):
         run_dbt(["run", "--select", "wide"])

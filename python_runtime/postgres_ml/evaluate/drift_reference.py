@@ -32,25 +32,24 @@ def training_statistics(features: Sequence[Column], frame: pd.DataFrame, predict
     """
     found = {
         column.name: (
-            of_categories([None if value is None else _text(value, column) for value in frame[column.name]])
+            of_categories(_texts(frame[column.name], column))
             if column.kind in ("text", "boolean")
             else of_numbers(frame[column.name].to_numpy(float))
         )
         for column in features
         if column.kind in ("text", "boolean", "number")  # dates always drift
     }
-    is_number = predicted.dtype.kind == "f"
-    prediction = (
-        of_numbers(predicted) if is_number else of_categories([label_text(v) for v in predicted.tolist()])
-    )
-    return {"features": found, "prediction": prediction}
+    if predicted.dtype.kind == "f":
+        return {"features": found, "prediction": of_numbers(predicted)}
+    labels = pd.Series(predicted, dtype=object)
+    return {"features": found, "prediction": of_categories(labels.map(label_text))}
 
 
-def _text(value: Any, column: Column) -> str | None:
-    """Return the value as Postgres prints it; booleans are doubles in a frame, NaN is missing."""
+def _texts(values: pd.Series, column: Column) -> pd.Series:
+    """Return the values as Postgres prints them; booleans are doubles in a frame, NaN is missing."""
     if column.kind == "text":
-        return str(value)
-    return None if value != value else label_text(bool(value))
+        return values
+    return values.map({number: label_text(bool(number)) for number in (0.0, 1.0)}).astype(object)
 
 
 def of_numbers(values: Array) -> dict[str, Any]:
@@ -71,9 +70,9 @@ def of_numbers(values: Array) -> dict[str, Any]:
     }
 
 
-def of_categories(values: Sequence[str | None]) -> dict[str, Any]:
+def of_categories(values: pd.Series) -> dict[str, Any]:
     """Return kind, the most frequent categories, and the share of each; bin 0 is all others."""
-    counts = pd.Series([value for value in values if value is not None], dtype=object).value_counts()
+    counts = values.value_counts()  # without those that are missing
     top = counts.iloc[:MAX_CATEGORIES]
     total = max(len(values), 1)
     other = int(counts.sum() - top.sum()) / total

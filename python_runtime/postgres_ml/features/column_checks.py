@@ -88,14 +88,15 @@ def misread(frame: pd.DataFrame) -> list[str]:
         values = frame[name]
         if values.dtype != object:
             continue
-        texts = values.dropna().str.strip()
-        texts = texts[texts != ""]
-        if len(texts) < MIN_TEXTS:
+        counts = values.value_counts()  # few rows of many have a value of their own
+        texts = counts.index.to_series().str.strip()
+        is_told = (texts != "").to_numpy()
+        if int(counts.to_numpy()[is_told].sum()) < MIN_TEXTS:
             continue
-        distinct = {text.lower() for text in texts.unique()[:3]} if texts.nunique() <= 2 else set()
-        if distinct in BOOLEAN_TEXTS:
+        distinct = texts[is_told].unique()
+        if len(distinct) <= 2 and {text.lower() for text in distinct} in BOOLEAN_TEXTS:
             found.append(f'column "{name}" holds true and false as text; it is read as two categories')
-        elif texts.nunique() > 2 and bool(pd.to_numeric(texts, errors="coerce").notna().all()):
+        elif len(distinct) > 2 and bool(pd.notna(pd.to_numeric(distinct, errors="coerce")).all()):
             found.append(
                 f'column "{name}" holds numbers as text and is read as categories; to keep their '
                 f"order, cast it in the query ({readable_identifier(str(name))}::numeric)"

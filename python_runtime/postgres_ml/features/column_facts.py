@@ -117,6 +117,23 @@ def rows_of_counts(counts: Sequence[Counts], enough: int, least: int = 0) -> lis
     return [_padded(column, longest, counted) for column, counted in zip(columns, counts, strict=True)]
 
 
+def fit_categories(transformer: Any, texts: Sequence[str], frame: pd.DataFrame, enough: int) -> Any:
+    """Return the transformer, fitted on few rows that have the frame's categories, as often in order.
+
+    The library's encoders count each value by a call in Python, which takes a tenth of a training of xgboost.
+
+    Parameters
+    ----------
+    transformer : which learns nothing but the categories of the texts
+    enough : as `rows_of_counts` has it
+    """
+    found = rows_of_counts([count_texts(frame[name]) for name in texts], enough)
+    few = frame.iloc[: len(found[0])].reset_index(drop=True)
+    for name, values in zip(texts, found, strict=True):
+        few[name] = pd.Series(values, dtype=object)
+    return transformer.fit(few)
+
+
 def _few(counts: Counts, enough: int) -> Array:
     great = sorted({n for n in counts.values() if n > enough})
     smaller = {n: enough + 1 + rank for rank, n in enumerate(great)}

@@ -29,9 +29,11 @@ from postgres_ml.components.anomaly import AnomalyDetector
 from postgres_ml.components.estimators import LabelEncodedClassifier
 from postgres_ml.contract.config import ColumnSet, TrainingSpec
 from postgres_ml.contract.exceptions import SpecError, TrainingDataError
+from postgres_ml.features.column_facts import fit_categories
 from postgres_ml.features.configured import incomplete
 from postgres_ml.features.feature_columns import MAX_CATEGORIES, FeatureColumns
 from postgres_ml.features.preprocess import (
+    MIN_CATEGORY_ROWS,
     additive_columns,
     category_places,
     feature_types,
@@ -120,7 +122,16 @@ def fit(
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Training interrupted by user")  # how a network ends in time
-            pipeline.fit(frame_to_fit(task, candidate, rows), target, **weights(rows))
+            frame = frame_to_fit(task, candidate, rows)
+            if _learns_categories_only(task, candidate):
+                fit_categories(columns, task.columns.texts, frame, MIN_CATEGORY_ROWS)
+                estimator.fit(
+                    columns.transform(frame),
+                    target,
+                    **({} if rows.weight is None else {"sample_weight": rows.weight}),
+                )
+            else:
+                pipeline.fit(frame, target, **weights(rows))
     except (xgboost.core.XGBoostError, ValueError) as error:
         if is_shortage(error):
             raise
@@ -129,6 +140,14 @@ def fit(
     if task.problem.is_clustering:
         _check_clusters(pipeline)
     return pipeline
+
+
+def _learns_categories_only(task: Task, candidate: Candidate) -> bool:
+    """Return whether the preprocessing learns nothing from the rows but the categories of texts."""
+    columns = task.columns
+    if columns.sets is not None or columns.words or not columns.texts:
+        return False
+    return candidate.model_type == "additive" or takes_categories(candidate)
 
 
 def frame_to_fit(task: Task, candidate: Candidate, rows: TrainingRows) -> pd.DataFrame:

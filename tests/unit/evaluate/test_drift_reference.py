@@ -40,7 +40,9 @@ def test_columns_without_spread(values):
 
 
 def test_categories_beyond_the_most_frequent_are_one():
-    found = of_categories([f"c{i}" for i in range(MAX_CATEGORIES + 7)] + ["c0", None])
+    found = of_categories(
+        pd.Series([f"c{i}" for i in range(MAX_CATEGORIES + 7)] + ["c0", None], dtype=object)
+    )
     assert found["categories"][0] == "c0"
     assert len(found["categories"]) == MAX_CATEGORIES
     assert found["shares"]["0"] == pytest.approx(7 / (MAX_CATEGORIES + 9))

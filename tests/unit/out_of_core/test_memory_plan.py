@@ -1,9 +1,12 @@
 """When rows are read from disk, and what is kept in memory then."""
 
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
-from postgres_ml.contract.config import Settings
+from postgres_ml.contract.config import ColumnSet, Settings, TrainingSpec
 from postgres_ml.contract.exceptions import TrainingDataError
 from postgres_ml.out_of_core import plan
 from postgres_ml.out_of_core.plan import plan_memory
@@ -35,6 +38,53 @@ def test_what_is_kept_in_memory_is_less_than_the_cap(snapshot: Path, cap: int) -
     assert 320 * MB + N * plan.ROW_BYTES + plan.OVERHEAD + at_once < cap * MB
     said = found.text(1344 * MB, 100)
     assert f"max_memory is {cap / 1000:.1f} GB" in said and "1.3 GB in 100 files" in said
+
+
+def test_columns_of_texts_count_beside_the_rows(snapshot: Path) -> None:
+    settings, encoded = Settings(max_memory=4000 * MB), 1000
+    found = plan_memory(settings, snapshot, N, COLUMNS, 320 * MB, encoded)
+    assert found is not None and found.needed == pytest.approx(320 * MB + N * (3.5 * 8 * COLUMNS + encoded))
+    assert found.n_fitting * (3.5 * 8 * COLUMNS + encoded) < (4000 - 320) * MB
+
+
+def test_a_search_holds_each_encoding_and_what_fits_have_at_once() -> None:
+    def of(n_threads: int, *model_types: str, one_hot: int = 0) -> int:
+        spec = TrainingSpec("m", "model.m", "db", "s", function="f", target="y", model_types=model_types)
+        return plan.auto_bytes(spec, 20, 3 if one_hot else 0, n_threads, one_hot)
+
+    # 400,000 numbers x 20 took 1,765 MB with two threads beside the libraries, of which 67 MB were the rows
+    assert 1765 * MB - 3.5 * 67 * MB < 320_000 * of(2, "xgboost", "linear_learner", "mlp") < 2500 * MB
+    assert of(1, "xgboost") < of(8, "xgboost") < of(1, "mlp") < of(8, "mlp") < of(8, "mlp", one_hot=150)
+    assert of(8, "mlp", one_hot=600) == of(8, "mlp", one_hot=512)
+
+
+COLUMN_SETS = (
+    ColumnSet(("t0",), ("TextVectorizer",), max_features=7),
+    ColumnSet(("t1",), ("OneHotEncoder",)),
+)
+
+
+@pytest.mark.parametrize(
+    ("given", "columns"),
+    [
+        ({"auto": False, "model_types": ("xgboost",)}, 0),  # codes
+        ({"auto": False, "model_types": ("additive",)}, 0),
+        ({"auto": False, "model_types": ("linear_learner",)}, 64 + 11),
+        ({"auto": False, "model_types": ("mlp",)}, 64 + 11),
+        ({"auto": False, "model_types": ("kmeans",)}, 101 + 11),
+        ({"auto": False, "model_types": ("xgboost",), "preprocessors": COLUMN_SETS}, 101 + 11 + 7),
+    ],
+)
+def test_texts_become_as_many_columns_as_they_have_values_up_to_a_limit(
+    given: dict[str, Any], columns: int
+) -> None:
+    words = [f"word{n}" for n in range(100)]
+    frame = pd.DataFrame({"x": np.arange(300.0), "t0": words * 3, "t1": words[:10] * 30}).astype(
+        {"t0": object}
+    )
+    frame["t1"] = frame["t1"].astype(object)
+    spec = TrainingSpec("m", "model.m", "db", "s", function="f", target="y", **given)
+    assert plan.encoded_bytes(spec, frame, 2) == plan.DENSE * columns
 
 
 def test_a_cap_that_the_labels_alone_pass_is_refused(snapshot: Path) -> None:
