@@ -3,15 +3,17 @@
     python benchmarks/bench_extract.py [--dsn DSN] [--rows N] [--ways a,b] [--write]
 
 Each way reads the same query (ten columns: seven doubles, an integer, a text of 50 values, a boolean; NULLs
-in most) in a process of its own: wall time, its CPU seconds and the server's, and by how much its memory grew
-at the peak, as a multiple of the columns in Arrow. `snapshot` is what a build does: the query once, with the
-digest of its rows, a file, and the frame that is trained on. Of a server on another machine CPU is not known.
+in most) in a process of its own: wall time, its CPU seconds and the server's, both together beside those of a
+COPY whose rows nobody reads, and by how much its memory grew at the peak, as a multiple of the columns in
+Arrow. `copy of a training` is what dbt does: the query once, with the digest of its rows, into a file; the
+training process makes a frame of that. Of a server on another machine CPU is not known.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import resource
 import subprocess
@@ -34,6 +36,7 @@ from postgres_ml.snapshot import rows as training_data
 
 TABLE = "bench_extract"
 SQL = f"select * from {TABLE}"
+REFERENCE = f"COPY (format binary) to {os.devnull}"
 END_S = 0.5  # a session takes to end after its client
 DOUBLES = [f"x{number}" for number in range(7)]
 
@@ -57,6 +60,25 @@ def create(cursor: Any, n_rows: int) -> None:
         f"from generate_series(1, {n_rows}) i"
     )
     cursor.execute(f"vacuum analyze {TABLE}")
+
+
+def by_null(dsn: str) -> int:
+    """Send the rows to nowhere: what no reader of a result can be faster than."""
+    with psycopg2.connect(dsn) as connection, Path(os.devnull).open("wb", buffering=1 << 20) as file:
+        cursor = connection.cursor()
+        cursor.copy_expert(f"copy ({SQL}) to stdout (format binary)", file)
+        return int(cursor.rowcount)
+
+
+def by_copied(dsn: str) -> int:
+    """Copy the rows as dbt's process does for a training: the query once, with its digest, into a file."""
+    with psycopg2.connect(dsn) as connection, tempfile.TemporaryDirectory() as folder:
+        cursor = connection.cursor()
+        features, target = snapshot.split_target(snapshot.describe_query(cursor, SQL), "flag")
+        path = Path(folder) / "snapshot.bin"
+        return snapshot.copy_snapshot(
+            cursor, SQL, features, target, path, Settings(max_cells=10**12), None
+        ).n_rows
 
 
 def by_snapshot(dsn: str) -> int:
@@ -102,7 +124,9 @@ def by_read_sql(dsn: str) -> int:
 
 
 WAYS: dict[str, Callable[[str], int]] = {
-    "snapshot": by_snapshot,
+    REFERENCE: by_null,
+    "copy of a training": by_copied,
+    "copy and frame of a training": by_snapshot,
     "copy csv to Arrow": by_copy,
     "adbc": by_adbc,
     "psycopg2 fetchall to DataFrame": by_fetchall,
@@ -160,9 +184,10 @@ def main() -> int:
     create(connection.cursor(), options.rows)
     lines = [
         f"{options.rows:,} rows x 10 columns, {arrow_bytes(options.rows) / 1e6:,.0f} MB in Arrow.\n",
-        "| way | wall s | CPU s of the client | CPU s of the server | peak memory / size in Arrow |",
-        "|---|---|---|---|---|",
+        "| way | wall s | CPU s of the client | of the server | speed by CPU | peak memory / in Arrow |",
+        "|---|---|---|---|---|---|",
     ]
+    reference = math.nan
     for way in options.ways.split(","):
         before = server_cpu(connection.cursor())
         command = [sys.executable, __file__, "--worker", way, "--dsn", dsn]
@@ -171,7 +196,12 @@ def main() -> int:
         ratio = found["peak"] / arrow_bytes(options.rows)
         time.sleep(END_S)
         server = server_cpu(connection.cursor()) - before
-        lines.append(f"| {way} | {found['wall']:.1f} | {found['cpu']:.1f} | {server:.1f} | {ratio:.1f} |")
+        cpu = found["cpu"] + server
+        reference = cpu if way == REFERENCE else reference
+        lines.append(
+            f"| {way} | {found['wall']:.1f} | {found['cpu']:.2f} | {server:.2f} | {reference / cpu:.2f} "
+            f"| {ratio:.1f} |"
+        )
     print("\n".join(lines))
     if options.write:
         body = "\n".join(["## Extraction (`make bench-extract`)\n", *lines])
