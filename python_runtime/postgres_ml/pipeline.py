@@ -12,17 +12,18 @@ import math
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 from sklearn.pipeline import Pipeline
 
 from postgres_ml import preparation
 from postgres_ml.contract.exceptions import UnsupportedModelError
 from postgres_ml.contract.job import TrainingJob
-from postgres_ml.contract.model import FunctionBody, TrainedModel
+from postgres_ml.contract.model import Evaluation, FunctionBody, TrainedModel
 from postgres_ml.evaluate import metrics
 from postgres_ml.evaluate.champion import Comparison, score_champion
 from postgres_ml.evaluate.evaluation import evaluate_pipeline
-from postgres_ml.evaluate.intervals import calibrate
+from postgres_ml.evaluate.intervals import Interval, calibrate
 from postgres_ml.explain import Explanation, explain
 from postgres_ml.explain.row_function import MAX_CONDITIONS, row_function
 from postgres_ml.explain.terms import LOG_TARGET, TARGET
@@ -40,10 +41,10 @@ from postgres_ml.out_of_core.score import holdout_metrics
 from postgres_ml.process.memory import give_back, used_bytes
 from postgres_ml.process.report import USUAL_S, Relay, Report
 from postgres_ml.program.program import Program
-from postgres_ml.publish.deployment import deploy, evaluated_program
+from postgres_ml.publish.deployment import Deployment, deploy, evaluated_program
 from postgres_ml.publish.fitted import Fitted
 from postgres_ml.publish.interval import interval_functions
-from postgres_ml.publish.scorecard import scorecard, scorecard_function
+from postgres_ml.publish.scorecard import Scorecard, scorecard, scorecard_function
 from postgres_ml.search import search
 from postgres_ml.search.fits import Fits
 from postgres_ml.snapshot import on_disk
@@ -85,7 +86,7 @@ def train(job: TrainingJob, run_id: str, relay: Relay, load_rows: Load | None = 
         choice = choose(task, prepared.training, code, report, prepared.fits)
         if sizes is not None and (why := why_in_memory(prepared, choice)):
             prepared = preparation.in_memory(prepared, why, sizes.n_fitting, report)
-    rows, training, holdout, large = prepared.rows, prepared.training, prepared.holdout, prepared.large
+    rows, large = prepared.rows, prepared.large
     fit = partial(large.fit, choice) if large is not None else None
     if choice.fit_s:
         report.expected_s |= {
@@ -93,44 +94,23 @@ def train(job: TrainingJob, run_id: str, relay: Relay, load_rows: Load | None = 
             "lower": max(choice.lower_s, USUAL_S["lower"]),
         }  # fmt: skip
     with report.phase("evaluate"):
-        choice, evaluated = fit_to_evaluate(task, choice, training, report, fit and partial(fit, (TRAINING,)))
-        own_metrics = {} if code is None else code.metrics  # the refit's are of a model that saw all rows
-        comparison, held = compare(job, task, holdout, large), None
-        if large is not None:
-            held = holdout_metrics(task.problem, evaluated, large.rows)
-        evaluation = evaluate_pipeline(
-            task.problem, evaluated, training, holdout, own_metrics, comparison, held
-        )
-        interval = None
-        if spec.interval is not None:
-            interval = calibrate(task, choice, evaluated, training, holdout)
-            evaluation = dataclasses.replace(evaluation, metrics=evaluation.metrics | interval.metrics)
+        tested = evaluate(job, prepared, choice, code, report)
     with report.phase("refit"):
-        pipeline = refit(task, choice, rows, report, fit and partial(fit, (TRAINING, HOLDOUT))) or evaluated
+        refitted = refit(task, tested.choice, rows, report, fit and partial(fit, (TRAINING, HOLDOUT)))
+        pipeline = refitted or tested.pipeline
     counts = prepared.counts  # without the rows of workers that were lost
     if large is not None:
         large.rows.remove()
     with report.phase("lower"):
-        returns = return_type(task.problem, job.target)
-        labels = pipeline[-1].classes_.tolist() if task.problem.has_probabilities else None
-        deployment = deploy(job, pipeline, job.arguments, returns, labels, holdout.frame)
-        evaluation = dataclasses.replace(
-            evaluation, program=evaluated_program(deployment.program, pipeline, evaluated, job, returns)
-        )
-        if interval is not None:
-            deployment = deployment.with_functions(interval_functions(interval, job, deployment.runtime))
-        card = scorecard(deployment.program, task.problem.labels, rows.frame)
-        if card is not None:
-            deployment = deployment.with_functions((scorecard_function(card, spec.function),))
-        for text in deployment.runtime.messages:
-            report.note(text)
+        lowered = lower(job, prepared, tested, pipeline, report)
     with report.phase("explain"):
-        explanation = explain_model(task, deployment.program, pipeline, rows, report)
+        explanation = explain_model(task, lowered.deployment.program, pipeline, rows, report)
+        deployment = lowered.deployment
         if spec.explain:
             deployment = deployment.with_functions(explain_rows(explanation, job, report))
     fitted = Fitted(
-        job, task, rows, holdout, choice, evaluated, pipeline, evaluation, deployment, explanation, returns,
-        interval, card, counts,
+        job, task, rows, prepared.holdout, tested.choice, tested.pipeline, pipeline, lowered.evaluation,
+        deployment, explanation, lowered.returns, tested.interval, lowered.card, counts,
     )  # fmt: skip
     with report.phase("parity rows"):
         write_parity(directory / "parity.copy", fitted)
@@ -140,6 +120,73 @@ def train(job: TrainingJob, run_id: str, relay: Relay, load_rows: Load | None = 
     if sizes is not None:
         report.progress(peak_text())
     return preparation.trained_model(fitted, report, run_id, directory / "parity.copy")
+
+
+class Tested(NamedTuple):
+    """The choice, fitted on the training rows and evaluated on the hold-out.
+
+    Parameters
+    ----------
+    choice : with the number of trees that it was evaluated with
+    interval : where one is configured
+    """
+
+    choice: Choice
+    pipeline: Pipeline
+    evaluation: Evaluation
+    interval: Interval | None
+
+
+class Lowered(NamedTuple):
+    """The pipeline of all rows as functions, and the evaluation with the program that was evaluated.
+
+    Parameters
+    ----------
+    card : the scorecard of an additive model
+    """
+
+    deployment: Deployment
+    evaluation: Evaluation
+    returns: str
+    card: Scorecard | None
+
+
+def evaluate(
+    job: TrainingJob, prepared: preparation.Prepared, choice: Choice, code: UserCode | None, report: Report
+) -> Tested:
+    """Fit the choice on the training rows, and evaluate it on the hold-out."""
+    task, training, holdout, large = prepared.task, prepared.training, prepared.holdout, prepared.large
+    fit = partial(large.fit, choice, (TRAINING,)) if large is not None else None
+    choice, pipeline = fit_to_evaluate(task, choice, training, report, fit)
+    own_metrics = {} if code is None else code.metrics  # the refit's are of a model that saw all rows
+    comparison = compare(job, task, holdout, large)
+    held = None if large is None else holdout_metrics(task.problem, pipeline, large.rows)
+    evaluation = evaluate_pipeline(task.problem, pipeline, training, holdout, own_metrics, comparison, held)
+    if job.spec.interval is None:
+        return Tested(choice, pipeline, evaluation, None)
+    interval = calibrate(task, choice, pipeline, training, holdout)
+    evaluation = dataclasses.replace(evaluation, metrics=evaluation.metrics | interval.metrics)
+    return Tested(choice, pipeline, evaluation, interval)
+
+
+def lower(
+    job: TrainingJob, prepared: preparation.Prepared, tested: Tested, pipeline: Pipeline, report: Report
+) -> Lowered:
+    """Return what the pipeline of all rows is in the database: its program, its functions."""
+    problem = prepared.task.problem
+    returns = return_type(problem, job.target)
+    labels = pipeline[-1].classes_.tolist() if problem.has_probabilities else None
+    deployment = deploy(job, pipeline, job.arguments, returns, labels, prepared.holdout.frame)
+    program = evaluated_program(deployment.program, pipeline, tested.pipeline, job, returns)
+    if tested.interval is not None:
+        intervals = interval_functions(tested.interval, job, deployment.runtime)
+        deployment = deployment.with_functions(intervals)
+    card = scorecard(deployment.program, problem.labels, prepared.rows.frame)
+    if card is not None:
+        deployment = deployment.with_functions((scorecard_function(card, job.spec.function),))
+    for text in deployment.runtime.messages:
+        report.note(text)
+    return Lowered(deployment, dataclasses.replace(tested.evaluation, program=program), returns, card)
 
 
 def load(job: TrainingJob, snapshot: Path, report: Report) -> Loaded:
