@@ -163,8 +163,15 @@ bench-extract: $(VENV)/installed-test ## time the reading of ten million cells a
 bench-sql: $(VENV)/installed-bench ## time generated SQL beside the libraries and today's round trip
 	$(BIN)/python benchmarks/bench_sql.py --write
 
-bench-native: $(VENV)/installed-bench ## time the native runtime beside the libraries and compiled peers
-	$(BIN)/python benchmarks/bench_native.py --write
+# What can't be beside the package's own xgboost, on the newest Python here: newer xgboosts want one.
+PEERS_PYTHON ?= $(firstword $(foreach minor,14 13 12,$(shell python3.$(minor) -c 'import sys; print(sys.executable)' 2>/dev/null)) $(PYTHON))
+$(VENV)-peers/installed-peers: | $(BIN)/python
+	$(PEERS_PYTHON) -m venv $(VENV)-peers
+	$(VENV)-peers/bin/python -m pip install --quiet xgboost-cpu scikit-learn-intelex setuptools  # daal4py imports distutils
+	@touch $@
+
+bench-native: $(VENV)/installed-bench $(VENV)-peers/installed-peers ## time the native runtime beside the libraries and compiled peers
+	$(BIN)/python benchmarks/bench_native.py --peers $(VENV)-peers/bin/python --write
 
 bench-auto: $(VENV)/installed-test ## compare auto with FLAML, AutoGluon and defaults (an hour; BENCH_AUTO_DATA: a folder)
 	$(BIN)/python benchmarks/bench_auto.py --write

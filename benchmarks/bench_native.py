@@ -1,10 +1,13 @@
-"""Speed of native functions, beside the same model in memory: its own library, tl2cgen, onnxruntime.
+"""Speed of native functions, beside the same model in memory: its own library, and others (peers.py).
 
-    python benchmarks/bench_native.py [--dsn DSN] [--cases a,b] [--rows N] [--repeats N] [--write]
+    python benchmarks/bench_native.py [--dsn DSN] [--cases a,b] [--rows N] [--repeats N] [--peers PYTHON]
+                                      [--write]
 
 Needs a C compiler, or a server with the extension plmodel. Without --dsn it runs on an embedded server of its
-own. One core each but for the columns that say otherwise. What is compared is run in turns, so that whatever
-else the machine does falls on both; the ratio is that of the fastest runs, beside it that of the medians.
+own. --peers names the Python of another environment, which has the newest xgboost and daal4py (`make
+bench-native` makes one). One core each but for the columns that say otherwise. What is compared is run in
+turns, so that whatever else the machine does falls on both; the ratio is that of the fastest runs, beside it
+that of the medians.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +28,7 @@ sys.path[:0] = [str(ROOT / "benchmarks"), str(ROOT / "extension")]
 
 import bench_sql  # noqa: E402  (sets the libraries' threads first)
 import numpy as np  # noqa: E402
+import peers  # noqa: E402
 import results  # noqa: E402
 import xgboost as xgb  # noqa: E402
 from bench_sql import MIXED, N_CONNECTIONS, REALS, Case, Server, frames, in_memory, server_at, target_of  # noqa: E402
@@ -36,7 +40,6 @@ from sklearn.ensemble import HistGradientBoostingClassifier, IsolationForest  # 
 
 N_TRAINING = 100_000
 PEER_ROWS = 100_000
-PEER_NODES = 50_000  # gcc takes minutes for tl2cgen's code of larger ensembles
 
 _SQL_CASES = {case.name: case for case in bench_sql.CASES}
 CASES = (
@@ -91,40 +94,12 @@ def install(server: Server) -> None:
     native_extension.install_library(server.cursor, str(library))
 
 
-def peers(estimator: Any, frame: Any, directory: Path) -> dict[str, Callable[[], Any]]:
-    """Return in-memory predictors of a bare xgboost model that are installed: tl2cgen and onnxruntime."""
-    if not isinstance(estimator, xgb.XGBModel):
-        return {}
-    matrix = np.ascontiguousarray(frame.to_numpy(dtype=np.float32))
-    found: dict[str, Callable[[], Any]] = {}
-    with suppress(ImportError):
-        import tl2cgen
-        import treelite
-
-        model = treelite.frontend.from_xgboost(estimator.get_booster())
-        library = directory / "peer.so"
-        tl2cgen.export_lib(model, toolchain="gcc", libpath=str(library), params={"parallel_comp": 1})
-        compiled, rows = tl2cgen.Predictor(str(library), nthread=1), tl2cgen.DMatrix(matrix)
-        found["tl2cgen"] = lambda: compiled.predict(rows)
-    with suppress(ImportError):
-        import onnxruntime
-        from onnxmltools import convert_xgboost
-        from onnxmltools.convert.common.data_types import FloatTensorType
-
-        booster = estimator.get_booster()
-        booster.feature_names = [f"f{i}" for i in range(matrix.shape[1])]
-        graph = convert_xgboost(estimator, initial_types=[("x", FloatTensorType([None, matrix.shape[1]]))])
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        session = onnxruntime.InferenceSession(graph.SerializeToString(), options, ["CPUExecutionProvider"])
-        found["onnxruntime"] = lambda: session.run(None, {"x": matrix})
-    return found
-
-
 class Measured:
     """One case's functions on the server, and its figures."""
 
-    def __init__(self, server: Server, case: Case, n_rows: int, frame: Any, repeats: int) -> None:
+    def __init__(
+        self, server: Server, case: Case, n_rows: int, frame: Any, repeats: int, python: str | None
+    ) -> None:
         self.server, self.case, self.n_rows, self.repeats = server, case, n_rows, repeats
         self.estimator = case.build()
         # as the training snapshot has them; scikit-learn would compute in single precision otherwise
@@ -141,9 +116,7 @@ class Measured:
         self.query = f"select id, {call} from {table} where id < {n_rows}"
         self.sum_query = f"select sum({call}) from {table} where id < {n_rows}"
         self.usable = frame.iloc[:n_rows]
-        with tempfile.TemporaryDirectory() as directory:
-            small = self.generated.n_nodes <= PEER_NODES
-            self.peers = peers(self.estimator, frame.iloc[:PEER_ROWS], Path(directory)) if small else {}
+        self.python, self.peer_versions = python, dict[str, str]()
 
     def with_kernel(self, kernel: str, run: Callable[[], Any]) -> Callable[[], Any]:
         def switched() -> None:
@@ -159,7 +132,7 @@ class Measured:
         compared["sum"] = self.with_kernel("auto", lambda: self.server.cursor.execute(self.sum_query))
         compared["library"] = in_memory(self.estimator, self.usable)
         taken = turns(compared, self.repeats)
-        other = turns(self.peers, self.repeats) if self.peers else {}
+        other = self.peers()
         workers = self.parallel()
         first, memory = self.server.first_call(self.query)
         best = min(KERNELS, key=lambda kernel: min(taken[kernel]))
@@ -175,10 +148,32 @@ class Measured:
             _ratio(taken, "sum", None),
             f"{self.n_rows / min(taken[best]):,.0f}",
             f"{self.generated.est_rows_per_s / (self.n_rows / min(taken[best])):.2f}",
-            *(_peer(taken, other, name, self.n_rows) for name in ("tl2cgen", "onnxruntime")),
+            *(_peer(other, name) for name in peers.NAMES),
             *workers,
         ]
         return "| " + " | ".join(cells) + " |"
+
+    def peers(self) -> dict[str, list[float]]:
+        """Return durations of the library and of other predictors of a bare xgboost model."""
+        if not isinstance(self.estimator, xgb.XGBModel):
+            return {}
+        frame = self.usable.iloc[:PEER_ROWS]
+        matrix = np.ascontiguousarray(frame.to_numpy(dtype=np.float32))
+        found = {"library": in_memory(self.estimator, frame)}
+        with tempfile.TemporaryDirectory() as directory:
+            if self.generated.n_nodes <= peers.LARGEST_COMPILED:
+                found |= peers.tl2cgen_predictor(self.estimator, matrix, Path(directory))
+            process = None
+            if self.python is not None:
+                process = peers.PeerProcess(self.python, self.estimator, matrix, Path(directory))
+                self.peer_versions = process.versions
+                found |= process.predictors()
+            # the last one, since it renames the features
+            found |= peers.onnxruntime_predictor(self.estimator, matrix)
+            taken = turns(found, self.repeats)
+            if process is not None:
+                process.close()
+        return taken
 
     def parallel(self) -> list[str]:
         """Return the speed-up of the sum by one and by two workers beside the leader."""
@@ -205,10 +200,8 @@ def _ratio(taken: dict[str, list[float]], name: str, wanted: float | None) -> st
     return f"{fastest:.2f} / {median:.2f}" + (f" (≥ {wanted:g})" if wanted else "")
 
 
-def _peer(taken: dict[str, list[float]], other: dict[str, list[float]], name: str, n_rows: int) -> str:
-    if name not in other:
-        return "–"
-    return f"{(min(taken['library']) / n_rows) / (min(other[name]) / PEER_ROWS):.2f}"
+def _peer(other: dict[str, list[float]], name: str) -> str:
+    return f"{min(other['library']) / min(other[name]):.2f}" if name in other else "–"
 
 
 def many_connections(measured: Measured) -> str:
@@ -234,14 +227,14 @@ def many_connections(measured: Measured) -> str:
 
 COLUMNS = (
     "model", "nodes", "body, MB", "first call, ms", "MB a backend", "library, rows/s", "scalar", "AVX2",
-    "AVX-512", "sum(…), best", "best, rows/s", "estimate / rows/s", "tl2cgen", "onnxruntime", "1 worker",
-    "2 workers",
+    "AVX-512", "sum(…), best", "best, rows/s", "estimate / rows/s", *peers.NAMES, "1 worker", "2 workers",
 )  # fmt: skip
 HEADER = "| " + " | ".join(COLUMNS) + " |\n" + "|---" * len(COLUMNS) + "|"
 NOTE = (
     "Ratios to the library in memory (xgboost: `inplace_predict`, one thread) of `create table as select id, "
     "predict(…)` with each kernel, fastest runs / medians; `sum(…)` likewise without writing the rows; "
-    "tl2cgen and onnxruntime in memory, one thread, likewise; workers: speed-up of the sum over none."
+    "tl2cgen, onnxruntime, oneDAL and the newest xgboost's `inplace_predict` in memory, one thread, to the "
+    "library on the same 100,000 rows; workers: speed-up of the sum over none."
 )
 
 
@@ -259,6 +252,9 @@ def main() -> None:
     parser.add_argument("--cases", default="", help="parts of names, separated by commas")
     parser.add_argument("--rows", type=int, default=10**9, help="score at most so many rows")
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument(
+        "--peers", metavar="PYTHON", help="of an environment with the newest xgboost and daal4py"
+    )
     parser.add_argument("--write", action="store_true", help=f"write the table to {results.RESULTS.name}")
     options = parser.parse_args()
     chosen = [c for c in CASES if any(part in c[0].name for part in options.cases.split(","))]
@@ -270,25 +266,28 @@ def main() -> None:
         server.cursor.execute("show server_version")
         version = server.cursor.fetchone()[0]
         print(HEADER)
-        closing = ""
+        closing, peer_versions = "", dict[str, str]()
         for case, n_rows, wanted, wanted_scalar in chosen:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # an MLP that has not converged is as fast
                 rows = min(n_rows, options.rows)
-                measured = Measured(server, case, rows, data[case.inputs], options.repeats)
+                measured = Measured(server, case, rows, data[case.inputs], options.repeats, options.peers)
                 lines.append(measured.row(wanted, wanted_scalar))
             print(lines[-1], flush=True)
             closing = closing or many_connections(measured)
+            peer_versions |= measured.peer_versions
         print(closing)
     if options.write:
-        write(lines, closing, version)
+        write(lines, closing, version, peer_versions)
 
 
-def write(lines: list[str], closing: str, version: str) -> None:
+def write(lines: list[str], closing: str, version: str, peer_versions: dict[str, str]) -> None:
     """Replace the section of RESULTS.md that this benchmark owns."""
+    newest = "".join(f", {name} {number}" for name, number in sorted(peer_versions.items()))
+    beside = f" Beside it{newest}." if newest else ""
     heading = (
         "## Native functions (`make bench-native`)\n\n"
-        f"{results.circumstances(version)}, xgboost {xgb.__version__}, JIT off. {NOTE}\n\n"
+        f"{results.circumstances(version)}, xgboost {xgb.__version__}, JIT off.{beside} {NOTE}\n\n"
     )
     results.write_section("bench-native", heading + "\n".join(lines) + f"\n\n{closing}\n")
 

@@ -157,8 +157,8 @@ BOUNDED = {
     "program/score_matrix.c": {"o < width": "a block"},
     "program/utf8.c": {"low < high": "halves", "i < size": "the four bytes of a character"},
     "program/score_slots.c": {"i < last": "a stride"},
-    "trees/kernel_avx2.c": {"first < n_codes": "256 codes", "i < 16": "sixteen"},
-    "trees/kernel_avx512.c": {"i < 4": "four registers"},
+    "trees/kernel_avx2.c": {"first < n_codes": "256 codes", "i < 16": "sixteen", "i < 8": "eight vectors"},
+    "trees/kernel_avx512.c": {"i < 4": "four registers", "i < 8": "eight vectors"},
     "trees/kernel_scalar.c": {
         "low < high": "halves",
         "i < GROUP": "a group of trees",
@@ -190,7 +190,6 @@ BOUNDED = {
         "i < LANES": "a block of trees",
         "n_levels > 0": "trees of 2^17 nodes",
         "levels > 0": "four levels",
-        "level < n_levels": "three levels",
         "i < ranked->n_columns": "256 columns",
     },
     "trees/trees.c": {"i < GROUP": "a group of trees"},

@@ -22,6 +22,8 @@ SHAPES = [
     # trees, depth, features, thresholds of a feature, outputs, whether ranks fit bytes
     (100, 6, 20, 200, 1, True),
     (70, 8, 20, 256, 1, True),
+    (70, 7, 100, 3, 1, True),
+    (66, 8, 20, 60, 3, True),
     (40, 9, 5, 600, 1, True),
     (33, 12, 3, 250, 1, True),
     (90, 1, 2, 2, 1, True),

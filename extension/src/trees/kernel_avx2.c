@@ -17,8 +17,11 @@ typedef const uint8 *Codes;
 /* max(a, b) = b where a <= b */
 #define greater(a, b) not_equal(_mm256_max_epu8(a, b), b)
 #define add_bit(places, mask, bit) _mm256_or_si256(places, _mm256_and_si256(mask, _mm256_set1_epi8(bit)))
+#define has_bit(a, bit) _mm256_cmpeq_epi8(_mm256_and_si256(a, _mm256_set1_epi8(bit)), _mm256_set1_epi8(bit))
+#define filled(byte) _mm256_set1_epi8(byte)
 #define load_codes(bytes) (bytes)
 #define look_up(codes, numbers, n_codes) look_up_bytes(*(codes), numbers, n_codes)
+#define compare compare_pairs
 #define single_rank rank_single
 #define double_rank rank_double
 
@@ -50,6 +53,27 @@ look_up_bytes(const uint8 *codes, __m256i numbers, uint32 n_codes)
 		numbers = _mm256_sub_epi8(numbers, sixteen);
 	}
 	return found;
+}
+
+/* Two vectors at a time, since looking up is what takes long: their codes and their ranks, side by side. */
+PLM_INLINE TARGET void
+compare_pairs(const uint8 *splits, const Codes *codes, uint32 n_codes, uint8 *bits)
+{
+	const __m256i low = _mm256_set1_epi16(0xFF);
+
+	for (int i = 0; i < 8; i += 2)
+	{
+		__m256i		a = _mm256_load_si256((const __m256i *) (splits + 32 * i));
+		__m256i		b = _mm256_load_si256((const __m256i *) (splits + 32 * (i + 1)));
+		__m256i		ranks = _mm256_packus_epi16(_mm256_and_si256(a, low), _mm256_and_si256(b, low));
+		__m256i		numbers = _mm256_packus_epi16(_mm256_srli_epi16(a, 8), _mm256_srli_epi16(b, 8));
+		__m256i		beyond = greater(look_up_bytes(*codes, numbers, n_codes), ranks);
+		uint32		of_a = (uint32) _mm256_movemask_epi8(_mm256_unpacklo_epi8(beyond, beyond));
+		uint32		of_b = (uint32) _mm256_movemask_epi8(_mm256_unpackhi_epi8(beyond, beyond));
+
+		memcpy(bits + 4 * i, &of_a, sizeof(of_a));
+		memcpy(bits + 4 * (i + 1), &of_b, sizeof(of_b));
+	}
 }
 
 /* How many of 16 numbers are less. */

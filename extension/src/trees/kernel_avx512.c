@@ -19,6 +19,9 @@ typedef struct Codes
 #define choose(mask, a, b) _mm512_mask_blend_epi8(mask, a, b)
 #define greater(a, b) _mm512_cmpgt_epu8_mask(a, b)
 #define add_bit(places, mask, bit) _mm512_mask_add_epi8(places, mask, places, _mm512_set1_epi8(bit))
+#define has_bit(a, bit) _mm512_test_epi8_mask(a, _mm512_set1_epi8(bit))
+#define filled(byte) _mm512_set1_epi8(byte)
+#define compare compare_pairs
 #define look_up look_up_bytes
 #define single_rank rank_single
 #define double_rank rank_double
@@ -45,6 +48,20 @@ look_up_bytes(const Codes *codes, __m512i numbers, uint32 n_codes)
 		return low;
 	return _mm512_mask_blend_epi8(_mm512_movepi8_mask(numbers), low,
 								  _mm512_permutex2var_epi8(registers[2], numbers, registers[3]));
+}
+
+/* A code stands behind its rank: ranks are moved to where the codes are. */
+PLM_INLINE TARGET void
+compare_pairs(const uint8 *splits, const Codes *codes, uint32 n_codes, uint8 *bits)
+{
+#pragma GCC unroll 8
+	for (int i = 0; i < 8; i++)
+	{
+		__m512i		some = _mm512_load_si512(splits + 64 * i);
+		uint64		beyond = _mm512_cmpgt_epu8_mask(look_up_bytes(codes, some, n_codes), _mm512_slli_epi16(some, 8));
+
+		memcpy(bits + 8 * i, &beyond, sizeof(beyond));
+	}
 }
 
 /* How many of 16 numbers are less. */

@@ -11,6 +11,11 @@
  * look_up(codes, numbers, n_codes)
  * load_codes(bytes)
  * add_bit(places, mask, bit)
+ * has_bit(a, bit)      a mask, of bytes
+ * filled(byte)         a vector of it
+ * compare(splits, codes, n_codes, bits)
+ *                      a bit for each byte of eight vectors of splits, rank and
+ *                      code: that of the code says whether it is beyond the rank
  * store(p, places)
  * single_rank(ranked, column, value), double_rank(ranked, column, value)
  */
@@ -143,40 +148,85 @@ walk_deeper(const Ranked *ranked, uint32 n_levels, const uint32 *entries, uint32
 		payloads[i] = nodes[i]->payload;
 }
 
-/* The levels below where they lie in chunks. */
-PLM_INLINE void
-walk_chunks(const Ranked *ranked, const Block *block, uint32 n_top, uint32 n_levels, const uint8 *places,
-			uint32 *payloads)
+/*
+ * The splits of eight bytes of each tree's chunk, four at most: byte by byte
+ * the bits of `compare`. So all of a chunk's splits are looked at, side by side,
+ * which takes less than to go from one to the next.
+ */
+PLM_INLINE TARGET Vector
+compare_splits(const uint8 *chunks, const uint32 *offsets, const Codes *codes, uint32 n_codes)
 {
-	const uint8 *codes = ranked->codes;
+	uint64		splits[LANES] __attribute__((aligned(64)));
+	uint8		bits[LANES] __attribute__((aligned(64)));
 
+#pragma GCC unroll 8
 	for (uint32 i = 0; i < LANES; i++)
-	{
-		const uint8 *chunk = block->chunks + (size_t) (((i << n_top) + places[i]) << CHUNK_SHIFT(n_levels));
-		size_t		node = 1;
-
-		for (uint32 level = 0; level < n_levels; level++)
-		{
-			const uint8 *split = chunk + 2 * (node - 1);
-
-			node = 2 * node + (codes[split[1]] > split[0]);
-		}
-		node -= (size_t) 1 << n_levels;
-		memcpy(&payloads[i], chunk + CHUNK_LEAVES(n_levels) + 4 * node, sizeof(uint32));
-	}
+		memcpy(&splits[i], chunks + offsets[i], sizeof(uint64));
+	compare((const uint8 *) splits, codes, n_codes, bits);
+	return load(bits);
 }
 
-PLM_INLINE void
-walk_below(const Ranked *ranked, const Block *block, uint32 n_top, const uint8 *places, uint32 *payloads)
+/* Right or left at one of four splits. */
+#define RIGHT(splits, number, left, right) choose(has_bit(splits, (char) (2 << 2 * (number))), left, right)
+
+/* The leaf below a chunk's splits, which are in heap order: three in the first eight bytes, or seven in sixteen. */
+PLM_INLINE TARGET Vector
+choose_leaf(uint32 n_levels, Vector first, Vector second)
+{
+	Vector		left = RIGHT(first, 1, filled(0), filled(1));
+	Vector		right = RIGHT(first, 2, filled(2), filled(3));
+
+	if (n_levels == 1)
+		return RIGHT(first, 0, filled(0), filled(1));
+	if (n_levels == 3)
+	{
+		left = RIGHT(first, 1, RIGHT(first, 3, filled(0), filled(1)), RIGHT(second, 0, filled(2), filled(3)));
+		right = RIGHT(first, 2, RIGHT(second, 1, filled(4), filled(5)), RIGHT(second, 2, filled(6), filled(7)));
+	}
+	return RIGHT(first, 0, left, right);
+}
+
+/* The levels below where they lie in chunks: where in the block's chunks the leaves' payloads are. */
+PLM_INLINE TARGET void
+walk_chunks(const Block *block, const Codes *codes, uint32 n_codes, uint32 n_top, uint32 n_levels,
+			const uint8 *places, uint32 *offsets)
+{
+	const uint8 *chunks = block->chunks;
+	uint8		leaves[LANES] __attribute__((aligned(64)));
+	Vector		first;
+	Vector		second;
+
+	for (uint32 i = 0; i < LANES; i++)
+		offsets[i] = ((i << n_top) + places[i]) << CHUNK_SHIFT(n_levels);
+	first = second = compare_splits(chunks, offsets, codes, n_codes);
+	if (n_levels == 3)
+		second = compare_splits(chunks + sizeof(uint64), offsets, codes, n_codes);
+	store(leaves, choose_leaf(n_levels, first, second));
+	for (uint32 i = 0; i < LANES; i++)
+		offsets[i] += CHUNK_LEAVES(n_levels) + 4 * leaves[i];
+}
+
+PLM_INLINE TARGET void
+walk_all_chunks(const Ranked *ranked, const Block *block, const Codes *codes, uint32 n_top, const uint8 *places,
+				uint32 *offsets)
+{
+	if (block->n_deeper == 1)
+		walk_chunks(block, codes, ranked->n_codes, n_top, 1, places, offsets);
+	else if (block->n_deeper == 2)
+		walk_chunks(block, codes, ranked->n_codes, n_top, 2, places, offsets);
+	else
+		walk_chunks(block, codes, ranked->n_codes, n_top, 3, places, offsets);
+}
+
+PLM_INLINE TARGET void
+walk_below(const Ranked *ranked, const Block *block, const Codes *codes, uint32 n_top, const uint8 *places,
+		   uint32 *payloads)
 {
 	if (block->chunks != NULL)
 	{
-		if (block->n_deeper == 1)
-			walk_chunks(ranked, block, n_top, 1, places, payloads);
-		else if (block->n_deeper == 2)
-			walk_chunks(ranked, block, n_top, 2, places, payloads);
-		else
-			walk_chunks(ranked, block, n_top, 3, places, payloads);
+		walk_all_chunks(ranked, block, codes, n_top, places, payloads);
+		for (uint32 i = 0; i < LANES; i++)
+			memcpy(&payloads[i], block->chunks + payloads[i], sizeof(uint32));
 		return;
 	}
 	for (uint32 i = 0; i < LANES; i++)
@@ -186,7 +236,7 @@ walk_below(const Ranked *ranked, const Block *block, uint32 n_top, const uint8 *
 			walk_deeper(ranked, block->n_deeper, &payloads[i], &payloads[i]);
 }
 
-/* The most common case: nothing below the top levels, one sum in single precision. */
+/* The most common cases: one sum in single precision, whose addends stand where the walk has ended. */
 PLM_INLINE void
 add_entries(Ensemble *ensemble, const Block *block, uint32 n_levels, const uint8 *places, uint32 count)
 {
@@ -202,24 +252,45 @@ add_entries(Ensemble *ensemble, const Block *block, uint32 n_levels, const uint8
 	ensemble->single[0] = sum;
 }
 
+PLM_INLINE void
+add_chunks(Ensemble *ensemble, const Block *block, const uint32 *offsets, uint32 count)
+{
+	float		sum = ensemble->single[0];
+
+	for (uint32 i = 0; i < count; i++)
+	{
+		float		value;
+
+		memcpy(&value, block->chunks + offsets[i], sizeof(value));
+		sum += value;
+	}
+	ensemble->single[0] = sum;
+}
+
 PLM_INLINE TARGET void
 walk_block(Ensemble *ensemble, const Codes *codes, uint32 number, uint32 n_levels)
 {
 	const Ranked *ranked = ensemble->layout;
 	const Block *block = &ranked->blocks[number];
+	bool		one_single = ensemble->single_sums && ensemble->step.width == 1 && !ensemble->vector_leaves;
 	uint32		tree = number * LANES;
 	uint32		count = Min(ensemble->n_trees - tree, LANES);
 	uint8		places[LANES] __attribute__((aligned(64)));
 	uint32		payloads[LANES];
 
 	walk_top(block->top, codes, ranked->n_codes, n_levels, places);
-	if (block->n_deeper == 0 && ensemble->single_sums && ensemble->step.width == 1 && !ensemble->vector_leaves)
-	{
+	if (one_single && block->n_deeper == 0)
 		add_entries(ensemble, block, n_levels, places, count);
-		return;
+	else if (one_single && block->chunks != NULL)
+	{
+		walk_all_chunks(ranked, block, codes, n_levels, places, payloads);
+		add_chunks(ensemble, block, payloads, count);
 	}
-	walk_below(ranked, block, n_levels, places, payloads);
-	add_payloads(ensemble, tree, payloads, count);
+	else
+	{
+		walk_below(ranked, block, codes, n_levels, places, payloads);
+		add_payloads(ensemble, tree, payloads, count);
+	}
 }
 
 PLM_INLINE TARGET void
