@@ -116,7 +116,7 @@ def by_dask(n_workers: int, dsn: str, folder: Path, watch: Watch) -> float:
             [(n_pages,)] = _ask(cursor, "select pg_relation_size('bench_rows') / 8192")
         source = {"dsn": dsn, "role": "", "table": "bench_rows", "n_pages": n_pages}
         job = dataclasses.replace(job, dask_scheduler=local.scheduler_address)
-        trained = cluster_training.train(job, "bench", lambda *_: None, source, [])
+        trained = cluster_training.train(job, lambda: "bench", lambda *_: None, source, [])
         watch.end()
     return float(trained.evaluation.metrics["log_loss"])
 
@@ -131,7 +131,7 @@ def by_product(dsn: str, folder: Path, watch: Watch, max_memory: int | None = No
             cursor, job.query, job.features, job.target, folder / "snapshot.bin", job.spec.settings,
             job.spec.problem_type,
         )  # fmt: skip
-    trained = pipeline.train(job, "bench", lambda *_: None)
+    trained = pipeline.train(job, lambda: "bench", lambda *_: None)
     watch.end()
     return float(trained.evaluation.metrics["log_loss"])
 
