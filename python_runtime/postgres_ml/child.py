@@ -66,7 +66,7 @@ def _run_of(job: TrainingJob, parent: Parent, descriptor: int | None) -> Run:
         parent.send({"event": "ready"})
     else:
         run = RemoteRun(
-            descriptor, parent.relay, lambda _: parent.send({"event": "ready"}), parent.lose_tracking
+            job, descriptor, parent.relay, lambda _: parent.send({"event": "ready"}), parent.lose_tracking
         )
         parent.run = run
     return run

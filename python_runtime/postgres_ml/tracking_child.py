@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import importlib
 import json
 import os
 import queue
@@ -23,7 +24,7 @@ from postgres_ml.contract import json_file
 from postgres_ml.contract.exceptions import PostgresMLError, TrainingProcessError
 from postgres_ml.contract.job import RESULT, TRACKING_URI, TrainingJob
 from postgres_ml.contract.model import TrainedModel
-from postgres_ml.process.lines import FAILURES, read_lines, told
+from postgres_ml.process.lines import FAILURES, LATER, read_lines, told
 
 if TYPE_CHECKING:
     from postgres_ml.track.run import TrackedRun
@@ -52,15 +53,14 @@ def open_run(job: TrainingJob) -> TrackedRun:
     return TrackedRun.open(job) if earlier is None else TrackedRun.resume(job, earlier)
 
 
-def main(job_path: Path, descriptor: int) -> int:
+def main(descriptor: int) -> int:
     """Keep the run of a job until the training is done with it; return the exit code.
 
     Parameters
     ----------
-    job_path : a `TrainingJob` as JSON
-    descriptor : of the socket to the training
+    descriptor : of the socket to the training, which says what the job is
     """
-    training = Training(read_job(job_path), descriptor)
+    training = Training(descriptor)
     warnings.showwarning = training.warn
     return training.serve()
 
@@ -73,8 +73,9 @@ class Training:
     descriptor : of the socket
     """
 
-    def __init__(self, job: TrainingJob, descriptor: int) -> None:
-        self._job, self._socket = job, socket.socket(fileno=descriptor)
+    def __init__(self, descriptor: int) -> None:
+        self._socket = socket.socket(fileno=descriptor)
+        self._directory = Path()  # the job's
         self._requests: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
         self._lock, self._marking, self._opened = threading.Lock(), threading.Lock(), threading.Event()
         self._run: TrackedRun | None = None
@@ -87,13 +88,18 @@ class Training:
     def serve(self) -> int:
         """Open the run, then do what is asked; `_listen` ends the process."""
         try:
-            run = self._run = open_run(self._job)
+            job = json_file.from_json(
+                TrainingJob, self._requests.get()["job"]
+            )  # the first is to open the run
+            self._directory = Path(job.directory)
+            run = self._run = open_run(job)
         except FAILURES as error:
             self._send(self._described(error))
             return 1
         finally:
             self._opened.set()
         self._send({"run_id": run.run_id})
+        _import_the_rest()
         while True:
             request = self._requests.get()
             if request["call"] == "draw":
@@ -106,7 +112,7 @@ class Training:
                 self._send({"number": request["number"], **self._described(error)})
 
     def _do(self, run: TrackedRun, call: str, arguments: dict[str, Any]) -> str | None:
-        directory = Path(self._job.directory)
+        directory = self._directory
         if call == "log":
             return run.log(json_file.read(TrainedModel, directory / RESULT), directory)
         if call == "publish":
@@ -119,7 +125,7 @@ class Training:
     def _draw(self, run: TrackedRun) -> None:
         from postgres_ml.track.run import draw
 
-        draw(run, Path(self._job.directory), self._relay)
+        draw(run, self._directory, self._relay)
 
     def _relay(self, level: str, text: str, fields: dict[str, Any] | None = None) -> None:
         self._send({"message": [level, text, fields]})
@@ -131,7 +137,7 @@ class Training:
     def _described(self, error: BaseException) -> dict[str, Any]:
         self._relay("debug", traceback.format_exc())
         unknown = (TrainingProcessError.__name__, f"telling MLflow failed: {type(error).__name__}: {error}")
-        kind, text = told(error, self._job.directory) or unknown
+        kind, text = told(error, str(self._directory)) or unknown
         return {"error": kind, "text": text}
 
     def _listen(self) -> None:
@@ -157,3 +163,9 @@ class Training:
             if run is not None:
                 with contextlib.suppress(PostgresMLError):  # the store may be what failed
                     run.end(status, reason)
+
+
+def _import_the_rest() -> None:
+    with contextlib.suppress(*FAILURES):  # whoever needs it meets the error again, and reports it
+        for module in LATER:
+            importlib.import_module(module)

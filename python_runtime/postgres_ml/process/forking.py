@@ -24,20 +24,22 @@ from typing import Any
 from postgres_ml.contract.exceptions import PostgresMLError
 from postgres_ml.contract.job import TRACKING_URI
 from postgres_ml.process.fork_server import PREPARE
+from postgres_ml.process.lines import LATER
 from postgres_ml.process.memory import remember_before_forks
 
 #: what a training imports sooner or later
 TRAINING = ("postgres_ml.pipeline", "xgboost", "optuna")
-#: what the process that tells MLflow of it imports besides
-TRACKING = ("postgres_ml.track.run", "mlflow.sklearn", "postgres_ml.track.plots.draw")
-MODULES = (*TRAINING, *TRACKING)
+#: what the process that tells MLflow of it imports besides, before it opens the store
+TRACKING = ("postgres_ml.track.run", "mlflow.sklearn")
+MODULES = (*TRAINING, *TRACKING, *LATER)
 MOST_BYTES = 1 << 24  # of a request
 
 
-Work = Callable[[Path, int], int]
+Train = Callable[[Path, int], int]
+Track = Callable[[int], int]
 
 
-def serve(descriptor: int, train: Work, track: Work, remove_rows: Callable[[Path], None]) -> int:
+def serve(descriptor: int, train: Train, track: Track, remove_rows: Callable[[Path], None]) -> int:
     """Fork two processes for each request until dbt's process closes the socket; return the exit code.
 
     It returns in the forked processes too, with their exit codes.
@@ -45,7 +47,7 @@ def serve(descriptor: int, train: Work, track: Work, remove_rows: Callable[[Path
     Parameters
     ----------
     descriptor : of the socket to dbt's process
-    train, track : what the forked processes call, with the path of the job and a socket to each other
+    train, track : what the forked processes call, with a socket to each other, and the job's path
     remove_rows : takes a job's folder, and the database's rows out of it, when a dbt that was killed can't
     """
     server = Server(socket.socket(fileno=descriptor), train, track, remove_rows)
@@ -58,7 +60,7 @@ class Server:
     """The process that forks; parameters are those of `serve`."""
 
     def __init__(
-        self, connection: socket.socket, train: Work, track: Work, remove_rows: Callable[[Path], None]
+        self, connection: socket.socket, train: Train, track: Track, remove_rows: Callable[[Path], None]
     ) -> None:
         self._connection, self._train, self._track, self._remove_rows = connection, train, track, remove_rows
         self._awake, self._wake = socket.socketpair()
@@ -82,7 +84,7 @@ class Server:
         _import_libraries(TRAINING, descriptors[2])
         work: Callable[[], int] | None = None
         if request["job"] == PREPARE:
-            _import_libraries(TRACKING, descriptors[2])
+            _import_libraries((*TRACKING, *LATER), descriptors[2])
             work = _make_tables if self._fork(number, request, descriptors[:3]) else None
         elif not _has_ended(descriptors[0]):
             work = self._fork_both(number, request, descriptors)
@@ -108,9 +110,10 @@ class Server:
         for one in descriptors[:2]:
             os.dup2(quiet, one)  # the training's end has to be the end of its pipes
         os.close(quiet)
-        _import_libraries(TRACKING, descriptors[2])
+        # the first job's process imports the rest while it waits for the training
+        _import_libraries((*TRACKING, *LATER) if TRACKING[-1] in sys.modules else TRACKING, descriptors[2])
         if self._fork(None, request, [descriptors[0], descriptors[2], descriptors[2]]):
-            return partial(self._track, job, tracks.detach())
+            return partial(self._track, tracks.detach())
         tracks.close()
         return None
 
@@ -158,9 +161,11 @@ def _import_libraries(modules: tuple[str, ...], stderr: int) -> None:
     if modules[-1] in sys.modules:
         return
     os.dup2(stderr, 2)
+    gc.disable()  # what is imported stays: collections find nothing, and take a seventh of the imports' time
     with contextlib.suppress(ImportError, OSError, MemoryError, RuntimeError, ValueError):
         for module in modules:
             importlib.import_module(module)
+    gc.enable()
     quiet = os.open(os.devnull, os.O_WRONLY)
     os.dup2(quiet, 2)
     os.close(quiet)

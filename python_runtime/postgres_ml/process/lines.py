@@ -9,6 +9,8 @@ from postgres_ml.contract import exceptions
 from postgres_ml.contract.exceptions import PostgresMLError, StorageError, TrainingProcessError
 from postgres_ml.process.memory import is_shortage, peak_bytes, use_text
 
+#: what the process that tells MLflow of a training imports while it waits for that
+LATER = ("mlflow.pyfunc", "postgres_ml.track.plots.draw")
 #: what a library raises of what it was given, of a store or of the machine; another error is a fault of ours
 FAILURES = (PostgresMLError, OSError, MemoryError, ImportError, RuntimeError, ValueError)
 

@@ -15,7 +15,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from postgres_ml.contract import json_file
 from postgres_ml.contract.exceptions import PostgresMLError, TrainingProcessError
+from postgres_ml.contract.job import TrainingJob
 from postgres_ml.contract.model import TrainedModel
 from postgres_ml.process.lines import as_told, read_lines
 from postgres_ml.process.report import Relay
@@ -32,6 +34,7 @@ class RemoteRun:
 
     Parameters
     ----------
+    job : with the store's URI
     descriptor : of the socket to that process
     relay : takes what it says to the user
     on_open : called with the run's id when the store is open
@@ -40,6 +43,7 @@ class RemoteRun:
 
     def __init__(
         self,
+        job: TrainingJob,
         descriptor: int,
         relay: Relay,
         on_open: Callable[[str], None],
@@ -51,6 +55,7 @@ class RemoteRun:
         self._answers: dict[int, queue.SimpleQueue[dict[str, Any]]] = {}
         self._opened, self._run_id = threading.Event(), ""
         self._failure: PostgresMLError | None = None
+        self._send({"call": "open", "job": json_file.to_json(job)})
         threading.Thread(target=self._listen, daemon=True).start()
 
     @property

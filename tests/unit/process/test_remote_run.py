@@ -11,8 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from postgres_ml.contract import json_file
 from postgres_ml.contract.exceptions import PostgresMLError, TrackingError, TrainingProcessError
+from postgres_ml.contract.job import TrainingJob
 from postgres_ml.process.remote_run import RemoteRun, TrackingDiedError
+from support.training import column, make_job
 
 PATIENCE_S = 10.0
 
@@ -26,9 +29,14 @@ class Other:
         self.said: list[tuple[Any, ...]] = []
         self.opened: queue.SimpleQueue[str] = queue.SimpleQueue()
         self.failures: queue.SimpleQueue[PostgresMLError] = queue.SimpleQueue()
+        job = make_job(Path("/nowhere"), (column("x"),), column("y"))
         self.run = RemoteRun(
-            ours.detach(), lambda *line: self.said.append(line), self.opened.put, self.failures.put
+            job, ours.detach(), lambda *line: self.said.append(line), self.opened.put, self.failures.put
         )
+
+        opens = self.asked()
+        assert opens["call"] == "open"
+        assert json_file.from_json(TrainingJob, opens["job"]) == job
 
     def tell(self, **line: Any) -> None:
         self.socket.sendall(json.dumps(line).encode() + b"\n")
