@@ -88,9 +88,7 @@ class Training:
     def serve(self) -> int:
         """Open the run, then do what is asked; `_listen` ends the process."""
         try:
-            job = json_file.from_json(
-                TrainingJob, self._requests.get()["job"]
-            )  # the first is to open the run
+            job = json_file.from_json(TrainingJob, self._requests.get()["job"])  # the first opens the run
             self._directory = Path(job.directory)
             run = self._run = open_run(job)
         except FAILURES as error:
@@ -115,11 +113,12 @@ class Training:
         directory = self._directory
         if call == "log":
             return run.log(json_file.read(TrainedModel, directory / RESULT), directory)
-        if call == "publish":
-            run.publish(**arguments)
-        else:
-            run.refuse(**arguments)
-        self._run = None
+        with self._marking:  # a training that dies meanwhile doesn't make it a failed run
+            if call == "publish":
+                run.publish(**arguments)
+            else:
+                run.refuse(**arguments)
+            self._run = None
         return None
 
     def _draw(self, run: TrackedRun) -> None:

@@ -160,6 +160,7 @@ class RemoteRun:
                 self._opened.set()
                 self._on_open(self._run_id)
         self._lose(TrackingDiedError(ENDED))
+        self._socket.close()
 
     def _lose(self, failure: PostgresMLError) -> None:
         """Fail for good: whoever waits for an answer is told; if nobody does, the training is ended."""
