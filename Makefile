@@ -10,7 +10,7 @@ DBT_2 = $(VENV)-dbt-2
 EXTENSION_VERSION = $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" extension/plmodel.control)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo sql-example docs docs-site mlflow psql test test-exhaustive test-faults test-unit test-training test-functional test-dbt-1-12 test-dbt-2 test-versions coverage check lint docs-tables native bench-parse bench-unchanged bench-catalog bench-sql bench-native bench-auto bench-forecast bench-intervals bench-words dist dist-extension test-wheel clean bench-python serve-example bench-extract bench-scale bench-scoring
+.PHONY: help install demo sql-example docs docs-site mlflow psql test test-exhaustive test-faults test-unit test-training test-functional test-dbt-1-12 test-dbt-2 test-versions coverage check lint docs-tables native bench-parse bench-unchanged bench-catalog bench-sql bench-native bench-node bench-auto bench-forecast bench-intervals bench-words dist dist-extension test-wheel clean bench-python serve-example bench-extract bench-scale bench-scoring
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -150,6 +150,9 @@ bench-unchanged: $(VENV)/installed ## time the build of an unchanged model again
 
 bench-catalog: $(VENV)/installed ## time dbt and the catalog with 200 models of 20 versions each
 	$(BIN)/python benchmarks/bench_catalog.py
+
+bench-node: $(VENV)/installed-test ## time a small model's build phase by phase, beside a plain script (a minute)
+	$(BIN)/python benchmarks/bench_node.py --write
 
 bench-scale: $(VENV)/installed-test ## time training as the data grow, against a plain script of the same steps
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/bench_scale.py --write

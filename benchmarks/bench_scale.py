@@ -117,7 +117,7 @@ def by_dask(n_workers: int, dsn: str, folder: Path, watch: Watch) -> float:
         around = around_rows(job.features, job.target, settings, job.spec.problem_type)
         source = {"dsn": dsn, "role": "", **held.source(table, around)}
         job = dataclasses.replace(job, dask_scheduler=local.scheduler_address)
-        trained = cluster_training.train(job, "bench", lambda *_: None, source, [])
+        trained = cluster_training.train(job, lambda: "bench", lambda *_: None, source, [])
         held.close()
         watch.end()
     return float(trained.evaluation.metrics["log_loss"])
@@ -133,7 +133,7 @@ def by_product(dsn: str, folder: Path, watch: Watch, max_memory: int | None = No
             cursor, job.query, job.features, job.target, folder / "snapshot.bin", job.spec.settings,
             job.spec.problem_type,
         )  # fmt: skip
-    trained = pipeline.train(job, "bench", lambda *_: None)
+    trained = pipeline.train(job, lambda: "bench", lambda *_: None)
     watch.end()
     return float(trained.evaluation.metrics["log_loss"])
 

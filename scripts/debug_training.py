@@ -56,8 +56,10 @@ def main() -> None:
     if options.prepare:
         return
     from postgres_ml.pipeline import train  # heavy: the libraries come in with it
+    from postgres_ml.track.drawing import draw_pending
 
-    trained = train(job, "debug", say)
+    trained = train(job, lambda: "debug", say)
+    draw_pending(Path(job.directory))
     scores = None if trained.evaluation is None else trained.evaluation.metrics
     say("info", f"{trained.summary.model_type}: {scores}")
 

@@ -1,4 +1,4 @@
-"""The child's side of `training_process`: opens MLflow, trains when told, ends with its parent."""
+"""The child's side of `process.parent`: trains when told, has MLflow told of it, ends with its parent."""
 
 from __future__ import annotations
 
@@ -12,78 +12,77 @@ import sys
 import threading
 import traceback
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from postgres_ml.contract import json_file
 from postgres_ml.contract.exceptions import PostgresMLError, StorageError, TrackingError, TrainingProcessError
-from postgres_ml.contract.job import RESULT, TRACKING_URI, TrainingJob
+from postgres_ml.contract.job import RESULT, TrainingJob
 from postgres_ml.contract.model import RunReference, TrainedModel
-from postgres_ml.process.memory import is_shortage, peak_bytes, use_text
+from postgres_ml.process.lines import FAILURES, read_lines, told
+from postgres_ml.process.remote_run import RemoteRun, TrackingDiedError
 from postgres_ml.snapshot.file import remove_rows
+from postgres_ml.tracking_child import open_run, read_job
 
 if TYPE_CHECKING:
     from postgres_ml.track.run import TrackedRun
+
+    Run = TrackedRun | RemoteRun
 
 KEPT = "What was trained is kept: the next build publishes it without training."
 MARKING_S = 2.0  # to mark the MLflow run, when the parent is gone
 
 
-def main(job_path: Path) -> int:
+def main(job_path: Path, descriptor: int | None = None) -> int:
     """Train what the job says; return the exit code.
 
     Parameters
     ----------
     job_path : a `TrainingJob` as JSON
+    descriptor : of the socket to the process that keeps the MLflow run; None keeps it in this process
     """
     parent = Parent(job_path.parent)
-    job = json_file.read(TrainingJob, job_path)
-    job = dataclasses.replace(job, tracking_uri=os.environ.get(TRACKING_URI, job.tracking_uri))
+    job = read_job(job_path)
     warnings.showwarning = parent.warn
     try:
-        return _train(job, parent)
-    except (PostgresMLError, OSError, MemoryError, ImportError, RuntimeError, ValueError) as error:
+        return _train(job, parent, _run_of(job, parent, descriptor))
+    except FAILURES as error:
         parent.relay("debug", traceback.format_exc())
-        if is_shortage(error):
-            parent.fail(TrainingProcessError.__name__, _shortage_text(error))
-        elif isinstance(error, PostgresMLError):
-            parent.fail(type(error).__name__, str(error))
-        elif isinstance(error, OSError):
-            cause = f"{error.strerror or error}: {error.filename or job.directory}"
-            parent.fail(StorageError.__name__, cause)
-        else:
+        failure = told(error, job.directory)
+        if failure is None:
             raise
+        parent.fail(*failure)
     finally:
         parent.end_run("FAILED", "the training process crashed")  # does nothing after an orderly end
     return 1
 
 
-def _shortage_text(error: BaseException) -> str:
-    said = str(error).strip().splitlines()
-    detail = f": {said[0]}" if said else ""
-    used = use_text(peak_bytes(os.getpid()))
-    return (
-        f"not enough memory{used}{detail}. Lower max_cells in settings or select fewer columns, or raise the "
-        "limit (`ulimit -v`, the container's)"
-    )
+def _run_of(job: TrainingJob, parent: Parent, descriptor: int | None) -> Run:
+    """Return the job's MLflow run, which another process opens meanwhile if there is one."""
+    if descriptor is None:
+        run: Run = open_run(job)
+        parent.run = run
+        parent.send({"event": "ready"})
+    else:
+        run = RemoteRun(
+            job, descriptor, parent.relay, lambda _: parent.send({"event": "ready"}), parent.lose_tracking
+        )
+        parent.run = run
+    return run
 
 
-def _train(job: TrainingJob, parent: Parent) -> int:
-    from postgres_ml.track.run import TrackedRun  # heavy: the libraries come in with it
-
-    file = Path(job.directory) / RESULT
+def _train(job: TrainingJob, parent: Parent, run: Run) -> int:
+    directory = Path(job.directory)
+    file = directory / RESULT
     trained = json_file.read(TrainedModel, file) if job.resumes else None
-    earlier = None if trained is None else trained.run
-    run = TrackedRun.open(job) if earlier is None else TrackedRun.resume(job, earlier)
-    parent.run = run
-    parent.send({"event": "ready", "run_id": run.run_id})
     if trained is None:
-        trained = _make(job, run.run_id, parent, parent.wait_for("train").get("source"))
+        trained = _make(job, run, parent, parent.wait_for("train").get("source"))
         _keep(trained, file)  # before MLflow, which may be out of reach by now
     if trained.run is None or not trained.run.is_tracked:
-        _keep(_track(run, trained, Path(job.directory), parent), file)
+        _keep(_track(run, trained, directory, parent), file)
         parent.send({"event": "trained", "file": str(file)})
+    _draw(run, directory, parent)  # while dbt publishes
     command = parent.wait_for("published", "refused")
     if command["command"] == "published":
         run.publish(command["version"], command["details"])
@@ -94,7 +93,19 @@ def _train(job: TrainingJob, parent: Parent) -> int:
     return 0
 
 
-def _make(job: TrainingJob, run_id: str, parent: Parent, source: dict[str, Any] | None) -> TrainedModel:
+def _draw(run: Run, directory: Path, parent: Parent) -> None:
+    if isinstance(run, RemoteRun):
+        run.draw(directory)
+    else:
+        from postgres_ml.track.run import draw
+
+        draw(run, directory, parent.relay)
+
+
+def _make(job: TrainingJob, run: Run, parent: Parent, source: dict[str, Any] | None) -> TrainedModel:
+    def run_id() -> str:
+        return run.run_id
+
     if source is not None:
         from postgres_ml.cluster_training import train as train_on_cluster
 
@@ -109,14 +120,14 @@ def _make(job: TrainingJob, run_id: str, parent: Parent, source: dict[str, Any] 
     return make(job, run_id, parent.relay)
 
 
-def _track(run: TrackedRun, trained: TrainedModel, directory: Path, parent: Parent) -> TrainedModel:
+def _track(run: Run, trained: TrainedModel, directory: Path, parent: Parent) -> TrainedModel:
     from postgres_ml.process.report import Report
 
     report = Report(parent.relay)
     try:
         with report.phase("track"):
             uri = run.log(trained, directory)
-    except (TrackingError, StorageError) as error:
+    except (TrackingError, StorageError, TrainingProcessError) as error:
         raise type(error)(f"{error}\n{KEPT}") from error
     reference = RunReference(run.run_id, uri, is_tracked=True)
     return dataclasses.replace(trained, run=reference, seconds=trained.seconds | report.seconds)
@@ -147,7 +158,7 @@ class Parent:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        self.run: TrackedRun | None = None
+        self.run: Run | None = None
         self.leaving: list[Callable[[], None]] = []
         self._commands: queue.Queue[dict[str, Any]] = queue.Queue()
         self._lock, self._marking = threading.Lock(), threading.RLock()
@@ -179,6 +190,17 @@ class Parent:
         self.end_run("FAILED", text)
         self.send({"event": "error", "type": kind, "text": text})
 
+    def lose_tracking(self, failure: PostgresMLError) -> None:
+        """End this process, of which MLflow can't be told: the store doesn't open, or its process died."""
+        if isinstance(failure, TrackingDiedError):
+            sys.stderr.write(f"{failure}\n")  # what else there is to say, that process has written there
+            sys.stderr.flush()
+        else:
+            self.fail(type(failure).__name__, str(failure))
+        for leave in self.leaving:
+            leave()
+        os._exit(1)
+
     def end_run(self, status: str, reason: str) -> None:
         """End the MLflow run if it is still open; return when it is marked, whichever thread does that.
 
@@ -199,7 +221,7 @@ class Parent:
                 return command
 
     def _listen(self) -> None:
-        for line in _lines(0):
+        for line in read_lines(0):
             command = json.loads(line)
             if command["command"] == "abandon":
                 self._leave("FAILED", command["reason"])
@@ -219,14 +241,6 @@ class Parent:
             for leave in self.leaving:
                 leave()
         _kill_own_group()
-
-
-def _lines(descriptor: int) -> Iterator[bytes]:
-    """Read lines without file objects, whose lock aborts an interpreter that ends while a thread reads."""
-    rest = b""
-    while chunk := os.read(descriptor, 1 << 16):
-        *lines, rest = (rest + chunk).split(b"\n")
-        yield from lines
 
 
 def _kill_own_group() -> None:

@@ -175,9 +175,10 @@ def _train(options: argparse.Namespace) -> int:
     if options.forks is None:
         outcome: int = child.main(options.job)
     else:
+        tracking = importlib.import_module("postgres_ml.tracking_child")
         remove_rows = importlib.import_module("postgres_ml.snapshot.file").remove_rows
         serve = importlib.import_module("postgres_ml.process.forking").serve
-        outcome = serve(options.forks, child.main, remove_rows)
+        outcome = serve(options.forks, child.main, tracking.main, remove_rows)
     return outcome
 
 

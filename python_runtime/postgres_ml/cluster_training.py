@@ -49,7 +49,11 @@ class Sizes:
 
 
 def train(
-    job: TrainingJob, run_id: str, relay: Relay, source: dict[str, Any], leaving: list[Callable[[], None]]
+    job: TrainingJob,
+    run_id: Callable[[], str],
+    relay: Relay,
+    source: dict[str, Any],
+    leaving: list[Callable[[], None]],
 ) -> TrainedModel:
     """Train on the workers; return what is to be published.
 

@@ -1,8 +1,8 @@
 """The whole training, in the order in which it happens. Read this first.
 
-Input: a job, `snapshot.bin` in its directory, the id of an MLflow run. Output: `TrainedModel` and files.
-The rows are copied before (`snapshot`). Afterwards MLflow is told, by the files (`track`); then come gates,
-publication and its check (`verify.parity`, the adapter's macros).
+Input: a job, `snapshot.bin` in its directory, the id of an MLflow run, which is opened meanwhile. Output:
+`TrainedModel` and files. The rows are copied before (`snapshot`). Afterwards MLflow is told, by the files
+(`track`); then come gates, publication and its check (`verify.parity`, the adapter's macros), and plots.
 """
 
 from __future__ import annotations
@@ -66,11 +66,14 @@ Loaded = tuple[preparation.Prepared, Sizes | None]
 Load = Callable[[TrainingJob, Path, Report], Loaded]
 
 
-def train(job: TrainingJob, run_id: str, relay: Relay, load_rows: Load | None = None) -> TrainedModel:
+def train(
+    job: TrainingJob, run_id: Callable[[], str], relay: Relay, load_rows: Load | None = None
+) -> TrainedModel:
     """Train, evaluate and compile; return what is to be published.
 
     Parameters
     ----------
+    run_id : returns the MLflow run's id, and waits until the store is open
     load_rows : has the rows elsewhere than in `snapshot.bin`; None is `load`
 
     Raises
@@ -115,11 +118,11 @@ def train(job: TrainingJob, run_id: str, relay: Relay, load_rows: Load | None = 
     with report.phase("parity rows"):
         write_parity(directory / "parity.copy", fitted)
     with report.phase("artifacts"):
-        write_artifacts(fitted, report, directory / "artifacts", run_id)
+        write_artifacts(fitted, report, directory / "artifacts", run_id())
         write_record(fitted, directory)
     if sizes is not None:
         report.progress(peak_text())
-    return preparation.trained_model(fitted, report, run_id, directory / "parity.copy")
+    return preparation.trained_model(fitted, report, run_id(), directory / "parity.copy")
 
 
 class Tested(NamedTuple):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import resource
@@ -298,7 +299,7 @@ def test_several_trainings_may_make_the_store_at_once(tmp_path: Path) -> None:
     assert sorted(p.name for p in tmp_path.iterdir()) == ["0", "1", "2", "mlflow.db", "store"]
 
 
-@pytest.mark.parametrize("file", ["artifacts/model_card.md", "trained.part"])
+@pytest.mark.parametrize("file", ["artifacts/functions.sql", "trained.part"])
 def test_a_full_disk_is_told_with_the_file(tmp_path: Path, file: str) -> None:
     job = job_in(tmp_path)
     (tmp_path / file).parent.mkdir(exist_ok=True)
@@ -306,6 +307,98 @@ def test_a_full_disk_is_told_with_the_file(tmp_path: Path, file: str) -> None:
     with pytest.raises(StorageError, match="No space left on device"):
         run(TrainingProcess(job, Recorder(), never))
     assert the_run(job).info.status == "FAILED"
+
+
+def logged(job: TrainingJob, folder: str = "") -> set[str]:
+    client = MlflowClient(job.tracking_uri)
+    return {file.path for file in client.list_artifacts(the_run(job).info.run_id, folder)}
+
+
+def trackers() -> set[int]:
+    """The processes that tell MLflow of a training: forks of a fork server that lead no training."""
+    servers = {server.pid for server in fork_server._servers.values()}
+    found = set()
+    for path in Path("/proc").iterdir():
+        with contextlib.suppress(OSError):
+            if (
+                path.name.isdigit()
+                and int((path / "stat").read_text().rpartition(")")[2].split()[1]) in servers
+            ):
+                found.add(int(path.name))
+    return {pid for pid in found if is_alive(pid)}
+
+
+@pytest.mark.parametrize("can_fork", [True, False])
+def test_plots_and_card_are_complete_when_it_is_published(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, can_fork: bool
+) -> None:
+    monkeypatch.setattr(fork_server, "CAN_FORK", can_fork and fork_server.CAN_FORK)
+    job = job_in(tmp_path)
+    process = TrainingProcess(job, Recorder(), never)
+    process.start()
+    process.train()
+    process.published(1, {"function": "ml.predict_churn"})
+    assert the_run(job).info.status == "FINISHED"
+    assert {"plots", "model_card.html", "model_card.md", "functions.sql"} <= logged(job)
+    assert {"plots/roc.png", "plots/feature_importance.png"} <= logged(job, "plots")
+    assert not (tmp_path / "drawing.pickle").exists()
+
+
+@pytest.mark.parametrize("can_fork", [True, False])
+def test_what_cannot_be_drawn_is_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, can_fork: bool
+) -> None:
+    monkeypatch.setattr(fork_server, "CAN_FORK", can_fork and fork_server.CAN_FORK)
+    job, lines = job_in(tmp_path), Recorder()
+    (tmp_path / "artifacts" / "model_card.md").mkdir(parents=True)  # where the card is to be written
+    process = TrainingProcess(job, lines, never)
+    process.start()
+    process.train()
+    process.published(1, {"function": "ml.predict_churn"})
+    assert the_run(job).info.status == "FINISHED"
+    (warning,) = [text for level, text in lines.lines if level == "library"]
+    assert "the MLflow run has no plots and no card" in warning and "Is a directory" in warning
+    assert not {"plots", "model_card.html"} & logged(job)
+
+
+@pytest.mark.skipif(not fork_server.CAN_FORK, reason="one process where none can be forked")
+def test_no_process_that_tells_mlflow_outlives_its_training(tmp_path: Path) -> None:
+    before = trackers()
+    job = job_in(tmp_path, **ENDLESS)
+    process = TrainingProcess(job, Recorder(), never)
+    process.start()
+    process.wait_ready()
+    (tracker,) = trackers() - before - {child_pid(process)}
+    os.kill(child_pid(process), signal.SIGKILL)
+    until(lambda: not is_alive(tracker), "the end of what tells MLflow")
+    assert (
+        the_run(job).info.status == "FAILED"
+        and the_run(job).data.tags["reason"] == "the training process died"
+    )
+    process.abandon("it was killed")
+
+
+@pytest.mark.skipif(not fork_server.CAN_FORK, reason="one process where none can be forked")
+def test_a_training_ends_with_the_process_that_tells_mlflow(tmp_path: Path) -> None:
+    before = trackers()
+    process = TrainingProcess(job_in(tmp_path, **ENDLESS), Recorder(), never)
+    process.start()
+    process.wait_ready()
+    pid = child_pid(process)
+    (tracker,) = trackers() - before - {pid}
+    os.kill(tracker, signal.SIGKILL)
+    with pytest.raises(TrainingProcessError, match="tells MLflow of the training ended unexpectedly"):
+        process.train()
+    assert not is_alive(pid)
+
+
+def test_a_store_that_can_not_be_opened_ends_a_training_that_has_begun(tmp_path: Path) -> None:
+    job = job_in(tmp_path, tracking_uri="http://127.0.0.1:9", **ENDLESS)
+    process = TrainingProcess(job, Recorder(), never)
+    process.start()
+    with pytest.raises(TrackingError, match=r"(?s)MLflow at http://127.0.0.1:9 can't be used"):
+        process.train()
+    assert not is_alive(child_pid(process))
 
 
 def trained_without_mlflow(directory: Path, **changes: Any) -> TrainingJob:

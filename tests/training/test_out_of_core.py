@@ -64,7 +64,7 @@ def train(
     monkeypatch.setattr(pipeline, "plan_memory", lambda *_: plan)
     monkeypatch.setattr(pipeline, "write_artifacts", lambda *_: None)
     monkeypatch.setattr(pipeline, "write_record", lambda fitted, _: kept.append(fitted))
-    model = pipeline.train(job, "run", lambda level, text, fields=None: lines.append((level, text)))
+    model = pipeline.train(job, lambda: "run", lambda level, text, fields=None: lines.append((level, text)))
     assert not [path for path in folder.iterdir() if path.name.startswith(("rows", "snapshot"))]
     return Trained(model, kept[0], lines)
 

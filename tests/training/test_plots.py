@@ -11,7 +11,7 @@ from postgres_ml.explain import Explanation
 from postgres_ml.features.problem import Problem
 from postgres_ml.fit.candidates import Candidate
 from postgres_ml.fit.trial import Trial
-from postgres_ml.track import plots
+from postgres_ml.track.plots import draw as plots
 
 
 @pytest.mark.parametrize(

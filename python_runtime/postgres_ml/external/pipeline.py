@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +45,7 @@ from postgres_ml.verify.refusals import REFUSED_SHARE, check_plausible, row_by_r
 from postgres_ml.verify.rows import MAX_HOLDOUT_ROWS, write_rows
 
 
-def publish_external(job: TrainingJob, run_id: str, relay: Relay) -> TrainedModel:
+def publish_external(job: TrainingJob, run_id: Callable[[], str], relay: Relay) -> TrainedModel:
     """Load, evaluate and compile a model made elsewhere; return what is to be published.
 
     Raises
@@ -81,7 +81,7 @@ def publish_external(job: TrainingJob, run_id: str, relay: Relay) -> TrainedMode
         summary=_summary(loaded, signature, evaluation, 0 if rows is None else len(rows)),
         deployed=deployment.functions(parity_file, signature.columns),
         evaluation=evaluation,
-        run=RunReference(run_id),
+        run=RunReference(run_id()),
         messages=tuple(report.messages),
         seconds=report.seconds,
     )

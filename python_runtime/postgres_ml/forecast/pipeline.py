@@ -6,6 +6,7 @@ files.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -36,7 +37,7 @@ DEFAULT_OBJECTIVE = "mase"
 EXPECTED_S = {"evaluate": 0.1, "refit": 1.0, "lower": 0.2, "parity rows": 0.2, "artifacts": 2.5, "track": 3.0}
 
 
-def train(job: TrainingJob, run_id: str, relay: Relay) -> TrainedModel:
+def train(job: TrainingJob, run_id: Callable[[], str], relay: Relay) -> TrainedModel:
     """Choose, evaluate and publish a forecast of all series; return what is to be published.
 
     Raises
@@ -60,7 +61,7 @@ def train(job: TrainingJob, run_id: str, relay: Relay) -> TrainedModel:
         write_parity(directory / "parity.copy", table)
     forecast = Forecast(job, panel, searched, evaluated, table, function, objective)
     with report.phase("artifacts"):
-        record.write_artifacts(forecast, report, directory / "artifacts", run_id)
+        record.write_artifacts(forecast, report, directory / "artifacts", run_id())
         record.write_record(forecast, directory)
     return TrainedModel(
         summary=summary_of(forecast),
@@ -71,7 +72,7 @@ def train(job: TrainingJob, run_id: str, relay: Relay) -> TrainedModel:
             parity_file=str(directory / "parity.copy"),
         ),
         evaluation=Evaluation(objective, evaluated.metrics[objective], evaluated.metrics),
-        run=RunReference(run_id),
+        run=RunReference(run_id()),
         messages=tuple(report.messages),
         seconds=report.seconds,
     )

@@ -1,7 +1,8 @@
 """The process that trainings fork from: it imports what a training imports, and forks at each request.
 
 It stays a process of one thread, which has opened neither a database nor a store, so a fork is a new process
-in everything but the imports. Each has its own environment, folder, session and pipes.
+in everything but the imports. Each has its own environment, folder, session and pipes. Each job has two: one
+trains, and begins as soon as what it needs is imported; one tells MLflow, which is imported meanwhile.
 """
 
 from __future__ import annotations
@@ -16,79 +17,132 @@ import signal
 import socket
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from postgres_ml.contract.exceptions import PostgresMLError
 from postgres_ml.contract.job import TRACKING_URI
 from postgres_ml.process.fork_server import PREPARE
+from postgres_ml.process.lines import LATER
 from postgres_ml.process.memory import remember_before_forks
 
 #: what a training imports sooner or later
-MODULES = (
-    "postgres_ml.pipeline",
-    "postgres_ml.track.run",
-    "xgboost",
-    "optuna",
-    "mlflow.sklearn",
-    "matplotlib.pyplot",
-)
+TRAINING = ("postgres_ml.pipeline", "xgboost", "optuna")
+#: what the process that tells MLflow of it imports besides, before it opens the store
+TRACKING = ("postgres_ml.track.run", "mlflow.sklearn")
+MODULES = (*TRAINING, *TRACKING, *LATER)
 MOST_BYTES = 1 << 24  # of a request
 
 
-def serve(descriptor: int, train: Callable[[Path], int], remove_rows: Callable[[Path], None]) -> int:
-    """Fork a process for each request until dbt's process closes the socket; return the exit code.
+Train = Callable[[Path, int], int]
+Track = Callable[[int], int]
 
-    It returns in the forked processes too, with the training's exit code.
+
+def serve(descriptor: int, train: Train, track: Track, remove_rows: Callable[[Path], None]) -> int:
+    """Fork two processes for each request until dbt's process closes the socket; return the exit code.
+
+    It returns in the forked processes too, with their exit codes.
 
     Parameters
     ----------
     descriptor : of the socket to dbt's process
-    train : what a forked process calls with the path of its job
+    train, track : what the forked processes call, with a socket to each other, and the job's path
     remove_rows : takes a job's folder, and the database's rows out of it, when a dbt that was killed can't
     """
-    connection = socket.socket(fileno=descriptor)
-    awake, wake = socket.socketpair()
-    wake.setblocking(False)
-    signal.set_wakeup_fd(wake.fileno())
-    signal.signal(signal.SIGCHLD, lambda *_: None)
-    running: dict[int, int] = {}  # the request's number by process
-    while True:
-        readable, _, _ = select.select([connection, awake], [], [])
-        if awake in readable:
-            awake.recv(1 << 10)
-            _report_ends(connection, running)
-        if connection not in readable:
-            continue
-        number, descriptors, _, _ = socket.recv_fds(connection, 1 << 10, 4)
+    server = Server(socket.socket(fileno=descriptor), train, track, remove_rows)
+    while (work := server.next()) is None:
+        pass
+    return work()
+
+
+class Server:
+    """The process that forks; parameters are those of `serve`."""
+
+    def __init__(
+        self, connection: socket.socket, train: Train, track: Track, remove_rows: Callable[[Path], None]
+    ) -> None:
+        self._connection, self._train, self._track, self._remove_rows = connection, train, track, remove_rows
+        self._awake, self._wake = socket.socketpair()
+        self._wake.setblocking(False)
+        signal.set_wakeup_fd(self._wake.fileno())
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        self._running: dict[int, bytes | None] = {}  # the request's number by process; None is not reported
+
+    def next(self) -> Callable[[], int] | None:
+        """Wait for a request or for processes that end; return what is left to do, in a forked process."""
+        readable, _, _ = select.select([self._connection, self._awake], [], [])
+        if self._awake in readable:
+            self._awake.recv(1 << 10)
+            self._report_ends()
+        if self._connection not in readable:
+            return None
+        number, descriptors, _, _ = socket.recv_fds(self._connection, 1 << 10, 4)
         if not number:
-            return 0
+            return lambda: 0
         request = json.loads(os.pread(descriptors[3], MOST_BYTES, 0))
-        _import_libraries(descriptors[2])
-        if _has_ended(descriptors[0]) and request["job"] != PREPARE:
-            if _has_ended(connection.fileno()):
-                remove_rows(Path(request["job"]).parent)
-            else:
-                connection.send(b"%s 0 %d" % (number, -signal.SIGKILL))
-        elif pid := os.fork():
-            running[pid] = int(number)
-            connection.send(b"%s %d" % (number, pid))
+        _import_libraries(TRAINING, descriptors[2])
+        work: Callable[[], int] | None = None
+        if request["job"] == PREPARE:
+            _import_libraries((*TRACKING, *LATER), descriptors[2])
+            work = _make_tables if self._fork(number, request, descriptors[:3]) else None
+        elif not _has_ended(descriptors[0]):
+            work = self._fork_both(number, request, descriptors)
+        elif _has_ended(self._connection.fileno()):
+            self._remove_rows(Path(request["job"]).parent)
         else:
-            _become(request, descriptors)
-            for end in (connection, awake, wake):
-                end.close()
-            return _make_tables() if request["job"] == PREPARE else train(Path(request["job"]))
+            self._connection.send(b"%s 0 %d" % (number, -signal.SIGKILL))
         for one in descriptors:
             os.close(one)
+        return work
 
+    def _fork_both(
+        self, number: bytes, request: dict[str, Any], descriptors: list[int]
+    ) -> Callable[[], int] | None:
+        """Fork the training, import what else MLflow needs, and fork the process that tells it."""
+        job = Path(request["job"])
+        trains, tracks = socket.socketpair()
+        if self._fork(number, request, descriptors[:3]):
+            tracks.close()
+            return partial(self._train, job, trains.detach())
+        trains.close()
+        quiet = os.open(os.devnull, os.O_RDWR)
+        for one in descriptors[:2]:
+            os.dup2(quiet, one)  # the training's end has to be the end of its pipes
+        os.close(quiet)
+        # the first job's process imports the rest while it waits for the training
+        _import_libraries((*TRACKING, *LATER) if TRACKING[-1] in sys.modules else TRACKING, descriptors[2])
+        if self._fork(None, request, [descriptors[0], descriptors[2], descriptors[2]]):
+            return partial(self._track, tracks.detach())
+        tracks.close()
+        return None
 
-def _report_ends(connection: socket.socket, running: dict[int, int]) -> None:
-    while running:
-        pid, status = os.waitpid(-1, os.WNOHANG)
-        if pid == 0:
-            return
-        code = os.waitstatus_to_exitcode(status)
-        connection.send(b"%d %d %d" % (running.pop(pid), pid, code))
+    def _fork(self, number: bytes | None, request: dict[str, Any], streams: list[int]) -> bool:
+        """Fork, and return whether this is the new process: with its own session, streams, environment.
+
+        Parameters
+        ----------
+        number : of the request, to tell dbt of the process; None doesn't
+        streams : stdin, stdout and stderr
+        """
+        if pid := os.fork():
+            self._running[pid] = number
+            if number is not None:
+                self._connection.send(b"%s %d" % (number, pid))
+            return False
+        _become(request, streams)
+        for end in (self._connection, self._awake, self._wake):
+            end.close()
+        return True
+
+    def _report_ends(self) -> None:
+        while self._running:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+            if pid == 0:
+                return
+            number = self._running.pop(pid)
+            if number is not None:
+                self._connection.send(b"%s %d %d" % (number, pid, os.waitstatus_to_exitcode(status)))
 
 
 def _has_ended(descriptor: int) -> bool:
@@ -98,18 +152,20 @@ def _has_ended(descriptor: int) -> bool:
     return bool(poll.poll(0))
 
 
-def _import_libraries(stderr: int) -> None:
+def _import_libraries(modules: tuple[str, ...], stderr: int) -> None:
     """Import once; what goes wrong is told as the training's errors are.
 
-    An error is left to the training, which meets it again where it can report it. What ends this process,
-    a loader without memory for instance, writes to the training's stderr.
+    An error is left to the forked process, which meets it again where it can report it. What ends this
+    process, a loader without memory for instance, writes to the training's stderr.
     """
-    if MODULES[-1] in sys.modules:
+    if modules[-1] in sys.modules:
         return
     os.dup2(stderr, 2)
+    gc.disable()  # what is imported stays: collections find nothing, and take a seventh of the imports' time
     with contextlib.suppress(ImportError, OSError, MemoryError, RuntimeError, ValueError):
-        for module in MODULES:
+        for module in modules:
             importlib.import_module(module)
+    gc.enable()
     quiet = os.open(os.devnull, os.O_WRONLY)
     os.dup2(quiet, 2)
     os.close(quiet)
@@ -118,15 +174,13 @@ def _import_libraries(stderr: int) -> None:
     remember_before_forks()
 
 
-def _become(request: dict[str, Any], descriptors: list[int]) -> None:
-    """Make of a fork the process of a training: session, signals, pipes, folder, environment."""
+def _become(request: dict[str, Any], streams: list[int]) -> None:
+    """Make of a fork a process of its own: session, signals, pipes, folder, environment."""
     os.setsid()
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    for target, descriptor in enumerate(descriptors[:3]):
+    for target, descriptor in enumerate(streams):
         os.dup2(descriptor, target)
-    for descriptor in descriptors:
-        os.close(descriptor)
     os.chdir(request["folder"])
     os.environ.clear()
     os.environ.update(request["environment"])

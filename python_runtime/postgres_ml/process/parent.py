@@ -18,7 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
-from postgres_ml.contract import exceptions, json_file
+from postgres_ml.contract import json_file
 from postgres_ml.contract.exceptions import (
     PostgresMLError,
     StorageError,
@@ -30,6 +30,7 @@ from postgres_ml.contract.model import TrainedModel
 from postgres_ml.contract.redact import without_secrets
 from postgres_ml.process import fork_server
 from postgres_ml.process.environment import absolute_uri
+from postgres_ml.process.lines import as_told
 from postgres_ml.process.memory import SHORTAGE, peak_bytes, use_text
 from postgres_ml.process.processes import ForkedProcess, OwnProcess
 
@@ -220,7 +221,7 @@ class TrainingProcess:
             elif event["event"] == "error":
                 errors.append(event)
         if errors:
-            return _error(errors[0]["type"], errors[0]["text"])
+            return as_told(errors[0]["type"], errors[0]["text"])
         assert self._process.returncode is not None, "it was waited for"
         return TrainingProcessError(death_text(self._process.returncode, self._last_lines, self._peak))
 
@@ -255,14 +256,6 @@ class TrainingProcess:
             if text:
                 self._last_lines = [*self._last_lines, text][-LAST_LINES:]
                 self._events.put({"event": "message", "level": self._stderr_level, "text": text})
-
-
-def _error(kind: str, text: str) -> PostgresMLError:
-    """Return the child's error in its own class."""
-    found = getattr(exceptions, kind, TrainingProcessError)
-    error: PostgresMLError = found.__new__(found)  # UnsupportedModelError's text is made of parts
-    Exception.__init__(error, text)
-    return error
 
 
 def death_text(code: int, last_lines: list[str], peak: int | None = None) -> str:

@@ -27,7 +27,7 @@ PHASES = {
     "lower": "writing its functions",
     "explain": "computing SHAP values",
     "parity rows": "predicting the rows of the parity check",
-    "artifacts": "drawing plots and writing the card",
+    "artifacts": "writing its files",
     "track": "logging to MLflow",
     "publish": "publishing the functions",
     "parity": "comparing the functions' predictions with the model's own",

@@ -12,8 +12,8 @@ Level = Literal["debug", "info", "progress", "library", "warning"]
 """`progress` is shown when there is time to read it; `library` is a library's warning, which changes nothing
 that a caller of the function sees."""
 
-USUAL_S = {"evaluate": 1.0, "refit": 1.0, "lower": 0.5, "explain": 1.5, "parity rows": 0.5, "artifacts": 2.5,
-           "track": 3.0}  # fmt: skip
+USUAL_S = {"evaluate": 1.0, "refit": 1.0, "lower": 0.5, "explain": 1.5, "parity rows": 0.5, "artifacts": 0.5,
+           "track": 1.5}  # fmt: skip
 """Seconds of the phases after the search, in their order, of a small model; for estimates."""
 
 

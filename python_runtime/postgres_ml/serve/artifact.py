@@ -257,7 +257,7 @@ def own_modules(names: Sequence[str]) -> list[tuple[str, str, str]]:
         else:  # of a package only that it is one: its own imports would draw in everything
             found[name] = (name, f"{name}/__init__.py", "")
             return
-        for imported in _imports(ast.walk(ast.parse(source))):
+        for imported in _imports(_statements(ast.parse(source).body)):
             if imported.partition(".")[0] == "postgres_ml":
                 add(imported)
         found[name] = (name, path, source)
@@ -265,6 +265,14 @@ def own_modules(names: Sequence[str]) -> list[tuple[str, str, str]]:
     for name in names:
         add(name)
     return list(found.values())
+
+
+def _statements(nodes: Iterable[ast.AST]) -> Iterator[ast.AST]:
+    """Walk through statements, and those inside them; `ast.walk` goes into expressions as well."""
+    for node in nodes:
+        yield node
+        for name in ("body", "handlers", "cases", "orelse", "finalbody"):
+            yield from _statements(getattr(node, name, ()))
 
 
 def _imports(nodes: Iterable[ast.AST]) -> list[str]:

@@ -1,4 +1,4 @@
-"""The files of a training: pipeline, program, SQL, trials, plots and card.
+"""The files of a training: pipeline, program, SQL, trials; and what plots and card are drawn from.
 
 Input: `Fitted`. Output: a folder that MLflow keeps.
 """
@@ -17,12 +17,11 @@ from postgres_ml.generate import create_statement
 from postgres_ml.process.report import Report
 from postgres_ml.program.serialize import program_to_json
 from postgres_ml.publish.fitted import Fitted
-from postgres_ml.track import plots
-from postgres_ml.track.card import card, pages
+from postgres_ml.track.drawing import write_drawing
 
 
 def write_artifacts(fitted: Fitted, report: Report, folder: Path, run_id: str) -> None:
-    """Write all files into the folder, which is made.
+    """Write all files into the folder, which is made, but what is drawn later.
 
     Raises
     ------
@@ -34,11 +33,7 @@ def write_artifacts(fitted: Fitted, report: Report, folder: Path, run_id: str) -
         joblib.dump(fitted.pipeline, folder / "pipeline.joblib")
         digest = hashlib.sha256((folder / "pipeline.joblib").read_bytes()).hexdigest()
         (folder / "pipeline.joblib.sha256").write_text(f"{digest}  pipeline.joblib\n")
-        images = plots.draw_all(fitted, folder / "plots")
-        title, lead = card.title(fitted), card.lead(fitted)
-        parts = card.sections(fitted, report, images, run_id)
-        _write(folder / "model_card.md", pages.markdown(title, lead, parts))
-        _write(folder / "model_card.html", pages.to_html(title, lead, parts))
+        write_drawing(fitted, report, folder.parent, run_id)
         if fitted.deployment.program is not None:
             # the evaluated pipeline's is written already, and takes seconds where trees are many
             written = fitted.evaluation.program if fitted.evaluated is fitted.pipeline else None

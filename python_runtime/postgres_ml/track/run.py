@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,9 +24,12 @@ from postgres_ml.contract.exceptions import StorageError, TrackingError
 from postgres_ml.contract.job import TrainingJob
 from postgres_ml.contract.model import RunReference, TrainedModel, registered_name
 from postgres_ml.contract.redact import without_secrets
+from postgres_ml.process.lines import FAILURES
+from postgres_ml.process.report import Relay
 from postgres_ml.track import registered_model
 from postgres_ml.track import store as tracking_store
 from postgres_ml.track.champion import crown, mark_published
+from postgres_ml.track.drawing import CARDS, PLOTS, draw_pending
 from postgres_ml.track.run_record import RunRecord, read_model
 
 MAX_PARAM_LENGTH = 6000  # MLflow's limit
@@ -86,7 +90,7 @@ class TrackedRun:
         return run
 
     def log(self, trained: TrainedModel, directory: Path) -> str:
-        """Log everything about the training and return the model's URI.
+        """Log everything about the training but what is drawn later; return the model's URI.
 
         Parameters
         ----------
@@ -103,6 +107,18 @@ class TrackedRun:
                 self.client.log_artifacts(self.run_id, str(directory / "artifacts"))
             self.model_uri = record.model_uri or self._log_model(trained, record.has_probabilities, directory)
         return self.model_uri
+
+    def log_drawn(self, artifacts: Path) -> None:
+        """Log plots and card.
+
+        Raises
+        ------
+        TrackingError, StorageError
+        """
+        with self._reachable():
+            self.client.log_artifacts(self.run_id, str(artifacts / PLOTS), PLOTS)
+            for name in CARDS:
+                self.client.log_artifact(self.run_id, str(artifacts / name))
 
     def _log_values(self, record: RunRecord) -> None:
         metrics = [Metric(name, value, record.time, 0) for name, value in record.metrics.items()]
@@ -170,6 +186,22 @@ class TrackedRun:
         with _errors(self.job):
             tracking_store.connect(self.job.tracking_uri)
             yield
+
+
+def draw(run: TrackedRun, directory: Path, relay: Relay) -> None:
+    """Draw and log what a training left to be drawn; what fails is a warning, for the function is trained.
+
+    Parameters
+    ----------
+    directory : the job's
+    """
+    try:
+        if draw_pending(directory):
+            run.log_drawn(directory / "artifacts")
+    except FAILURES as error:
+        relay("debug", traceback.format_exc())
+        text = " ".join(str(error).split()) or type(error).__name__
+        relay("library", f"the MLflow run has no plots and no card: {text}")
 
 
 def _create_run(job: TrainingJob, client: MlflowClient, experiment: str) -> str:

@@ -19,8 +19,9 @@ from postgres_ml.contract.exceptions import (
 )
 from postgres_ml.contract.redact import without_secrets
 from postgres_ml.process.environment import absolute_uri, environment
+from postgres_ml.process.lines import as_told
 from postgres_ml.process.memory import is_shortage
-from postgres_ml.process.parent import TrainingProcess, _error, death_text
+from postgres_ml.process.parent import TrainingProcess, death_text
 from postgres_ml.track import run as track
 from postgres_ml.track import store as tracking_store
 from support.training import CHURN_COLUMNS, CHURN_TARGET, Recorder, make_job
@@ -73,9 +74,9 @@ def test_another_death_shows_signal_or_code_and_the_last_lines() -> None:
 
 
 def test_errors_keep_their_class_and_text_across_processes() -> None:
-    error = _error("UnsupportedModelError", "LinearSVC: can't be compiled")
+    error = as_told("UnsupportedModelError", "LinearSVC: can't be compiled")
     assert type(error) is UnsupportedModelError and str(error) == "LinearSVC: can't be compiled"
-    assert type(_error("NoSuchError", "x")) is TrainingProcessError
+    assert type(as_told("NoSuchError", "x")) is TrainingProcessError
 
 
 def test_paths_in_tracking_uris_are_made_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,71 +1,73 @@
-"""Pictures of how the evaluated pipeline does on the hold-out, as PNG files.
+"""What plots of a training show: how the evaluated pipeline does on the hold-out, and more.
 
-Input: `Fitted`. Output: files in a folder.
+Input: `Fitted`. Output: pictures, which `draw` makes PNG files of, where there is one in another process.
+What is here needs no matplotlib.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from postgres_ml.evaluate.anomalies import threshold as anomaly_threshold
 from postgres_ml.evaluate.clusters import encoded
 from postgres_ml.publish.fitted import Fitted
 from postgres_ml.search.losses import loss_name
-from postgres_ml.track.plots.anomalies import anomaly_scores
-from postgres_ml.track.plots.classification import calibration, confusion, precision_recall, roc
-from postgres_ml.track.plots.clusters import clusters
-from postgres_ml.track.plots.importance import importance
-from postgres_ml.track.plots.regression import predicted_vs_actual, residuals
-from postgres_ml.track.plots.search_history import search_history
-from postgres_ml.track.plots.style import DPI
-from postgres_ml.track.plots.terms import pair_maps, term_curves
 
 
-def draw_all(fitted: Fitted, folder: Path) -> list[Path]:
-    """Write the problem type's plots into the folder and return their paths."""
-    folder.mkdir(parents=True, exist_ok=True)
-    paths = []
-    for name, figure in figures(fitted).items():
-        paths.append(folder / f"{name}.png")
-        figure.savefig(paths[-1], dpi=DPI)
-    return paths
+@dataclass(frozen=True)
+class Picture:
+    """A plot that is not drawn yet.
+
+    Parameters
+    ----------
+    name : of the file, and of the function of `draw` that draws it
+    arguments : what that takes
+    """
+
+    name: str
+    arguments: tuple[Any, ...]
 
 
-def figures(fitted: Fitted) -> dict[str, Figure]:
-    """Return the problem type's plots by name."""
-    problem, frame = fitted.task.problem, fitted.holdout.frame
-    codes = problem.encode(fitted.holdout.target)
-    drawn: dict[str, Figure] = {}
-    if problem.is_regression:
-        predicted = np.asarray(fitted.evaluated.predict(frame), dtype=np.float64)
-        drawn["predicted_vs_actual"] = predicted_vs_actual(codes, predicted)
-        drawn["residuals"] = residuals(codes, predicted)
-    elif problem.is_clustering:
-        space, last = encoded(fitted.evaluated, frame), fitted.evaluated[-1]
-        drawn["clusters"] = clusters(space, last.predict(space), last.n_clusters)
-    elif problem.is_anomaly_detection:
-        drawn["anomaly_scores"] = anomaly_scores(
-            fitted.evaluated.predict(frame), anomaly_threshold(fitted.evaluated)
-        )
-    else:
-        drawn["confusion_matrix"] = confusion(problem, codes, problem.encode(fitted.evaluated.predict(frame)))
-        if problem.has_probabilities:
-            probabilities = fitted.evaluated.predict_proba(frame)
-            threshold = fitted.choice.threshold or 0.5
-            drawn["roc"] = roc(problem, codes, probabilities, threshold)
-            drawn["precision_recall"] = precision_recall(problem, codes, probabilities, threshold)
-            drawn["calibration"] = calibration(problem, codes, probabilities)
+def pictures(fitted: Fitted) -> list[Picture]:
+    """Return the problem type's plots, in the card's order."""
+    found = _of_holdout(fitted)
     if fitted.explanation is not None:
-        drawn["feature_importance"] = importance(fitted.explanation)
+        # the formulas behind exact values are not shown, and can be large
+        found["feature_importance"] = (dataclasses.replace(fitted.explanation, exact=None),)
     if fitted.scorecard is not None and fitted.scorecard.terms:
         sizes = {len(term.axes) for term in fitted.scorecard.terms}
-        drawn |= {"terms": term_curves(fitted.scorecard)} if 1 in sizes else {}
-        drawn |= {"pairs": pair_maps(fitted.scorecard)} if 2 in sizes else {}
+        found |= {"terms": (fitted.scorecard,)} if 1 in sizes else {}
+        found |= {"pairs": (fitted.scorecard,)} if 2 in sizes else {}
     choice = fitted.choice
     if any(trial.state == "done" for trial in choice.trials):
         chosen = [choice.candidate, *(member.candidate for member in choice.members)]
-        drawn["search_history"] = search_history(choice.trials, chosen, loss_name(fitted.task))
-    return drawn
+        found["search_history"] = (choice.trials, chosen, loss_name(fitted.task))
+    return [Picture(name, arguments) for name, arguments in found.items()]
+
+
+def _of_holdout(fitted: Fitted) -> dict[str, tuple[Any, ...]]:
+    """Return what is shown of the predictions on the hold-out."""
+    problem, frame, evaluated = fitted.task.problem, fitted.holdout.frame, fitted.evaluated
+    codes = problem.encode(fitted.holdout.target)
+    if problem.is_regression:
+        predicted = np.asarray(evaluated.predict(frame), dtype=np.float64)
+        return {"predicted_vs_actual": (codes, predicted), "residuals": (codes, predicted)}
+    if problem.is_clustering:
+        space, last = encoded(evaluated, frame), evaluated[-1]
+        return {"clusters": (space, last.predict(space), last.n_clusters)}
+    if problem.is_anomaly_detection:
+        return {"anomaly_scores": (evaluated.predict(frame), anomaly_threshold(evaluated))}
+    found: dict[str, tuple[Any, ...]] = {
+        "confusion_matrix": (problem, codes, problem.encode(evaluated.predict(frame)))
+    }
+    if problem.has_probabilities:
+        probabilities = evaluated.predict_proba(frame)
+        threshold = fitted.choice.threshold or 0.5
+        found["roc"] = (problem, codes, probabilities, threshold)
+        found["precision_recall"] = (problem, codes, probabilities, threshold)
+        found["calibration"] = (problem, codes, probabilities)
+    return found

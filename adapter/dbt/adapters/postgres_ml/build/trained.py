@@ -156,7 +156,6 @@ def train(snapshot: Snapshot) -> Result:
     """
     build = snapshot.plan.build
     build.progress.begin("start")
-    snapshot.process.wait_ready()
     trained = snapshot.process.train(build.rows_source())
     build.log("info", _time_text(trained, build), {"seconds": trained.seconds})
     return _result(snapshot.plan, trained, snapshot.expected, snapshot.lacking, snapshot.process)
@@ -179,7 +178,6 @@ def recover(plan: BuildPlan, closing: Closing) -> Result:
     if trained.run is not None and not trained.run.is_tracked:
         process = resume(plan, closing)
         plan.build.progress.begin("start")
-        process.wait_ready()
         trained = process.train()
     plan.build.log("info", "nothing is trained: an earlier build did, and could not publish it; now it is")
     return _result(plan, trained, plan.decision.expected, {}, process)

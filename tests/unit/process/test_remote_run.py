@@ -1,0 +1,126 @@
+"""The handle on a run that another process keeps: answers, failures and ends come to whom they concern."""
+
+from __future__ import annotations
+
+import json
+import queue
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from postgres_ml.contract import json_file
+from postgres_ml.contract.exceptions import PostgresMLError, TrackingError, TrainingProcessError
+from postgres_ml.contract.job import TrainingJob
+from postgres_ml.process.remote_run import RemoteRun, TrackingDiedError
+from support.training import column, make_job
+
+PATIENCE_S = 10.0
+
+
+class Other:
+    """The process at the other end, played by the test."""
+
+    def __init__(self) -> None:
+        ours, self.socket = socket.socketpair()
+        self.lines = self.socket.makefile("rb")
+        self.said: list[tuple[Any, ...]] = []
+        self.opened: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self.failures: queue.SimpleQueue[PostgresMLError] = queue.SimpleQueue()
+        job = make_job(Path("/nowhere"), (column("x"),), column("y"))
+        self.run = RemoteRun(
+            job, ours.detach(), lambda *line: self.said.append(line), self.opened.put, self.failures.put
+        )
+
+        opens = self.asked()
+        assert opens["call"] == "open"
+        assert json_file.from_json(TrainingJob, opens["job"]) == job
+
+    def tell(self, **line: Any) -> None:
+        self.socket.sendall(json.dumps(line).encode() + b"\n")
+
+    def asked(self) -> dict[str, Any]:
+        return json.loads(self.lines.readline())
+
+    def close(self) -> None:
+        self.lines.close()
+        self.socket.close()
+
+
+@pytest.fixture
+def other() -> Iterator[Other]:
+    made = Other()
+    yield made
+    made.close()
+
+
+def in_thread(call: Any) -> queue.SimpleQueue[Any]:
+    outcome: queue.SimpleQueue[Any] = queue.SimpleQueue()
+
+    def run() -> None:
+        try:
+            outcome.put(call())
+        except PostgresMLError as error:
+            outcome.put(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    return outcome
+
+
+def test_the_id_is_waited_for(other: Other) -> None:
+    found = in_thread(lambda: other.run.run_id)
+    assert found.empty()
+    other.tell(message=["library", "slow", None])
+    other.tell(run_id="r1")
+    assert found.get(timeout=PATIENCE_S) == other.opened.get(timeout=PATIENCE_S) == "r1"
+    assert other.said == [("library", "slow", None)]
+
+
+def test_answers_go_to_who_asked(other: Other) -> None:
+    logs = in_thread(lambda: other.run.log(None, Path()))  # type: ignore[arg-type]  # the file has it
+    first = other.asked()
+    ends = in_thread(lambda: other.run.end("FAILED", "why"))
+    second = other.asked()
+    assert (first["call"], second["call"]) == ("log", "end")
+    assert second["arguments"] == {"status": "FAILED", "reason": "why"}
+    other.tell(number=second["number"], result=None)
+    assert ends.get(timeout=PATIENCE_S) is None and logs.empty()
+    other.tell(number=first["number"], result="models:/m-1")
+    assert logs.get(timeout=PATIENCE_S) == "models:/m-1"
+
+
+def test_an_error_is_raised_in_its_class(other: Other) -> None:
+    found = in_thread(lambda: other.run.publish(3, {}))
+    other.tell(number=other.asked()["number"], error="TrackingError", text="the store is gone")
+    error = found.get(timeout=PATIENCE_S)
+    assert type(error) is TrackingError and str(error) == "the store is gone"
+    assert other.failures.empty()
+
+
+def test_drawing_is_not_waited_for(other: Other) -> None:
+    other.run.draw(Path())
+    assert other.asked() == {"call": "draw"}
+
+
+def test_a_store_that_does_not_open_is_told_though_nobody_asks(other: Other) -> None:
+    other.tell(error="TrackingError", text="no such host")
+    assert type(other.failures.get(timeout=PATIENCE_S)) is TrackingError
+    with pytest.raises(TrackingError, match="no such host"):
+        _ = other.run.run_id
+    other.run.end("FAILED", "nothing is open, so nothing is asked")
+
+
+def test_the_others_end_is_an_error_of_who_asks(other: Other) -> None:
+    found = in_thread(lambda: other.run.refuse("gates"))
+    other.asked()
+    other.close()
+    assert isinstance(found.get(timeout=PATIENCE_S), TrainingProcessError)
+    assert isinstance(in_thread(lambda: other.run.refuse("again")).get(timeout=PATIENCE_S), PostgresMLError)
+    assert other.failures.empty()
+
+
+def test_the_others_end_is_told_though_nobody_asks(other: Other) -> None:
+    other.close()
+    assert isinstance(other.failures.get(timeout=PATIENCE_S), TrackingDiedError)
