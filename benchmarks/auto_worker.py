@@ -1,6 +1,6 @@
 """One system on one data set, in a process of its own: fits, predicts the test rows, prints one line of JSON.
 
-    python benchmarks/auto_worker.py SYSTEM FOLDER BUDGET_S
+    python benchmarks/auto_worker.py SYSTEM FOLDER BUDGET_S [SEED]
 
 FOLDER is what bench_auto.py made: train.parquet, test.parquet, task.json. Imports nothing of this package but
 for the system `auto`, so that it also runs in the environment of the systems that are compared.
@@ -8,6 +8,8 @@ for the system `auto`, so that it also runs in the environment of the systems th
 
 from __future__ import annotations
 
+import functools
+import importlib.metadata
 import json
 import sys
 import tempfile
@@ -25,13 +27,15 @@ warnings.filterwarnings("ignore")
 
 def main() -> None:
     system, folder, budget = sys.argv[1], Path(sys.argv[2]), float(sys.argv[3])
+    seed = int(sys.argv[4]) if len(sys.argv) > 4 else 0
     task = json.loads((folder / "task.json").read_text())
     train, test = (pd.read_parquet(folder / f"{name}.parquet") for name in ("train", "test"))
     target = task["target"]
     features = [name for name in train if name != target]
     started, cpu = time.monotonic(), time.process_time()
     labels = sorted(train[target].unique().tolist())
-    predicted, about = SYSTEMS[system](train, test[features], target, task["task"], budget)
+    fit = functools.partial(SYSTEMS[system], seed=seed) if system in SEEDED else SYSTEMS[system]
+    predicted, about = fit(train, test[features], target, task["task"], budget)
     seconds = time.monotonic() - started
     truth = test[target].to_numpy()
     if task["task"] == "regression":
@@ -57,19 +61,23 @@ def _auc(codes: Any, predicted: Any) -> float:
     return float((ranks[codes == 1].sum() - n_one * (n_one + 1) / 2) / (n_one * (len(codes) - n_one)))
 
 
-def auto(train: pd.DataFrame, test: pd.DataFrame, target: str, task: str, budget: float) -> Any:
+def auto(train: pd.DataFrame, test: pd.DataFrame, target: str, task: str, budget: float, seed: int) -> Any:
     """Ours as it is shipped: 20 % held out for scores, search on the rest, refit on all rows."""
-    return _ours(train, test, target, task, budget, runtime="native")
+    return _ours(train, test, target, task, budget, runtime="native", seed=seed)
 
 
-def auto_sql(train: pd.DataFrame, test: pd.DataFrame, target: str, task: str, budget: float) -> Any:
+def auto_sql(
+    train: pd.DataFrame, test: pd.DataFrame, target: str, task: str, budget: float, seed: int
+) -> Any:
     """Ours where the function will be SQL: smaller models, and how many rows a second it computes."""
-    return _ours(train, test, target, task, budget, runtime="sql")
+    return _ours(train, test, target, task, budget, runtime="sql", seed=seed)
 
 
-def auto_sql_0(train: pd.DataFrame, test: pd.DataFrame, target: str, task: str, budget: float) -> Any:
+def auto_sql_0(
+    train: pd.DataFrame, test: pd.DataFrame, target: str, task: str, budget: float, seed: int
+) -> Any:
     """The same, and nothing is given up for a faster function."""
-    return _ours(train, test, target, task, budget, runtime="sql", sql_tolerance=0.0)
+    return _ours(train, test, target, task, budget, runtime="sql", seed=seed, sql_tolerance=0.0)
 
 
 def _ours(
@@ -79,7 +87,7 @@ def _ours(
     task: str,
     budget: float,
     runtime: str,
-    **settings: float,
+    **settings: Any,
 ) -> Any:
     from postgres_ml import preparation
     from postgres_ml.contract.column import Column
@@ -139,17 +147,17 @@ def _as_trained(column: pd.Series) -> pd.Series:
     return pd.Series([None if pd.isna(v) else str(v) for v in column], dtype=object, index=column.index)
 
 
-def flaml(train: pd.DataFrame, test: pd.DataFrame, target: str, task: str, budget: float) -> Any:
+def flaml(train: pd.DataFrame, test: pd.DataFrame, target: str, task: str, budget: float, seed: int) -> Any:
     from flaml import AutoML
 
     automl = AutoML()
     settings = {
-        "time_budget": budget, "n_jobs": N_THREADS, "seed": 0, "verbose": 0,
+        "time_budget": budget, "n_jobs": N_THREADS, "seed": seed, "verbose": 0,
         "task": "regression" if task == "regression" else "classification",
         "metric": "rmse" if task == "regression" else "log_loss",
     }  # fmt: skip
     automl.fit(train.drop(columns=target), train[target], **settings)
-    about = {"chosen": str(automl.best_estimator)}
+    about = {"chosen": str(automl.best_estimator), "version": importlib.metadata.version("flaml")}
     return (automl.predict(test) if task == "regression" else automl.predict_proba(test)), about
 
 
@@ -161,7 +169,8 @@ def autogluon(train: pd.DataFrame, test: pd.DataFrame, target: str, task: str, b
     with tempfile.TemporaryDirectory() as folder:
         predictor = TabularPredictor(target, kind, metric, path=folder, verbosity=0)
         predictor.fit(train, time_limit=budget, presets="medium_quality", num_cpus=N_THREADS)
-        about = {"chosen": predictor.model_best}
+        version = importlib.metadata.version("autogluon.tabular")
+        about = {"chosen": predictor.model_best, "version": version}
         if task == "regression":
             return predictor.predict(test).to_numpy(), about
         found = predictor.predict_proba(test)
@@ -236,6 +245,8 @@ SYSTEMS = {
     "hist_default": hist_default,
     "linear": linear,
 }
+SEEDED = ("auto", "auto_sql", "auto_sql_0", "flaml")
+"""What takes a seed: the others draw nothing, or always the same."""
 
 if __name__ == "__main__":
     main()

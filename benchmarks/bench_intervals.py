@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import bench_auto
+import auto_sets
 import numpy as np
 import pandas as pd
 import results
@@ -93,16 +93,17 @@ def arguments() -> Any:
     parser.add_argument("--data", type=Path, default=Path(data) if data else None)
     parser.add_argument("--sets", type=lambda text: text.split(","), default=None)
     parser.add_argument("--repeats", type=int, default=8)
-    parser.add_argument("--results", type=Path, default=bench_auto.HERE.parent / "build" / "bench-intervals")
+    build = Path(__file__).parent.parent / "build"
+    parser.add_argument("--results", type=Path, default=build / "bench-intervals")
     parser.add_argument("--write", action="store_true", help="update RESULTS.md")
     return parser.parse_args()
 
 
 def sets(data: Path | None) -> Iterator[tuple[str, Callable[[], tuple[pd.DataFrame, str]]]]:
     """Give each set's name and what loads it: a frame and the target's column."""
-    for item in bench_auto.SETS:
+    for item in auto_sets.SETS:
         is_there = item.source.startswith("load_") or (item.source == "data" and data is not None)
-        if item.task == bench_auto.NUMBER and is_there:
+        if item.task == auto_sets.NUMBER and is_there:
             yield item.name, lambda item=item: _stored(item, data)
     for name, make in (
         ("friedman1", lambda: datasets.make_friedman1(3000, noise=2.0, random_state=0)),
@@ -113,8 +114,8 @@ def sets(data: Path | None) -> Iterator[tuple[str, Callable[[], tuple[pd.DataFra
         yield f"sklearn_{name}", lambda make=make: _made(*make())
 
 
-def _stored(item: bench_auto.Set, data: Path | None) -> tuple[pd.DataFrame, str]:
-    frame = bench_auto.load(item, data)
+def _stored(item: auto_sets.Set, data: Path | None) -> tuple[pd.DataFrame, str]:
+    frame = auto_sets.load(item, data)
     frame = frame[frame[item.target].notna()].drop(columns=list(item.drop))
     return frame.sample(min(len(frame), MOST_ROWS), random_state=0).reset_index(drop=True), item.target
 
@@ -186,14 +187,14 @@ def measure(
 
 def in_time(options: Any) -> Iterator[tuple[str, str, int, list[Measured]]]:
     """Give the sets in the order of time, as arguments of `line`."""
-    for item in bench_auto.SETS:
+    for item in auto_sets.SETS:
         if (
             item.name not in IN_TIME
             or options.data is None
             or (options.sets and item.name not in options.sets)
         ):
             continue
-        frame = bench_auto.load(item, options.data)
+        frame = auto_sets.load(item, options.data)
         frame = frame[frame[item.target].notna()].sort_values(IN_TIME[item.name], kind="stable")
         frame = frame.iloc[:: max(1, len(frame) // MOST_ROWS)].drop(columns=list(item.drop))
         n_past = len(frame) * 2 // 3

@@ -248,7 +248,7 @@ def test_a_trial_whose_time_is_over_at_once_is_one_of_a_single_round(rows: Train
     (candidate,) = (found for found in portfolio(task, encoded.codes) if found.name == name)
     fitted = fit_split(task, candidate, encoded, encoded.folds.splits[0], Deadline(-1))
     assert fitted.n_rounds == (0 if name.startswith("linear") else 1)
-    assert fitted.raw.shape == (len(encoded.folds.splits[0].valid), 2) and fitted.best_s == fitted.seconds
+    assert fitted.raw.shape == (len(encoded.folds.splits[0].valid), 2) and fitted.best_s == fitted.cpu_s
 
 
 def test_at_most_a_hundred_thousand_training_rows_are_scored(rows: TrainingRows) -> None:

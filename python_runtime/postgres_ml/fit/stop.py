@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import xgboost
@@ -21,23 +22,21 @@ class LateAt:
 
     Attributes
     ----------
-    times : of the clock, after each round; of an additive model of all its bags
+    times : processor seconds of the thread, after each round; of an additive model of all its bags
+    is_late : whether the last round ended after the deadline
     """
 
     def __init__(self, deadline: Deadline) -> None:
         super().__init__()
         self.deadline = deadline
         self.times: list[float] = []
+        self.is_late = False
 
     def __call__(self) -> bool:
         """Return whether to stop."""
-        self.times.append(self.deadline.clock())
+        self.times.append(time.thread_time())
+        self.is_late = self.deadline.passed
         return self.is_late
-
-    @property
-    def is_late(self) -> bool:
-        """Whether the last round ended after the deadline."""
-        return bool(self.times) and self.times[-1] >= self.deadline.end
 
 
 class StopAtDeadline(LateAt, xgboost.callback.TrainingCallback):  # type: ignore[misc]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -25,6 +26,8 @@ class Trial:
     seconds : of computing, over all folds
     best_s : of these, those up to the best round, in a fold's mean: what a fit of that many takes
     finished_s : seconds from the search's beginning
+    first_s, first_loss : the same of its first fit, which could be published from then on, and the loss on
+        the rows that this predicted; NaN where there is none
     truth : class codes or true values of the rows that were predicted
     raw : their predicted values, or probabilities of shape (n_rows, n_classes); empty unless done
     weight : how much each of these rows counts; None counts all alike
@@ -44,6 +47,8 @@ class Trial:
     raw: Array
     best_s: float = 0.0
     finished_s: float = 0.0
+    first_s: float = math.nan
+    first_loss: float = math.nan
     unit_s: float = 0.0
     is_cut: bool = False
     state: State = "done"
@@ -63,6 +68,8 @@ class Trial:
             "n_nodes": self.n_nodes,
             "seconds": round(self.seconds, 3),
             "finished_s": round(self.finished_s, 3),
+            "first_s": None if self.first_s != self.first_s else round(self.first_s, 3),
+            "first_loss": None if self.first_loss != self.first_loss else self.first_loss,
             "chosen": chosen,
             "parameters": self.candidate.parameters,
             "encoding": self.candidate.encoding,

@@ -30,7 +30,9 @@ from postgres_ml.search.proposals import Proposals
 from postgres_ml.search.runner import Runner
 from postgres_ml.snapshot.rows import TrainingRows
 
-FIRST_ROUNDS = (1, 1)  # a linear model within a second, one of xgboost within a few
+# A linear model within a second; then within a few the better of boosted trees and a network, whose losses
+# may differ by a fifth. Where the function will be SQL the second would be additive, and take longer.
+FIRST_ROUNDS = {False: (1, 2), True: (1, 1)}
 MAX_TRIALS = 400
 EXPLAINED = (
     "explain: true: candidates are single models whose rows can be explained exactly: linear models, "
@@ -72,18 +74,19 @@ def _searched(task: Task, rows: TrainingRows, on_progress: OnProgress, fits: Fit
         candidates = portfolio(task, encoded.codes)  # a network's batches follow from the number of rows
     candidates = [plan.adapted(candidate) for candidate in candidates]
     progress = Progress(task, on_progress)
-    runner = Runner(task, encoded, budget, fits)
+    runner = Runner(task, encoded, budget, fits, progress.show_first)
     end = _try(task, runner, Proposals(task, candidates, plan), progress, fits.round_size)
-    if not runner.done:
+    trials = runner.publishable()
+    if not trials:
         return _simplest(candidates, runner.trials, on_progress)
     progress.end(end)
-    choice = decide(task, runner.done, budget.rows_for, runner.kept)
+    choice = decide(task, trials, budget.rows_for, runner.kept)
     progress.compare(choice)
     # predictions were needed to compare and to blend; the table of trials does without
-    trials = tuple(dataclasses.replace(trial, raw=trial.raw[:0]) for trial in runner.trials)
+    told = tuple(dataclasses.replace(trial, raw=trial.raw[:0]) for trial in runner.trials)
     return dataclasses.replace(
         choice,
-        trials=trials,
+        trials=told,
         fit_s=budget.fit_s,
         lower_s=budget.best_lower_s,
         out_of_fold=_out_of_fold(choice, encoded, len(rows)),
@@ -121,7 +124,7 @@ def _take_stock(task: Task, runner: Runner, progress: Progress, n_new: int, n_mo
 def _try(task: Task, runner: Runner, proposals: Proposals, progress: Progress, round_size: int) -> str:
     """Run rounds of trials until something ends them; return what."""
     limit = task.spec.settings.max_trials or MAX_TRIALS
-    sizes = iter(FIRST_ROUNDS)
+    sizes = iter(FIRST_ROUNDS[task.is_sql])
     while len(runner.trials) < limit:
         size = min(next(sizes, round_size), limit - len(runner.trials))
         if proposals.is_exhausted and not runner.done:

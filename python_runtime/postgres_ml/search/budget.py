@@ -1,7 +1,8 @@
 """How the time is spent: what a trial may cost, what the final fits need, and when more search is in vain.
 
 All estimates come from what was measured in this run: first from a short probe of each model type, then from
-the trials' own fits.
+the trials' own fits. Costs are kept in processor seconds, and are multiplied by what one of them takes on the
+clock: a probe of a hundredth of a second that another process interrupts would take ten times as long.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from postgres_ml.fit.candidates import Candidate
 from postgres_ml.fit.task import Deadline, Task
 from postgres_ml.fit.trial import Trial
 from postgres_ml.search.ensemble import n_fits
+from postgres_ml.search.fold_fit import FoldFit
+from postgres_ml.search.pace import Pace
 from postgres_ml.search.plan import Plan, n_rounds, plan
 
 # The evaluated pipeline is fitted on the training rows, the published one on all: 1 + 1.25 times a trial's
@@ -45,6 +48,7 @@ class Budget:
 
     Attributes
     ----------
+    begun : when the search began, by the deadline's clock
     is_short, is_hurried : whether trials do less than they would with enough time; and learn faster
     """
 
@@ -59,19 +63,25 @@ class Budget:
         self._unit_s: dict[str, float] = {}
         self._encoding_s: dict[str, float] = {}
         self._node_s = 0.0
+        self._pace = Pace()
         self._cost: dict[str, float] = {}
         self._best_cost: dict[str, float] = {}
         self._best_loss = float("inf")
         self._idle = 0
-        self._begun = task.deadline.clock()
+        self.begun = task.deadline.clock()
         self._unforeseen = FIXED_S + SHARE * task.deadline.seconds
         self._reserve = self._unforeseen
+
+    def note_pace(self, fitted: FoldFit) -> None:
+        """Learn from a fit what a processor second takes on the clock."""
+        self._pace.note(fitted.seconds, fitted.cpu_s)
 
     def note_unit(self, candidate: Candidate, seconds: float, encoding_s: float = 0.0) -> None:
         """Remember what a round, epoch or iteration of the kind takes on a fold's rows, by a probe.
 
         Parameters
         ----------
+        seconds : of the processor
         encoding_s : of all rows for the candidate's kind, once, and what a fit does besides its rounds
         """
         self._unit_s[_kind(candidate)], self._encoding_s[_kind(candidate)] = seconds, encoding_s
@@ -82,7 +92,7 @@ class Budget:
 
     def lower_s(self, members: Sequence[tuple[Trial, float]]) -> float:
         """Return how long it will take to write the functions of these members."""
-        return LOWERING * self._node_s * sum(trial.n_nodes for trial, _ in members)
+        return self._pace.slowness * LOWERING * self._node_s * sum(trial.n_nodes for trial, _ in members)
 
     def plan(self, n_rows: int) -> Plan:
         """Return what trials have time for, given what a boosting round takes.
@@ -96,7 +106,8 @@ class Budget:
             return Plan(self.n_splits)
         seconds = self.task.deadline.left - self._unforeseen
         fits = FINAL_FITS * self.growth, ONE_FIT * self.growth
-        return plan(seconds, self._unit_s["xgboost"], self.n_splits, n_rows, self._n_at_once, fits)
+        round_s = self._pace.slowness * self._unit_s["xgboost"]
+        return plan(seconds, round_s, self.n_splits, n_rows, self._n_at_once, fits)
 
     def adopt(self, found: Plan) -> None:
         """Expect of trials and final fits what the plan says."""
@@ -114,6 +125,7 @@ class Budget:
 
         Parameters
         ----------
+        seconds_a_fit : of the processor
         best_s : of the seconds, those up to the best round
         """
         key = _kind(candidate)
@@ -128,14 +140,17 @@ class Budget:
             self._idle += n_trials
         # where rows are many, some of them have to do: the final fits then take what is left
         self._lower_s = self.lower_s(members)
-        self._reserve = self._unforeseen + self._lower_s + self.row_share * self.final_s(members)
+        kept_free = self._unforeseen + self._lower_s
+        # without time for even one fit, those of the search are published: then it has the rest of the time
+        has_time = kept_free + self.row_share * self.final_s(members, ONE_FIT) <= self.task.deadline.left
+        self._reserve = kept_free + (self.row_share * self.final_s(members) if has_time else 0.0)
 
     def final_s(self, members: Sequence[tuple[Trial, float]], fits: float | None = None) -> float:
         """Return how long evaluation and refit of these members will take on all rows."""
         fits = self._final_fits if fits is None else fits
         growth = self.growth / self.row_share
         each = [self._n_fits(trial.candidate) * fits * growth * trial.best_s for trial, _ in members]
-        return max(sum(each) / self.task.n_threads, max(each, default=0.0))
+        return self._pace.slowness * max(sum(each) / self.task.n_threads, max(each, default=0.0))
 
     def rows_for(self, members: Sequence[tuple[Trial, float]]) -> float | None:
         """Return the share of the training rows on which there is time to fit these members once more.
@@ -165,7 +180,7 @@ class Budget:
         n_trials : so far
         n_more : that the portfolio or `max_trials` has; the search may converge before, or try more
         """
-        each = (self.task.deadline.clock() - self._begun) / max(n_trials, 1)
+        each = (self.task.deadline.clock() - self.begun) / max(n_trials, 1)
         search_s = min(max(self.left_s, 0.0), each * n_more)
         return search_s + self._reserve - self._unforeseen
 
@@ -183,7 +198,7 @@ class Budget:
         """Return what one fit of the candidate on a fold's rows will take; 0 where nothing was measured."""
         kind = _kind(candidate)
         if kind in self._cost:
-            return self._cost[kind]
+            return self._pace.slowness * self._cost[kind]
         units = 1.0 if self.task.problem.is_regression else ITERATIONS
         if kind == "xgboost":
             units = n_rounds(candidate.parameters["learning_rate"], self._n_rows)
@@ -192,22 +207,31 @@ class Budget:
             units = BOOSTINGS * candidate.parameters["outer_bags"] * rounds
         elif kind == "mlp":
             units = candidate.parameters["n_epochs"]
-        return units * self._unit_s.get(kind, 0.0) + self._encoding_s.get(kind, 0.0)
+        seconds = units * self._unit_s.get(kind, 0.0) + self._encoding_s.get(kind, 0.0)
+        return self._pace.slowness * seconds
 
     def allows(self, candidates: Sequence[Candidate]) -> bool:
         """Return whether a round of these trials is likely to end in time, with the final fits of each."""
         fits = [self.expected_s(candidate) for candidate in candidates]
-        rounds = max(1.0, self.n_splits / self._n_at_once)
-        seconds = max(sum(fits) * self.n_splits / self._n_at_once, max(fits) * rounds)
+        longest = max(fits) * max(1.0, self.n_splits / self._n_at_once)
+        seconds = max(sum(fits) * self.n_splits / self._n_at_once, longest)
         # a number of trials that is asked for has to be the same ones each time
-        spread = 1.0 if len(candidates) == 1 or self.task.spec.settings.max_trials else ROUNDS_LEFT
+        is_free = seconds <= longest or bool(self.task.spec.settings.max_trials)
+        spread = 1.0 if is_free else ROUNDS_LEFT
         finals = max(self._final_of(candidate) for candidate in candidates)
         reserve = max(self._reserve, self._unforeseen + finals)
         return seconds * spread < self.task.deadline.left - reserve
 
     def _final_of(self, candidate: Candidate) -> float:
-        """Return what it takes to fit the candidate once more, on the share of rows that it learns from."""
-        fit_s = self._best_cost.get(_kind(candidate), self.expected_s(candidate))
+        """Return what it takes to fit the candidate once more, on the share of rows that it learns from.
+
+        Nothing where time is short, since the fold's fit can be published.
+        """
+        if self.is_short:
+            return 0.0
+        kind = _kind(candidate)
+        known = kind in self._best_cost
+        fit_s = self._pace.slowness * self._best_cost[kind] if known else self.expected_s(candidate)
         return self._one_fit * self.growth * fit_s * max(1.0, self._n_fits(candidate) / self.task.n_threads)
 
     def _n_fits(self, candidate: Candidate) -> float:

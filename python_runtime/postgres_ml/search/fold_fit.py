@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import time
 import warnings
 from dataclasses import dataclass
 from typing import Any
@@ -36,8 +37,10 @@ class FoldFit:
     raw : predicted values, or probabilities of shape (n_rows, n_classes), of the split's `valid` rows
     n_rounds : trees per class or epochs up to the best; 0 for linear
     n_nodes : their tree nodes
-    best_s : of the seconds, those up to the best round: what a fit of that many takes
-    unit_s : seconds of one round, epoch or iteration
+    seconds : by the clock, on which other processes run as well
+    cpu_s : of these, those of the processor: what the same fit takes again
+    best_s : of the processor's, those up to the best round: what a fit of that many takes
+    unit_s : processor seconds of one round, epoch or iteration
     is_cut : whether time ended it before it was through
     estimator : fitted, without this process's clock
     n_rows : it learned from
@@ -48,6 +51,7 @@ class FoldFit:
     n_rounds: int
     n_nodes: float
     seconds: float
+    cpu_s: float
     best_s: float
     unit_s: float = 0.0
     is_cut: bool = False
@@ -77,7 +81,7 @@ def fit_split(
     ValueError
         The candidate can't be fitted on these rows (xgboost's XGBoostError is one).
     """
-    started = until.clock()
+    started, started_cpu = until.clock(), time.thread_time()
     train, valid = encoded.pair(candidate.encoding, split)
     codes, held = encoded.codes[split.train], encoded.codes[split.valid]
     more: dict[str, Any] = {}
@@ -102,7 +106,7 @@ def fit_split(
         more = {"max_iter": limit or int(np.clip(LINEAR_WORK / 4 / n_products, 20, 300)), "tol": 1e-3}
     if encoded.weight is not None:
         fit_options["sample_weight"] = encoded.weight[split.train]
-    begun = until.clock()
+    begun = time.thread_time()
     estimator = build_estimator(candidate, task.problem, task.spec.settings.seed, 1, **more)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
@@ -112,23 +116,23 @@ def fit_split(
         raise ValueError("predictions that are not finite")
     inner = getattr(estimator, "estimator_", estimator)
     rounds, n_run, nodes = _size(inner, candidate)
-    unit_s, is_cut = _pace(inner, candidate, until.clock() - begun)
+    unit_s, is_cut = _pace(inner, candidate, time.thread_time() - begun)
     forget_clock(estimator)
     if candidate.is_linear:  # as a function it computes in double precision
         inner.coef_, inner.intercept_ = np.float64(inner.coef_), np.float64(inner.intercept_)
-    seconds = until.clock() - started
+    seconds, cpu_s = until.clock() - started, time.thread_time() - started_cpu
+    best_s = cpu_s * rounds / n_run if n_run else cpu_s
     return FoldFit(
-        raw.astype(np.float32), rounds, nodes, seconds, seconds * rounds / n_run if n_run else seconds,
-        unit_s, is_cut, estimator, len(codes),
-    )  # fmt: skip
+        raw.astype(np.float32), rounds, nodes, seconds, cpu_s, best_s, unit_s, is_cut, estimator, len(codes)
+    )
 
 
 def _pace(estimator: Any, candidate: Candidate, seconds: float) -> tuple[float, bool]:
-    """Return the seconds of a round, epoch or iteration, and whether time ended the fit too early.
+    """Return processor seconds of a round, epoch or iteration, and whether time ended the fit too early.
 
     Parameters
     ----------
-    seconds : of the whole fit
+    seconds : of the processor, of the whole fit
     """
     if candidate.model_type == "xgboost":
         callback = estimator.callbacks[0]

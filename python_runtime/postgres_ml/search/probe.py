@@ -78,35 +78,38 @@ def _measured(task: Task, encoded: EncodedRows, budget: Budget, first: Mapping[s
 def _unit(
     task: Task, candidate: Candidate, few: EncodedRows, n_rows: int, budget: Budget
 ) -> tuple[float, float] | None:
-    """Return the seconds of a round, epoch or iteration, and of the encoding; None if it can't be fitted.
+    """Return the processor seconds of a round, epoch or iteration, and of the encoding.
+
+    None if it can't be fitted.
 
     Parameters
     ----------
     n_rows : that the seconds are for
     """
-    limit, started = UNITS[candidate.model_type], task.deadline.clock()
+    limit, started = UNITS[candidate.model_type], time.thread_time()
     try:
         few.matrix(candidate.encoding)
-        encoding_s = task.deadline.clock() - started
+        encoding_s = time.thread_time() - started
         fitted = fit_split(task, candidate, few, few.folds.splits[0], task.deadline.part(SHARE), limit=limit)
     except ValueError:  # its trial will say why
         return None
+    budget.note_pace(fitted)
     if candidate.model_type == "xgboost":
         budget.note_reading(_reading_s(fitted.estimator))
     if candidate.model_type == "additive":  # bins, and pairs of columns that are compared
-        encoding_s += max(fitted.seconds - 2 * limit * fitted.unit_s, 0.0)
+        encoding_s += max(fitted.cpu_s - 2 * limit * fitted.unit_s, 0.0)
     return fitted.unit_s * n_rows / fitted.n_rows, encoding_s * n_rows / fitted.n_rows
 
 
 def _reading_s(estimator: Any) -> float:
-    """Return the seconds that one tree node of a boosted estimator takes to be read, as lowering reads it."""
-    started = time.monotonic()
+    """Return the processor seconds in which lowering reads one tree node of a boosted estimator."""
+    started = time.thread_time()
     parts = read_booster(getattr(estimator, "estimator_", estimator).get_booster(), None, in_place=True)
-    return (time.monotonic() - started) / max(1, sum(tree.n_nodes for tree in parts.trees))
+    return (time.thread_time() - started) / max(1, sum(tree.n_nodes for tree in parts.trees))
 
 
 def _whole_unit(task: Task, candidate: Candidate, encoded: EncodedRows) -> float:
-    """Return the seconds of a boosting round on all rows of a fold."""
+    """Return the processor seconds of a boosting round on all rows of a fold."""
     whole = encoded.folds.splits[0]
     split = dataclasses.replace(whole, valid=whole.valid[:LOOK_ROWS])
     return fit_split(

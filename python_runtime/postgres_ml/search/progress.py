@@ -44,6 +44,13 @@ class Progress:
         self._told = self._fields(trials, self._shown, seconds_left)
         self._on_progress("", self._told)
 
+    def show_first(self, trials: Sequence[Trial]) -> None:
+        """Take in the first trials, on the rows of one fold: the best of them could be published by now."""
+        if trials:
+            best = min(trials, key=lambda trial: trial.loss)
+            self._told = self._fields(trials, best, max(self._task.deadline.left, 0.0))
+            self._on_progress("", self._told)
+
     def end(self, text: str) -> None:
         """Say why the search ended, with what it has told last."""
         self._on_progress(text, self._told)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -23,6 +23,7 @@ from postgres_ml.search.decision_rule import choose_threshold, has_threshold
 from postgres_ml.search.encoded_rows import EncodedRows
 from postgres_ml.search.fits import Fits, Found, Job
 from postgres_ml.search.fold_fit import FoldFit
+from postgres_ml.search.folds import Split
 from postgres_ml.search.losses import row_losses
 from postgres_ml.snapshot.rows import Array
 
@@ -45,6 +46,8 @@ class Runner:
     Parameters
     ----------
     fits : where their fits run
+    on_looks : told of a round's first looks, as trials on the rows of one fold, while no other than a linear
+        candidate is through: each of them could be published
 
     Attributes
     ----------
@@ -52,14 +55,22 @@ class Runner:
     kept : by the candidate's name, an estimator of the best trials, fitted on one fold
     """
 
-    def __init__(self, task: Task, encoded: EncodedRows, budget: Budget, fits: Fits) -> None:
+    def __init__(
+        self,
+        task: Task,
+        encoded: EncodedRows,
+        budget: Budget,
+        fits: Fits,
+        on_looks: Callable[[Sequence[Trial]], None] = lambda trials: None,
+    ) -> None:
         self.task, self.encoded, self.budget = task, encoded, budget
+        self._on_looks = on_looks
         self.trials: list[Trial] = []
         self.kept: dict[str, KeptFit] = {}
         self._looks: dict[str, Array] = {}
+        self._late: list[Trial] = []
         self._fits = fits
         self._clock = task.deadline.clock
-        self._started = self._clock()
 
     @property
     def done(self) -> list[Trial]:
@@ -70,12 +81,19 @@ class Runner:
         """Return the candidates' trials."""
         folds, cut = self.encoded.folds, self.budget.cut()
         looks = self._fit([(candidate, folds.look) for candidate in candidates], cut)
+        looked_s = self._seconds()
+        firsts = [
+            self._scored(candidate, [look], (folds.look,)) if isinstance(look, FoldFit) else None
+            for candidate, look in zip(candidates, looks, strict=True)
+        ]
+        if folds.looks_at_fold and all(trial.candidate.is_linear for trial in self.done):
+            self._on_looks([*self._on_first_fold(), *(first for first in firsts if first is not None)])
         worth = self._judge(candidates, looks)
         rest = folds.splits[1:] if folds.looks_at_fold else folds.splits
         jobs = [(candidate, split) for candidate in worth for split in rest]
         fits = iter(self._fit(jobs, cut))
         trials = []
-        for candidate, look in zip(candidates, looks, strict=True):
+        for candidate, look, first in zip(candidates, looks, firsts, strict=True):
             found = [look]
             if candidate in worth:
                 fitted = [next(fits) for _ in rest]
@@ -84,9 +102,39 @@ class Runner:
                     found = [look]  # it learnt from fewer rows, and may still be the best there is
                     if isinstance(look, FoldFit):
                         self._keep_fit(candidate, look)
-            trials.append(self._trial(candidate, found, is_whole=candidate in worth))
+            trial = self._trial(candidate, found, is_whole=candidate in worth)
+            if first is not None:
+                trial = dataclasses.replace(trial, first_s=looked_s, first_loss=first.loss)
+                if trial.state == "late" and folds.looks_at_fold:
+                    self._late.append(dataclasses.replace(first, finished_s=looked_s))
+            trials.append(trial)
         self.trials += trials
         return trials
+
+    def publishable(self) -> list[Trial]:
+        """Return the trials to choose from: those that went through, or else what their first fold tells.
+
+        Where time ended a candidate after its first fold, and that was better than all others were there, it
+        is judged by that fold, and so are the others.
+        """
+        on_first = self._on_first_fold()
+        best, late = (min((t.loss for t in part), default=math.inf) for part in (on_first, self._late))
+        if late >= best:
+            return self.done
+        self.encoded.folds = self.encoded.folds.fewer(1, 1.0, self.encoded.strata)
+        return [*on_first, *self._late]
+
+    def _on_first_fold(self) -> list[Trial]:
+        """Return the trials that went through, as they are on the rows that the first fold predicts."""
+        folds = self.encoded.folds
+        if not folds.looks_at_fold:
+            return self.done
+        mask = np.isin(folds.predicted, folds.look.valid)
+        return [_restricted(self.task, trial, mask) for trial in self.done]
+
+    def _seconds(self) -> float:
+        """Return the seconds since the search began."""
+        return self._clock() - self.budget.begun
 
     def keep(self, trials: Sequence[Trial]) -> None:
         """Forget the fits of all other trials: only the best could be published."""
@@ -102,11 +150,14 @@ class Runner:
         found = [by_number[number] for number in range(len(jobs))]
         for (candidate, split), fitted in zip(jobs, found, strict=True):
             if isinstance(fitted, FoldFit) and any(split is whole for whole in self.encoded.folds.splits):
-                self.budget.note_cost(candidate, fitted.seconds, fitted.best_s)
+                self.budget.note_pace(fitted)
+                self.budget.note_cost(candidate, fitted.cpu_s, fitted.best_s)
                 self._keep_fit(candidate, fitted)
         return found
 
     def _keep_fit(self, candidate: Candidate, fitted: FoldFit) -> None:
+        if fitted.is_cut and candidate.name in self.kept:
+            return  # another fold's may be whole
         self.kept[candidate.name] = KeptFit(
             candidate, fitted.estimator, fitted.n_rows, fitted.columns, words=fitted.words
         )
@@ -157,16 +208,20 @@ class Runner:
             truth = self.encoded.codes[self.encoded.folds.look.valid]
             loss = self._mean(row_losses(self.task, truth, fits[0].raw))
         trial = Trial(
-            candidate, math.nan, loss, 0, 0, 0.5, seconds, nothing, nothing, 0.0,
-            self._clock() - self._started, state=state, note=why,
+            candidate, math.nan, loss, 0, 0, 0.5, seconds, nothing, nothing, 0.0, self._seconds(),
+            state=state, note=why,
         )  # fmt: skip
         if state != "done":
             return trial
         splits = self.encoded.folds.splits
+        done = self._scored(candidate, fits[-len(splits) :], splits)
+        return dataclasses.replace(done, seconds=seconds, finished_s=trial.finished_s)
+
+    def _scored(self, candidate: Candidate, fits: Sequence[FoldFit], splits: Sequence[Split]) -> Trial:
+        """Return a trial of these fits, one for each of the splits."""
         predicted = np.concatenate([split.valid for split in splits])
         order = np.argsort(predicted)
         truth = self.encoded.codes[predicted[order]]
-        fits = fits[-len(splits) :]
         raw = np.concatenate([item.raw for item in fits])[order]
         is_cut = any(item.is_cut for item in fits)
         more = 1.0 if is_cut else ROUNDS_PER_FOLD_ROUND  # one cut short is fitted again as what it scored
@@ -174,15 +229,14 @@ class Runner:
         for name in ("n_epochs", "n_estimators"):
             n_trees = min(n_trees, candidate.parameters.get(name, n_trees))
         n_nodes = round(more * float(np.mean([item.n_nodes for item in fits])))
-        n_rows = len(splits[0].train)
+        n_rows = len(self.encoded.folds.splits[0].train)
         best_s = float(np.mean([item.best_s * n_rows / max(item.n_rows, 1) for item in fits]))
         counts = self.encoded.weight_of(predicted[order])
+        seconds = sum(item.seconds for item in fits)
         done = scored(self.task, candidate, truth, raw, (n_trees, n_nodes), seconds, counts)
         unit_s = float(np.mean([item.unit_s for item in fits]))
         note = f"time ended it after {n_trees} rounds" if is_cut else ""
-        return dataclasses.replace(
-            done, best_s=best_s, finished_s=trial.finished_s, unit_s=unit_s, is_cut=is_cut, note=note
-        )
+        return dataclasses.replace(done, best_s=best_s, unit_s=unit_s, is_cut=is_cut, note=note)
 
 
 def scored(
@@ -207,6 +261,15 @@ def scored(
     score = evaluate.score_function(problem, problem.metric, threshold)(truth, raw, weight)
     loss = evaluate.weighted_mean(row_losses(task, truth, raw), weight)
     return Trial(candidate, score, loss, *size, threshold, seconds, truth, raw, weight=weight)
+
+
+def _restricted(task: Task, trial: Trial, mask: Array) -> Trial:
+    """Return a trial that went through, scored by some of the rows that it predicted."""
+    weight = None if trial.weight is None else trial.weight[mask]
+    size = trial.n_trees, trial.n_nodes
+    part = scored(task, trial.candidate, trial.truth[mask], trial.raw[mask], size, trial.seconds, weight)
+    names = "best_s", "finished_s", "unit_s", "is_cut", "note", "first_s", "first_loss"
+    return dataclasses.replace(part, **{name: getattr(trial, name) for name in names})
 
 
 def is_hopeless(losses: Array, best: Array, margin: float, weight: Array | None = None) -> bool:
