@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from postgres_ml.process.forking import TRACKS
+
 if TYPE_CHECKING:
     from faults_project import Project
 
@@ -94,12 +96,15 @@ class Build:
         return found[0]
 
     def children(self) -> list[int]:
-        """The process ids of the trainings; before the first is forked, of the process that forks them."""
+        """The process ids of the trainings; before the first is forked, of the process that forks them.
+
+        Those that tell MLflow of them are left out.
+        """
         found = {
             pid: parent for pid, (parent, command) in processes().items() if " postgres_ml train " in command
         }
         forking = [pid for pid, parent in found.items() if parent == self.process.pid]
-        return [pid for pid, parent in found.items() if parent in forking] or forking
+        return [pid for pid, parent in found.items() if parent in forking and not tracks(pid)] or forking
 
 
 @contextlib.contextmanager
@@ -111,6 +116,13 @@ def frozen(pid: int) -> Iterator[None]:
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGCONT)
+
+
+def tracks(pid: int) -> bool:
+    """Whether a process tells MLflow of a training."""
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/comm").read_text().strip() == TRACKS
+    return False
 
 
 def processes() -> dict[int, tuple[int, str]]:

@@ -179,6 +179,12 @@ class Project:
         [(known,)] = self.server.ask(query)
         return bool(known)
 
+    def n_runs(self) -> int:
+        """The number of MLflow's runs."""
+        with contextlib.closing(sqlite3.connect(self.directory / "mlflow.db")) as store:
+            [(n,)] = store.execute("select count(*) from runs").fetchall()
+        return int(n)
+
     def champion(self) -> int:
         """The version that MLflow's alias points at, as its store has it."""
         query = """select value from registered_model_aliases as a join model_version_tags as t

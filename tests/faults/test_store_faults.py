@@ -98,8 +98,11 @@ def test_mlflow_goes_away_between_training_and_tracking(project: Project, record
     """The node fails, and the next build publishes what was trained."""
     generation = project.state()["generation"] + 1
     store, away = project.directory / "mlflow.db", project.directory / "away.db"
-    build = project.build(generation)
-    build.wait_for(lambda: build.said("evaluate: "), "the training")
+    n_runs = project.n_runs()
+    build = project.build(
+        generation, model_type="xgboost", hyperparameters={"num_round": 3000, "max_depth": 2}
+    )
+    build.wait_for(lambda: project.n_runs() > n_runs, "the run in MLflow")
     store.rename(away)
     store.mkdir()
     try:
@@ -110,7 +113,9 @@ def test_mlflow_goes_away_between_training_and_tracking(project: Project, record
         away.rename(store)
     trained = project.result()
     assert trained is not None and trained["run"]["is_tracked"] is False
-    again = project.build(generation)
+    again = project.build(
+        generation, model_type="xgboost", hyperparameters={"num_round": 3000, "max_depth": 2}
+    )
     assert again.wait() == 0, again.output
     assert not again.said("snapshot of"), again.output
     assert project.state()["generation"] == generation

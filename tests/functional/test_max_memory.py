@@ -17,8 +17,8 @@ MB = 10**6
 LIBRARIES = """
 import importlib
 from postgres_ml.process.memory import resident_bytes
-from postgres_ml.process.forking import MODULES
-for module in MODULES:
+from postgres_ml.process.forking import TRAINING
+for module in TRAINING:
     importlib.import_module(module)
 print(resident_bytes())
 """

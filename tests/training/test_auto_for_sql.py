@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import itertools
+import time
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -191,11 +192,18 @@ def test_a_fit_that_time_ends_is_no_trial(tmp_path: Path) -> None:
     assert trial.state == "late" and not runner.done
 
 
-def test_what_a_fit_takes_is_measured_before_the_search(tmp_path: Path) -> None:
+def test_what_a_fit_takes_is_measured_before_the_search(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     task, rows = task_of(tmp_path, "binary")
     encoded = EncodedRows(task, rows)
     ticks = itertools.count()
-    task = dataclasses.replace(task, deadline=Deadline(600, lambda: 0.002 * next(ticks)))
+
+    def clock() -> float:
+        return 0.002 * next(ticks)
+
+    monkeypatch.setattr(time, "thread_time", clock)  # the processor's goes on as the other does
+    task = dataclasses.replace(task, deadline=Deadline(600, clock))
     candidates = portfolio(task, encoded.codes)
     budget = Budget(task, len(encoded.folds.splits), 1.25)
     prepare(task, encoded, budget, candidates, quiet)

@@ -33,6 +33,7 @@ TRAINING = ("postgres_ml.pipeline", "xgboost", "optuna")
 TRACKING = ("postgres_ml.track.run", "mlflow.sklearn")
 MODULES = (*TRAINING, *TRACKING, *LATER)
 MOST_BYTES = 1 << 24  # of a request
+TRACKS = "postgres-ml-log"  # of the process that tells MLflow: 15 characters are what Linux keeps
 
 
 Train = Callable[[Path, int], int]
@@ -113,6 +114,7 @@ class Server:
         # the first job's process imports the rest while it waits for the training
         _import_libraries((*TRACKING, *LATER) if TRACKING[-1] in sys.modules else TRACKING, descriptors[2])
         if self._fork(None, request, [descriptors[0], descriptors[2], descriptors[2]]):
+            _set_name(TRACKS)
             return partial(self._track, tracks.detach())
         tracks.close()
         return None
@@ -186,6 +188,12 @@ def _become(request: dict[str, Any], streams: list[int]) -> None:
     os.environ.update(request["environment"])
     if numpy := sys.modules.get("numpy"):
         numpy.random.seed()  # the generator without a seed, which all forks would share
+
+
+def _set_name(name: str) -> None:
+    """Give this process a name in lists of processes, where the system has a way: its command is the other's."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/comm").write_text(name, encoding="ascii")
 
 
 def _make_tables() -> int:
