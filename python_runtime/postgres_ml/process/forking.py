@@ -191,7 +191,7 @@ def _become(request: dict[str, Any], streams: list[int]) -> None:
 
 
 def _set_name(name: str) -> None:
-    """Give this process a name in lists of processes, where the system has a way: its command is the other's."""
+    """Give this process a name in lists of processes, where that can be: its command line is the other's."""
     with contextlib.suppress(OSError):
         Path("/proc/self/comm").write_text(name, encoding="ascii")
 
