@@ -15,8 +15,20 @@ from faults_build import Build
 from faults_callers import Caller
 from faults_project import Project, repair
 
-#: bytes of the disk that the training's folder is on, and the step that fills it: 600 rows are 30 kB, plots 500
-DISKS = {"snapshot": "16k", "artifacts": "200k"}
+#: size of the disk that the training's folder is on, and the step that fills it: 600 rows are 30 kB
+DISKS = {"snapshot": "16k", "artifacts": "64k"}
+
+
+#: a training that is not through when MLflow's store is open
+LONG = {"model_type": "xgboost", "hyperparameters": {"num_round": 3000, "max_depth": 2}}
+
+
+def training_with_run(project: Project) -> Build:
+    """Start a build, and return it when it trains and has a run in MLflow."""
+    n_runs = project.n_runs()
+    build = project.build(project.state()["generation"] + 1, **LONG)
+    build.wait_for(lambda: project.n_runs() > n_runs, "the run in MLflow")
+    return build
 
 
 def on_a_disk_of(size: str) -> tuple[str, ...]:
@@ -126,13 +138,12 @@ def test_mlflow_goes_away_between_training_and_tracking(project: Project, record
 @pytest.mark.faults
 def test_mlflows_database_is_locked_by_another_process(project: Project, record_property) -> None:
     """As long as it takes: MLflow gives up, the result is kept."""
-    build = project.build(project.state()["generation"] + 1)
-    build.wait_for(lambda: build.said("load: "), "the training")
+    build = training_with_run(project)
     with contextlib.closing(sqlite3.connect(project.directory / "mlflow.db", timeout=60)) as store:
         store.isolation_level = None
         store.execute("begin exclusive")
         attempt(project, record_property, "MLflow's database locked", "track", build, "database is locked")
-    publish_what_was_trained(project, is_trained=True)
+    publish_what_was_trained(project, is_trained=True, **LONG)
 
 
 @pytest.mark.faults

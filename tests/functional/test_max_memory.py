@@ -11,7 +11,7 @@ from postgres_ml.out_of_core.plan import DEFAULT_SHARE
 from support.memory_cgroup import memory_cgroup
 from support.selecting import selector
 
-N_ROWS, N_COLUMNS = 100_000, 100
+N_ROWS, N_COLUMNS = 130_000, 100
 MB = 10**6
 #: what a training has in memory before it reads a row
 LIBRARIES = """
@@ -34,7 +34,7 @@ MODEL = """
     hyperparameters={{'num_round': 5}}, settings={{'max_cells': 100000000, {0}}}) }}}}
 select * from {{{{ ref('wide') }}}}
 """
-N_TEXTS, N_WORDS = 8, 60
+N_TEXTS, N_WORDS = 10, 60
 TEXTS = f"""
 {{{{ config(materialized='table') }}}}
 select {", ".join(f"'word ' || abs(hashint4(i * 17 + {k})) % {N_WORDS} as t{k}" for k in range(N_TEXTS))},
@@ -60,7 +60,7 @@ def capped(cap: int) -> str:
 
 @pytest.fixture(scope="module")
 def libraries() -> int:
-    """Bytes that a training has in memory before it reads a row."""
+    """Bytes that the first training of a dbt process has in memory; later ones have MLflow as well."""
     done = subprocess.run([sys.executable, "-c", LIBRARIES], check=True, capture_output=True, text=True)
     return int(done.stdout)
 
@@ -71,11 +71,11 @@ class TestMaxMemory:
         return {
             "wide.sql": ROWS,
             "whole.sql": MODEL.format("'seed': 0"),
-            "capped.sql": capped(libraries + 240 * MB),
+            "capped.sql": capped(libraries + 310 * MB),
             "too_small.sql": capped(libraries + 100 * MB),
             "texts.sql": TEXTS,
             "searched.sql": SEARCH.format(libraries + 350 * MB),
-            "line.sql": LINE.format(libraries + 240 * MB),
+            "line.sql": LINE.format(libraries + 370 * MB),
         }
 
     def test_the_cap_is_kept_and_the_model_is_the_same(self, project, connection, libraries):
@@ -84,11 +84,11 @@ class TestMaxMemory:
         lines = [line for line in text.splitlines() if "capped:" in line]
         said = " ".join(lines)
         assert re.search(
-            r"100,000 rows would take \d+ MB of memory, and max_memory is \d+ MB: the training reads 80 MB in \d+ files",
+            r"130,000 rows would take \d+ MB of memory, and max_memory is \d+ MB: the training reads 104 MB in \d+ files",
             said,
         )
         (peak,) = re.findall(r"capped: the training took (\d+) MB of memory at most", said)
-        assert libraries < int(peak) * MB < libraries + 240 * MB
+        assert libraries < int(peak) * MB < libraries + 310 * MB
         select = selector(connection, project.test_schema)
         arguments = ", ".join(f"x{k}" for k in range(N_COLUMNS))
         [(n_other,)] = select(
@@ -100,22 +100,22 @@ class TestMaxMemory:
         assert not list(Path(project.project_root).rglob("*.arrow"))
 
     def test_columns_that_texts_become_count_as_well(self, project, connection, libraries):
-        """The rows are 5 MB in Arrow; as dense one-hot columns, and copied, they are 300."""
+        """The rows are 5 MB in Arrow; as dense one-hot columns, and copied, they are 390."""
         results, text = run_dbt_and_capture(["build", "--select", "texts", "line"])
         assert [str(result.status) for result in results] == ["success"] * 2
         assert re.search(r"line: 40,000 rows would take \d+ MB of memory, and max_memory is \d+ MB", text)
         (peak,) = re.findall(r"line: the training took (\d+) MB of memory at most", text)
-        assert int(peak) * MB < libraries + 240 * MB
+        assert int(peak) * MB < libraries + 370 * MB
         select = selector(connection, project.test_schema)
         assert select("select n_rows from line") == [(40_000,)]
 
     def test_a_search_stays_within_its_cap(self, project, libraries):
-        """The rows would fit: 16 MB in Arrow. Matrices of all encodings, and of fits side by side, don't."""
+        """The rows would fit: 21 MB in Arrow. Matrices of all encodings, and of fits side by side, don't."""
         run_dbt(["run", "--select", "wide"])
         results, text = run_dbt_and_capture(["build", "--select", "searched"])
         assert [str(result.status) for result in results] == ["success"]
         assert re.search(
-            r"searched: 100,000 rows would take \d+ MB of memory, and max_memory is \d+ MB", text
+            r"searched: 130,000 rows would take [\d.]+ [MG]B of memory, and max_memory is \d+ MB", text
         )
         (peak,) = re.findall(r"searched: the training took (\d+) MB of memory at most", text)
         assert int(peak) * MB < libraries + 350 * MB
@@ -138,7 +138,7 @@ class TestCgroup:
 
     def test_a_training_stays_within_its_share_of_the_cgroup(self, project, libraries):
         run_dbt(["run", "--select", "wide"])
-        limit = int((libraries + 240 * MB) / DEFAULT_SHARE)
+        limit = int((libraries + 330 * MB) / DEFAULT_SHARE)
         with memory_cgroup(limit) as cgroup:
             command = [sys.executable, "-m", "dbt.cli.main", "build", "--select", "contained"]
             options = [
