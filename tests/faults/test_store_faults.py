@@ -167,7 +167,10 @@ def test_mlflow_goes_away_after_the_training(project: Project, record_property) 
     ]
     assert "can't be written: Is a directory" in warning and "the next build" in warning
     others = [line for line in build.lines if "WARNING" in line and line is not warning]
-    told = ("if it is an identifier", "has no plots and no card")  # about the rows; about what is logged meanwhile
+    told = (
+        "if it is an identifier",
+        "has no plots and no card",
+    )  # about the rows; about what is logged meanwhile
     assert [line for line in others if not any(text in line for text in told)] == []
     assert kept.said("serves, and MLflow's champion stays until a build moves it"), kept.output
     assert project.state()["generation"] == before["generation"] + 1
