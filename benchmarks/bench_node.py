@@ -30,6 +30,7 @@ from typing import Any
 
 import psycopg2
 import results
+import xgboost
 from postgres_ml import embedded
 from postgres_ml.process.progress import PHASES
 
@@ -288,7 +289,7 @@ def main() -> int:
     if options.write:
         heading = (
             "## A small model's build (`make bench-node`)\n\n"
-            f"{results.circumstances(runs[0]['postgres'])}, xgboost {version('xgboost')}, "
+            f"{results.circumstances(runs[0]['postgres'])}, xgboost {xgboost.__version__}, "
             f"MLflow {version('mlflow')}, {os.cpu_count()} cores, load {load:.1f} before. "
             f"{options.rows:,} rows x {N_COLUMNS} columns, {ROUNDS} rounds of xgboost; medians of "
             f"{options.runs} runs. First: no catalog, no MLflow store; again: `--full-refresh`. "
