@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from postgres_ml.features.column_facts import fit_categories
+from postgres_ml.features.column_facts import count_texts, fit_categories
 from postgres_ml.features.feature_columns import FeatureColumns
 from postgres_ml.features.preprocess import MIN_CATEGORY_ROWS, additive_columns, tree_columns
 
@@ -28,5 +28,6 @@ def test_codes_are_those_of_a_fit_on_all_rows(values: list[str | None], seed: in
     )
     for unfitted in (tree_columns(COLUMNS, codes=True), additive_columns(COLUMNS)):
         expected = unfitted.fit_transform(frame)
-        few = fit_categories(unfitted, COLUMNS.texts, frame, MIN_CATEGORY_ROWS)
+        counts = {name: count_texts(frame[name]) for name in COLUMNS.texts}
+        few = fit_categories(unfitted, counts, frame, MIN_CATEGORY_ROWS)
         np.testing.assert_array_equal(few.transform(frame), expected)

@@ -117,21 +117,26 @@ def rows_of_counts(counts: Sequence[Counts], enough: int, least: int = 0) -> lis
     return [_padded(column, longest, counted) for column, counted in zip(columns, counts, strict=True)]
 
 
-def fit_categories(transformer: Any, texts: Sequence[str], frame: pd.DataFrame, enough: int) -> Any:
-    """Return the transformer, fitted on few rows that have the frame's categories, as often in order.
+def fit_categories(
+    transformer: Any, counts: Mapping[str, Counts], sample: pd.DataFrame, enough: int, least: int = 0
+) -> Any:
+    """Return the transformer, fitted on few rows that teach it the categories that all rows would.
 
-    The library's encoders count each value by a call in Python, which takes a tenth of a training of xgboost.
+    Rows that are in memory gain by it as well: the library's encoders count each value by a call in Python,
+    which takes a tenth of a training of xgboost.
 
     Parameters
     ----------
-    transformer : which learns nothing but the categories of the texts
-    enough : as `rows_of_counts` has it
+    counts : of each text column
+    sample : rows from which it learns what else there is to learn
+    enough, least : as `rows_of_counts` has them
     """
-    found = rows_of_counts([count_texts(frame[name]) for name in texts], enough)
-    few = frame.iloc[: len(found[0])].reset_index(drop=True)
-    for name, values in zip(texts, found, strict=True):
-        few[name] = pd.Series(values, dtype=object)
-    return transformer.fit(few)
+    texts = rows_of_counts(list(counts.values()), enough, least)
+    n_rows = len(texts[0]) if texts else len(sample)
+    rows = sample.iloc[np.linspace(0, len(sample) - 1, n_rows).astype(np.int64)].reset_index(drop=True)
+    for name, values in zip(counts, texts, strict=True):
+        rows[name] = pd.Series(values, dtype=object)
+    return transformer.fit(rows)
 
 
 def _few(counts: Counts, enough: int) -> Array:

@@ -29,7 +29,7 @@ from postgres_ml.components.anomaly import AnomalyDetector
 from postgres_ml.components.estimators import LabelEncodedClassifier
 from postgres_ml.contract.config import ColumnSet, TrainingSpec
 from postgres_ml.contract.exceptions import SpecError, TrainingDataError
-from postgres_ml.features.column_facts import fit_categories
+from postgres_ml.features.column_facts import count_texts, fit_categories
 from postgres_ml.features.configured import incomplete
 from postgres_ml.features.feature_columns import MAX_CATEGORIES, FeatureColumns
 from postgres_ml.features.preprocess import (
@@ -124,7 +124,8 @@ def fit(
             warnings.filterwarnings("ignore", "Training interrupted by user")  # how a network ends in time
             frame = frame_to_fit(task, candidate, rows)
             if _learns_categories_only(task, candidate):
-                fit_categories(columns, task.columns.texts, frame, MIN_CATEGORY_ROWS)
+                counts = {name: count_texts(frame[name]) for name in task.columns.texts}
+                fit_categories(columns, counts, frame, MIN_CATEGORY_ROWS)
                 estimator.fit(
                     columns.transform(frame),
                     target,

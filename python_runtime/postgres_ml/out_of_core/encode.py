@@ -10,10 +10,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from postgres_ml.features.column_facts import rows_of_counts
+from postgres_ml.features.column_facts import fit_categories
 from postgres_ml.features.feature_columns import FeatureColumns
 from postgres_ml.features.preprocess import MIN_CATEGORY_ROWS
 from postgres_ml.out_of_core.rows import Look
@@ -28,10 +27,5 @@ def fitted_columns(
     ----------
     sample : some rows of these sides
     """
-    counts = [look.of_sides(name, sides) for name in columns.texts]
-    texts = rows_of_counts(counts, MIN_CATEGORY_ROWS, least=len(sample))
-    n_rows = len(texts[0]) if texts else len(sample)
-    rows = sample.iloc[np.linspace(0, len(sample) - 1, n_rows).astype(np.int64)].reset_index(drop=True)
-    for name, values in zip(columns.texts, texts, strict=True):
-        rows[name] = pd.Series(values, dtype=object)
-    return transformer.fit(rows)
+    counts = {name: look.of_sides(name, sides) for name in columns.texts}
+    return fit_categories(transformer, counts, sample, MIN_CATEGORY_ROWS, least=len(sample))

@@ -33,7 +33,7 @@ class Source:
     dsn : of libpq; without a password the worker's own is taken (PGPASSWORD, ~/.pgpass)
     role : to read as; '' for the connection's own
     table : what is read, for people: schema and name, quoted
-    head, tail : of the query, as `snapshot.query.rows_query` has it, before and after a condition on `ctid`
+    head, tail : of the query of the rows in the snapshot's form, before and after a condition on `ctid`
     n_pages : that the table has
     copy : the copy, which is dropped when all have read; '' where the table is the query's own
     snapshot : that dbt has exported, whose transaction is open until all have read; '' of a copy
