@@ -33,6 +33,7 @@ import numpy as np
 import pandas as pd
 import psycopg2
 import results
+import sql_parts
 import xgboost as xgb
 from postgres_ml import embedded
 from postgres_ml.components.additive import AdditiveClassifier
@@ -303,8 +304,21 @@ $body$""")
     return ONE_BY_ONE_ROWS / seconds(lambda: server.cursor.execute(query), server.clock, 1)
 
 
-def measure(server: Server, case: Case, frame: pd.DataFrame, n_rows: int, directory: Path) -> str:
-    """Return the case's row of the table."""
+def parts_of(server: Server, estimator: Any, call: str, n_rows: int, library_s: float) -> list[str]:
+    """Return lines of what a row of the logistic regression takes, part by part."""
+
+    def seconds_of(expression: str) -> float:
+        query = f"select id, {expression} from t_mixed where id < {n_rows}"
+        return seconds(server.scored(query), server.clock, 5) / n_rows
+
+    numbers, texts = ([i.name for i in MIXED if i.kind == kind] for kind in ("number", "text"))
+    return sql_parts.table(sql_parts.statements(estimator, numbers, texts, call), seconds_of, library_s)
+
+
+def measure(
+    server: Server, case: Case, frame: pd.DataFrame, n_rows: int, directory: Path, parts: list[str]
+) -> str:
+    """Return the case's row of the table; `parts` takes what the first case is made of."""
     table = "t_reals" if case.inputs is REALS else "t_mixed"
     estimator = case.build()
     training = frame.iloc[:N_TRAINING]
@@ -318,6 +332,8 @@ def measure(server: Server, case: Case, frame: pd.DataFrame, n_rows: int, direct
     ours = n_rows / seconds(server.scored(f"{query} where id < {n_rows}"), server.clock)
     usable = frame.iloc[:n_rows]
     library = len(usable) / seconds(in_memory(estimator, usable), time.process_time)
+    if case is CASES[0]:
+        parts.extend(parts_of(server, estimator, call, n_rows, 1 / library))
     trip_rows = min(ROUND_TRIP_ROWS, n_rows)
     trip = round_trip(server, case, table, trip_rows, estimator.predict)
     single = one_by_one(server, case, table, estimator, directory) if server.has_plpython() else None
@@ -438,16 +454,17 @@ def main() -> None:
         server.cursor.execute("show server_version")
         version = server.cursor.fetchone()[0]
         print(HEADER)
-        closing = ""
+        closing, parts = "", list[str]()
         for case in wanted:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # an MLP that has not converged is as fast
-                line = measure(
-                    server, case, data[case.inputs], min(case.n_rows, options.rows), Path(directory)
-                )
+                n_rows = min(case.n_rows, options.rows)
+                line = measure(server, case, data[case.inputs], n_rows, Path(directory), parts)
             print(line, flush=True)
             lines.append(line)
             closing = closing or many_connections(server, case)
+        if parts:
+            closing += f"\n\nWhat a row of {CASES[0].name} takes, part by part:\n\n" + "\n".join(parts)
         print(closing)
     if options.write:
         write(lines, closing, version)

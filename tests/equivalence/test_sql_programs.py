@@ -443,6 +443,33 @@ def test_many_categories_are_looked_up(runtime: SqlRuntime) -> None:
     check_slots(runtime, program, rows, [303, 305], 0.0)
 
 
+@pytest.mark.parametrize("n", [13, 14, 31, 256, 257])
+@pytest.mark.parametrize("refused", [None, "missing", "unseen"])
+def test_categories_are_found_among_their_neighbours(
+    runtime: SqlRuntime, n: int, refused: str | None
+) -> None:
+    """Where each stands between others: the first and the last, prefixes, quotes, and what is next to them."""
+    hard = ["", " ", "'", "'x", "\\", "a", "a ", "aa", "A", "~", "é", "éa", "日本"]
+    words = [*hard, *(f"{'ab'[k % 2] * (k % 5)}{k}" for k in range(n - len(hard)))]
+    random.Random(n).shuffle(words)
+    others: dict[str, float | None] = {"missing": -1.0, "unseen": -2.0}
+    if refused:
+        others[refused] = None
+    steps = (
+        Category(0, tuple(words), tuple(float(k) for k in range(n)), **others),
+        OneHot(0, (3.0, 5.0)),
+        Number(1),
+        Linear((0, 1, 2, 3), ((0.5, 0.25, -7.0, 1.0),), (0.0,)),
+    )
+    inputs = (Input("t", "text", "text"), Input("k", "integer", "number"))
+    program = Program(inputs, steps, (), Value(4), "double precision")
+    near = [
+        other for word in words for other in (word + "\x01", word + "0", word[:-1], word.upper(), word + "é")
+    ]
+    rows = {"t": [*words, *near, None], "k": [1] * (len(words) + len(near) + 1)}
+    check_slots(runtime, program, rows, [0, 2, 4], 0.0)
+
+
 def test_cluster_of_the_nearest_centre(runtime: SqlRuntime) -> None:
     steps = (
         Number(0),

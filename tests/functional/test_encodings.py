@@ -2,6 +2,8 @@
 
 import contextlib
 import os
+import random
+from collections import Counter
 from pathlib import Path
 
 import psycopg2
@@ -9,6 +11,11 @@ import pytest
 from dbt.tests.util import run_dbt, run_dbt_and_capture
 from postgres_ml.contract.config import Settings
 from postgres_ml.contract.exceptions import TrainingDataError
+from postgres_ml.generate import create_statement, generate_sql
+from postgres_ml.generate.sql.search import have_one_order
+from postgres_ml.program import interpret
+from postgres_ml.program.encoders import Category
+from postgres_ml.program.program import Input, Program, Value
 from postgres_ml.snapshot.copy import copy_snapshot, describe_query, split_target
 from postgres_ml.snapshot.query import stored_columns
 from postgres_ml.snapshot.reader import read_columns
@@ -97,6 +104,50 @@ def test_ascii_needs_no_encoding(server, tmp_path):
     with database_of(server, "SQL_ASCII") as name, contextlib.closing(connect(server, name)) as connection:
         query = "select c, y from (values ('a', 'b'), ('', 'c'), (null, 'd')) t (c, y)"
         assert snapshot(connection, query, tmp_path) == (["a", "", None], ["b", "c", "d"])
+
+
+ALPHABETS = {
+    "UTF8": "aZ09 ~éß日本🦉żя",
+    "LATIN2": "aZ09 ~éßżŁőđ",
+    "WIN1251": "aZ09 ~яжЁёЂ",
+    "KOI8R": "aZ09 ~яжЁюба",  # its letters are not in the order of the alphabet
+    "EUC_JP": "aZ09 ~日本東京あア",
+}
+
+
+@pytest.mark.parametrize("encoding", ALPHABETS)
+def test_texts_that_are_said_to_have_one_order_have_it(server, encoding):
+    source = random.Random(0)
+    with database_of(server, encoding) as name, contextlib.closing(connect(server, name)) as connection:
+        connection.set_client_encoding("UTF8")
+        cursor, said = connection.cursor(), Counter()
+        for _ in range(3_000):
+            pair = ["".join(source.choices(ALPHABETS[encoding], k=source.randint(0, 3))) for _ in range(2)]
+            cursor.execute("""select %s < %s collate "C" """, pair)
+            is_alike = cursor.fetchone() == (pair[0] < pair[1],)
+            assert is_alike or not have_one_order(pair), pair
+            said[is_alike, have_one_order(pair)] += 1
+        assert said[True, True] > 1_000
+        assert encoding != "KOI8R" or said[False, False] > 50  # else the rule would not be needed
+
+
+@pytest.mark.parametrize("encoding", ALPHABETS)
+def test_many_categories_are_found_in_each_encoding(server, encoding):
+    letters = ALPHABETS[encoding]
+    words = [a + b for a in letters for b in letters]
+    for chosen in (words, words[:: len(letters)], [letters[-1] + word for word in words[:30]]):
+        category = Category(0, tuple(chosen), tuple(float(k) for k in range(len(chosen))), -1.0, -2.0)
+        program = Program((Input("t", "text", "text"),), (category,), (), Value(0), "double precision")
+        with database_of(server, encoding) as name, contextlib.closing(connect(server, name)) as connection:
+            connection.set_client_encoding("UTF8")
+            cursor = connection.cursor()
+            for body in generate_sql(program, "public", "place").functions:
+                cursor.execute(create_statement(body, "public"))
+            asked = [*words, "", None]
+            cursor.execute(
+                "select place(t) from unnest(%s::text[]) with ordinality u (t, n) order by n", (asked,)
+            )
+            assert [row[0] for row in cursor.fetchall()] == interpret.predict(program, {"t": asked})
 
 
 MODEL = """

@@ -1,7 +1,7 @@
 create or replace function "ml"."_predict_it__extreme"("amount" real, "price" numeric, "quantity" integer, "is_member" boolean, "state" character varying)
 returns integer
 language plpgsql immutable parallel safe as $body$
--- "_predict_it__extreme", generator 3, ir_version 2
+-- "_predict_it__extreme", generator 4, ir_version 2
 declare
 n1 double precision;
 c1 integer;
@@ -31,7 +31,7 @@ $body$;
 create or replace function "ml"."predict_it"("amount" real, "price" numeric, "quantity" integer, "is_member" boolean, "state" character varying)
 returns integer
 language sql immutable parallel safe as $body$
--- "predict_it", generator 3, ir_version 2
+-- "predict_it", generator 4, ir_version 2
 select case when $1>'Infinity' or $2>'1e37' or $2<'-1e37' or pg_catalog.scale($2)>300 then "ml"."_predict_it__extreme"($1,$2,$3,$4,$5)
 else case when ('.5'::real
 +CASE WHEN $1>='.1' THEN CASE WHEN ($2::double precision)<'19.99000072479248' THEN '.3' ELSE '-.4'::real END WHEN $5::pg_catalog.text collate pg_catalog."C"='CA' THEN '-.2' ELSE '.1'::real END
@@ -50,7 +50,7 @@ $body$;
 create or replace function "ml"."predict_it_probabilities"("amount" real, "price" numeric, "quantity" integer, "is_member" boolean, "state" character varying)
 returns pg_catalog.jsonb
 language plpgsql immutable parallel safe as $body$
--- "predict_it_probabilities", generator 3, ir_version 2
+-- "predict_it_probabilities", generator 4, ir_version 2
 declare
 n1 double precision;
 c1 integer;

@@ -1,7 +1,7 @@
 create or replace function "ml"."predict_it"("born" pg_catalog.date, "seen" timestamp with time zone)
 returns integer
 language plpgsql immutable parallel safe as $body$
--- "predict_it", generator 3, ir_version 2
+-- "predict_it", generator 4, ir_version 2
 declare
 n1 double precision;
 n2 double precision;
@@ -25,7 +25,7 @@ $body$;
 create or replace function "ml"."predict_it_distances"("born" pg_catalog.date, "seen" timestamp with time zone)
 returns double precision[]
 language plpgsql immutable parallel safe as $body$
--- "predict_it_distances", generator 3, ir_version 2
+-- "predict_it_distances", generator 4, ir_version 2
 declare
 n1 double precision;
 n2 double precision;

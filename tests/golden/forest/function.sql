@@ -1,7 +1,7 @@
 create or replace function "ml"."_predict_it__extreme"("x" double precision)
 returns boolean
 language plpgsql immutable parallel safe as $body$
--- "_predict_it__extreme", generator 3, ir_version 2
+-- "_predict_it__extreme", generator 4, ir_version 2
 declare
 s2 double precision;
 s3 double precision;
@@ -24,7 +24,7 @@ $body$;
 create or replace function "ml"."predict_it"("x" double precision)
 returns boolean
 language sql immutable parallel safe as $body$
--- "predict_it", generator 3, ir_version 2
+-- "predict_it", generator 4, ir_version 2
 select case when pg_catalog.abs($1)>'1e37' then "ml"."_predict_it__extreme"($1)
 else case greatest((('0'::double precision
 +CASE WHEN $1<'.09999999776482583' THEN '.25' ELSE '.5'::double precision END
@@ -37,7 +37,7 @@ $body$;
 create or replace function "ml"."predict_it_probabilities"("x" double precision)
 returns pg_catalog.jsonb
 language plpgsql immutable parallel safe as $body$
--- "predict_it_probabilities", generator 3, ir_version 2
+-- "predict_it_probabilities", generator 4, ir_version 2
 declare
 s2 double precision;
 s3 double precision;

@@ -1,7 +1,7 @@
 create or replace function "ml"."_predict_it__ieee"("operator" pg_catalog.text, "a" double precision, "b" double precision)
 returns double precision
 language plpgsql immutable parallel safe as $body$
--- "_predict_it__ieee", generator 3, ir_version 2
+-- "_predict_it__ieee", generator 4, ir_version 2
 
 declare
   a double precision := $2;
@@ -60,7 +60,7 @@ $body$;
 create or replace function "ml"."_predict_it__extreme"("age" double precision, "plan" pg_catalog.text)
 returns pg_catalog.text
 language plpgsql immutable parallel safe as $body$
--- "_predict_it__extreme", generator 3, ir_version 2
+-- "_predict_it__extreme", generator 4, ir_version 2
 declare
 s8 double precision;
 extreme boolean := false;
@@ -81,14 +81,14 @@ $body$;
 create or replace function "ml"."predict_it"("age" double precision, "plan" pg_catalog.text)
 returns pg_catalog.text
 language sql immutable parallel safe as $body$
--- "predict_it", generator 3, ir_version 2
+-- "predict_it", generator 4, ir_version 2
 select case when pg_catalog.abs($1)>'1e37' then "ml"."_predict_it__extreme"($1,$2)
 else case when ((coalesce((($1-'36')/'12.5'),'-.04')*'.75')+(case when $2 is null then '.125' when $2 collate pg_catalog."C"='basic' then '-.5' when $2 collate pg_catalog."C"='plus''s' then '1.25' else '0'::double precision end)+'-.3')>'0' then 'yes'::pg_catalog.text else 'no'::pg_catalog.text end end
 $body$;
 create or replace function "ml"."predict_it_probabilities"("age" double precision, "plan" pg_catalog.text)
 returns pg_catalog.jsonb
 language plpgsql immutable parallel safe as $body$
--- "predict_it_probabilities", generator 3, ir_version 2
+-- "predict_it_probabilities", generator 4, ir_version 2
 declare
 s8 double precision;
 s9 double precision;

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,25 +21,24 @@ from postgres_ml.generate import literals
 from postgres_ml.generate.literals import DOUBLE
 from postgres_ml.generate.sql.arithmetic.interval import NotInlinableError
 from postgres_ml.generate.sql.characters import CharacterCounts
+from postgres_ml.generate.sql.conversions import read_numeric, read_part
 from postgres_ml.generate.sql.fold.slots import CategoryKey, Source
+from postgres_ml.generate.sql.search import MOST_SEARCHED, have_one_order, searched
 from postgres_ml.generate.sql.words import WordArrays
 from postgres_ml.program.encoders import Scalar
 from postgres_ml.program.program import Input, Program
 
 # Numbers beyond this take the exact path. Below, products of a few of them and sums of many can't overflow.
 LIMIT = 1e37
-SIMPLE_CASE = 12  # categories that a CASE compares one after the other; more are looked up in a jsonb
+SIMPLE_CASE = 12  # categories that a CASE compares one after the other; more are searched for
 
 INTEGERS: dict[str, tuple[float, float]] = {
     "smallint": (-(2.0**15), 2.0**15 - 1),
     "integer": (-(2.0**31), 2.0**31 - 1),
     "bigint": (-(2.0**63), 2.0**63),
 }
+UNCONVERTED = ("text", "character varying")  # compared with text as they are
 FLOATS = ("real", DOUBLE)
-_PARTS = {
-    "quarter": "quarter", "month": "month", "day": "day", "day_of_year": "doy", "hour": "hour",
-    "minute": "minute",
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -208,7 +208,9 @@ class ArgumentReader:
     def _code(self, key: CategoryKey) -> str:
         missing, unseen = len(key.values) + 1, len(key.values) + 2
         operand = self.category(key.input)
-        if self.inputs[key.input].kind == "text" and len(key.values) > SIMPLE_CASE:
+        if self.is_searched(key):
+            found = searched(operand, self.in_order(key, [str(n) for n in range(1, missing)]), str(unseen))
+        elif self.inputs[key.input].kind == "text" and len(key.values) > SIMPLE_CASE:
             numbers = json.dumps(
                 {str(value): number for number, value in enumerate(key.values, 1)}, ensure_ascii=False
             )
@@ -222,6 +224,19 @@ class ArgumentReader:
             )
             found = f"case {operand} {found} else {unseen} end" if found else str(unseen)
         return f"case when {self.presence(key.input)} is null then {missing} else {found} end"
+
+    def is_searched(self, key: CategoryKey) -> bool:
+        """Return whether the category's number is found by binary search."""
+        return (
+            self.inputs[key.input].sql_type in UNCONVERTED
+            and SIMPLE_CASE < len(key.values) <= MOST_SEARCHED
+            and have_one_order([str(value) for value in key.values])
+        )
+
+    def in_order(self, key: CategoryKey, results: Sequence[str]) -> list[tuple[str, str]]:
+        """Return literals of text categories, each with its result, in the order of collation "C"."""
+        pairs = sorted(zip(map(str, key.values), results, strict=True))
+        return [(sql_names.text(value), result) for value, result in pairs]
 
     def presence(self, position: int) -> str:
         """Return what is NULL where the input is missing."""
@@ -244,46 +259,6 @@ def _toward_zero(value: float) -> float:
     """Return the single-precision number next to the double, on the side of zero."""
     single = np.float32(value)
     return float(single if abs(float(single)) <= abs(value) else np.nextafter(single, np.float32(0)))
-
-
-def read_numeric(argument: str) -> str:
-    """Return a numeric as a double. The plain cast raises beyond the largest and below the least double."""
-    return (
-        f"case when pg_catalog.scale({argument})<=300 and {argument}<='1e300' and {argument}>='-1e300' "
-        f"then {argument}::{DOUBLE} when {argument}='NaN' then null "
-        f"when pg_catalog.abs({argument})<='2.4703282292062327e-324' then '0' "
-        f"when {argument}>='1.797693134862315808e308' then 'Infinity' "
-        f"when {argument}<='-1.797693134862315808e308' then '-Infinity' else {argument}::{DOUBLE} end"
-    )
-
-
-def read_part(part: str, item: Input, argument: str) -> str:
-    """Return a calendar part as a double; infinite dates are NULL, and dates too late for a timestamp."""
-    moment, condition = argument, f"pg_catalog.isfinite({argument})"
-    if item.kind == "timestamptz":
-        moment = f"pg_catalog.timezone('UTC',{argument})"
-    elif item.kind == "date":
-        moment = f"{argument}::timestamp without time zone"
-        condition += f" and {argument}<pg_catalog.make_date(294277,1,1)"
-    elif item.kind == "time":
-        condition = ""
-        if item.sql_type == "time with time zone" and part != "epoch":
-            moment = f"pg_catalog.timezone('0'::interval,{argument})"
-    value = _part(part, moment)
-    if item.sql_type == "time without time zone" and part == "hour":  # 24:00 is the next day's midnight
-        return f"case when {argument}<'24:00' then {value} when {argument} is not null then '0' end"
-    return f"case when {condition} then {value} end" if condition else value
-
-
-def _part(part: str, moment: str) -> str:
-    if part == "weekday":
-        return f"pg_catalog.date_part('isodow',{moment})-'1'"
-    if part == "second":
-        return f"pg_catalog.floor(pg_catalog.date_part('second',{moment}))"
-    if part == "year":  # Postgres has no year 0, the year before 1 is -1
-        year = f"pg_catalog.date_part('year',{moment})"
-        return f"{year}+case when {year}<'0' then '1' else '0'::{DOUBLE} end"
-    return f"pg_catalog.date_part('{_PARTS.get(part, part)}',{moment})"
 
 
 def _changed(sql: str, source: Source) -> str:

@@ -11,6 +11,7 @@ from postgres_ml.generate.sql.arguments import ArgumentReader
 from postgres_ml.generate.sql.arithmetic import elementary
 from postgres_ml.generate.sql.arithmetic.interval import LARGEST, Value, constant
 from postgres_ml.generate.sql.fold.slots import Categorical
+from postgres_ml.generate.sql.search import searched
 
 
 def merged(first: Categorical, second: Categorical) -> Categorical | None:
@@ -36,6 +37,8 @@ def categorical_value(
     """Return the category's number as an expression; a category that was refused is NULL."""
     outputs = [math.nan if output is None else output for output in slot.all_outputs]
     bounds = _bounds([output for number, output in enumerate(outputs) if number not in impossible])
+    if is_coded and not reader.has_variables and reader.is_searched(slot.key):
+        return replace(bounds, sql=_searched(reader, slot, outputs))
     if is_coded:
         return replace(bounds, sql=f"({elementary.array(tuple(outputs))})[{reader.code(slot.key)}]")
     *listed, missing, unseen = outputs
@@ -58,6 +61,12 @@ def categorical_value(
     if not whens:
         return constant(unseen)
     return replace(bounds, sql=f"(case {' '.join(whens)} else {default}::{DOUBLE} end)")
+
+
+def _searched(reader: ArgumentReader, slot: Categorical, outputs: list[float]) -> str:
+    *listed, missing, unseen = map(_number, outputs)
+    found = searched(reader.category(slot.input), reader.in_order(slot.key, listed), f"{unseen}::{DOUBLE}")
+    return f"(case when {reader.presence(slot.input)} is null then {missing} else {found} end)"
 
 
 def _bounds(possible: list[float]) -> Value:
