@@ -25,7 +25,8 @@ from postgres_ml.evaluate.champion import Comparison, score_champion
 from postgres_ml.evaluate.evaluation import evaluate_pipeline
 from postgres_ml.evaluate.intervals import Interval, calibrate
 from postgres_ml.explain import Explanation, explain
-from postgres_ml.explain.row_function import MAX_CONDITIONS, row_function
+from postgres_ml.explain.path_conditions import MAX_CONDITIONS
+from postgres_ml.explain.row_function import row_function
 from postgres_ml.explain.terms import LOG_TARGET, TARGET
 from postgres_ml.features.problem import return_type
 from postgres_ml.fit.candidates import Candidate

@@ -195,6 +195,35 @@ def test_a_score_of_single_precision_has_a_limit_of_double_precision(runtime: Sq
     assert runtime.predictions(program, {"x0": [0.0, 1.0, None]})[0] == [1.0, 2.0, 1.0]
 
 
+@pytest.mark.parametrize("return_type", ["double precision", "real", "integer", "numeric"])
+def test_arguments_named_as_columns_of_the_bodies_own_queries(runtime: SqlRuntime, return_type: str) -> None:
+    names = ["v", "u", "x", "w", "p", "n", "l", "r", "i", "value", "f", "k", "b", "extreme", "s1", "t1"]
+    inputs = (*(Input(name, "double precision", "number") for name in names), Input("a", "text", "text"))
+    n = len(names)
+    tree = Tree(
+        (0, -1, -1), (0.5, math.nan, math.nan), (1, -1, -1), (2, -1, -1), (True,) * 3, ((), (1.0,), (2.5,))
+    )
+    steps = (
+        *(Number(k) for k in range(n)),
+        *(Impute(k, 0.25) for k in range(n)),
+        Activation(tuple(range(n, 2 * n)), "tanh"),
+        Linear(tuple(range(2 * n, 3 * n)), ((0.5,) * n,) * n, (0.0,) * n),
+        Activation(tuple(range(3 * n, 4 * n)), "relu"),
+        Linear(tuple(range(4 * n, 5 * n)), ((0.25,) * n,), (0.5,)),
+        TreeEnsemble((n,), (tree,) * 40, "<", "float64", "float64", (0.0,)),
+        Category(n, ("a", "b"), (0.5, 1.0), 0.0, 0.0),
+        Linear((5 * n, 5 * n + 1, 5 * n + 2), ((1.0, 1.0, 1.0),), (0.0,)),
+    )
+    program = Program(inputs, steps, (), Value(5 * n + 3), return_type)
+    rows = {name: [0.5, None, -3.0, 1e300] for name in names} | {"a": ["a", "b", None, "c"]}
+    found, _ = runtime.predictions(program, rows)
+    assert [float(value) for value in found] == pytest.approx(
+        [float(value) for value in interpret.predict(program, rows)],
+        rel=1e-6,
+        abs=0.5 if return_type == "integer" else 0,
+    )
+
+
 def test_hostile_names_and_labels(runtime: SqlRuntime) -> None:
     columns = {name: [float(k % 3), None, 1.0] for k, name in enumerate(HOSTILE_NAMES)}
     words = ["it's", "$body$", "back\\slash", 'quo"te', "line\nbreak", "日本", ""]

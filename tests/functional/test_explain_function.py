@@ -24,14 +24,15 @@ from postgres_ml.program import interpret
 from postgres_ml.program.program import Input
 from postgres_ml.verify.parity import check_parity, predictor
 from sklearn.compose import make_column_transformer
-from sklearn.ensemble import ExtraTreesClassifier, HistGradientBoostingRegressor
-from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor, HistGradientBoostingRegressor
+from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OrdinalEncoder
 from support.training import Training
 
 N = 300
 NAN = math.nan
+LARGEST = 1.7976931348623157e308
 
 
 def make_rows(n_numbers: int) -> pd.DataFrame:
@@ -106,6 +107,73 @@ def unusual(frame: pd.DataFrame) -> pd.DataFrame:
     rows = pd.DataFrame({name: numbers for name in frame if name != "word"})
     rows["word"] = pd.Series([None, "never seen", "", "a"], dtype=object)
     return rows[list(frame)]
+
+
+def test_features_are_named_as_the_columns_of_the_query(connection: Any, schema: str) -> None:
+    names = [
+        "leaf",
+        "slot",
+        "source",
+        "low",
+        "high",
+        "inside",
+        "outside",
+        "missing",
+        "share",
+        "known",
+        "part",
+        "i",
+        "l0",
+        "v0",
+        "p0",
+        "label0",
+        "x",
+        "s",
+        "t",
+        "c",
+        "e",
+        "l",
+        "v",
+        "p",
+        "q",
+        "u",
+    ]
+    random = np.random.default_rng(0)
+    frame = pd.DataFrame(random.normal(size=(N, len(names))).round(2), columns=names)
+    target = frame.to_numpy() @ np.arange(len(names)) + random.normal(size=N)
+    pipeline = make_pipeline(ExtraTreesRegressor(6, max_depth=6, random_state=0)).fit(frame, target)
+    program = parse_pipeline(
+        pipeline, tuple(Input(n, "double precision", "number") for n in names), "double precision"
+    )
+    found = explain(program, (), frame, pipeline.predict)
+    assert found.exact is not None
+    asked = frame.head(5)
+    wanted = found.exact.values(interpret.slots(program, {name: asked[name].to_numpy() for name in names}))
+    answers = in_database(connection, schema, row_function(found, schema, "u"), asked)
+    for position, answer in enumerate(answers):
+        values = answer["explanations"]["label0"]["shap_values"]
+        assert [values[name] for name in names] == pytest.approx(wanted[0, position].tolist(), abs=1e-9)
+
+
+def test_no_number_makes_it_raise(connection: Any, schema: str) -> None:
+    """Terms that overflow are infinite, and those that vanish are zero, as the prediction's are."""
+    random = np.random.default_rng(0)
+    frame = pd.DataFrame({"a": random.normal(size=N), "b": np.tile([-1.0, 1.0], N // 2)})
+    model = LinearRegression().fit(frame, 3 * frame.a + 1e-3 * frame.b)
+    inputs = tuple(Input(name, "double precision", "number") for name in frame)
+    program = parse_pipeline(model, inputs, "double precision")
+    found = explain(program, (), frame, model.predict)
+    assert found.exact is not None
+    extremes = [1e308, -1e308, LARGEST, -LARGEST, 5e-324, -5e-324, 1e-310, 0.0, 1e154]
+    asked = pd.DataFrame([(a, b) for a in extremes for b in extremes], columns=["a", "b"])
+    with np.errstate(all="ignore"):
+        slots = interpret.slots(program, {name: asked[name].to_numpy() for name in asked})
+        wanted = found.exact.values(slots)[0]
+    answers = in_database(connection, schema, row_function(found, schema, "predict_it"), asked)
+    assert np.isinf(wanted).any() and (wanted[:, 1] == 0).sum() > len(extremes)  # some vanish
+    for answer, expected in zip(answers, wanted, strict=True):
+        values = answer["explanations"]["label0"]["shap_values"]
+        assert [float(values[name]) for name in ("a", "b")] == pytest.approx(expected.tolist(), abs=1e-9)
 
 
 def in_database(connection: Any, schema: str, functions: Any, rows: pd.DataFrame) -> list[dict[str, Any]]:

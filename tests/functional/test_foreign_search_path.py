@@ -9,11 +9,18 @@ from dbt.tests.util import run_dbt, run_dbt_and_capture, write_file
 
 MODEL = """
 {{{{ config(materialized='create_model', target='y', auto=false, model_type='linear_learner', runtime='sql',
-          settings={{'max_cells': 6000}}, grants={{'execute': ['public']}}, persist_docs={{'relation': true}}) }}}}
+          settings={{'max_cells': 6000}}, explain=true, grants={{'execute': ['public']}}, persist_docs={{'relation': true}}) }}}}
 select i::float8 as x, 'a' || (i % 7)::text as z, timestamp '2026-01-01' + i * interval '1 hour' as at,
     case when i > {limit} then 'yes' else 'no' end as y
 from generate_series(1, 3000) as i
 """
+TREES = """
+{{ config(materialized='create_model', target='y', auto=false, model_type='xgboost', runtime='sql', explain=true,
+          hyperparameters={'num_round': 4, 'max_depth': 3}) }}
+select i::float8 as x, case when i % 11 > 0 then 'a' || (i % 7)::text end as z, sqrt(i) as y
+from generate_series(1, 600) as i
+"""
+ADDITIVE = TREES.replace("'xgboost'", "'additive'").replace("'num_round': 4, 'max_depth': 3", "")
 SCHEMA = """
 models:
   - name: m
@@ -44,6 +51,12 @@ TYPES = (
     '"char"',
 )
 NAMES = [
+    "width_bucket",
+    "ln",
+    "jsonb_object_agg",
+    "generate_series",
+    "exp",
+    "bool_or",
     "array_agg",
     "array_position",
     "array_to_string",
@@ -159,6 +172,8 @@ class TestTraps:
     def models(self):
         return {
             "m.sql": MODEL.format(limit=1500),
+            "trees.sql": TREES,
+            "curves.sql": ADDITIVE,
             "rows.sql": ROWS,
             "scored.sql": "select {{ predict('m') }} as p from {{ ref('rows') }}",
             "pinned.sql": "select {{ predict('m', version=1) }} as p from {{ ref('rows') }}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -16,8 +17,11 @@ from postgres_ml.features.feature_columns import choose_columns
 from postgres_ml.features.problem import Problem
 from postgres_ml.fit.task import Deadline, Task
 from postgres_ml.generate import generate_native, generate_sql
+from postgres_ml.generate.interval import interval_function
 from postgres_ml.lower import parse_pipeline
 from postgres_ml.program.adversarial import adversarial_rows
+from postgres_ml.program.encoders import Number
+from postgres_ml.program.program import Input, Program, Value
 from postgres_ml.publish.deployment import inputs_of
 from postgres_ml.publish.interval import interval_functions
 from postgres_ml.publish.runtime import ChosenRuntime
@@ -128,3 +132,30 @@ def test_rows_that_only_the_scale_refuses_get_the_widest(
         scale = float(interval.scale.predict(as_frame(rows, job.arguments).iloc[[1]])[0])
     predicted = runtime.call(program, "predict_it")[1]
     assert bits((second["lower"], second["upper"])) == bits(interval.bounds(predicted, scale))
+
+
+@pytest.mark.parametrize("half", [1.0, 1e290, 1e300, 1.5e308])
+def test_bounds_beyond_the_largest_double_are_infinite(
+    native: psycopg2.extensions.cursor, schema: str, half: float
+) -> None:
+    program = Program(
+        (Input("x", "double precision", "number"),), (Number(0),), (), Value(0), "double precision"
+    )
+
+    def generate(*given: Any) -> Any:
+        made = generate_sql(*given)
+        predict = next(body for body in made.functions if body.role == "predict")
+        functions = (*made.functions, interval_function(predict, schema, half))
+        return dataclasses.replace(made, functions=functions)
+
+    runtime = SqlRuntime(native, schema, generate)
+    runtime.create(program, "predict_it")
+    sizes = [0.0, 5e-324, 1.0, 8e307, 1e308, 1.7e308, 1.797e308, 1.7976931348623157e308, np.inf]
+    rows = {"x": [sign * size for size in sizes for sign in (1, -1)]}
+    runtime.load(program, rows)
+    found = runtime.call(program, "predict_it_interval")
+    with np.errstate(over="ignore"):
+        expected = [(np.float64(x) - half, np.float64(x) + half) for x in rows["x"]]
+    # JSON has no infinity: jsonb has a text in its place
+    pairs = [(float(pair["lower"]), float(pair["upper"])) for pair in found]
+    assert [bits(pair) for pair in pairs] == [bits(pair) for pair in expected]

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from postgres_ml.generate import literals
 from postgres_ml.generate.literals import DOUBLE
+from postgres_ml.generate.sql.arithmetic.interval import Value
 from postgres_ml.program.compute import bins_of
 from postgres_ml.program.scorers import TableSum
 
@@ -71,7 +72,7 @@ class TableExplainer:
                 result[:, :, axis] += value[:, cells]
         return result
 
-    def lookups(self, weights: Floats, place: Mapping[int, int]) -> Iterator[tuple[int, str]]:
+    def lookups(self, weights: Floats, place: Mapping[int, int]) -> Iterator[tuple[int, Value]]:
         """Yield of each table and axis the slot, and its Shapley value as an expression.
 
         Parameters
@@ -84,12 +85,16 @@ class TableExplainer:
             for axis in axes:
                 edges = self.step.edges[axis]
                 listed = ",".join([*(literals.double(edge)[1:-1] for edge in edges), "NaN"])
-                found = f"width_bucket(s[{place[self.step.slots[axis]]}],'{{{listed}}}'::{DOUBLE}[])"
+                found = (
+                    f"pg_catalog.width_bucket(s[{place[self.step.slots[axis]]}],'{{{listed}}}'::{DOUBLE}[])"
+                )
                 bins.append(f"coalesce({found},{len(edges) + 1})")
             cell = bins[0] if len(axes) == 1 else f"{bins[0]}*{self.step.n_bins(axes[1])}+{bins[1]}"
             for axis, value in zip(axes, values, strict=True):
-                points = ",".join(literals.double(number)[1:-1] for number in (weights @ value).tolist())
-                yield self.step.slots[axis], f"('{{{points}}}'::{DOUBLE}[])[{cell}+1]"
+                numbers = (weights @ value).tolist()
+                points = ",".join(literals.double(number)[1:-1] for number in numbers)
+                sql = f"('{{{points}}}'::{DOUBLE}[])[{cell}+1]"
+                yield self.step.slots[axis], Value(sql, min(numbers), max(numbers), nullable=False)
 
     def _bins(self, x: Floats) -> list[npt.NDArray[np.int64]]:
         return [bins_of(edges, column) for edges, column in zip(self.step.edges, x.T, strict=True)]

@@ -42,7 +42,8 @@ def interval_function(
     body = (
         f"declare\np {DOUBLE} := {_qualified(schema, predict)}({places});\nh {DOUBLE};\nbegin\n"
         "if p is null or p='NaN' then return null; end if;\n"
-        f"h := {half};\nreturn pg_catalog.jsonb_build_object('lower',p-h,'upper',p+h);\nend\n"
+        f"h := {half};\n"
+        f"return pg_catalog.jsonb_build_object('lower',{_sum('-')},'upper',{_sum('+')});\nend\n"
     )
     is_stable = "immutable" not in predict.options
     return FunctionBody(
@@ -54,6 +55,20 @@ def interval_function(
         "\n" + body,
         predict.composite,
         STABLE_OPTIONS if is_stable else FunctionBody.options,
+    )
+
+
+def _sum(operator: str) -> str:
+    """Return p plus or minus h, infinite where it overflows, which Postgres's operator refuses.
+
+    Of halves it doesn't overflow. Where half of p or h could vanish, it is too small to change the other.
+    """
+    halves = f"p*'0.5'{operator}h*'0.5'"
+    return (
+        f"case when pg_catalog.abs(p)<='8e307' and h<='8e307' then p{operator}h when h<'1e280' then p "
+        f"when pg_catalog.abs(p)<'1e280' then {operator}h "
+        f"when pg_catalog.abs({halves})<'8.98846567431158e307' then ({halves})*'2' "
+        f"else ({halves})*'Infinity' end"
     )
 
 

@@ -2,6 +2,7 @@ create or replace function "ml"."_predict_it__extreme"("amount" real, "price" nu
 returns integer
 language plpgsql immutable parallel safe as $body$
 -- "_predict_it__extreme", generator 4, ir_version 2
+#variable_conflict use_column
 declare
 n1 double precision;
 c1 integer;
@@ -51,6 +52,7 @@ create or replace function "ml"."predict_it_probabilities"("amount" real, "price
 returns pg_catalog.jsonb
 language plpgsql immutable parallel safe as $body$
 -- "predict_it_probabilities", generator 4, ir_version 2
+#variable_conflict use_column
 declare
 n1 double precision;
 c1 integer;

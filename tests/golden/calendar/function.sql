@@ -2,6 +2,7 @@ create or replace function "ml"."predict_it"("born" pg_catalog.date, "seen" time
 returns integer
 language plpgsql immutable parallel safe as $body$
 -- "predict_it", generator 4, ir_version 2
+#variable_conflict use_column
 declare
 n1 double precision;
 n2 double precision;
@@ -26,6 +27,7 @@ create or replace function "ml"."predict_it_distances"("born" pg_catalog.date, "
 returns double precision[]
 language plpgsql immutable parallel safe as $body$
 -- "predict_it_distances", generator 4, ir_version 2
+#variable_conflict use_column
 declare
 n1 double precision;
 n2 double precision;

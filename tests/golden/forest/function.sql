@@ -2,6 +2,7 @@ create or replace function "ml"."_predict_it__extreme"("x" double precision)
 returns boolean
 language plpgsql immutable parallel safe as $body$
 -- "_predict_it__extreme", generator 4, ir_version 2
+#variable_conflict use_column
 declare
 s2 double precision;
 s3 double precision;
@@ -38,6 +39,7 @@ create or replace function "ml"."predict_it_probabilities"("x" double precision)
 returns pg_catalog.jsonb
 language plpgsql immutable parallel safe as $body$
 -- "predict_it_probabilities", generator 4, ir_version 2
+#variable_conflict use_column
 declare
 s2 double precision;
 s3 double precision;

@@ -2,6 +2,7 @@ create or replace function "ml"."_predict_it__ieee"("operator" pg_catalog.text, 
 returns double precision
 language plpgsql immutable parallel safe as $body$
 -- "_predict_it__ieee", generator 4, ir_version 2
+#variable_conflict use_column
 
 declare
   a double precision := $2;
@@ -61,6 +62,7 @@ create or replace function "ml"."_predict_it__extreme"("age" double precision, "
 returns pg_catalog.text
 language plpgsql immutable parallel safe as $body$
 -- "_predict_it__extreme", generator 4, ir_version 2
+#variable_conflict use_column
 declare
 s8 double precision;
 extreme boolean := false;
@@ -89,6 +91,7 @@ create or replace function "ml"."predict_it_probabilities"("age" double precisio
 returns pg_catalog.jsonb
 language plpgsql immutable parallel safe as $body$
 -- "predict_it_probabilities", generator 4, ir_version 2
+#variable_conflict use_column
 declare
 s8 double precision;
 s9 double precision;

@@ -2,6 +2,7 @@ create or replace function "ml"."_predict_it__extreme"("x" double precision)
 returns pg_catalog.text
 language plpgsql immutable parallel safe as $body$
 -- "_predict_it__extreme", generator 4, ir_version 2
+#variable_conflict use_column
 declare
 s2 real;
 s3 real;
@@ -35,6 +36,7 @@ create or replace function "ml"."predict_it_probabilities"("x" double precision)
 returns pg_catalog.jsonb
 language plpgsql immutable parallel safe as $body$
 -- "predict_it_probabilities", generator 4, ir_version 2
+#variable_conflict use_column
 declare
 x1 real;
 x2 real;

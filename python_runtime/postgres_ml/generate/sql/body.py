@@ -56,7 +56,7 @@ class Context:
         while True:
             name = sql_names.helper_name(self.function, f"{suffix}{f'_{number}' if number else ''}")
             composite = self.composite if arguments == self.arguments else ()
-            part = FunctionBody("part", name, arguments, returns, "plpgsql", header(name) + body, composite)
+            part = FunctionBody("part", name, arguments, returns, "plpgsql", opening(name) + body, composite)
             if self.parts.setdefault(name, part) == part:
                 return self.qualified(name)
             number += 1
@@ -93,6 +93,14 @@ def header(name: str) -> str:
     """Return the line that says where a body comes from; a line break in the name can't end it."""
     quoted = json.dumps(name, ensure_ascii=False)
     return f"\n-- {quoted}, generator {GENERATOR_VERSION}, ir_version {IR_VERSION}\n"
+
+
+def opening(name: str) -> str:
+    """Return how a body in plpgsql begins: an argument may be named as a column of the body's queries.
+
+    Bodies read arguments as $1, $2, …, so such a name in a query is the column's.
+    """
+    return f"{header(name)}#variable_conflict use_column\n"
 
 
 def inline_body(context: Context, plan: Plan, result: Result, suffix: str, returns: str) -> str:

@@ -16,7 +16,7 @@ from postgres_ml.generate import literals
 from postgres_ml.generate.functions import GeneratedFunctions, Style
 from postgres_ml.generate.sql import outputs
 from postgres_ml.generate.sql.arithmetic.interval import NotInlinableError, Value
-from postgres_ml.generate.sql.body import PART_NODES, Context, header, inline_body, plpgsql_body
+from postgres_ml.generate.sql.body import PART_NODES, Context, header, inline_body, opening, plpgsql_body
 from postgres_ml.generate.sql.cost import microseconds
 from postgres_ml.generate.sql.fold.null_rows import facts_of, find_refusals
 from postgres_ml.generate.sql.fold.slots import fold
@@ -221,9 +221,8 @@ def _function(
     language: str,
     body: str,
 ) -> FunctionBody:
-    return FunctionBody(
-        role, name, context.arguments, returns, language, header(name) + body, context.composite
-    )
+    written = (opening(name) if language == "plpgsql" else header(name)) + body
+    return FunctionBody(role, name, context.arguments, returns, language, written, context.composite)
 
 
 def _style(plan: Plan) -> Style:
