@@ -363,7 +363,8 @@ OTHER_REGRESSORS: dict[str, Maker] = {
         check_inverse=False,
     ),
     "transformed-target-scaled": lambda draw: TransformedTargetRegressor(
-        Ridge(), transformer=draw.choice([StandardScaler(), MinMaxScaler()])
+        draw.choice([Ridge(), XGBRegressor(n_estimators=4, n_jobs=1)]),
+        transformer=draw.choice([StandardScaler(), StandardScaler(with_std=False), MinMaxScaler()]),
     ),
     "hist-gradient-boosting-poisson": lambda draw: HistGradientBoostingRegressor(
         loss=draw.choice(["poisson", "gamma"]), max_iter=4

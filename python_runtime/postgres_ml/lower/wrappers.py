@@ -2,8 +2,10 @@
 
 Source: sklearn/model_selection/_classification_threshold.py, sklearn/compose/_target.py,
 sklearn/frozen/_frozen.py.
-Exactness: that of the estimator inside. A TransformedTargetRegressor around xgboost applies its function in
-single precision and here in double: within 2 ulps of single precision, where the result does not overflow it.
+Exactness: that of the estimator inside. A TransformedTargetRegressor around xgboost scales back in single
+precision, and so does the program (but for numbers below 1e-38 or beyond 3e38); it applies a function in
+single precision and the program in double: within 2 ulps of single precision, where the result does not
+overflow it.
 Refused: a positive label that is not the second in order; target transformers other than
 FunctionTransformer, StandardScaler and MinMaxScaler.
 """
@@ -19,6 +21,9 @@ from postgres_ml.lower.builder import MAX_FLOAT64, Builder, Facts, Matrix, Score
 from postgres_ml.lower.compose import add_arithmetic, apply_ufunc
 from postgres_ml.program.encoders import Clip
 from postgres_ml.program.program import BinaryLabel, MulticlassLabel, Value
+from postgres_ml.program.scorers import Linear
+
+UFUNCS = {"+": np.add, "-": np.subtract, "*": np.multiply, "/": np.divide}
 
 
 def parse_label_encoded_classifier(estimator: Any, matrix: Matrix, builder: Builder) -> Scores:
@@ -95,18 +100,63 @@ def parse_transformed_target_regressor(estimator: Any, matrix: Matrix, builder: 
         if transformer.inverse_func is not None:
             slot = apply_ufunc(transformer, transformer.inverse_func, slot, builder)
     elif kind == "sklearn.StandardScaler":
-        builder.refuse(slot, missing=False, above=MAX_FLOAT64)
-        if transformer.with_std:
-            slot = add_arithmetic(builder, slot, "*", transformer.scale_[0])
-        if transformer.with_mean:
-            slot = add_arithmetic(builder, slot, "+", transformer.mean_[0])
+        scaling = [("*", transformer.scale_[0])] if transformer.with_std else []
+        slot = _scaled_back(
+            estimator,
+            builder,
+            slot,
+            scaling + ([("+", transformer.mean_[0])] if transformer.with_mean else []),
+        )
     elif kind == "sklearn.MinMaxScaler":
-        builder.refuse(slot, missing=False, above=MAX_FLOAT64)
-        slot = add_arithmetic(builder, slot, "-", transformer.min_[0])
-        slot = add_arithmetic(builder, slot, "/", transformer.scale_[0])
+        slot = _scaled_back(
+            estimator, builder, slot, [("-", transformer.min_[0]), ("/", transformer.scale_[0])]
+        )
     else:
         raise unsupported(estimator, f"transformer={type(transformer).__name__}", "use func and inverse_func")
     return Scores(Value(slot))
+
+
+def _scaled_back(estimator: Any, builder: Builder, slot: int, operations: list[tuple[str, float]]) -> int:
+    """Return the slot after the operations of the scaler that undo its own."""
+    builder.refuse(slot, missing=False, above=MAX_FLOAT64)
+    is_single = getattr(builder.step_of(slot), "dtype", "float64") == "float32"
+    for operator, number in _in_single(estimator, operations) if is_single else operations:
+        slot = add_arithmetic(builder, slot, operator, number)
+        if is_single:
+            slot = _rounded_to_single(builder, slot)
+    return slot
+
+
+def _in_single(estimator: Any, operations: list[tuple[str, float]]) -> list[tuple[str, float]]:
+    """Return the operations with the numbers as the scaler takes them for an array in single precision.
+
+    Some versions of scikit-learn round them to single precision first; it is asked.
+    """
+    numbers = np.linspace(-3, 3, 101, dtype=np.float32)
+    expected = estimator.transformer_.inverse_transform(numbers.reshape(-1, 1)).ravel()
+    for dtype in (np.float64, np.float32):
+        taken = [(operator, float(dtype(number))) for operator, number in operations]
+        found = numbers
+        for operator, number in taken:
+            found = UFUNCS[operator](found.astype(np.float64), number).astype(np.float32)
+        if found.dtype == expected.dtype and np.array_equal(found, expected):
+            return taken
+    name = type(estimator.transformer_).__name__
+    raise unsupported(estimator, f"transformer={name} of numbers in single precision")
+
+
+def _rounded_to_single(builder: Builder, slot: int) -> int:
+    """Return the slot with 24 bits of its 53: c = x (2^29 + 1), then c - (c - x) (Veltkamp 1968).
+
+    Of two numbers that are equally near it may take the other one than IEEE 754 does.
+    """
+    known = builder.facts[slot]
+    multiple = add_arithmetic(builder, slot, "*", 2.0**29 + 1)
+    below = builder.add(Linear((multiple, slot), ((1.0, -1.0),), (0.0,)), builder.facts[multiple])
+    return builder.add(
+        Linear((multiple, below), ((1.0, -1.0),), (0.0,)),
+        dataclasses.replace(known, limit=known.limit * (1 + 2.0**-23)),
+    )
 
 
 def parse_log_target_regressor(estimator: Any, matrix: Matrix, builder: Builder) -> Scores:
