@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import sys
 import warnings
 from collections.abc import Iterator
@@ -25,9 +26,12 @@ from mlflow.types.schema import AnyType
 
 from postgres_ml.contract.column import Column
 from postgres_ml.contract.exceptions import ArtifactError, TrackingError
+from postgres_ml.contract.job import TRACKING_URI
 from postgres_ml.contract.redact import without_secrets
 from postgres_ml.snapshot.copy import KINDS
+from postgres_ml.track import store as tracking_store
 
+NAMED = "models:/"
 SQL_TYPES = {
     "boolean": "boolean",
     "integer": "integer",
@@ -75,9 +79,9 @@ def resolve(source: str, client: MlflowClient) -> tuple[str, str]:
     MlflowException
         There is no such model, version, alias or stage.
     """
-    if not source.startswith("models:/"):
+    if not source.startswith(NAMED):
         return source, source
-    path = source.removeprefix("models:/")
+    path = source.removeprefix(NAMED)
     name, slash, wanted = path.partition("/")
     words = ""
     if not slash and "@" in path:
@@ -114,9 +118,11 @@ def fetch(source: str, tracking_uri: str, directory: Path) -> Fetched:
     TrackingError
         MLflow can't be reached.
     """
-    mlflow.set_tracking_uri(tracking_uri)
+    mlflow.set_tracking_uri(tracking_store.driver_uri(tracking_uri))
     with _errors(source, tracking_uri):
-        uri, origin = resolve(source, MlflowClient(tracking_uri))
+        uri, origin = source, source
+        if source.startswith(NAMED):  # a folder needs no store, and a new one may still be in the making
+            uri, origin = resolve(source, tracking_store.connect(tracking_uri))
         if Path(uri).is_dir():
             folder, origin = Path(uri), Path(uri).name
         else:
@@ -204,12 +210,16 @@ def load_pyfunc(folder: Path) -> Any:
         ) from error
 
 
-def main(source: str, tracking_uri: str) -> int:
-    """Print the version that a source means now; return 3 if there is none, 1 if MLflow can't be asked."""
+def main(source: str) -> int:
+    """Print the version that a source means now; return 3 if there is none, 1 if MLflow can't be asked.
+
+    The store's URI is that of the environment: it may hold a password, and arguments are seen by everybody.
+    """
     logging.disable(logging.WARNING)
+    tracking_uri = os.environ[TRACKING_URI]
     try:
         with _errors(source, tracking_uri):
-            sys.stdout.write(resolve(source, MlflowClient(tracking_uri))[0] + "\n")
+            sys.stdout.write(resolve(source, tracking_store.connect(tracking_uri))[0] + "\n")
     except (ArtifactError, TrackingError) as error:
         sys.stderr.write(" ".join(str(error).split()) + "\n")
         return 3 if isinstance(error, ArtifactError) else 1

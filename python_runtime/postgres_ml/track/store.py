@@ -167,18 +167,18 @@ def connect(tracking_uri: str) -> MlflowClient:
     """
     uri = driver_uri(tracking_uri)
     mlflow.set_tracking_uri(uri)
-    client = MlflowClient(uri)
     if uri.startswith(SQLITE):
         database = Path(uri.removeprefix(SQLITE))
-        if not database.exists():  # opening it would make an empty one
+        if not database.exists():  # a client would make an empty one
             raise TrackingError(f"MLflow's store {uri} is gone")
         _check_writable(database)
         with _lock(database):
             relocate(database)
-    else:
-        with _quick_failure():
-            _check_database(uri)
-            client.search_experiments(max_results=1)
+        return MlflowClient(uri)
+    with _quick_failure():
+        _check_database(uri)  # a client would try again for an hour
+        client = MlflowClient(uri)
+        client.search_experiments(max_results=1)
     return client
 
 

@@ -17,9 +17,12 @@ from dbt.adapters.postgres_ml.connections import project_root, tracking_uri
 
 from postgres_ml.contract.config import TrainingSpec
 from postgres_ml.contract.exceptions import ArtifactError, TrackingError
-from postgres_ml.process.environment import absolute_uri
+from postgres_ml.contract.job import TRACKING_URI
+from postgres_ml.contract.redact import without_secrets
+from postgres_ml.process.environment import absolute_uri, environment
 from postgres_ml.snapshot.copy import SnapshotSummary
 
+PATIENCE_S = 60
 MISSING = 3  # exit status of the process that asks MLflow: it answers, and has no such model
 
 
@@ -103,10 +106,18 @@ def resolve(source: str, uri: str) -> str:
     ArtifactError, TrackingError
         There is no such version, or MLflow can't be reached.
     """
-    command = [sys.executable, "-m", "postgres_ml.external.mlflow_registry", source, uri]
-    answer = subprocess.run(command, capture_output=True, text=True, check=False)
+    # the store's URI is no argument: it may hold a password
+    variables = {**environment(), TRACKING_URI: uri}
+    command = [sys.executable, "-m", "postgres_ml.external.mlflow_registry", source]
+    try:
+        answer = subprocess.run(
+            command, env=variables, capture_output=True, text=True, check=False, timeout=PATIENCE_S
+        )
+    except subprocess.TimeoutExpired as error:
+        place = without_secrets(uri)
+        raise TrackingError(f"source {source}: MLflow at {place} gave no answer in {PATIENCE_S} s") from error
     if answer.returncode == 0:
         return answer.stdout.strip()
     kind = ArtifactError if answer.returncode == MISSING else TrackingError
     lines = answer.stderr.strip().splitlines()
-    raise kind(lines[-1] if lines else f"source {source}: no answer")
+    raise kind(without_secrets(lines[-1]) if lines else f"source {source}: no answer")
