@@ -12,7 +12,7 @@ from dbt.adapters.postgres_ml.build.plan import BuildPlan, Decision, Planner
 from dbt.adapters.postgres_ml.build.unpublished import UnpublishedResult
 from postgres_ml.contract import json_file
 from postgres_ml.contract.exceptions import ConcurrentBuildError
-from postgres_ml.contract.model import RunReference
+from postgres_ml.contract.model import ArtifactFile, RunReference
 
 from tests.unit.adapter.builds import QUERY, Build, digest, trained, version
 
@@ -133,6 +133,36 @@ def test_a_result_in_the_form_of_another_release_is_trained_again(tmp_path: Path
     (tmp_path / "trained.json").write_text(json.dumps(old), encoding="utf-8")
     assert planner(tmp_path).decide(full_refresh=False).action == "train"
     assert UnpublishedResult(tmp_path).read() is None
+
+
+def leave_result_with_files(folder: Path) -> None:
+    folder.mkdir()
+    leave_result(folder)
+    result = trained(run=RunReference("run9", "models:/m-9", is_tracked=True))
+    artifact = ArtifactFile(str(folder / "pipeline.packed"), "0" * 64, "3.11", {})
+    deployed = replace(result.deployed, parity_file=str(folder / "parity.copy"), artifact=artifact)
+    (folder / "trained.json").write_text(
+        json_file.to_json(replace(result, deployed=deployed)), encoding="utf-8"
+    )
+    for name in ("parity.copy", "pipeline.packed"):
+        (folder / name).write_text("rows\n", encoding="utf-8")
+
+
+def test_the_result_of_a_project_that_was_moved_is_published_from_its_new_place(tmp_path: Path) -> None:
+    leave_result_with_files(tmp_path / "old")
+    new = (tmp_path / "old").rename(tmp_path / "new")
+    assert planner(new).decide(full_refresh=False).action == "publish"
+    read = UnpublishedResult(new).read()
+    assert read is not None and read.deployed.artifact is not None
+    assert read.deployed.parity_file == str(new / "parity.copy")
+    assert read.deployed.artifact.path == str(new / "pipeline.packed")
+
+
+@pytest.mark.parametrize("name", ["parity.copy", "pipeline.packed"])
+def test_a_result_without_its_files_is_trained_again(tmp_path: Path, name: str) -> None:
+    leave_result_with_files(tmp_path / "job")
+    (tmp_path / "job" / name).unlink()
+    assert planner(tmp_path / "job").decide(full_refresh=False).action == "train"
 
 
 def plan(decision: str, newest: int = 1) -> BuildPlan:

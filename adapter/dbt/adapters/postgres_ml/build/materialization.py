@@ -244,3 +244,7 @@ class MaterializationAdapter(SessionAdapter):
         except psycopg2.Error as error:
             self.connections.rollback_if_open()
             raise DbtDatabaseError(f"{name}: {limits.explained(error)}") from error
+        except OSError as error:  # of the node's folder: its disk is full, somebody removed it
+            self.connections.rollback_if_open()
+            where = f" ({error.filename})" if error.filename else ""
+            raise DbtRuntimeError(f"{name}: {error.strerror or error}{where}") from error

@@ -172,13 +172,14 @@ def recover(plan: BuildPlan, closing: Closing) -> Result:
         The result is gone.
     """
     process = None
-    trained = UnpublishedResult(plan.build.directory).read()
+    unpublished = UnpublishedResult(plan.build.directory)
+    trained = unpublished.read()
     if trained is None:
         raise TrainingDataError("the result of the earlier build is gone: build again, which trains it")
     if trained.run is not None and not trained.run.is_tracked:
         process = resume(plan, closing)
         plan.build.progress.begin("start")
-        trained = process.train()
+        trained = unpublished.at_home(process.train())
     plan.build.log("info", "nothing is trained: an earlier build did, and could not publish it; now it is")
     return _result(plan, trained, plan.decision.expected, {}, process)
 

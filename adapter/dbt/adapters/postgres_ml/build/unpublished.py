@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -57,18 +58,43 @@ class UnpublishedResult:
         ):
             return False
         trained = self.read()
-        return trained is not None and (trained.run is None or trained.run.run_id != published_run)
+        if trained is None or (trained.run is not None and trained.run.run_id == published_run):
+            return False
+        missing = [file.name for file in _files(trained) if not file.is_file()]
+        if missing:
+            logger.info(f"{self.directory} lacks {' and '.join(missing)}: the model is trained again")
+        return not missing
 
     def read(self) -> TrainedModel | None:
         """Return the result; None where another release of this package wrote it in another form."""
         try:
-            return json_file.read(TrainedModel, self._result)
+            return self.at_home(json_file.read(TrainedModel, self._result))
         except (TypeError, KeyError, ValueError, AttributeError):  # as another form of the file has it
             logger.info(
                 f"{self._result} was written by another release of dbt-postgres-ml and can't be read: "
                 "the model is trained again"
             )
             return None
+
+    def at_home(self, trained: TrainedModel) -> TrainedModel:
+        """Return the result with its files in this folder: the project may have been moved since."""
+        deployed = trained.deployed
+        if deployed.parity_file is not None:
+            home = str(self.directory / Path(deployed.parity_file).name)
+            deployed = dataclasses.replace(deployed, parity_file=home)
+        if deployed.artifact is not None:
+            home = str(self.directory / Path(deployed.artifact.path).name)
+            deployed = dataclasses.replace(
+                deployed, artifact=dataclasses.replace(deployed.artifact, path=home)
+            )
+        return dataclasses.replace(trained, deployed=deployed)
+
+
+def _files(trained: TrainedModel) -> list[Path]:
+    """Return the files that a publication reads."""
+    deployed = trained.deployed
+    paths = [deployed.parity_file, deployed.artifact.path if deployed.artifact is not None else None]
+    return [Path(path) for path in paths if path is not None]
 
 
 def _origin(spec: TrainingSpec, digest: Digest) -> dict[str, object]:
