@@ -13,14 +13,31 @@ from pathlib import Path
 import pytest
 from postgres_ml import cli
 from postgres_ml.contract import json_file
+from postgres_ml.contract.exceptions import TrainingProcessError
 from postgres_ml.contract.job import TRACKING_URI
 from postgres_ml.process import fork_server
 from postgres_ml.process.environment import environment
 from postgres_ml.process.fork_server import ForkServer
+from postgres_ml.process.parent import TrainingProcess
 from postgres_ml.process.processes import ForkedProcess
-from support.training import column, make_job
+from support.training import Recorder, column, make_job
 
 PATIENCE_S = 60.0  # the imports take seconds, on a busy machine many
+
+#: makes a process unable to fork after as many forks as the file says
+NO_ROOM = """
+import errno, os
+from pathlib import Path
+fork, file = os.fork, Path({file!r})
+def limited():
+    if file.exists():
+        left = int(file.read_text())
+        if not left:
+            raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+        file.write_text(str(left - 1))
+    return fork()
+os.fork = limited
+"""
 
 pytestmark = pytest.mark.skipif(not fork_server.CAN_FORK, reason="forks on Linux only")
 
@@ -123,7 +140,7 @@ def test_what_is_called_off_before_the_fork_never_begins(server: ForkServer, tmp
     finally:
         os.kill(server.pid, signal.SIGCONT)
     wait_for(lambda: process.returncode == -signal.SIGKILL)
-    assert process.pid == 0 and not process.stderr.read()
+    assert process.pid is None and not process.stderr.read()
     process.let_go()
 
 
@@ -153,6 +170,67 @@ def test_a_killed_server_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert second.returncode is None  # it goes on, and its end is seen
     second.stdin.close()
     assert ended(second) is not None
+
+
+def test_a_killed_server_ends_what_it_has_not_forked_beside_a_training_that_goes_on(tmp_path: Path) -> None:
+    with Path(os.devnull).open("wb") as nowhere:
+        server = ForkServer(environment(), nowhere.fileno())
+    training = waiting(server, tmp_path)
+    os.kill(server.pid, signal.SIGSTOP)
+    (tmp_path / "next").mkdir()
+    after = forked(server, tmp_path / "next")
+    os.kill(server.pid, signal.SIGKILL)
+    assert ended(after) == -signal.SIGKILL and training.returncode is None
+    training.stdin.close()
+    assert ended(training) is not None
+
+
+@pytest.fixture
+def room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return the file that limits forks of the servers that are started from now on."""
+    file = tmp_path / "room"
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "sitecustomize.py").write_text(NO_ROOM.format(file=str(file)))
+    before = os.environ.get("PYTHONPATH")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path / "site"), *([before] if before else [])]))
+    monkeypatch.setattr(fork_server, "_servers", {})
+    return file
+
+
+def training_in(folder: Path) -> TrainingProcess:
+    folder.mkdir()
+    job = make_job(folder, (column("x"),), column("y"))
+    return TrainingProcess(job, Recorder(), lambda: False)
+
+
+@pytest.mark.parametrize("n_forks", [0, 1])
+def test_without_room_for_a_process_a_training_says_so_and_others_go_on(
+    tmp_path: Path, room: Path, n_forks: int
+) -> None:
+    """The first fork of a job trains, the second tells MLflow."""
+    no_room = r"can't be started: Resource temporarily unavailable.*`ulimit -u`"
+    room.write_text(str(n_forks))
+    alone = training_in(tmp_path / "alone")
+    alone.start()
+    (server,) = fork_server._servers.values()
+    with pytest.raises(TrainingProcessError, match=no_room):
+        alone.wait_ready()
+    room.unlink()
+    first, second, third = (training_in(tmp_path / name) for name in ("first", "second", "third"))
+    first.start()
+    first.wait_ready()
+    room.write_text(str(n_forks))
+    second.start()
+    with pytest.raises(TrainingProcessError, match=no_room):
+        second.wait_ready()
+    assert first.is_running and not second.is_running
+    room.unlink()
+    third.start()
+    third.wait_ready()
+    assert list(fork_server._servers.values()) == [server] and server.keeps_running()
+    for process in (first, third):
+        process.abandon("the test is over")
+    server._end()
 
 
 def test_it_ends_when_it_has_had_nothing_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

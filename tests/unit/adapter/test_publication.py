@@ -9,16 +9,24 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from dbt.adapters.postgres_ml.build import gates
 from dbt.adapters.postgres_ml.build.gates import check_gates, find_refusal, refusal_text
 from dbt.adapters.postgres_ml.build.plan import BuildPlan, Decision
 from dbt.adapters.postgres_ml.build.publication import publication_of, version_row
 from dbt.adapters.postgres_ml.build.response import kept_response, response
 from dbt.adapters.postgres_ml.build.stub import stub_model
 from dbt.adapters.postgres_ml.build.trained import Closing, Result
-from dbt.adapters.postgres_ml.catalog import versions
+from dbt.adapters.postgres_ml.catalog import champion, versions
 from dbt_common.exceptions import CompilationError
 from postgres_ml.contract.config import Gate
-from postgres_ml.contract.exceptions import GateError, SpecError
+from postgres_ml.contract.exceptions import (
+    GateError,
+    PostgresMLError,
+    SpecError,
+    TrackingError,
+    TrainingCancelledError,
+    TrainingProcessError,
+)
 
 from tests.unit.adapter.builds import CALLS, QUERY, Build, digest, evaluation, spec, trained, version
 
@@ -72,6 +80,64 @@ def test_a_gate_of_severity_error_or_without_a_version_that_serves_fails_the_nod
 ) -> None:
     with pytest.raises(GateError, match=r"f1 is 0\.9, not >= 0\.95"):
         check_gates(result(serving, gates=(gate,)))
+
+
+class LostProcess(Process):
+    """Can't tell MLflow, for the reason that its test gives."""
+
+    def __init__(self, failure: PostgresMLError) -> None:
+        super().__init__()
+        self.failure = failure
+
+    def refuse(self, reason: str) -> None:
+        super().refuse(reason)
+        raise self.failure
+
+
+@pytest.mark.parametrize(
+    "failure", [TrackingError("MLflow is\naway"), TrainingProcessError("it didn't answer within 60 s")]
+)
+def test_an_mlflow_that_is_away_does_not_decide_over_a_refusal(
+    monkeypatch: pytest.MonkeyPatch, failure: PostgresMLError
+) -> None:
+    warnings: list[str] = []
+    monkeypatch.setattr(gates, "logger", SimpleNamespace(warning=warnings.append))
+    process = LostProcess(failure)
+    given = result(version(), process, gates=(WARNING,))
+    refusal = check_gates(given)
+    assert refusal is not None and process.refused == [refusal.text]
+    assert "v1 serves on" in given.build.said[0][1]  # type: ignore[attr-defined]
+    assert warnings == [
+        "churn: the version is refused, but its MLflow run could not be marked so: "
+        + str(failure).replace("\n", " ")
+    ]
+    with pytest.raises(GateError, match="the new version is refused"):
+        check_gates(result(version(), LostProcess(failure), gates=(BAD,)))
+
+
+def test_a_gate_of_severity_error_tells_mlflow_too() -> None:
+    process = Process()
+    with pytest.raises(GateError):
+        check_gates(result(version(), process, gates=(BAD,)))
+    assert len(process.refused) == 1
+
+
+def test_a_build_that_is_cancelled_while_mlflow_is_told_of_a_refusal_is_cancelled() -> None:
+    process = LostProcess(TrainingCancelledError("cancelled: the training was stopped"))
+    with pytest.raises(TrainingCancelledError):
+        check_gates(result(version(), process, gates=(WARNING,)))
+
+
+def test_a_process_for_mlflow_that_can_not_be_started_is_a_problem_to_tell(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(champion.subprocess, "run", fail)
+    monkeypatch.setattr(champion, "tracking_uri", lambda _: "http://mlflow")
+    problem = champion._ask_mlflow(None, "ml.churn", "run2", "", 1)
+    assert problem == "the process that tells it can't be started: Resource temporarily unavailable"
 
 
 def test_promotion_compares_on_the_same_hold_out() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import re
 import signal
@@ -19,9 +20,10 @@ from postgres_ml.contract.exceptions import (
 )
 from postgres_ml.contract.redact import without_secrets
 from postgres_ml.process.environment import absolute_uri, environment
-from postgres_ml.process.lines import as_told
+from postgres_ml.process.lines import as_told, unstarted_text
 from postgres_ml.process.memory import is_shortage
 from postgres_ml.process.parent import TrainingProcess, death_text
+from postgres_ml.process.processes import ForkedProcess
 from postgres_ml.track import run as track
 from postgres_ml.track import store as tracking_store
 from support.training import CHURN_COLUMNS, CHURN_TARGET, Recorder, make_job
@@ -71,6 +73,39 @@ def test_another_death_shows_signal_or_code_and_the_last_lines() -> None:
         "the training process was ended by SIGSEGV\nFatal Python error"
     )
     assert "exit code 3" in death_text(3, [])
+
+
+def test_a_process_that_can_not_be_started_says_why_and_the_cure_where_it_is_for_want_of_room() -> None:
+    text = unstarted_text(BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable"))
+    assert text.startswith("the training process can't be started: Resource temporarily unavailable. ")
+    assert "`ulimit -u`" in text and "run fewer threads" in text
+    text = unstarted_text(FileNotFoundError(errno.ENOENT, "No such file or directory"))
+    assert text == "the training process can't be started: No such file or directory"
+
+
+def test_a_process_of_which_nobody_knows_more_shows_its_last_lines(tmp_path: Path) -> None:
+    """The process that was to fork it was killed, and its end has not been noted yet."""
+    process = TrainingProcess(make_job(tmp_path, CHURN_COLUMNS, CHURN_TARGET), Recorder(), lambda: False)
+    process._process = ForkedProcess()
+    process._process.close_ends()
+    process._process.stdin.close()
+    process._last_lines = ["Killed"]
+    error = process._death()
+    assert isinstance(error, TrainingProcessError)
+    assert str(error) == "the training process didn't start\nKilled"
+    process._process.let_go()
+
+
+def test_what_was_never_forked_has_no_group_to_kill(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Group 0 is that of dbt's own process."""
+    killed: list[int] = []
+    monkeypatch.setattr("os.killpg", lambda group, _: killed.append(group))
+    process = ForkedProcess()
+    process.close_ends()
+    process.tell(0, 1)
+    process.kill_group()
+    assert killed == [] and process.poll() == 1
+    process.let_go()
 
 
 def test_errors_keep_their_class_and_text_across_processes() -> None:

@@ -127,10 +127,10 @@ class Jobs:
             await child.end()
 
     async def call_off(self, numbers: set[int]) -> None:
-        """End the children of jobs that their callers cancelled."""
-        for number in numbers & self.running.keys():
-            self.called_off.add(number)
-            await self.running[number].end()
+        """End the children of jobs that their callers cancelled, all at once."""
+        children = {number: self.running[number] for number in numbers & self.running.keys()}
+        self.called_off |= children.keys()  # a job may end by itself, and leave `running`, while others do
+        await asyncio.gather(*(child.end() for child in children.values()))
 
     async def stop(self) -> None:
         """End all children; their jobs go back into the queue."""

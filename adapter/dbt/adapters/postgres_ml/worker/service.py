@@ -71,7 +71,11 @@ class Service:
         self._pruned: float | None = None
 
     async def run(self) -> None:
-        """Work until stopped; a server that is lost is waited for."""
+        """Work until stopped; a server that is lost is waited for.
+
+        Any other error of what goes on beside the jobs ends the worker, after the grace that a stop gives: a
+        supervisor starts it again, while a worker that only seems alive would leave every caller waiting.
+        """
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
@@ -124,18 +128,28 @@ class Service:
             jobs.spare.prepare()
             await self._look(app, run_job, jobs, sweeps=True)
             logger.info("working on %s as %s", self.place.name, jobs.worker)
-            side = [asyncio.create_task(self._watch(app, run_job, jobs)), asyncio.create_task(self._listen())]
-            worker = asyncio.create_task(self._worker(app))
-            ender = asyncio.create_task(self._end_on_stop(worker, jobs))
-            try:
-                with contextlib.suppress(asyncio.CancelledError):
-                    await worker
-            finally:
-                for task in (ender, *side):
-                    task.cancel()
-                await asyncio.gather(ender, *side, return_exceptions=True)
-                await jobs.stop()
-                await jobs.spare.end()
+            side = [asyncio.create_task(self._watch(app, run_job, jobs))]
+            if not self.place.is_pooled:  # behind a pooler there are no notifications
+                side.append(asyncio.create_task(self._listen()))
+            await self._work_beside(side, asyncio.create_task(self._worker(app)), jobs)
+
+    async def _work_beside(
+        self, side: list[asyncio.Task[None]], worker: asyncio.Task[None], jobs: Jobs
+    ) -> None:
+        """Wait for the worker's end; what ended a task beside it, which has no end of its own, is raised."""
+        ender = asyncio.create_task(self._end_on_stop(side, worker, jobs))
+        try:
+            with contextlib.suppress(asyncio.CancelledError):
+                await worker
+        finally:
+            for task in (ender, *side):
+                task.cancel()
+            ends = await asyncio.gather(ender, *side, return_exceptions=True)
+            await jobs.stop()
+            await jobs.spare.end()
+            for error in ends:
+                if isinstance(error, Exception):
+                    raise error
 
     async def _worker(self, app: procrastinate.App) -> None:
         await app.run_worker_async(
@@ -151,18 +165,29 @@ class Service:
             delete_jobs="always",
         )
 
-    async def _end_on_stop(self, worker: asyncio.Task[None], jobs: Jobs) -> None:
-        """On SIGTERM take no more jobs, let those that run end for a while, then give them back."""
-        await self._stop.wait()
+    async def _end_on_stop(
+        self, side: list[asyncio.Task[None]], worker: asyncio.Task[None], jobs: Jobs
+    ) -> None:
+        """On SIGTERM take no more jobs, let those that run end for a while, then give them back.
+
+        The same where a task beside the worker has ended: nothing is queued without the watch.
+        """
+        stop = asyncio.create_task(self._stop.wait())
+        try:
+            ended, _ = await asyncio.wait([stop, *side], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stop.cancel()
+        for task in ended - {stop}:
+            logger.error("the worker can't go on: %r", task.exception())
         logger.info("stopping: %d trainings may go on for %g s", len(jobs.running), self.options.grace_s)
         worker.cancel()
         await asyncio.wait([worker], timeout=self.options.grace_s)
         await jobs.stop()
 
     async def _listen(self) -> None:
-        """Wake the watch at each notification; behind a pooler there is none."""
-        while not self.place.is_pooled:
-            with contextlib.suppress(psycopg.Error):
+        """Wake the watch at each notification."""
+        while True:
+            with contextlib.suppress(psycopg.Error, OSError):
                 connected = await psycopg.AsyncConnection.connect(self.place.conninfo(), autocommit=True)
                 async with connected as connection:
                     await connection.execute("listen postgres_ml")
