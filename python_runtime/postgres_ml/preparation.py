@@ -24,6 +24,7 @@ from postgres_ml.features.holdout import holdout_of
 from postgres_ml.features.problem import Problem
 from postgres_ml.features.rare_classes import SettledSplit, settle_split
 from postgres_ml.features.transformer_rules import TEXT_STATISTICS, TEXT_VECTORIZER, members
+from postgres_ml.fit.configured import check_missing
 from postgres_ml.fit.task import Deadline, Task
 from postgres_ml.generate.sql.words import ENCODINGS, HINT
 from postgres_ml.out_of_core.fit import LargeFit, Rows
@@ -88,6 +89,8 @@ def prepare(job: TrainingJob, rows: TrainingRows, deadline: Deadline, report: Re
     problem, rows, split = _settle(job, rows, notes)
     mask = split.holdout[~split.unknown]
     task = _task(job, problem, _columns(job, rows, notes), deadline)
+    if job.code is None and not job.spec.auto:
+        check_missing(task, job.spec.model_types[0], rows)  # also of those held out, which no fit sees
     prepared = Prepared.of(task, rows, mask)
     _tell(prepared, notes, report)
     return prepared

@@ -6,15 +6,19 @@ The source of this module stands in the functions, before that of `client`: stan
 from __future__ import annotations
 
 import csv
+import decimal
 import io
 import json
 import math
+import re
 from typing import Any
 
 from postgres_ml.endpoint.scrub import Scrubber
 
 NUMBERS = ("smallint", "integer", "bigint", "numeric", "real", "double precision")
 INTEGERS = ("smallint", "integer", "bigint")
+WHOLE = re.compile(r"\s*[+-]?[0-9]{1,400}\s*\Z")
+MOST_DIGITS = 16000  # of a numeric, before or after its point: Postgres keeps a few more
 RANGE = {"smallint": 2**15, "integer": 2**31, "bigint": 2**63}
 DIGITS = 400  # more than any double has
 SHOWN = 200  # characters of an answer in an error
@@ -98,7 +102,8 @@ class Messages:
             # one value a line, or all in one line, as SageMaker's own algorithms answer
             return [row[0] for row in lines] if len(lines) != 1 else lines[0]
         try:
-            found = json.loads(text, parse_int=_integer)
+            exact = decimal.Decimal if self.about["returns"] == "numeric" else None
+            found = json.loads(text, parse_int=_integer, parse_float=exact)
             values = found["outputs"][0]["data"] if protocol == "kserve" else found["predictions"]
             if not isinstance(values, list):
                 raise TypeError("no list")
@@ -128,6 +133,8 @@ class Messages:
                     str(value).lower()
                 ]
             if returns in INTEGERS:
+                if isinstance(value, str) and WHOLE.match(value):
+                    value = int(value)  # a double has 53 bits
                 number = float(value)
                 if math.isnan(number):
                     return None
@@ -140,12 +147,12 @@ class Messages:
             if returns in NUMBERS:
                 if isinstance(value, bool):
                     raise ValueError
-                return float(value)
+                return _numeric(value) if returns == "numeric" else float(value)
             if isinstance(value, (list, dict)):
                 raise ValueError
             if isinstance(value, str) and "\x00" in value.encode().decode():  # raises where no UTF-8 has it
                 raise ValueError
-        except (ValueError, TypeError, KeyError, OverflowError):
+        except (ValueError, TypeError, KeyError, OverflowError, decimal.InvalidOperation):
             raise EndpointError(
                 f"{self.who} answered '{self.shown(str(value))}', which is not of type {returns}, which "
                 f"{self.about['function']} returns"
@@ -168,6 +175,16 @@ def _integer(digits: str) -> int:
     if len(digits) > DIGITS:  # reading them takes the square of their number
         raise ValueError("an integer of too many digits")
     return int(digits)
+
+
+def _numeric(value: Any) -> decimal.Decimal:
+    """Return the number with all of its digits; infinite as before, not a number too."""
+    if not isinstance(value, (int, float, str, decimal.Decimal)):
+        raise ValueError
+    number = decimal.Decimal(repr(value) if isinstance(value, float) else value)
+    if number.is_snan() or (number.is_finite() and not -MOST_DIGITS < number.adjusted() < MOST_DIGITS):
+        raise ValueError
+    return number
 
 
 def _given(value: Any) -> bool:

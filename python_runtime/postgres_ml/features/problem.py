@@ -18,6 +18,7 @@ from postgres_ml.snapshot.rows import Array
 
 MAX_INTEGRAL_CLASSES = 10  # of a numeric or floating-point target whose values are all whole numbers
 LARGEST_INTEGER = 2.0**63  # int64 holds what is less
+LARGEST_TARGET = 1e18  # of a regression: gradients and losses are of its square
 DEFAULT_METRIC = {
     "regression": "mse",
     "binary_classification": "f1",
@@ -160,6 +161,8 @@ def resolve(spec: TrainingSpec, column: Column | None, target: Array, messages: 
     _check_values(spec, column, problem_type, distinct)
     metric = _metric(spec, problem_type)
     _check_objective_range(spec, column, target)
+    if problem_type == "regression":
+        messages += _size_notes(spec, column, target.astype(np.float64))
     classes = distinct[:0] if problem_type == "regression" else distinct
     if problem_type == "multiclass_classification" and len(classes) == 2:
         messages.append(f'target "{column.name}" has two classes: trained as binary_classification')
@@ -216,6 +219,29 @@ def _check_finite(column: Column, target: Array) -> None:
         )
 
 
+def _size_notes(spec: TrainingSpec, column: Column, target: Array) -> list[str]:
+    """Return a warning of numbers that single precision doesn't tell apart: all but linear models use it.
+
+    Raises
+    ------
+    TrainingDataError
+        Their squares overflow it.
+    """
+    greatest = float(np.abs(target).max())
+    if greatest > LARGEST_TARGET:
+        raise TrainingDataError(
+            f'target "{column.name}" has values up to {greatest:.1e}, whose squares are beyond single '
+            "precision, in which models are fitted: divide it by a constant in the query"
+        )
+    if spec.model_types == ("linear_learner",) or np.spacing(np.float32(greatest)) <= 1e-3 * target.std():
+        return []
+    return [
+        f'column "{column.name}", the target: its values differ by little beside their size '
+        f"({greatest:.3g}). Trees and networks are fitted in single precision, which hardly tells them "
+        "apart: subtract a constant in the query"
+    ]
+
+
 def _check_values(spec: TrainingSpec, column: Column, problem_type: str, distinct: Array) -> None:
     shown = ", ".join(repr(label_text(label)) for label in distinct[:5].tolist())
     name = f'target "{column.name}" ({column.sql_type})'
@@ -238,7 +264,7 @@ def _check_values(spec: TrainingSpec, column: Column, problem_type: str, distinc
             "use multiclass_classification, or reduce them to two"
         )
     num_class = spec.hyperparameters.get("num_class")
-    if num_class is not None and int(num_class) < len(distinct):
+    if num_class is not None and int(float(num_class)) < len(distinct):
         raise TrainingDataError(
             f"hyperparameter num_class is {num_class}, but {name} has {len(distinct):,} classes"
         )

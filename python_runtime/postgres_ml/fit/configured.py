@@ -109,7 +109,7 @@ def fit(
         Missing values for a step that takes none, or more clusters than different rows.
     """
     _check_weights(candidate.model_type, rows)
-    _check_missing(task, candidate.model_type, rows)
+    check_missing(task, candidate.model_type, rows)
     columns = columns_of(task, candidate)
     candidate = _by_position(candidate, columns, rows)
     estimator = estimator_of(task, candidate, deadline)
@@ -266,7 +266,7 @@ def _check_weights(model_type: str, rows: TrainingRows) -> None:
     )
 
 
-def _check_missing(task: Task, model_type: str, rows: TrainingRows) -> None:
+def check_missing(task: Task, model_type: str, rows: TrainingRows) -> None:
     """Refuse missing values that the configured preprocessing would hand to a step that takes none."""
     columns = task.columns
     if columns.sets is None:

@@ -220,6 +220,7 @@ REFUSED = {
     "feature_types": "they follow from the query's columns",
     "feature_names": "they are the query's columns",
     "early_stopping_rounds": "use auto: true, which finds the number of trees by early stopping",
+    "verbosity": "what xgboost warns of is shown",
     "nthread": "dbt's threads share the cores, so it is set for you",
     "n_jobs": "dbt's threads share the cores, so it is set for you",
 }

@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator, is_classifier
 from sklearn.pipeline import Pipeline
@@ -86,7 +87,10 @@ class UserCode:
         if isinstance(returned, list | tuple) and len(returned) == 2:  # dbt refuses `return a, b`
             estimator, metrics = returned
         self.metrics = _checked_metrics(metrics)
-        return _checked(estimator, rows.frame, is_regression)
+        pipeline = _checked(estimator, rows.frame, is_regression)
+        if target is not None and not is_regression:
+            _check_labels(estimator, target, rows.target)
+        return pipeline
 
     def _run(self, frames: Mapping[str, pd.DataFrame]) -> Any:
         module = types.ModuleType(MODULE)
@@ -135,6 +139,23 @@ def _checked(estimator: Any, frame: pd.DataFrame, is_regression: bool) -> Pipeli
         )
     fitted = as_fitted(estimator, [_column(name, frame) for name in frame])
     return fitted if isinstance(fitted, Pipeline) else Pipeline([("estimator", fitted)])
+
+
+def _check_labels(estimator: Any, name: str, target: Any) -> None:
+    """Check that the estimator predicts the target's own labels: its function returns what it predicts."""
+    predicted, labels = set(np.asarray(estimator.classes_).tolist()), set(target.tolist())
+    if predicted == labels:
+        return
+    shown, wanted = (_listed(found) for found in (predicted, labels))
+    raise SpecError(
+        f'`model` returned an estimator that predicts {shown}, and the target "{name}" is {wanted}: fit it '
+        "on all of the labels as they are, or wrap it in one that gives them back"
+    )
+
+
+def _listed(labels: set[Any]) -> str:
+    found = sorted(map(repr, labels))
+    return ", ".join(found[:6]) + (f", … ({len(found):,} in all)" if len(found) > 6 else "")
 
 
 def _column(name: str, frame: pd.DataFrame) -> Column:

@@ -9,6 +9,7 @@ import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -197,6 +198,13 @@ def test_signature_is_that_of_awss_test_suite(method: str, signature: str) -> No
     ("returns", "answer", "value"),
     [
         ("integer", b"[2.0]", 2),
+        ("bigint", b"[9007199254740993]", 9007199254740993),
+        ("bigint", b'["9007199254740993"]', 9007199254740993),
+        ("bigint", b'["-9007199254740993"]', -9007199254740993),
+        ("bigint", b'["2.0"]', 2),
+        ("numeric", b"[9007199254740993]", Decimal("9007199254740993")),
+        ("numeric", b"[0.1234567890123456789]", Decimal("0.1234567890123456789")),
+        ("numeric", b'["0.1234567890123456789"]', Decimal("0.1234567890123456789")),
         ("boolean", b"[0]", False),
         ("boolean", b'["True"]', True),
         ("text", b"[true]", "true"),
