@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -135,3 +136,17 @@ def test_numbers_whose_squares_single_precision_does_not_hold_are_refused(
         TrainingDataError, match=r'target "target" has values up to .*divide it by a constant'
     ):
         train(tmp_path, frame, target, "double precision", problem_type="regression")
+
+
+@pytest.mark.parametrize("n", [5, 6, 7])
+def test_a_handful_of_rows_has_no_threshold_to_tune(tmp_path: Path, n: int) -> None:
+    frame = drawn(n)
+    tested, _ = train(tmp_path, frame, np.array([0, 1] * 4)[:n], "integer")
+    assert tested.evaluation.metric == "f1"
+
+
+def test_nan_among_exact_numbers_is_refused(tmp_path: Path) -> None:
+    target = np.array([Decimal(2**60 + i % 2) for i in range(N)], dtype=object)
+    target[3] = Decimal("NaN")
+    with pytest.raises(TrainingDataError, match='target "target" is NaN or infinite in 1 of 300 rows'):
+        train(tmp_path, drawn(), target, "numeric")

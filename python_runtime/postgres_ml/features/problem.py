@@ -114,6 +114,8 @@ def label_values(target: Array, sql_type: str) -> Array:
 
     Those beyond 64 bits stay what they are: Decimals, or float64 where doubles print them exactly.
     """
+    if target.dtype == object and sql_type == "numeric" and any(value.is_nan() for value in target):
+        return target.astype(np.float64)  # which is refused by name
     if sql_type != "numeric" or not len(target) or not _are_whole(target):
         return target
     if float(np.abs(target).max()) >= LARGEST_INTEGER:

@@ -245,11 +245,12 @@ class TrainingProcess:
                 stream.close()
 
     def _read_events(self, stream: IO[bytes]) -> None:
-        for line in stream:
-            event = json.loads(line)
-            if "text" in event:  # MLflow's errors quote URLs
-                event["text"] = without_secrets(event["text"])
-            self._events.put(event)
+        with contextlib.suppress(ValueError):  # the line that a child was killed in, which is its last
+            for line in stream:
+                event = json.loads(line)
+                if "text" in event:  # MLflow's errors quote URLs
+                    event["text"] = without_secrets(event["text"])
+                self._events.put(event)
         self._events.put({"event": "end"})
 
     def _read_errors(self, stream: IO[bytes]) -> None:

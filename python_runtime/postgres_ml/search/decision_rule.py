@@ -38,6 +38,8 @@ def choose_threshold(
     metric : 'f1' or 'f1_macro'
     weight : how much each row counts; None counts all alike
     """
+    if len(codes) < PARTS:
+        return 0.5
     counts = np.ones(len(codes)) if weight is None else weight
     candidates = [
         _best_threshold(codes[part], probabilities[part, 1], metric, counts[part])

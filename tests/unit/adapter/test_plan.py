@@ -165,6 +165,14 @@ def test_a_result_without_its_files_is_trained_again(tmp_path: Path, name: str) 
     assert planner(tmp_path / "job").decide(full_refresh=False).action == "train"
 
 
+def test_a_note_that_never_came_to_the_disk_is_none(tmp_path: Path) -> None:
+    """A machine that goes down may leave an empty file, which would fail every build after it."""
+    leave_result(tmp_path)
+    assert planner(tmp_path).decide(full_refresh=False).action == "publish"
+    (tmp_path / "candidate.json").write_text("", encoding="utf-8")
+    assert planner(tmp_path).decide(full_refresh=False).action == "train"
+
+
 def plan(decision: str, newest: int = 1) -> BuildPlan:
     return BuildPlan(
         Build(), QUERY, Decision("train", decision, digest()), newest, version(), version()  # type: ignore[arg-type]

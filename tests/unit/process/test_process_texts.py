@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import json
 import re
 import signal
@@ -94,6 +95,14 @@ def test_a_process_of_which_nobody_knows_more_shows_its_last_lines(tmp_path: Pat
     assert isinstance(error, TrainingProcessError)
     assert str(error) == "the training process didn't start\nKilled"
     process._process.let_go()
+
+
+def test_a_child_that_dies_within_a_line_has_ended(tmp_path: Path) -> None:
+    """Nobody would see the end otherwise, and the build would wait for ever."""
+    process = TrainingProcess(make_job(tmp_path, CHURN_COLUMNS, CHURN_TARGET), Recorder(), lambda: False)
+    process._read_events(io.BytesIO(b'{"event": "ready"}\n{"event": "trai'))
+    found = [process._events.get_nowait()["event"] for _ in range(2)]
+    assert found == ["ready", "end"] and process._events.empty()
 
 
 def test_what_was_never_forked_has_no_group_to_kill(monkeypatch: pytest.MonkeyPatch) -> None:

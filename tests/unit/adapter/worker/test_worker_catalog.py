@@ -112,17 +112,20 @@ def test_schedules_are_fired_once_and_say_what_came_of_it(monkeypatch: pytest.Mo
     rows = [
         {"model_schema": "ml", "model_name": name, "cron": cron, "since": NOW - timedelta(hours=hours)}
         for name, cron, hours in (
-            ("due", "0 * * * *", 2),
-            ("young", "0 3 * * *", 1),
+            ("never", "0 0 30 2 *", 2),
             ("wrong", "61 * * * *", 2),
+            ("young", "0 3 * * *", 1),
+            ("due", "0 * * * *", 2),
         )
     ]
     connector = Connector({"all_schedules": rows, "claim_schedule": [{"is_mine": True}]})
     schedules = Schedules(Catalog(connector), "host=/nowhere connect_timeout=1")  # type: ignore[arg-type]  # pretends
     asyncio.run(schedules.fire(NOW))
     notes = {said["model"]: said["what"] for query, said in connector.asked if "note_schedule" in query}
-    assert notes.keys() == {"due", "wrong"}
-    assert "connection" in notes["due"] and notes["wrong"] == "'61 * * * *' is no cron expression"
+    assert notes.keys() == {"due", "wrong", "never"}
+    assert "connection" in notes["due"], "whatever the others are"
+    assert notes["wrong"] == "'61 * * * *' is no cron expression, or never due"
+    assert notes["never"] == "'0 0 30 2 *' is no cron expression, or never due"
 
 
 @pytest.mark.parametrize(

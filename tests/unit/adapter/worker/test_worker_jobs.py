@@ -161,3 +161,23 @@ def test_a_spare_child_that_has_died_is_replaced(monkeypatch: pytest.MonkeyPatch
         await spare.end()
 
     asyncio.run(whole())
+
+
+def test_a_spare_child_that_could_not_be_started_is_started_when_it_is_needed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """What was short while nothing was to be done, such as processes, must not fail the next job."""
+
+    async def whole() -> None:
+        for is_needed in (True, False):
+            monkeypatch.setattr(children, "COMMAND", (str(tmp_path / "nowhere"),))
+            spare = Spare("")
+            spare.prepare()
+            assert spare._starting is not None
+            await asyncio.wait([spare._starting])
+            monkeypatch.setattr(children, "COMMAND", (sys.executable, "-c", "pass"))
+            if is_needed:
+                await (await spare.take()).end()
+            await spare.end()
+
+    asyncio.run(whole())

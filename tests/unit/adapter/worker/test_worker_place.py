@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from dbt.adapters.postgres_ml.worker import command
-from dbt.adapters.postgres_ml.worker.command import JsonFormatter, parser
+from dbt.adapters.postgres_ml.worker.command import JsonFormatter, is_worth_saying, parser
 from dbt.adapters.postgres_ml.worker.place import of_directory, of_dsn, of_profile
 from dbt.adapters.postgres_ml.worker.schedules import last_due
 from postgres_ml.contract.exceptions import SpecError
@@ -94,6 +94,23 @@ def test_a_log_line_is_an_object_with_the_jobs_fields() -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "action", "is_said"),
+    [
+        ("postgres_ml.worker", None, True),
+        ("procrastinate.worker", "job_error", True),
+        ("procrastinate.worker", "side_task_failed", False),
+        ("procrastinate.periodic", None, False),
+    ],
+)
+def test_of_the_queues_lines_those_of_failed_jobs_are_said(
+    name: str, action: str | None, is_said: bool
+) -> None:
+    record = logging.LogRecord(name, logging.ERROR, "", 1, "Job run_job ended", (), None)
+    record.action = action
+    assert is_worth_saying(record) == is_said
+
+
+@pytest.mark.parametrize(
     ("cron", "due"),
     [
         ("0 3 * * *", datetime(2026, 1, 5, 3, tzinfo=timezone.utc)),
@@ -101,6 +118,7 @@ def test_a_log_line_is_an_object_with_the_jobs_fields() -> None:
         ("0 3 * * sun", datetime(2026, 1, 4, 3, tzinfo=timezone.utc)),
         ("61 3 * * *", None),
         ("0 3 * *", None),
+        ("0 0 30 2 *", None),
     ],
 )
 def test_a_schedule_is_due_in_utc(cron: str, due: datetime | None) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -37,7 +38,10 @@ class UnpublishedResult:
 
     def note_origin(self, spec: TrainingSpec, digest: Digest) -> None:
         """Note what the training of this folder follows from; the training process adds its result."""
-        self._note.write_text(json.dumps(_origin(spec, digest)), encoding="utf-8")
+        with self._note.open("w", encoding="utf-8") as stream:
+            json.dump(_origin(spec, digest), stream)
+            stream.flush()
+            os.fsync(stream.fileno())  # as the result is: without the note that is worth nothing
 
     def exists(self) -> bool:
         """Return whether a training in this folder came to a result."""
@@ -53,9 +57,11 @@ class UnpublishedResult:
         """
         if not self.exists():
             return False
-        if json.loads(self._note.read_text(encoding="utf-8")) != json.loads(
-            json.dumps(_origin(spec, digest))
-        ):
+        try:
+            noted = json.loads(self._note.read_text(encoding="utf-8"))
+        except ValueError:  # the machine went down before all of it was on the disk
+            return False
+        if noted != json.loads(json.dumps(_origin(spec, digest))):
             return False
         trained = self.read()
         if trained is None or (trained.run is not None and trained.run.run_id == published_run):

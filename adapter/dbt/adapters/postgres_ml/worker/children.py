@@ -123,11 +123,20 @@ class Spare:
             self._starting = asyncio.create_task(Child.start(self._tracking_uri))
 
     async def take(self) -> Child:
-        """Return the child, or a new one if it has died meanwhile."""
+        """Return the child, or a new one if it has died meanwhile or could not be started.
+
+        Raises
+        ------
+        OSError
+            The new one can't be started either.
+        """
         self.prepare()
         starting, self._starting = self._starting, None
         assert starting is not None
-        child = await starting
+        try:
+            child = await starting
+        except OSError:  # what was short when it was prepared may be there now
+            return await Child.start(self._tracking_uri)
         if child.process.returncode is not None:
             return await Child.start(self._tracking_uri)
         return child
@@ -135,4 +144,5 @@ class Spare:
     async def end(self) -> None:
         """End the child that nobody took."""
         if self._starting is not None:
-            await (await self._starting).end()
+            with contextlib.suppress(OSError):  # it could not be started
+                await (await self._starting).end()

@@ -129,13 +129,21 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(said, ensure_ascii=False)
 
 
+def is_worth_saying(record: logging.LogRecord) -> bool:
+    """Return whether a line is this worker's own, or procrastinate's of a job that raised an error.
+
+    What else matters of procrastinate, this worker says itself.
+    """
+    is_of_queue = record.name.partition(".")[0] == "procrastinate"
+    return not is_of_queue or getattr(record, "action", None) == "job_error"
+
+
 def _log(form: str, level: int) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         JsonFormatter() if form == "json" else logging.Formatter("%(asctime)s %(levelname)s %(message)s")
     )
+    handler.addFilter(is_worth_saying)
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
     logging.getLogger("postgres_ml").setLevel(level)
-    logging.getLogger("procrastinate").setLevel(
-        logging.CRITICAL
-    )  # what matters of it, this worker says itself
+    logging.getLogger("procrastinate").setLevel(logging.ERROR)

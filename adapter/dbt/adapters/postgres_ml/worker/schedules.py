@@ -10,7 +10,7 @@ import logging
 from datetime import datetime, timezone
 
 import psycopg
-from croniter import croniter
+from croniter import CroniterBadDateError, croniter
 from dbt.adapters.postgres_ml.worker.catalog import Catalog, Schedule
 from psycopg import sql
 
@@ -47,7 +47,9 @@ class Schedules:
         for schedule in await self._catalog.schedules():
             due = last_due(schedule.cron, now)
             if due is None:
-                await self._catalog.note_schedule(schedule, f"{schedule.cron!r} is no cron expression")
+                await self._catalog.note_schedule(
+                    schedule, f"{schedule.cron!r} is no cron expression, or never due"
+                )
             elif due > schedule.since and await self._catalog.claim_schedule(schedule, due):
                 said = await self._call(schedule)
                 logger.info("schedule of %s.%s: %s", schedule.schema, schedule.model, said)
@@ -86,8 +88,14 @@ async def check_harmless(connection: psycopg.AsyncConnection) -> None:
 
 
 def last_due(cron: str, now: datetime) -> datetime | None:
-    """Return the last time, in UTC, at which the expression was due before now; None of a wrong one."""
+    """Return the last time, in UTC, at which the expression was due before now.
+
+    None of a wrong one, and of one that is never due, such as on the 30th of February.
+    """
     if not croniter.is_valid(cron) or len(cron.split()) != 5:
         return None
-    found: datetime = croniter(cron, now.astimezone(timezone.utc)).get_prev(datetime)
+    try:
+        found: datetime = croniter(cron, now.astimezone(timezone.utc)).get_prev(datetime)
+    except CroniterBadDateError:
+        return None
     return found
