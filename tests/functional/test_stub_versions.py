@@ -1,0 +1,72 @@
+"""What `--empty` publishes beside other versions, names and relations of a model: no training is needed for these."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from dbt.tests.util import run_dbt, run_dbt_and_capture, write_file
+
+MODEL = """
+{{{{ config(materialized='create_model', target='y', auto=false, model_type='linear_learner',
+           problem_type='regression', runtime='sql'{more}) }}}}
+select i::{kind} as a, 2.0 * i as y from generate_series(1, 600) as i
+"""
+SCORED = """
+{{ config(materialized='incremental', unique_key='a') }}
+{{ predict_incremental('m', '(select i::float8 as a from generate_series(1, 5) as i) as given', key='a') }}
+"""
+
+
+class TestStubs:
+    @pytest.fixture(scope="class")
+    def models(self):
+        return {
+            "m.sql": MODEL.format(kind="float8", more=""),
+            "mart.sql": "select {{ predict('m', ['1']) }} as predicted",
+            "scored.sql": SCORED,
+        }
+
+    @pytest.fixture
+    def ask(self, project, server_connection):
+        def run(query: str) -> list[tuple[Any, ...]]:
+            with server_connection.cursor() as cursor:
+                cursor.execute(f'set search_path to "{project.test_schema}"')
+                cursor.execute(query)
+                return cursor.fetchall() if cursor.description else []
+
+        return run
+
+    @pytest.fixture
+    def build(self, project, ask):
+        """Build the model as a stub, of this text; afterwards it is dropped."""
+
+        def run(text: str, *flags: str, select: str = "m") -> dict[str, Any]:
+            write_file(text, project.project_root, "models", "m.sql")
+            return {r.node.name: r for r in run_dbt(["run", "--select", select, *flags])}
+
+        yield run
+        ask("drop view if exists mart; drop table if exists scored")
+        run_dbt(["run-operation", "drop_model", "--args", "{model: m}"])
+
+    def test_a_model_takes_the_place_of_a_view(self, project, build, ask):
+        build("select 1 as a, 2.0 as y")
+        assert ask("select relkind from pg_class where oid = 'm'::regclass") == [("v",)]
+        made = build(MODEL.format(kind="float8", more=""), "--empty")
+        assert made["m"].message == "CREATE STUB v1: it predicts NULL"
+        assert ask("select model, state from m") == [("m", "STUB")]
+        # and again, where the model was published before
+        build("select 1 as a, 2.0 as y")
+        kept = build(MODEL.format(kind="float8", more=""), "--empty")
+        assert kept["m"].message == "--empty, kept v1"
+        assert ask("select model, state from m") == [("m", "STUB")]
+
+    def test_a_card_of_an_older_release_is_replaced_in_place(self, build, ask):
+        build(MODEL.format(kind="float8", more=""), "--empty")
+        [(before, definition)] = ask("select 'm'::regclass::oid, pg_get_viewdef('m'::regclass)")
+        ask(
+            f"create view older as select * from m; create or replace view m as {definition.rstrip(';')} and true"
+        )
+        build(MODEL.format(kind="integer", more=", function='score_m'"), "--empty")
+        assert ask("select 'm'::regclass::oid") == [(before,)]
+        ask("drop view older")
