@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from dbt.adapters.postgres_ml.catalog.read import STUB, read_versions
 from dbt.tests.util import run_dbt, run_dbt_and_capture, write_file
 
 MODEL = """
@@ -70,3 +71,27 @@ class TestStubs:
         build(MODEL.format(kind="integer", more=", function='score_m'"), "--empty")
         assert ask("select 'm'::regclass::oid") == [(before,)]
         ask("drop view older")
+
+    def test_a_stub_is_not_rolled_back_to(self, project, build, ask, server_connection):
+        build(MODEL.format(kind="float8", more=""), "--empty")
+        build(MODEL.format(kind="text", more=""), "--empty")
+        place = f"model_schema = '{project.test_schema}' and model_name = 'm'"
+        ask(
+            f"update postgres_ml.model_version set state = 'READY', runtime = 'sql' where {place} and version = 2"
+        )
+        _, log = run_dbt_and_capture(
+            ["run-operation", "rollback_model", "--args", "{model: m, version: 1}"], expect_pass=False
+        )
+        said = " ".join(log.split())
+        assert "v1 is a stub, which predicts NULL for every row; no other version is kept" in said
+        versions = (
+            f"select version, state, is_serving from postgres_ml.model_version where {place} order by 1"
+        )
+        assert ask(versions) == [(1, "STUB", False), (2, "READY", True)]
+
+        # one that an earlier release rolled back to is seen for what it is, so that the next build trains
+        ask(
+            f"update postgres_ml.model_version set state = 'READY', runtime = 'stub' where {place} and version = 2"
+        )
+        with server_connection.cursor() as cursor:
+            assert read_versions(cursor, project.test_schema, "m")[0].state == STUB

@@ -75,6 +75,8 @@ def _ask_mlflow(config: Any, name: str, run_id: str, model_uri: str, version: in
         )
     except subprocess.TimeoutExpired:
         return f"no answer within {PATIENCE_S} s"
+    except OSError as error:  # no room for another process, which must not fail a node that is published
+        return f"the process that tells it can't be started: {error.strerror or error}"
     lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
     said = next((line for line in reversed(lines) if line.startswith("postgres-ml: ")), lines[-1])
     return "" if done.returncode == 0 else without_secrets(said.removeprefix("postgres-ml: "))
