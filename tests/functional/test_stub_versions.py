@@ -95,3 +95,23 @@ class TestStubs:
         )
         with server_connection.cursor() as cursor:
             assert read_versions(cursor, project.test_schema, "m")[0].state == STUB
+
+    def test_another_function_is_published_under_empty(self, project, build, ask):
+        build(MODEL.format(kind="float8", more=", function='score_one'"), "--empty")
+        text = MODEL.format(kind="float8", more=", function='score_two'")
+        write_file(text, project.project_root, "models", "m.sql")
+        results, log = run_dbt_and_capture(["run", "--select", "m", "mart", "--empty"])
+        assert {r.node.name: r.message for r in results}["m"] == "CREATE STUB v2: it predicts NULL"
+        assert "score_one and those beside it stay as v1 made them" in " ".join(log.split())
+        assert ask("select predicted from mart") == [(None,)]
+
+    def test_another_training_of_the_same_number_is_scored_again(self, build, ask):
+        text = MODEL.format(kind="float8", more="")
+        build(text, "--empty")
+        assert build(text, select="scored")["scored"].adapter_response["rows_affected"] == 5
+        assert build(text, select="scored")["scored"].adapter_response["rows_affected"] == 0
+        run_dbt(["run-operation", "drop_model", "--args", "{model: m}"])
+        build(text, "--empty")
+        assert ask("select version from m") == [(1,)]
+        assert build(text, select="scored")["scored"].adapter_response["rows_affected"] == 5
+        assert build(text, select="scored")["scored"].adapter_response["rows_affected"] == 0
