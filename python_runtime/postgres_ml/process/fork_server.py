@@ -15,7 +15,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 from postgres_ml.contract.job import TRACKING_URI
@@ -23,7 +22,6 @@ from postgres_ml.process.environment import environment
 from postgres_ml.process.processes import ForkedProcess, OwnProcess
 
 IDLE_S = 60.0
-POLL_S = 0.05  # between two looks at trainings that have lost their server
 PREPARE = "prepare"  # in the place of a job's path
 #: what libraries read when they are imported; the rest of the environment is each training's own
 READ_AT_IMPORT = (
@@ -168,10 +166,7 @@ class ForkServer:
                 raise
 
     def _listen(self) -> None:
-        """Take note of what the server tells: `number pid` of a fork, `number pid code` of its end.
-
-        The pid is 0 of one that can't be forked, or was called off before.
-        """
+        """Take note of what the server tells: `number pid` of a fork, `number pid code` of its end."""
         with contextlib.suppress(ConnectionResetError):
             while message := self._socket.recv(1 << 10):
                 number, pid, *code = map(int, message.split())
@@ -185,8 +180,8 @@ class ForkServer:
             self._ended = True
             left = list(self._forked.values())
         self._socket.close()
-        while left := [process for process in left if not process.lose(exit_code)]:
-            time.sleep(POLL_S)  # a long training among them must not hide the end of the others
+        for process in left:
+            process.lose(exit_code)
 
     def _forget(self, number: int) -> None:
         with self._lock:

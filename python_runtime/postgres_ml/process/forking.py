@@ -21,10 +21,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from postgres_ml.contract.exceptions import PostgresMLError, TrainingProcessError
+from postgres_ml.contract.exceptions import PostgresMLError
 from postgres_ml.contract.job import TRACKING_URI
 from postgres_ml.process.fork_server import PREPARE
-from postgres_ml.process.lines import LATER, unstarted_text
+from postgres_ml.process.lines import LATER
 from postgres_ml.process.memory import remember_before_forks
 
 #: what a training imports sooner or later
@@ -33,7 +33,6 @@ TRAINING = ("postgres_ml.pipeline", "xgboost", "optuna")
 TRACKING = ("postgres_ml.track.run", "mlflow.sklearn")
 MODULES = (*TRAINING, *TRACKING, *LATER)
 MOST_BYTES = 1 << 24  # of a request
-FAILED = TrainingProcessError.__name__
 TRACKS = "postgres-ml-log"  # of the process that tells MLflow: 15 characters are what Linux keeps
 
 
@@ -56,10 +55,6 @@ def serve(descriptor: int, train: Train, track: Track, remove_rows: Callable[[Pa
     while (work := server.next()) is None:
         pass
     return work()
-
-
-class CannotForkError(Exception):
-    """There is no room for another process: a limit on their number, or on memory."""
 
 
 class Server:
@@ -89,20 +84,15 @@ class Server:
         request = json.loads(os.pread(descriptors[3], MOST_BYTES, 0))
         _import_libraries(TRAINING, descriptors[2])
         work: Callable[[], int] | None = None
-        try:
-            if request["job"] == PREPARE:
-                _import_libraries((*TRACKING, *LATER), descriptors[2])
-                work = _make_tables if self._fork(number, request, descriptors[:3]) else None
-            elif not _has_ended(descriptors[0]):
-                work = self._fork_both(number, request, descriptors)
-            elif _has_ended(self._connection.fileno()):
-                self._remove_rows(Path(request["job"]).parent)
-            else:
-                self._connection.send(b"%s 0 %d" % (number, -signal.SIGKILL))
-        except CannotForkError as error:
-            with contextlib.suppress(BrokenPipeError):  # nobody waits for it
-                os.write(descriptors[1], _as_line(event="error", type=FAILED, text=str(error)))
-            self._connection.send(b"%s 0 1" % number)
+        if request["job"] == PREPARE:
+            _import_libraries((*TRACKING, *LATER), descriptors[2])
+            work = _make_tables if self._fork(number, request, descriptors[:3]) else None
+        elif not _has_ended(descriptors[0]):
+            work = self._fork_both(number, request, descriptors)
+        elif _has_ended(self._connection.fileno()):
+            self._remove_rows(Path(request["job"]).parent)
+        else:
+            self._connection.send(b"%s 0 %d" % (number, -signal.SIGKILL))
         for one in descriptors:
             os.close(one)
         return work
@@ -110,33 +100,23 @@ class Server:
     def _fork_both(
         self, number: bytes, request: dict[str, Any], descriptors: list[int]
     ) -> Callable[[], int] | None:
-        """Fork the training, import what else MLflow needs, and fork the process that tells it.
-
-        Raises
-        ------
-        CannotForkError
-            The training. It is told itself of the other process, as it is of a store that doesn't open.
-        """
+        """Fork the training, import what else MLflow needs, and fork the process that tells it."""
         job = Path(request["job"])
         trains, tracks = socket.socketpair()
-        with tracks:
-            with trains:
-                if self._fork(number, request, descriptors[:3]):
-                    return partial(self._train, job, trains.detach())
-            quiet = os.open(os.devnull, os.O_RDWR)
-            for one in descriptors[:2]:
-                os.dup2(quiet, one)  # the training's end has to be the end of its pipes
-            os.close(quiet)
-            # the first job's process imports the rest while it waits for the training
-            modules = (*TRACKING, *LATER) if TRACKING[-1] in sys.modules else TRACKING
-            _import_libraries(modules, descriptors[2])
-            try:
-                if self._fork(None, request, [descriptors[0], descriptors[2], descriptors[2]]):
-                    _set_name(TRACKS)
-                    return partial(self._track, tracks.detach())
-            except CannotForkError as error:
-                with contextlib.suppress(BrokenPipeError):  # it has ended
-                    tracks.sendall(_as_line(error=FAILED, text=str(error)))
+        if self._fork(number, request, descriptors[:3]):
+            tracks.close()
+            return partial(self._train, job, trains.detach())
+        trains.close()
+        quiet = os.open(os.devnull, os.O_RDWR)
+        for one in descriptors[:2]:
+            os.dup2(quiet, one)  # the training's end has to be the end of its pipes
+        os.close(quiet)
+        # the first job's process imports the rest while it waits for the training
+        _import_libraries((*TRACKING, *LATER) if TRACKING[-1] in sys.modules else TRACKING, descriptors[2])
+        if self._fork(None, request, [descriptors[0], descriptors[2], descriptors[2]]):
+            _set_name(TRACKS)
+            return partial(self._track, tracks.detach())
+        tracks.close()
         return None
 
     def _fork(self, number: bytes | None, request: dict[str, Any], streams: list[int]) -> bool:
@@ -146,17 +126,8 @@ class Server:
         ----------
         number : of the request, to tell dbt of the process; None doesn't
         streams : stdin, stdout and stderr
-
-        Raises
-        ------
-        CannotForkError
-            Here there is no room for another process; this one goes on.
         """
-        try:
-            pid = os.fork()
-        except OSError as error:
-            raise CannotForkError(unstarted_text(error)) from error
-        if pid:
+        if pid := os.fork():
             self._running[pid] = number
             if number is not None:
                 self._connection.send(b"%s %d" % (number, pid))
@@ -174,11 +145,6 @@ class Server:
             number = self._running.pop(pid)
             if number is not None:
                 self._connection.send(b"%s %d %d" % (number, pid, os.waitstatus_to_exitcode(status)))
-
-
-def _as_line(**fields: str) -> bytes:
-    """Return what a process tells another, in the form of `child` and `tracking_child`."""
-    return json.dumps(fields).encode() + b"\n"
 
 
 def _has_ended(descriptor: int) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 from collections.abc import Iterator
 
@@ -53,17 +52,6 @@ def as_told(kind: str, text: str) -> PostgresMLError:
     error: PostgresMLError = found.__new__(found)  # UnsupportedModelError's text is made of parts
     Exception.__init__(error, text)
     return error
-
-
-def unstarted_text(error: OSError) -> str:
-    """Return why a process can't be started, and what to do about it where it is for want of room."""
-    text = f"the training process can't be started: {error.strerror or error}"
-    if error.errno in (errno.EAGAIN, errno.ENOMEM):
-        text += (
-            ". The user or the container may have no more processes (`ulimit -u`, its limit of pids), or "
-            "there is no memory to promise to one more: run fewer threads at once, or raise the limit"
-        )
-    return text
 
 
 def _shortage_text(error: BaseException) -> str:

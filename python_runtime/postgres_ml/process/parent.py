@@ -30,7 +30,7 @@ from postgres_ml.contract.model import TrainedModel
 from postgres_ml.contract.redact import without_secrets
 from postgres_ml.process import fork_server
 from postgres_ml.process.environment import absolute_uri
-from postgres_ml.process.lines import as_told, unstarted_text
+from postgres_ml.process.lines import as_told
 from postgres_ml.process.memory import SHORTAGE, peak_bytes, use_text
 from postgres_ml.process.processes import ForkedProcess, OwnProcess
 
@@ -88,7 +88,7 @@ class TrainingProcess:
         try:
             self._process = fork_server.take(path, self.job.tracking_uri)
         except OSError as error:
-            raise TrainingProcessError(unstarted_text(error)) from error
+            raise TrainingProcessError(f"the training process can't be started: {error}") from error
         assert self._process.stdout is not None and self._process.stderr is not None
         self._readers = [
             threading.Thread(target=self._read_events, args=(self._process.stdout,), daemon=True),
@@ -222,9 +222,7 @@ class TrainingProcess:
                 errors.append(event)
         if errors:
             return as_told(errors[0]["type"], errors[0]["text"])
-        if self._process.returncode is None:  # it was to be forked, and nobody can tell how that ended
-            lines = "".join(f"\n{line}" for line in self._last_lines)
-            return TrainingProcessError(f"the training process didn't start{lines}")
+        assert self._process.returncode is not None, "it was waited for"
         return TrainingProcessError(death_text(self._process.returncode, self._last_lines, self._peak))
 
     def _end(self, patience: float = PATIENCE_S) -> None:

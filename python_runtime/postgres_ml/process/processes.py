@@ -11,8 +11,11 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import IO
+
+POLL_S = 0.05
 
 
 class OwnProcess(subprocess.Popen[bytes]):
@@ -52,7 +55,7 @@ class ForkedProcess:
     ----------
     stdin, stdout, stderr : the pipes' ends on this side
     ends : descriptors of the other side's, until they are sent
-    pid : None before the fork, and of a process that was never forked
+    pid : None before the fork
     returncode : None before its end; negative is a signal's number
     """
 
@@ -106,33 +109,24 @@ class ForkedProcess:
             stream.close()
 
     def tell(self, pid: int, code: int | None) -> None:
-        """Note that it was forked, or how it ended.
-
-        Parameters
-        ----------
-        pid : 0 of one that was never forked
-        """
+        """Note that it was forked, or how it ended."""
         with self._told:
-            self.pid, self.returncode = pid or None, code  # a kill of group 0 would be one of this process's
+            self.pid, self.returncode = pid, code
             self._told.notify_all()
 
-    def lose(self, code: int) -> bool:
+    def lose(self, code: int) -> None:
         """Note that its parent has ended: before the fork that is its end, too; after it nobody reaps it.
 
         Parameters
         ----------
         code : the parent's exit code
-
-        Returns
-        -------
-        False of a process that goes on: ask again.
         """
-        if self.pid is not None and _runs(self.pid):
-            return False
+        if self.pid is not None:
+            while _runs(self.pid):
+                time.sleep(POLL_S)
         with self._told:
             self.returncode = code or -signal.SIGKILL
             self._told.notify_all()
-        return True
 
 
 def _runs(pid: int) -> bool:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dbt.adapters.postgres_ml.build.trained import Result
 from dbt.adapters.postgres_ml.catalog.read import StoredVersion
-from dbt.adapters.postgres_ml.log import logger
 
 from postgres_ml.contract.config import TrainingSpec
-from postgres_ml.contract.exceptions import GateError, PostgresMLError, TrainingCancelledError
+from postgres_ml.contract.exceptions import GateError
 from postgres_ml.contract.model import Evaluation
 from postgres_ml.evaluate import gates
 from postgres_ml.evaluate.gates import Refusal
@@ -36,32 +35,11 @@ def check_gates(result: Result) -> Refusal | None:
     refusal = find_refusal(build.spec, evaluation, serving)
     if refusal is None:
         return None
-    run_id = "" if trained.run is None else trained.run.run_id
-    try:
-        build.log("warning", refusal_text(refusal, serving, run_id))
-    finally:  # whatever the refusal comes to, the run is one of a refused model
-        _mark_refused(result, refusal)
-    return refusal
-
-
-def _mark_refused(result: Result, refusal: Refusal) -> None:
-    """Have the MLflow run marked. A failure is a warning: the old version serves on whatever MLflow knows.
-
-    Raises
-    ------
-    TrainingCancelledError
-    """
-    if result.process is None:
-        return
-    try:
+    if result.process is not None:
         result.process.refuse(refusal.text)
-    except TrainingCancelledError:
-        raise
-    except PostgresMLError as error:
-        logger.warning(
-            f"{result.build.spec.name}: the version is refused, but its MLflow run could not be marked so: "
-            f"{' '.join(str(error).split())}"
-        )
+    run_id = "" if trained.run is None else trained.run.run_id
+    build.log("warning", refusal_text(refusal, serving, run_id))
+    return refusal
 
 
 def find_refusal(
