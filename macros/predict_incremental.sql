@@ -20,12 +20,12 @@
   {%- set changed -%}
     (
       select source.*
-      from (select *, {{ ml.postgres_ml__features_hash(called) }} as postgres_ml_features from {{ relation }}) as source
+      from (select *, {{ ml.postgres_ml__features_hash(called, card) }} as postgres_ml_features from {{ relation }}) as source
       {%- if is_incremental() %}
       where not exists (
           select from {{ this }} as scored
           where {% for name in keys %}scored.{{ ml.postgres_ml__identifier(name) }} = source.{{ ml.postgres_ml__identifier(name) }} and {% endfor -%}
-          scored.features_hash = source.postgres_ml_features and scored.model_version = (select version from {{ card }})
+          scored.features_hash = source.postgres_ml_features
       )
       {%- endif %}
     ) as changed
@@ -68,8 +68,11 @@ from (
 {% endmacro %}
 
 
-{#- 64 bits of a row's features, whatever the session's settings: another value is a row to score again. -#}
-{% macro postgres_ml__features_hash(called) %}
+{#-
+  64 bits of a row's features, whatever the session's settings, with the training as their seed: another value or another
+  training is a row to score again. The version's number would not tell: after drop_model it begins at 1 again.
+-#}
+{% macro postgres_ml__features_hash(called, card) %}
   {%- set texts = [] -%}
   {%- for _, type in called.columns -%}
     {%- set value = '(' ~ called['values'][loop.index0] ~ ')' -%}
@@ -83,5 +86,12 @@ from (
       {%- do texts.append(value ~ '::text') -%}
     {%- endif -%}
   {%- endfor -%}
-  {{ return('pg_catalog.hashtextextended(row(' ~ texts | join(', ') ~ ')::text collate "C", 0)') }}
+  {%- set training -%}
+    (
+        select pg_catalog.hashtextextended(pg_catalog.concat_ws(
+            ' ', version, pg_catalog.to_json(trained_at at time zone 'UTC') #>> '{}', mlflow_run_id
+        ), 0) from {{ card }}
+    )
+  {%- endset -%}
+  {{ return('pg_catalog.hashtextextended(row(' ~ texts | join(', ') ~ ')::text collate "C", ' ~ training ~ ')') }}
 {% endmacro %}

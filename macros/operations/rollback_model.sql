@@ -19,7 +19,8 @@
   {%- do postgres_ml__publish_functions(card, stored, stored.version) -%}
   {%- do postgres_ml__retire_version(card) -%}
   {%- call statement('serve_version') -%}
-    update postgres_ml.model_version set is_serving = true, state = 'READY', is_champion = is_champion and false
+    update postgres_ml.model_version set is_serving = true, state = case state when 'STUB' then state else 'READY' end,
+        is_champion = is_champion and false
     where model_schema = {{ postgres_ml__literal(card.schema) }} and model_name = {{ postgres_ml__literal(card.identifier) }}
         and version = {{ stored.version }}
   {%- endcall -%}

@@ -121,3 +121,59 @@ def test_rows_without_a_query_can_not_be_scheduled(clients: SqlClients) -> None:
     ):
         clients.ask("select postgres_ml.schedule('ml.handed', '0 3 * * *')", clients.analyst)
     clients.ask(f"drop owned by {runner}; drop role {runner}")
+
+
+@pytest.fixture
+def runner(clients: SqlClients) -> Iterator[str]:
+    """The role that fires schedules."""
+    role = f"{clients.name}_runner3"
+    clients.ask(f"create role {role} login; grant usage on schema ml to {role}")
+    create_catalog(clients.place(), clients.worker, role)
+    yield role
+    clients.ask(f"drop owned by {role}; drop role {role}")
+
+
+@pytest.mark.parametrize("who", ["a superuser", "a member of the role"])
+def test_a_query_of_somebody_else_is_never_scheduled(clients: SqlClients, runner: str, who: str) -> None:
+    clients.create("ml.anas", "select * from ml.measurements")
+    role = None if who == "a superuser" else clients.other
+    schedule = "select postgres_ml.schedule('ml.anas', '0 3 * * *')"
+    clients.ask(f"grant {clients.analyst} to {clients.other}")
+    try:
+        assert clients.value("select count(*) from postgres_ml.job where model_name = 'anas'", role) > 0
+        with pytest.raises(psycopg2.Error, match=r"you have created no model ml\.anas"):
+            clients.ask(schedule, role)
+        assert clients.value("select to_regprocedure('ml.anas__retrain()')") is None
+
+        # with a call of his own it is that which is repeated, not the other's later one
+        clients.create(
+            "ml.anas", "select a, y + 1 as y from ml.measurements", role=role or clients.server.user
+        )
+        clients.create("ml.anas", "select * from ml.measurements")
+        clients.ask(schedule, clients.analyst)
+        clients.ask(schedule, role)
+        [(owner, body)] = clients.ask(
+            "select proowner::regrole::text, prosrc from pg_proc where proname = 'anas__retrain'"
+        )
+        assert owner == (role or clients.server.user) and "y + 1 as y" in body
+    finally:
+        clients.ask("select postgres_ml.unschedule('ml.anas')")
+        clients.ask("delete from postgres_ml.job where model_name = 'anas'")
+        clients.ask(f"revoke {clients.analyst} from {clients.other}")
+
+
+def test_of_a_model_everybodys_last_call_outlives_its_days(clients: SqlClients) -> None:
+    insert = "insert into postgres_ml.job (model_schema, model_name, config) values ('ml', 'old', '{\"target\": \"y\"}')"
+    clients.ask(f"grant {clients.analyst} to {clients.other}")
+    for role in (clients.analyst, clients.other, clients.analyst, clients.other):
+        clients.ask(insert, role)
+        clients.ask(
+            "update postgres_ml.job set is_sealed = true, state = 'READY', ended_at = now() - interval '31 days' "
+            "where model_name = 'old'"
+        )
+    assert clients.value("select postgres_ml.prune_jobs(30)") == 2
+    kept = clients.ask("select requested_by from postgres_ml.job where model_name = 'old'")
+    assert {role for (role,) in kept} == {clients.analyst, clients.other} and len(kept) == 2
+    clients.ask(
+        f"revoke {clients.analyst} from {clients.other}; delete from postgres_ml.job where model_name = 'old'"
+    )

@@ -19,6 +19,7 @@ begin
             using errcode = 'undefined_object', hint = coalesce('The catalog keeps ' || (
                 select string_agg(v.version::text, ', ' order by v.version) from postgres_ml.model_version as v
                 where v.model_schema = of_schema and v.model_name = of_name and v.function_name = serving.function_name
+                    and v.state <> 'STUB'
             ) || ' (settings: keep_versions).', 'The catalog has none of it.');
     end if;
     return found.version;

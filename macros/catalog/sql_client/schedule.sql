@@ -76,6 +76,7 @@ begin
     end if;
     select j.* into asked from postgres_ml.job as j
     where j.model_schema = place[1] and j.model_name = place[2] and j.kind = 'create' and j.is_sealed
+        and j.requested_by = current_user  -- the row policy lets superusers and members see the queries of others
     order by j.job desc limit 1;
     if asked.job is null then
         raise exception 'you have created no model %.%', place[1], place[2] using errcode = 'undefined_object',
@@ -84,8 +85,9 @@ begin
         raise exception 'the rows of model %.% were handed over, and there is no query to repeat', place[1], place[2]
             using errcode = 'object_not_in_prerequisite_state', hint = 'Schedule what hands them over: a dbt build, for instance.';
     end if;
+    execute format('drop function if exists %s()', retrain);  -- `or replace` would leave it to whoever scheduled before
     execute format(
-        'create or replace function %s() returns bigint language plpgsql security definer set search_path = %s as %L', retrain,
+        'create function %s() returns bigint language plpgsql security definer set search_path = %s as %L', retrain,
         coalesce((select string_agg(quote_ident(s), ', ') from unnest(schemas) as s) || ', ', '') || 'pg_temp',
         format('begin return postgres_ml.create_model(%L, %L, %L::pg_catalog.jsonb); end',
             quote_ident(place[1]) || '.' || quote_ident(place[2]), asked.query, asked.config)

@@ -192,7 +192,7 @@ begin
     return n;
 end
 $clear_jobs$;
-{#- Jobs that ended long ago; of each model the last call stays, which a schedule repeats. -#}
+{#- Jobs that ended long ago; of each model everybody's last call stays, which his schedule repeats. -#}
 create or replace function postgres_ml.prune_jobs(keep_days double precision)
 returns bigint
 language sql volatile security definer set search_path = pg_catalog, pg_temp
@@ -204,7 +204,7 @@ as $prune_jobs$
             and (j.kind <> 'create' or exists (
                 select from postgres_ml.job as n
                 where n.model_schema = j.model_schema and n.model_name = j.model_name and n.job > j.job
-                    and n.kind in ('create', 'drop')
+                    and (n.kind = 'drop' or n.kind = 'create' and n.requested_by = j.requested_by)
             ))
         returning j.job
     )

@@ -353,6 +353,8 @@ def _number(known: Hyperparameter, value: Any, wanted: str) -> float | int:
         number = float(value)
     except (TypeError, ValueError):
         raise ValueError(wanted) from None
+    if math.isinf(number):
+        raise ValueError("finite")  # the catalog's jsonb has no infinity
     if math.isnan(number) or (not known.kind.endswith("float") and not number.is_integer()):
         raise ValueError(wanted)
     if not known.low <= number <= known.high or (known.above and number == known.low):

@@ -3,6 +3,7 @@
 from types import SimpleNamespace
 
 import pytest
+from dbt.adapters.postgres_ml.config.grants import privilege_problems
 from dbt.adapters.postgres_ml.config.manifest import check_manifest
 from postgres_ml.contract.config import ColumnSet, Gate, Settings
 
@@ -423,6 +424,20 @@ def test_a_text_vectorizer_has_options_of_its_own():
             {"target": "y", "settings": {"max_runtime": "nan"}},
             "max_runtime must be a number of at least 1, found str 'nan'",
         ),
+        (
+            {"target": "y", "settings": {"max_runtime": float("inf")}},
+            "max_runtime must be a number of at least 1, found inf",
+        ),
+        ({"target": "y", "gates": {"f1": ">= 1e999"}}, "f1 must be a comparison such as '>= 0.6'"),
+        (
+            {
+                "target": "y",
+                "auto": False,
+                "model_type": "linear_learner",
+                "hyperparameters": {"alpha": "inf"},
+            },
+            "hyperparameter 'alpha' must be finite, got 'inf'",
+        ),
         ({"target": "y", "problem_type": "regresion"}, "did you mean 'regression'?"),
         ({"target": "y", "model_type": "xgbost"}, "did you mean 'xgboost'?"),
         (
@@ -436,6 +451,7 @@ def test_a_text_vectorizer_has_options_of_its_own():
         ),
         ({"target": "y", "auto": "maybe"}, "auto must be true or false"),
         ({"target": "y", "model_type": "mlp", "explain": True}, "use model_type xgboost or linear_learner"),
+        ({"target": "y", "model_type": "mlp", "explain": "ON"}, "use model_type xgboost or linear_learner"),
         ({"target": "y", "objective": "f2"}, "objective 'f2' is not one of mse, accuracy, f1, f1_macro, auc"),
         ({"target": "y", "objective": "binary:logistic"}, "needs 'auto: false' and 'model_type: xgboost'"),
         (
@@ -568,3 +584,12 @@ def test_what_is_wrong_under_meta_is_named(found, problem):
     reader = ConfigReader(in_meta(found, target="y"))
     reader.read()
     assert reader.problems == [problem]
+
+
+@pytest.mark.parametrize(
+    ("found", "shown"), [(None, "null"), ([None], "null"), (["a", 5], "5"), ([" "], "' '"), ({}, "{}")]
+)
+def test_grants_are_to_roles(found, shown):
+    [problem] = privilege_problems({"execute": found})
+    assert problem.startswith(f"grants: execute must be a role or a list of roles, found {shown}: write []")
+    assert privilege_problems({"execute": [], "select": "a", "insert": ["a", "b"]}) == []

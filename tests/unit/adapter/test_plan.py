@@ -11,7 +11,7 @@ import pytest
 from dbt.adapters.postgres_ml.build.plan import BuildPlan, Decision, Planner
 from dbt.adapters.postgres_ml.build.unpublished import UnpublishedResult
 from postgres_ml.contract import json_file
-from postgres_ml.contract.exceptions import ConcurrentBuildError
+from postgres_ml.contract.exceptions import ConcurrentBuildError, SpecError
 from postgres_ml.contract.model import ArtifactFile, RunReference
 
 from tests.unit.adapter.builds import QUERY, Build, digest, trained, version
@@ -85,6 +85,20 @@ def test_never_warns_of_what_changed(tmp_path: Path) -> None:
     assert decision.action == "keep" and decision.is_warning and "changed since: query" in decision.reason
 
 
+def test_another_name_of_the_function_needs_a_training(tmp_path: Path) -> None:
+    changed = digest(config={"function": "score_churn"})
+
+    def renamed(**policy: Any) -> Planner:
+        return planner(tmp_path, version(), expected=changed, function="score_churn", **policy)
+
+    assert renamed(retrain=3600.0).decide(full_refresh=False).action == "train"
+    assert renamed(retrain="never").decide(full_refresh=True).action == "train"
+    with pytest.raises(
+        SpecError, match="serves as function predict_churn, and config `function` is score_churn"
+    ):
+        renamed(retrain="never").decide(full_refresh=False)
+
+
 def test_full_refresh_trains_whatever_the_policy(tmp_path: Path) -> None:
     decision = planner(tmp_path, version(), retrain="never").decide(full_refresh=True)
     assert (decision.action, decision.reason) == ("train", "--full-refresh")
@@ -101,6 +115,8 @@ def test_empty_keeps_a_function_of_the_same_arguments_and_stubs_another(tmp_path
     other = version(summary={"arguments": [["calls", "text"]]})
     assert planner(tmp_path, other).decide_empty().action == "stub"
     assert planner(tmp_path).decide_empty().action == "stub"
+    renamed = planner(tmp_path, version(), function="score_churn")
+    assert renamed.decide_empty().action == "stub"
 
 
 def test_a_result_that_could_not_be_published_is_published(tmp_path: Path) -> None:

@@ -84,3 +84,9 @@ def test_keys_that_run_code_are_refused_once_more(key: str) -> None:
 )
 def test_who_created_a_model_may_use_it(given: Any, found: dict[str, list[str]]) -> None:
     assert config_of({**JOB, "config": {"grants": given}})["grants"] == found
+
+
+@pytest.mark.parametrize("given", [{"execute": None}, {"execute": [5]}, {"run": ["b"]}, ["b"]])
+def test_grants_that_name_no_roles_fail_the_job(given: Any) -> None:
+    with pytest.raises(ValueError, match="grants"):
+        config_of({**JOB, "config": {"grants": given}})

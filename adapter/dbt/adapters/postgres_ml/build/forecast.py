@@ -49,7 +49,9 @@ class ForecastBuild(NodeBuild):
         return {LIBRARY: version} if version else {}
 
     def fits(self, query: TrainingQuery, serving: StoredVersion) -> bool:
-        """Return whether the function that serves returns the table that this config asks for."""
+        """Return whether the function that serves returns, by its name, the table that is asked for."""
+        if serving.function_name != self.spec.function:
+            return False
         time, *series = query.features
         wanted = table_columns(time, series, self.spec.settings.percentiles)
         return bool(serving.summary["columns"] == [list(pair) for pair in wanted])

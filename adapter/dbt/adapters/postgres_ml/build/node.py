@@ -194,7 +194,9 @@ class NodeBuild:
         return []
 
     def fits(self, query: TrainingQuery, serving: StoredVersion) -> bool:
-        """Return whether the function that serves has the signature that this query asks for."""
+        """Return whether the function that serves has the name and the signature that are asked for."""
+        if serving.function_name != self.spec.function:
+            return False
         # a version of an earlier release has the query's own types
         features = query.features
         fitting = [[[c.name, c.sql_type] for c in columns] for columns in (as_arguments(features), features)]

@@ -154,6 +154,12 @@ def _read_versions(build: NodeBuild, cursor: Any, problems: list[str]) -> tuple[
 def _of_what_serves(plan: BuildPlan, cursor: Any, serving: StoredVersion) -> BuildPlan:
     """Return the plan of a version that is kept with what its functions and its runtime need."""
     build = plan.build
+    if plan.action not in ("keep", "restore") and serving.function_name != build.spec.function:
+        build.log(
+            "info",
+            f"the function is {build.function} now; {serving.function_name} and those beside it stay as "
+            f"v{serving.version} made them, for what still calls them: drop them when nothing does",
+        )
     with trusted_path(cursor):
         if plan.action == "keep":
             plan = _with_functions(plan, cursor, serving)
@@ -203,6 +209,11 @@ class Planner:
         return next((version for version in self.versions if version.is_serving), None)
 
     @property
+    def is_renamed(self) -> bool:
+        """Whether the config's `function`, which `predict()` calls, is another than the one that serves."""
+        return self.serving is not None and self.serving.function_name != self.build.spec.function
+
+    @property
     def is_stub_serving(self) -> bool:
         """Whether what serves predicts NULL."""
         return self.serving is not None and self.serving.state == STUB
@@ -214,7 +225,13 @@ class Planner:
         return Decision("stub", "--empty", self.expected)
 
     def decide(self, full_refresh: bool) -> Decision:
-        """Return what an ordinary build does."""
+        """Return what an ordinary build does.
+
+        Raises
+        ------
+        SpecError
+            The function is renamed, and the model is never trained again.
+        """
         newest, policy = self.newest, self.build.spec.retrain
         if full_refresh:
             return Decision("train", "--full-refresh", self.expected)
@@ -222,11 +239,17 @@ class Planner:
             if self.unpublished.exists():
                 return self._compare()
             return self._train("there is no version yet" if newest is None else "a stub serves")
+        if policy == "never" and self.is_renamed and self.serving is not None:
+            raise SpecError(
+                f"v{self.serving.version} serves as function {self.serving.function_name}, and config "
+                f"`function` is {self.build.spec.function} now, which a training makes, but 'retrain: never' "
+                "lets none begin: set `function` back, or train once with dbt build --full-refresh"
+            )
         if policy == "never":
             changed = digests.changes(newest.digest, self._unread(newest))
             also = f"; changed since: {', '.join(changed)}" if changed else ""
             return Decision("keep", f"retrain: never{also}", self.expected, is_warning=bool(changed))
-        if isinstance(policy, float | int) and newest.age_s < policy:
+        if isinstance(policy, float | int) and newest.age_s < policy and not self.is_renamed:
             return Decision("keep", f"v{newest.version} is {newest.age} old (retrain: after)", self.expected)
         if policy == "on_change" or self.unpublished.exists():
             return self._compare()

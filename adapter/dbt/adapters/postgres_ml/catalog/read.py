@@ -91,7 +91,8 @@ def read_versions(cursor: Cursor, schema: str, model: str) -> tuple[StoredVersio
     if not exists:
         return ()
     cursor.execute(
-        f"""select version, state, is_serving, function_name, extract(epoch from now() - trained_at)::float8,
+        f"""select version, case runtime when 'stub' then 'STUB' else state end, is_serving, function_name,
+            extract(epoch from now() - trained_at)::float8,
             coalesce({"digest" if layout >= 2 else "null"}::text, 'null'),
             {"is_champion" if layout >= 4 else "null::boolean"},
             json_build_object('arguments', {ARGUMENTS}, 'columns', {COLUMNS},

@@ -6,7 +6,8 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from dbt.adapters.postgres_ml.catalog.read import LAYOUT
+from dbt.adapters.postgres_ml.catalog.read import LAYOUT, STUB
+from dbt.adapters.postgres_ml.catalog.row import STUB_RUNTIME
 from dbt.adapters.postgres_ml.catalog.stored_functions import check_functions, check_name, check_types
 from dbt.adapters.postgres_ml.config.names import place_of
 from dbt_common.exceptions import CompilationError
@@ -50,7 +51,7 @@ def version_to_serve(cursor: Cursor, schema: str, model: str, version: int | Non
     Raises
     ------
     CompilationError
-        There is no such version, it serves already, or its function has another name.
+        There is no such version, it serves already, it is a stub, or its function has another name.
     """
     cursor.execute(
         """select version, function_name from postgres_ml.model_version
@@ -72,6 +73,11 @@ def version_to_serve(cursor: Cursor, schema: str, model: str, version: int | Non
     if int(version) == serving:
         raise CompilationError(f"{schema}.{model}: v{serving} serves already")
     stored = read_stored(cursor, schema, model, int(version))
+    if stored["state"] == STUB or stored["runtime"] == STUB_RUNTIME:  # which was READY once rolled back to
+        raise CompilationError(
+            f"{schema}.{model}: v{version} is a stub, which predicts NULL for every row; "
+            f"{_trained(cursor, schema, model)}"
+        )
     if stored["function_name"] != function:
         raise CompilationError(
             f"{schema}.{model}: v{version} was published as function {stored['function_name']}, v{serving} "
@@ -88,6 +94,16 @@ def _kept(cursor: Cursor, schema: str, model: str) -> str:
     )
     kept = cursor.fetchall()[0][0]
     return f"the catalog keeps {kept} (settings: keep_versions)" if kept else "the catalog has none of it"
+
+
+def _trained(cursor: Cursor, schema: str, model: str) -> str:
+    cursor.execute(
+        """select string_agg('v' || version, ', ' order by version) from postgres_ml.model_version
+        where model_schema = %s and model_name = %s and not is_serving and runtime is distinct from 'stub'""",
+        (schema, model),
+    )
+    trained = cursor.fetchall()[0][0]
+    return f"versions to serve: {trained}" if trained else "no other version is kept: build instead"
 
 
 def pinned_copy(stored: dict[str, Any], schema: str) -> dict[str, Any]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from dbt.adapters.postgres_ml.config.values import wrong_type
+
 EXECUTE = "execute"
 #: what can be granted: on the card, a view, and on the functions
 PRIVILEGES = (
@@ -38,12 +40,24 @@ def is_special(text: str) -> bool:
 
 
 def privilege_problems(grants: Mapping[str, Any]) -> list[str]:
-    """Return a sentence for each privilege that neither a view nor a function has."""
-    return [
+    """Return a sentence for each privilege that no model has, and for each value that names no roles."""
+    if not isinstance(grants, Mapping):
+        return [wrong_type("grants", grants, "a dict such as {execute: [reporting]}")]
+    problems = [
         f"grants: there is no privilege '{name}' on a model; there are: {', '.join(PRIVILEGES)}"
         for name in grants
         if str(name).lower() not in PRIVILEGES
     ]
+    for name, found in grants.items():
+        roles = found if isinstance(found, list | tuple) else [found]
+        wrong = [role for role in roles if not isinstance(role, str) or not role.strip()]
+        if wrong:  # dbt makes a list of null
+            shown = "null" if wrong[0] is None else repr(wrong[0])
+            problems.append(
+                f"grants: {name} must be a role or a list of roles, found {shown}: write [] for nobody, or "
+                "leave the key out for what is granted by hand"
+            )
+    return problems
 
 
 def grant_problems(cursor: Any, grants: Mapping[str, Iterable[str]]) -> list[str]:

@@ -203,8 +203,9 @@ class Number(Kind):
         if number is None:
             problems.append(wrong_type(where, found, self.words))
             return None
-        is_fraction = self.is_whole and not (math.isfinite(number) and number == int(number))
-        if is_fraction or not self.low <= number <= self.high:
+        # infinity fits into no jsonb, and means what leaving the key out or a great number means
+        is_wrong = not math.isfinite(number) or (self.is_whole and number != int(number))
+        if is_wrong or not self.low <= number <= self.high:
             problems.append(f"{where} must be {self.words}, found {found!r}")
             return None
         return int(number) if self.is_whole else number

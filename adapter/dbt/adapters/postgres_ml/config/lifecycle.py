@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Any
 
@@ -110,7 +111,8 @@ def _read_gate(where: str, name: str, found: Any, general: Any, problems: list[s
         return None
     detailed = found if isinstance(found, dict) else {"threshold": found}
     parsed = COMPARISON.fullmatch(str(detailed.get("threshold")))
-    if parsed is None or set(detailed) - {"threshold", "severity"}:
+    is_number = parsed is not None and math.isfinite(float(parsed[2]))
+    if parsed is None or not is_number or set(detailed) - {"threshold", "severity"}:
         problems.append(f"{where}: {name} must be {GATE_FORM}, found {found!r}")
         return None
     if "severity" in detailed:

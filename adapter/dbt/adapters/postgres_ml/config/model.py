@@ -168,7 +168,7 @@ class ConfigReader:
 
     def _check_explain(self, model_types: tuple[str, ...]) -> None:
         """A network's rows can't be explained exactly, and AUTO leaves networks out where they shall be."""
-        if self.given.get("explain") is True and set(model_types) == {"mlp"}:
+        if self.values.get("explain") and set(model_types) == {"mlp"}:
             self.problems.append(
                 "'explain: true' needs a model whose rows can be explained exactly, which a network's can't: "
                 "use model_type xgboost or linear_learner, or leave 'explain' out"

@@ -119,7 +119,7 @@ class Catalog:
         await self._all("select postgres_ml.clear_jobs()")
 
     async def prune(self, keep_days: float) -> int:
-        """Forget jobs that ended so many days ago; return how many. Each model's last call stays."""
+        """Forget jobs that ended so many days ago but everybody's last call of a model; return how many."""
         [row] = await self._all("select postgres_ml.prune_jobs(%(days)s) as n", days=keep_days)
         return int(row["n"])
 

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from dbt.adapters.postgres_ml.config.grants import privilege_problems
 from dbt.adapters.postgres_ml.config.keys import MODEL
 from dbt.adapters.postgres_ml.worker.place import WHOLE, Place
 
@@ -96,7 +97,7 @@ def config_of(job: Mapping[str, Any]) -> dict[str, Any]:
     Raises
     ------
     ValueError
-        The catalog let a key through that SQL clients may not give.
+        The catalog let a key through that SQL clients may not give, or `grants` names no roles.
     """
     config = dict(job["config"])
     unknown = config.keys() - CONFIG_KEYS
@@ -104,6 +105,9 @@ def config_of(job: Mapping[str, Any]) -> dict[str, Any]:
         raise ValueError(f"config {sorted(unknown)} is not for SQL clients")
     quoted = '"' + job["requested_by"].replace('"', '""') + '"'
     given = config.get("grants")
+    problems = privilege_problems(given or {})
+    if problems:
+        raise ValueError("; ".join(problems))
     grants = {key: [value] if isinstance(value, str) else list(value) for key, value in (given or {}).items()}
     grants["select"] = [*grants.get("select", []), quoted]
     if "execute" in grants:
