@@ -96,7 +96,7 @@
 
 {#-
   The card's comment, from the catalog. A description that somebody else wrote, persist_docs or a person, stays; so does
-  the comment of a card that belongs to another role.
+  the comment of a card that belongs to another role, and that of a relation which is no card of this model.
 -#}
 {% macro postgres_ml__comment_on_card(card) %}
   {%- set query -%}
@@ -108,7 +108,7 @@
             from jsonb_array_elements(v.features) with ordinality as f (value, position)
         ) as features
     from postgres_ml.model_version as v
-    inner join pg_class as c on c.oid = to_regclass({{ postgres_ml__literal(card.include(database=false)) }})
+    inner join pg_class as c on c.oid in (select t.oid from ({{ postgres_ml__card_there(card) }}) as t)
     where v.model_schema = {{ postgres_ml__literal(card.schema) }} and v.model_name = {{ postgres_ml__literal(card.identifier) }}
         and v.is_serving and pg_has_role(c.relowner, 'usage')
   {%- endset -%}
