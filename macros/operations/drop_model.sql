@@ -98,4 +98,10 @@
             from postgres_ml.model_version as v cross join lateral jsonb_array_elements(v.functions) as f
             where v.model_schema = {{ postgres_ml__literal(card.schema) }} and v.model_name = {{ postgres_ml__literal(card.identifier) }}
           )
+          and p.proname not in (  -- an older version's name may be another model's by now
+            select f.value ->> 'name'
+            from postgres_ml.model_version as v cross join lateral jsonb_array_elements(v.functions) as f
+            where v.model_schema = {{ postgres_ml__literal(card.schema) }} and v.model_name <> {{ postgres_ml__literal(card.identifier) }}
+                and v.is_serving
+          )
 {% endmacro %}

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from dbt.tests.util import run_dbt_and_capture
+from dbt_common.exceptions import DbtValidationError
 from postgres_ml.embedded import ServerAddress
 from support.trainer_project import TrainerProject
 
@@ -23,6 +24,10 @@ PLAIN = (
     "{{{{ config(materialized='{kind}') }}}} select i as a, 2.0 * i as y from generate_series(1, 800) as i"
 )
 ROWS = "select count(*) from ml.{name}"
+DEFINITIONS = """
+select proname::text, prosrc, obj_description(oid, 'pg_proc') from pg_proc
+where pronamespace = 'ml'::regnamespace order by oid
+"""
 VERSIONS = "select model_name from postgres_ml.model_version order by 1"
 
 
@@ -111,3 +116,61 @@ class TestDroppedModels:
         said = world.operation("drop_model", model="price", passes=False)
         assert "ml.price is used by function ml.summary(ml.price)" in said.replace('"', "")
         assert world.ask("select version from ml.price") == [(1,)]
+
+
+class TestFunctionsOfOneName:
+    def test_in_one_project(self, world: World) -> None:
+        world.write(price=model(interval=0.9), price_interval=model())
+        with pytest.raises(DbtValidationError, match="would both take the name 'predict_price_interval'"):
+            world.dbt("parse")
+
+    def test_in_two_projects(self, world: World) -> None:
+        """The second is refused before anything is trained or replaced, whichever of the two names is longer."""
+        world.write(price=model(interval=0.9))
+        world.stub()
+        before = world.ask(DEFINITIONS)
+        for config in ({"function": "predict_price"}, {"function": "predict_price_interval"}):
+            world.write(project="finance", risk=model(**config))
+            said = world.stub("finance", passes=False)
+            assert "function predict_price, with its like, belongs to model ml.price" in said
+            assert "drop_model --args '{model: ml.price}'" in said
+        assert world.ask(DEFINITIONS) == before
+
+    def test_one_that_was_replaced_before_is_noticed(self, world: World) -> None:
+        """The catalog of an earlier release: both models serve by one function, which the second made."""
+        world.write(price=model(function="says"), risk=model(function="tells"))
+        world.stub()
+        world.ask(
+            "update postgres_ml.model_version set function_name = 'says',"
+            " functions = replace(functions::text, 'tells', 'says')::jsonb where model_name = 'risk'"
+        )
+        world.ask(
+            "comment on function ml.says(float8, float8) is 'Predicts by risk, version 1 (r2 1) [dbt-postgres-ml]'"
+        )
+        before = world.ask(DEFINITIONS)
+        theirs = "price: function says, with its like, belongs to model ml.risk"
+        assert theirs in world.stub(passes=False)
+        world.ask(
+            "insert into postgres_ml.model_version select (jsonb_populate_record(v, jsonb_build_object("
+            "'version', 0, 'state', 'READY', 'is_serving', false))).* from postgres_ml.model_version as v"
+            " where model_name = 'price' and is_serving"
+        )
+        assert theirs in world.operation("rollback_model", passes=False, model="price", version=0)
+        assert world.ask(DEFINITIONS) == before
+        world.operation("drop_model", model="ml.risk")
+        world.stub()
+        [(comment,)] = world.ask("select obj_description('ml.says(float8, float8)'::regprocedure)")
+        assert comment.startswith("Predicts by price, version 1 ")
+
+    def test_parts_of_a_name_that_begins_alike(self, world: World) -> None:
+        """`predict_price__eu` is a function of its own, and its parts are no stale ones of `predict_price`."""
+        world.write(price=model(), price__eu=model())
+        world.stub()
+        part = "ml._predict_price__eu__0(float8)"
+        world.ask(
+            f"create function {part} returns float8 language sql as 'select $1';"
+            f"comment on function {part} is 'A part of the functions of price__eu, version 1 (mse 1) [dbt-postgres-ml]'"
+        )
+        world.write(price=model().replace("i % 7 as b", "i % 7 as c"))
+        world.stub()
+        assert "_predict_price__eu__0" in world.functions()
