@@ -174,3 +174,30 @@ class TestFunctionsOfOneName:
         world.write(price=model().replace("i % 7 as b", "i % 7 as c"))
         world.stub()
         assert "_predict_price__eu__0" in world.functions()
+
+
+DESCRIBED = """
+models:
+  - name: price
+    description: Takes the place of churn, version 1, pinned (by hand), which nobody uses.
+    config: {persist_docs: {relation: true}}
+"""
+
+
+class TestDescriptions:
+    def test_a_description_that_names_another_model(self, world: World) -> None:
+        """Rights and drops of `churn` leave the functions of `price` alone, whose comments speak of it."""
+        of_price = "select proname::text, proacl::text from pg_proc where proname like '%price%' order by oid"
+        churn = model(grants={"execute": ["pg_monitor"]})
+        mine = model(alias="my churn", function="predict_my_churn")
+        world.write(price=model(interval=0.9), churn=churn, my_churn=mine, schema_yml=DESCRIBED)
+        world.stub()
+        [(comment,)] = world.ask("select obj_description('ml.predict_price(float8, float8)'::regprocedure)")
+        assert " churn, version 1, pinned (by hand)" in comment
+        assert {acl for _, acl in world.ask(of_price)} == {None}
+        granted = "select count(*) from pg_proc where proname = 'predict_churn' and proacl::text like '%pg_monitor=X%'"
+        assert world.ask(granted) == [(2,)]  # the function, and the one that takes its features by name
+        before = [name for name in world.functions() if name != "predict_churn"]
+        assert '"ml"."churn": dropped' in world.operation("drop_model", model="churn")
+        assert world.functions() == before
+        assert {"predict_price", "predict_price_interval", "predict_my_churn"} <= set(before)
