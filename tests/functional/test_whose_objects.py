@@ -201,3 +201,30 @@ class TestDescriptions:
         assert '"ml"."churn": dropped' in world.operation("drop_model", model="churn")
         assert world.functions() == before
         assert {"predict_price", "predict_price_interval", "predict_my_churn"} <= set(before)
+
+
+class TestOrphans:
+    def test_models_of_others_are_no_orphans(self, world: World) -> None:
+        world.write(price=model(), rent=model())
+        world.stub()
+        world.ask(
+            "update postgres_ml.model_version set dbt_unique_id = 'model.sql_client.rent' where model_name = 'rent'"
+        )
+        world.write(project="finance", ledger="{{ config(materialized='view') }} select 1 as a")
+        assert "no model is orphaned" in world.operation("drop_orphans", "finance", dry_run=False)
+        world.write()
+        said = world.operation("drop_orphans")
+        assert '"ml"."price": would be dropped' in said and "rent" not in said
+        world.operation("drop_orphans", dry_run=False)
+        assert world.ask(VERSIONS) == [("rent",)]
+
+    def test_models_of_a_package_are_the_projects(self, world: World) -> None:
+        """Of an installed package of which no node is left, too."""
+        world.write(project="houses", price=model())
+        world.write(project="town", ledger="select 1 as a")
+        packages = json.dumps({"packages": [{"local": str(world.folder / "houses")}]})
+        (world.folder / "town" / "packages.yml").write_text(packages)
+        world.dbt("deps", project="town")
+        world.stub("town")
+        world.write(project="houses")
+        assert '"ml"."price": would be dropped' in world.operation("drop_orphans", "town")
