@@ -228,3 +228,21 @@ class TestOrphans:
         world.stub("town")
         world.write(project="houses")
         assert '"ml"."price": would be dropped' in world.operation("drop_orphans", "town")
+
+
+class TestFeaturesType:
+    def test_columns_of_it_are_not_dropped_with_it(self, world: World) -> None:
+        """More than 100 features make one argument, of a type that tables may have columns of."""
+        columns = ", ".join(f"i as f{n}" for n in range(101))
+        wide = model().replace("i as a, i % 7 as b", columns)
+        world.write(wide=wide)
+        world.stub()
+        world.ask("create table ml.kept as select 1 as a, null::ml.predict_wide_features as row")
+        world.write(wide=wide.replace("f100", "g100"))
+        for arguments in (["--empty"], ["--empty", "--full-refresh"]):
+            said = world.dbt("run", *arguments, passes=False)
+            assert "which these use: column row of table ml.kept" in said.replace('"', "")
+        assert world.ask("select count(*) from ml.kept where row is null") == [(1,)]
+        world.ask("drop table ml.kept")
+        world.stub()
+        assert world.ask("select version from ml.wide") == [(2,)]
