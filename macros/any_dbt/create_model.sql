@@ -71,7 +71,7 @@
   {%- call statement('create_model', fetch_result=True) -%}
     select postgres_ml.create_model(
         {{ ml.postgres_ml__literal(place) }},
-        {{ ml.postgres_ml__literal(query) }},
+        {{ ml.postgres_ml__literal(ml.postgres_ml__query_mark(model.unique_id) ~ '\n' ~ query) }},
         {{ ml.postgres_ml__literal(tojson(job_config)) }}::jsonb
     ) as job
   {%- endcall -%}
@@ -79,6 +79,12 @@
   {%- do ml.postgres_ml__commit() -%}
   {{ return(ml.postgres_ml__wait_for_job(job, card.identifier)) }}
 {% endmacro %}
+
+
+{#- Begins the query of a job: which node asked for it. drop_orphans reads it. -#}
+{% macro postgres_ml__query_mark(unique_id) -%}
+  /* dbt {{ unique_id }} */
+{%- endmacro %}
 
 
 {#- `dbt build --empty` trains nothing; a stub, which needs the adapter, is not made. -#}

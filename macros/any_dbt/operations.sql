@@ -82,18 +82,32 @@
 {% endmacro %}
 
 
-{#- Models of worker jobs in this project's schemas that no node makes any more; drops them unless dry_run. -#}
+{#-
+  Models in this project's schemas whose last training a node of its packages asked for, and that no node makes any more;
+  drops them unless dry_run. The catalog names the worker's own project: postgres_ml__query_mark is in the job's query.
+-#}
 {% macro postgres_ml__drop_orphans_by_worker(dry_run) %}
-  {%- set schemas, made = [target.schema], [] -%}
+  {%- set schemas, made, packages = [target.schema], [], [project_name] -%}
   {%- for node in graph.nodes.values() if node.resource_type == 'model' -%}
     {%- do schemas.append(node.schema) -%}
+    {%- do packages.append(node.package_name) -%}
     {%- if node.config.materialized == 'create_model' -%}
       {%- do made.append(node.schema ~ '.' ~ (node.alias or node.name)) -%}
     {%- endif -%}
   {%- endfor -%}
   {%- set orphans = [] -%}
-  {%- for row in run_query('select schema_name, model_name from postgres_ml.model_info order by 1, 2').rows -%}
-    {%- if row[0] in schemas and (row[0] ~ '.' ~ row[1]) not in made -%}
+  {%- set query -%}
+    select m.schema_name, m.model_name, (
+        select substring(j.query from '^/[*] dbt [a-z]+[.]([^. ]+)[.]') from postgres_ml.job as j
+        where j.model_schema = m.schema_name and j.model_name = m.model_name and j.kind = 'create'
+        order by j.state = 'READY' desc, j.job desc
+        limit 1
+    ) as package
+    from postgres_ml.model_info as m
+    order by 1, 2
+  {%- endset -%}
+  {%- for row in run_query(query).rows -%}
+    {%- if row[0] in schemas and (row[0] ~ '.' ~ row[1]) not in made and row[2] in packages -%}
       {%- do orphans.append(row) -%}
     {%- endif -%}
   {%- endfor -%}

@@ -1,6 +1,7 @@
 {#
   Removes a model from the database, in one transaction: functions, pinned versions, card and catalog rows. What depends
-  on them is named, and nothing is removed. MLflow's runs and registered versions stay.
+  on them is named, and nothing is removed. A table or a view that has taken the card's name stays, and so do MLflow's
+  runs and registered versions.
 
     dbt run-operation drop_model --args '{model: ml.customer_churn}'
 #}
@@ -19,16 +20,17 @@
 
 {% macro postgres_ml__drop_model(card) %}
   {%- set functions = run_query(postgres_ml__owned_functions(card)) -%}
-  {%- set card_relation = load_relation(card) -%}
+  {%- set has_card = run_query(postgres_ml__card_there(card)).rows | length > 0 -%}
   {%- set query -%}
+    with card as ({{ postgres_ml__card_there(card) }})
     select string_agg(distinct pg_describe_object(d.classid, d.objid, d.objsubid), ', ') as dependents
     from pg_depend as d
     left join pg_rewrite as r on d.classid = 'pg_rewrite'::regclass and r.oid = d.objid
     where d.deptype = 'n' and (
         d.refclassid = 'pg_proc'::regclass and d.refobjid = any({{ postgres_ml__oids(functions) }})
-        or d.refclassid = 'pg_class'::regclass
-            and d.refobjid = to_regclass({{ postgres_ml__literal(card.include(database=false)) }})
-            and r.ev_class is distinct from to_regclass({{ postgres_ml__literal(card.include(database=false)) }})
+        or d.refclassid = 'pg_class'::regclass and d.refobjid in (select oid from card)
+            and r.ev_class is distinct from d.refobjid
+        or d.refclassid = 'pg_type'::regclass and d.refobjid in (select reltype from card)
     )
   {%- endset -%}
   {%- set dependents = run_query(query).columns[0].values()[0] -%}
@@ -46,10 +48,32 @@
     {% endfor %}
     delete from postgres_ml.model_version
     where model_schema = {{ postgres_ml__literal(card.schema) }} and model_name = {{ postgres_ml__literal(card.identifier) }}
+    {%- if has_card %};
+    drop view {{ card.include(database=false) }}
+    {%- endif %}
   {%- endcall -%}
-  {%- if card_relation is not none -%}
-    {%- do adapter.drop_relation(card_relation) -%}
+  {%- if has_card -%}
+    {%- do adapter.cache_dropped(card) -%}
   {%- endif -%}
+{% endmacro %}
+
+
+{#-
+  A query of the card's oid and row type. No row where the relation of that name is anything but a view on the catalog's
+  rows of this model: a node that was a create_model may be a table or a view now, which is not ours.
+-#}
+{% macro postgres_ml__card_there(card) %}
+  select c.oid, c.reltype
+  from pg_class as c
+  where c.oid = to_regclass({{ postgres_ml__literal(card.include(database=false)) }})
+      and c.relkind = 'v'
+      and exists (
+        select from pg_rewrite as r
+        inner join pg_depend as d on d.classid = 'pg_rewrite'::regclass and d.objid = r.oid
+        where r.ev_class = c.oid and d.refclassid = 'pg_class'::regclass
+            and d.refobjid in (to_regclass('postgres_ml.model_card'), to_regclass('postgres_ml.model_version'))
+      )
+      and strpos(pg_get_viewdef(c.oid), ' = ' || quote_literal({{ postgres_ml__literal(card.identifier) }}) || '::text') > 0
 {% endmacro %}
 
 
@@ -73,5 +97,11 @@
             select f.value ->> 'name'
             from postgres_ml.model_version as v cross join lateral jsonb_array_elements(v.functions) as f
             where v.model_schema = {{ postgres_ml__literal(card.schema) }} and v.model_name = {{ postgres_ml__literal(card.identifier) }}
+          )
+          and p.proname not in (  -- an older version's name may be another model's by now
+            select f.value ->> 'name'
+            from postgres_ml.model_version as v cross join lateral jsonb_array_elements(v.functions) as f
+            where v.model_schema = {{ postgres_ml__literal(card.schema) }} and v.model_name <> {{ postgres_ml__literal(card.identifier) }}
+                and v.is_serving
           )
 {% endmacro %}

@@ -1,5 +1,6 @@
 {#
-  Lists the models in this target's schemas that this project no longer has; with dry_run false drops them.
+  Lists the models that this project, or a package of it, built in this target's schemas and has no longer; with
+  dry_run false drops them. What other projects and SQL clients made is theirs: drop_model names one of it.
 
     dbt run-operation drop_orphans                                       only lists them
     dbt run-operation drop_orphans --args '{dry_run: false}'

@@ -3,17 +3,8 @@
   how well, and how it is called. The first line of a function's comment is also how its model and version are found.
 -#}
 {% macro postgres_ml__comment_on_function(card, body, published, version, is_pinned=false) %}
-  {%- set purpose = {
-      'predict': ('Forecasts by ' if body.columns else 'Predicts by ') ~ card.identifier,
-      'probabilities': 'Class probabilities by ' ~ card.identifier,
-      'distances': 'Distances to the centres of ' ~ card.identifier,
-      'is_anomaly': 'Whether a row is an anomaly by ' ~ card.identifier,
-      'interval': 'Interval of the prediction by ' ~ card.identifier,
-      'explain': 'SHAP values of one row by ' ~ card.identifier,
-      'scorecard': 'Points of each bin of the additive model ' ~ card.identifier,
-      'by_name': 'Features by name, as jsonb, for ' ~ body.name ~ ' of ' ~ card.identifier,
-      'part': 'A part of the functions of ' ~ card.identifier,
-  }[body.role] -%}
+  {%- set kind = 'forecast' if body.role == 'predict' and body.columns else body.role -%}
+  {%- set purpose = postgres_ml__purposes(card, body.name)[kind] -%}
   {%- set comment -%}
     {{ purpose }}, version {{ version }}{{ ', pinned' if is_pinned }} (
     {{- postgres_ml__quality(published.runtime, published.metric, published.score) -}}
@@ -38,6 +29,23 @@
   {%- call statement('comment_on_function') -%}
     comment on function {{ postgres_ml__signature(card.schema, body) }} is {{ postgres_ml__literal(comment) }}
   {%- endcall -%}
+{% endmacro %}
+
+
+{#- How the comment of a model's function begins, before `, version 3 (`, by its role; `name` is the function's. -#}
+{% macro postgres_ml__purposes(card, name) %}
+  {{ return({
+      'predict': 'Predicts by ' ~ card.identifier,
+      'forecast': 'Forecasts by ' ~ card.identifier,
+      'probabilities': 'Class probabilities by ' ~ card.identifier,
+      'distances': 'Distances to the centres of ' ~ card.identifier,
+      'is_anomaly': 'Whether a row is an anomaly by ' ~ card.identifier,
+      'interval': 'Interval of the prediction by ' ~ card.identifier,
+      'explain': 'SHAP values of one row by ' ~ card.identifier,
+      'scorecard': 'Points of each bin of the additive model ' ~ card.identifier,
+      'by_name': 'Features by name, as jsonb, for ' ~ name ~ ' of ' ~ card.identifier,
+      'part': 'A part of the functions of ' ~ card.identifier,
+  }) }}
 {% endmacro %}
 
 
@@ -96,7 +104,7 @@
 
 {#-
   The card's comment, from the catalog. A description that somebody else wrote, persist_docs or a person, stays; so does
-  the comment of a card that belongs to another role.
+  the comment of a card that belongs to another role, and that of a relation which is no card of this model.
 -#}
 {% macro postgres_ml__comment_on_card(card) %}
   {%- set query -%}
@@ -108,7 +116,7 @@
             from jsonb_array_elements(v.features) with ordinality as f (value, position)
         ) as features
     from postgres_ml.model_version as v
-    inner join pg_class as c on c.oid = to_regclass({{ postgres_ml__literal(card.include(database=false)) }})
+    inner join pg_class as c on c.oid in (select t.oid from ({{ postgres_ml__card_there(card) }}) as t)
     where v.model_schema = {{ postgres_ml__literal(card.schema) }} and v.model_name = {{ postgres_ml__literal(card.identifier) }}
         and v.is_serving and pg_has_role(c.relowner, 'usage')
   {%- endset -%}

@@ -1,7 +1,7 @@
 {#
   The composite type that a function of more than 100 features takes: Postgres allows no more arguments.
   Kept while its attributes stay the same. Otherwise it is made anew, which the functions of the old one don't survive:
-  where something depends on them, an error names it.
+  where something depends on them, an error names it. What else takes the type is never dropped with it.
 #}
 {% macro postgres_ml__create_features_type(card, body) %}
   {%- set type = body.arguments[0][1] -%}
@@ -51,7 +51,32 @@
       {%- do postgres_ml__drop_dependents(old) -%}
     {%- endfor -%}
   {%- endfor -%}
+  {%- set others = run_query(postgres_ml__users_of_type(card, type)).columns[0].values()[0] -%}
+  {%- if others -%}
+    {%- do exceptions.raise_compiler_error(
+        card.identifier ~ ': the features change, and with them the type ' ~ type ~ ', which these use: ' ~ others
+        ~ '. The old version keeps serving. Change or drop these first, or set the config `function` to a new name'
+    ) -%}
+  {%- endif -%}
   {%- call statement('drop_features_type') -%}
     drop type {{ type }} cascade
   {%- endcall -%}
+{% endmacro %}
+
+
+{#- What depends on a composite type, or on an array of it, besides our own functions: columns, for instance. -#}
+{% macro postgres_ml__users_of_type(card, type) %}
+  select string_agg(distinct pg_describe_object(d.classid, d.objid, d.objsubid), ', ')
+  from pg_type as t
+  inner join pg_depend as d on d.deptype = 'n' and (
+      d.refclassid = 'pg_type'::regclass and d.refobjid in (t.oid, t.typarray)
+      or d.refclassid = 'pg_class'::regclass and d.refobjid = t.typrelid
+  )
+  where t.oid = to_regtype({{ postgres_ml__literal(type) }}) and not exists (
+      select from pg_proc as p
+      inner join pg_description as c on c.objoid = p.oid and c.classoid = 'pg_proc'::regclass and c.objsubid = 0
+      where d.classid = 'pg_proc'::regclass and p.oid = d.objid
+          and p.pronamespace = to_regnamespace({{ postgres_ml__literal(adapter.quote(card.schema)) }})
+          and c.description like '%[dbt-postgres-ml]'
+  )
 {% endmacro %}

@@ -64,16 +64,26 @@
 
 
 {#-
-  A query of the model's functions, parts and pinned versions included, superseded overloads not.
+  A query of the model's functions, parts and pinned versions included, superseded overloads not; `head` is the comment's
+  first line. That alone says whose a function is, and wholly: below it persist_docs writes what the user describes, and
+  `my churn` is not `churn`.
   Comments by a join: obj_description() would be called for each function of the schema, of all its models.
 -#}
 {% macro postgres_ml__functions_of(card) %}
+  {%- set purposes = [] -%}
+  {%- for kind, purpose in postgres_ml__purposes(card, '').items() if kind != 'by_name' -%}
+    {%- do purposes.append(postgres_ml__literal(purpose)) -%}
+  {%- endfor -%}
   select
       p.oid, p.oid::regprocedure::text as signature, p.proname as name, p.proowner as owner,
-      coalesce(p.proacl, acldefault('f', p.proowner)) as acl, d.description as comment
+      coalesce(p.proacl, acldefault('f', p.proowner)) as acl, d.description as comment, line.head
   from pg_proc as p
   inner join pg_description as d on d.objoid = p.oid and d.classoid = 'pg_proc'::regclass and d.objsubid = 0
+  cross join lateral (select split_part(d.description, E'\n', 1) as head) as line
   where p.pronamespace = to_regnamespace({{ postgres_ml__literal(adapter.quote(card.schema)) }})
       and d.description like '%[dbt-postgres-ml]'
-      and strpos(d.description, {{ postgres_ml__literal(' ' ~ card.identifier ~ ', version ') }}) > 0
+      and substring(line.head from '^(.*), version [0-9]+(?:, pinned)? [(]') = any(array[
+          {{ purposes | join(', ') }},
+          'Features by name, as jsonb, for ' || p.proname || {{ postgres_ml__literal(' of ' ~ card.identifier) }}
+      ])
 {% endmacro %}

@@ -45,7 +45,7 @@
       select
           p.oid, f.signature,
           case when t.typtype = 'c' and d.description like '%[dbt-postgres-ml]' then t.oid::regtype::text end as features_type,
-          substring(f.comment from ', version ([0-9]+), pinned ')::integer as version,
+          substring(f.head from ', version ([0-9]+), pinned [(]')::integer as version,
           exists (
               select from pg_depend as d
               where d.refclassid = 'pg_proc'::regclass and d.refobjid = p.oid and d.deptype = 'n'
@@ -54,7 +54,7 @@
       inner join pg_proc as p on p.oid = f.oid
       left join pg_type as t on p.pronargs = 1 and t.oid = p.proargtypes[0]
       left join pg_description as d on d.objoid = t.oid and d.classoid = 'pg_type'::regclass
-      where f.comment like '%, pinned (%'
+      where f.head like '%, pinned (%'
     )
     select signature, features_type from pinned
     where version not in (select version from pinned where is_used)

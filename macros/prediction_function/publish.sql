@@ -13,8 +13,9 @@
   {%- set callable = functions | rejectattr('role', 'equalto', 'part') | list -%}
   {%- set predict = callable | selectattr('role', 'equalto', 'predict') | first -%}
   {%- set function = predict.name -%}
+  {%- do postgres_ml__refuse_other_models(card, function) -%}
   {%- do postgres_ml__replace_overloads(card, callable) -%}
-  {%- do postgres_ml__drop_stale_parts(card.schema, function, published.functions) -%}
+  {%- do postgres_ml__drop_stale_parts(card, function, published.functions) -%}
   {%- for role in ('explain', 'is_anomaly', 'interval', 'scorecard') if not callable | selectattr('role', 'equalto', role) | list -%}
     {#- it would speak of the predictions of an earlier version -#}
     {%- for old in postgres_ml__overloads(card.schema, function ~ '_' ~ role) if old.is_ours and not old.is_superseded -%}

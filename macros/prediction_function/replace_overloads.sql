@@ -1,6 +1,7 @@
 {#
   Decides what happens to functions that already have the new function's name:
     somebody else's             an error names the owner, nothing is touched
+    another model's             an error names the model, nothing is touched
     ours, the same signature    create or replace does it; views that use it go on
     ours, arguments renamed     Postgres can't replace that: dropped, or the error names what depends on it
     or another return type      (--full-refresh drops that as well)
@@ -167,7 +168,8 @@
   A superseded function still calls its parts, so they all stay as long as there is one. Nothing of Postgres's
   own depends on them: a body is a text.
 -#}
-{% macro postgres_ml__drop_stale_parts(schema, function, functions) %}
+{% macro postgres_ml__drop_stale_parts(card, function, functions) %}
+  {%- set schema = card.schema -%}
   {%- set superseded = [] -%}
   {%- for name in postgres_ml__callable_names(function) -%}
     {%- for overload in postgres_ml__overloads(schema, name) if overload.is_superseded -%}
@@ -178,7 +180,7 @@
   {%- for body in functions -%}
     {%- do new.update({body.name: body}) -%}
   {%- endfor -%}
-  {%- for name in postgres_ml__part_names(schema, function) -%}
+  {%- for name in postgres_ml__part_names(card, function) -%}
     {%- set body = new.get(name) -%}
     {%- set types = body.arguments | map(attribute=1) | list if body else [] -%}
     {%- for old in postgres_ml__overloads(schema, name, types) if old.is_ours -%}
@@ -192,16 +194,19 @@
 {% endmacro %}
 
 
-{% macro postgres_ml__part_names(schema, function) %}
+{#- By the comment, too: `predict_churn__eu` is a name of another model's function, and has parts of its own. -#}
+{% macro postgres_ml__part_names(card, function) %}
+  {%- set of_model = 'A part of the functions of ' ~ card.identifier ~ ', version ' -%}
   {%- set query -%}
     select distinct p.proname as name
     from pg_proc as p
-    where p.pronamespace = to_regnamespace({{ postgres_ml__literal(adapter.quote(schema)) }})
+    where p.pronamespace = to_regnamespace({{ postgres_ml__literal(adapter.quote(card.schema)) }})
         and (
             starts_with(p.proname, {{ postgres_ml__literal('_' ~ function ~ '__') }})
             or starts_with(p.proname, {{ postgres_ml__literal(function ~ '__') }})  -- as 0.1.0 named them
         )
-        and obj_description(p.oid, 'pg_proc') like 'A part of %[dbt-postgres-ml]'
+        and obj_description(p.oid, 'pg_proc') like '%[dbt-postgres-ml]'
+        and starts_with(obj_description(p.oid, 'pg_proc'), {{ postgres_ml__literal(of_model) }})
         and obj_description(p.oid, 'pg_proc') not like '%, pinned (%'
   {%- endset -%}
   {{ return(run_query(query).columns[0].values()) }}

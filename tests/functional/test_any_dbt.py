@@ -109,6 +109,27 @@ class TestSmall:
         assert acl.startswith("{=X/") and world.analyst in acl
         assert world.ask("select at from ml.hooks") == [("after",)]
 
+    def test_orphans_are_the_projects_own(
+        self, world: World, project: Project, built: dict[str, Any]
+    ) -> None:
+        """Neither what another project has trained nor what an SQL client has created."""
+        other = Project(project.dbt, project.folder.with_name("finance"))
+        shutil.copytree(
+            project.folder, other.folder, ignore=shutil.ignore_patterns("target", "logs"), symlinks=True
+        )
+        settings = other.folder / "dbt_project.yml"
+        settings.write_text(json.dumps({"name": "finance", "version": "1.0.0", "profile": "shop"}))
+        for path in (other.folder / "models").iterdir():
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        shutil.rmtree(other.folder / "tests")
+        assert "no model is orphaned" in other.operation("drop_orphans", dry_run=False).output
+        settings.write_text(settings.read_text().replace("finance", "shop"))
+        found = re.findall(r"(\S+): would be dropped", other.operation("drop_orphans").output)
+        assert found == ["ml.concrete_strength", "ml.heavy"]
+        world.ask("update postgres_ml.job set query = 'select 1' where model_name = 'heavy'")
+        found = re.findall(r"(\S+): would be dropped", other.operation("drop_orphans").output)
+        assert found == ["ml.concrete_strength"]
+
     @pytest.mark.exhaustive
     def test_a_test_that_needs_python_says_so(self, project: Project, built: dict[str, Any]) -> None:
         path = project.folder / "models" / "tests.yml"

@@ -16,6 +16,11 @@ from postgres_ml.embedded import ServerAddress
 from support.sql_clients import QUICK, SqlClients, sql_clients
 
 ROWS = "select * from ml.measurements"
+#: columns of the catalog that have to hold some text
+TEXTS = (
+    "problem_type", "model_type", "objective", "metric", "signature", "runtime", "mlflow_run_id", "mlflow_model_uri",
+    "dbt_unique_id", "dbt_invocation_id",
+)  # fmt: skip
 TRAPS = """
 set role {analyst};
 create schema traps;
@@ -228,6 +233,35 @@ def test_another_role_is_not_to_be_had_by_a_forged_row(clients: SqlClients) -> N
     assert clients.value(f"select requested_by from postgres_ml.job where job = {job}") == clients.other
     assert clients.ask(f"select * from postgres_ml.jobs where job = {job}", clients.analyst) == []
     assert clients.value(f"select postgres_ml.cancel({job})", clients.other) == "CANCELLED"
+
+
+def test_an_overload_of_a_models_function_makes_no_owner(clients: SqlClients) -> None:
+    """A model that dbt built is its functions' owner's: by their signature, as anybody may add one of that name."""
+    row = {
+        "model_schema": "ml", "model_name": "of_dbt", "version": 1, "state": "READY", "is_serving": True,
+        "trained_at": "2026-01-01", "metrics": {}, "train_metrics": {}, "n_rows": 1, "n_holdout": 0, "n_features": 1,
+        "n_nodes": 0, "function_name": "predict_of_dbt",
+        "functions": [{"role": "predict", "name": "predict_of_dbt", "arguments": [["a", "double precision"]]}],
+        **dict.fromkeys(TEXTS, ""),
+    }  # fmt: skip
+    clients.ask(f"""
+        insert into postgres_ml.model_version
+        select * from jsonb_populate_record(null::postgres_ml.model_version, '{json.dumps(row)}');
+        create function ml.predict_of_dbt(a float8) returns float8 language sql as 'select a';
+    """)
+    clients.ask(
+        "create function ml.predict_of_dbt(a text) returns float8 language sql as 'select 1'", clients.analyst
+    )
+    theirs = f"model ml.of_dbt belongs to {clients.server.user}"
+    assert theirs in refusal(clients, "select postgres_ml.drop_model('ml.of_dbt')")
+    assert theirs in refusal(clients, create("ml.of_dbt"))
+    clients.ask(f"alter function ml.predict_of_dbt(float8) owner to {clients.analyst}")
+    job = clients.value("select postgres_ml.drop_model('ml.of_dbt')", clients.analyst)
+    assert clients.value(f"select postgres_ml.cancel({job})", clients.analyst) == "CANCELLED"
+    clients.ask(
+        "delete from postgres_ml.model_version where model_name = 'of_dbt';"
+        "drop function ml.predict_of_dbt(float8), ml.predict_of_dbt(text)"
+    )
 
 
 def test_a_table_left_open_is_removed_and_never_trained_on(clients: SqlClients) -> None:

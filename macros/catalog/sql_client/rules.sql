@@ -49,8 +49,13 @@ as $model_owner_of$
     select p.proowner
     from postgres_ml.model_version as v
     join pg_namespace as n on n.nspname = v.model_schema
+    cross join jsonb_array_elements(v.functions) as f
     join pg_proc as p on p.pronamespace = n.oid and p.proname = v.function_name
-    where v.model_schema = of_schema and v.model_name = of_name and v.is_serving
+        and array(select unnest(p.proargtypes)) = array(  -- whoever adds an overload of the name owns no model
+            select to_regtype(a.value ->> 1)::oid
+            from jsonb_array_elements(f.value -> 'arguments') with ordinality as a (value, position) order by a.position
+        )
+    where v.model_schema = of_schema and v.model_name = of_name and v.is_serving and f.value ->> 'role' = 'predict'
         and not exists (
             select from postgres_ml.model_owner as o where o.model_schema = of_schema and o.model_name = of_name
         )

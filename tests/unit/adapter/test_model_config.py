@@ -531,6 +531,21 @@ def test_functions_and_relations_of_one_name():
     ]
 
 
+@pytest.mark.parametrize("functions", [("f", "f_interval"), ("f_interval", "f"), ("f_explain", "f")])
+def test_functions_beside_the_prediction_are_names_too(functions):
+    nodes = {name: node(name, target="y", function=f) for name, f in zip("ab", functions, strict=True)}
+    [found] = check_manifest(SimpleNamespace(nodes=nodes))
+    long = max(functions, key=len)
+    assert f"function '{functions[1]}' and function '{functions[0]}' of model a" in found
+    assert f"would both take the name '{long}'" in found
+
+
+def test_functions_that_only_begin_alike_are_apart():
+    names = ("f", "f__interval", "f_intervals", "of_interval")
+    nodes = {f"m{i}": node(f"m{i}", target="y", function=f) for i, f in enumerate(names)}
+    assert check_manifest(SimpleNamespace(nodes=nodes)) == []
+
+
 def test_gates_promotion_and_retraining_are_read():
     spec = ConfigReader(
         node(

@@ -172,7 +172,7 @@ def _of_what_serves(plan: BuildPlan, cursor: Any, serving: StoredVersion) -> Bui
 
 def _with_functions(plan: BuildPlan, cursor: Any, serving: StoredVersion) -> BuildPlan:
     """Return the plan with what the database has of the serving version's functions."""
-    there = read_functions(cursor, plan.build.spec.schema, serving.function_name)
+    there = read_functions(cursor, *plan.build.place, serving.function_name)
     if there.serves:
         return replace(plan, superseded=there.superseded)
     reason = f"{plan.reason}, but its function is gone"

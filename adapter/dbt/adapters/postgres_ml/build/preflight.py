@@ -10,10 +10,9 @@ from typing import Any
 
 from dbt.adapters.postgres_ml import limits
 from dbt.adapters.postgres_ml.build.node import NodeBuild, TrainingQuery
-from dbt.adapters.postgres_ml.catalog.read import SUFFIXES
 from dbt.adapters.postgres_ml.catalog.search_path import trusted_path
 from dbt.adapters.postgres_ml.config.grants import grant_problems
-from dbt.adapters.postgres_ml.config.names import grants_of
+from dbt.adapters.postgres_ml.config.names import SUFFIXES, grants_of
 
 from postgres_ml.contract.sql_names import identifier
 
@@ -50,6 +49,21 @@ from pg_proc as p
 join pg_namespace as n on n.oid = p.pronamespace
 where n.nspname = %s and p.proname = any(%s::name[])
 """
+MAY_READ_CATALOG = """
+select coalesce(has_schema_privilege(c.oid, 'usage') and has_table_privilege(t.oid, 'select'), false)
+from (values (1)) as one
+left join pg_namespace as c on c.nspname = 'postgres_ml'
+left join pg_class as t on t.relnamespace = c.oid and t.relname = 'model_version'
+"""
+# as macros/prediction_function/ownership.sql asks when it publishes
+OTHER_MODELS = """
+select distinct v.model_name, v.function_name
+from postgres_ml.model_version as v
+cross join unnest(%s::text[]) as theirs (suffix)
+where v.is_serving and v.model_schema = %s and v.model_name <> %s
+    and v.function_name || theirs.suffix = any(%s::text[])
+order by 1
+"""
 CARD_OWNER = """
 select pg_get_userbyid(c.relowner)::text
 from pg_class as c
@@ -65,6 +79,7 @@ def find_problems(build: NodeBuild, query: TrainingQuery, cursor: Any) -> list[s
             *_column_names(query),
             *rights_problems(build, cursor),
             *_names(build, cursor),
+            *_other_models(build, cursor),
             *grant_problems(cursor, grants_of(build.node)),
         ]
 
@@ -135,3 +150,20 @@ def _names(build: NodeBuild, cursor: Any) -> Iterator[str]:
     for (owner,) in cursor.fetchall():
         card = ".".join(build.place)
         yield f"the card {card} belongs to role {owner}: build as that role, or a member of it"
+
+
+def _other_models(build: NodeBuild, cursor: Any) -> Iterator[str]:
+    """Yield the models, of this project or of another, that serve by functions of the same names."""
+    cursor.execute(MAY_READ_CATALOG)
+    if not cursor.fetchall()[0][0]:
+        return
+    schema, model = build.place
+    suffixes = list(SUFFIXES.values())
+    names = [build.spec.function + suffix for suffix in suffixes]
+    cursor.execute(OTHER_MODELS, (suffixes, schema, model, names))
+    for other, function in cursor.fetchall():
+        yield (
+            f"function {function}, with its like, belongs to model {schema}.{other}: set the config "
+            f"`function` of {model} to another name, or drop that model: "
+            f"dbt run-operation drop_model --args '{{model: {schema}.{other}}}'"
+        )

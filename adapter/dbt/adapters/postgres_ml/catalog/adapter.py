@@ -175,11 +175,12 @@ class CatalogAdapter(SessionAdapter):
 
     @available.parse_none
     def orphaned_models(self) -> list[Any]:
-        """Return the cards of the models in the project's schemas that no node makes any more."""
+        """Return the cards of the project's models that no node makes any more."""
         from dbt.adapters.postgres_ml.catalog import versions
 
         credentials = self.config.credentials
-        found = versions.orphaned(self._open_cursor(), self._nodes(), credentials.schema)
+        packages = self.config.load_dependencies().keys()
+        found = versions.orphaned(self._open_cursor(), self._nodes(), credentials.schema, packages)
         return [
             self.Relation.create(
                 database=credentials.database, schema=schema, identifier=name, type=RelationType.View

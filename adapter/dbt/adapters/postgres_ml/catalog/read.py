@@ -6,20 +6,12 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from dbt.adapters.postgres_ml.config.names import SUFFIXES
+
 from postgres_ml.contract.sql_names import identifier
 from postgres_ml.snapshot.copy import Cursor
 
 STUB = "STUB"
-#: of the functions that users call, by role
-SUFFIXES = {
-    "predict": "",
-    "probabilities": "_probabilities",
-    "distances": "_distances",
-    "is_anomaly": "_is_anomaly",
-    "interval": "_interval",
-    "explain": "_explain",
-    "scorecard": "_scorecard",
-}
 LAYOUT = """select to_regclass('postgres_ml.model_version') is not null, coalesce((regexp_match(
     obj_description(to_regnamespace('postgres_ml')::oid, 'pg_namespace'), 'layout ([0-9]+)'
 ))[1]::integer, 0)"""
@@ -140,7 +132,7 @@ class FunctionsThere:
 
     Parameters
     ----------
-    serves : whether the prediction function, with our comment, is there
+    serves : whether the prediction function, with our comment on this model, is there
     superseded : signatures of overloads with other arguments on which nothing depends any more
     """
 
@@ -148,10 +140,16 @@ class FunctionsThere:
     superseded: tuple[str, ...]
 
 
-def read_functions(cursor: Cursor, schema: str, function: str) -> FunctionsThere:
-    """Return what there is under a prediction function's name and those beside it."""
+def read_functions(cursor: Cursor, schema: str, model: str, function: str) -> FunctionsThere:
+    """Return what there is under a prediction function's name and those beside it.
+
+    Parameters
+    ----------
+    model : the card's name; a function that another model has replaced doesn't serve this one
+    """
     cursor.execute(
-        """select p.proname = %s and p.proargtypes::text <> 'jsonb'::regtype::oid::text,
+        """select p.proname = %s and p.proargtypes::text <> 'jsonb'::regtype::oid::text
+                and strpos(split_part(d.description, E'\\n', 1), %s) > 0,
             p.oid::regprocedure::text, d.description like 'SUPERSEDED%%',
             not exists (select 1 from pg_catalog.pg_depend as u where u.refclassid = d.classoid
                 and u.refobjid = p.oid and u.deptype = 'n')
@@ -159,7 +157,12 @@ def read_functions(cursor: Cursor, schema: str, function: str) -> FunctionsThere
         join pg_catalog.pg_description as d on d.objoid = p.oid and d.classoid = 'pg_proc'::regclass
         where p.pronamespace = to_regnamespace(%s) and p.proname = any(%s)
             and d.description like '%%[dbt-postgres-ml]'""",
-        (function, identifier(schema), [function + suffix for suffix in SUFFIXES.values()]),
+        (
+            function,
+            f" {model}, version ",
+            identifier(schema),
+            [function + suffix for suffix in SUFFIXES.values()],
+        ),
     )
     rows = cursor.fetchall()
     serves = any(is_predict and not is_superseded for is_predict, _, is_superseded, _ in rows)

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from typing import Any, get_args
 
 import psycopg2
-from dbt.adapters.postgres_ml.catalog.read import SUFFIXES
+from dbt.adapters.postgres_ml.config.names import SUFFIXES
 from dbt_common.exceptions import CompilationError
 
 from postgres_ml.contract import json_file

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from typing import Any
 
 from dbt.adapters.postgres_ml.catalog.read import LAYOUT, STUB
@@ -195,20 +195,35 @@ def compare_parity_rows(cursor: Cursor, schema: str, model: str) -> dict[str, An
     return {"n_rows": n_rows, "n_different": n_different, "difference": difference or 0.0}
 
 
-def orphaned(cursor: Cursor, nodes: Iterable[Any], default_schema: str) -> list[tuple[str, str]]:
-    """Return (schema, name) of the catalog's models in these nodes' schemas that no node makes.
+def orphaned(
+    cursor: Cursor, nodes: Iterable[Any], default_schema: str, packages: Container[str]
+) -> list[tuple[str, str]]:
+    """Return (schema, name) of the models in these nodes' schemas that this project made and makes no more.
 
     Parameters
     ----------
     nodes : of the project, of every kind: models in schemas that none of them uses are somebody else's
     default_schema : the target's, which is the project's even when no node is in it any more
+    packages : the project and those installed in it; what another project or a worker built stays theirs
     """
     nodes = list(nodes)
     cursor.execute("select to_regclass('postgres_ml.model_version') is not null")
     if not cursor.fetchall()[0][0]:
         return []
-    cursor.execute("select distinct model_schema, model_name from postgres_ml.model_version order by 1, 2")
+    cursor.execute(
+        """select distinct on (model_schema, model_name) model_schema, model_name, dbt_unique_id
+        from postgres_ml.model_version order by model_schema, model_name, is_serving desc, version desc"""
+    )
     schemas = {place_of(node)[0] for node in nodes} | {default_schema}
     made = {place_of(node) for node in nodes if node.config.materialized == "create_model"}
-    found = [found for found in cursor.fetchall() if found[0] in schemas and found not in made]
+    found = [
+        (schema, name)
+        for schema, name, unique_id in cursor.fetchall()
+        if schema in schemas and (schema, name) not in made and _package(unique_id) in packages
+    ]
     return [(schema, check_name(name, f"{schema}.{name}")) for schema, name in found]
+
+
+def _package(unique_id: str) -> str:
+    """Return the package of a node: `shop` of `model.shop.price`; empty where that is no node's id."""
+    return next(iter(unique_id.split(".")[1:2]), "")

@@ -8,6 +8,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+#: of the functions that users call, by role
+SUFFIXES = {
+    "predict": "",
+    "probabilities": "_probabilities",
+    "distances": "_distances",
+    "is_anomaly": "_is_anomaly",
+    "interval": "_interval",
+    "explain": "_explain",
+    "scorecard": "_scorecard",
+}
+
 
 def place_of(node: Any) -> tuple[str, str]:
     """Return the schema and the name that a node's relation has in the database.
