@@ -22,10 +22,12 @@ from postgres_ml.contract.job import RESULT, TrainingJob
 from postgres_ml.contract.model import RunReference, TrainedModel
 from postgres_ml.process.lines import FAILURES, read_lines, told
 from postgres_ml.process.remote_run import RemoteRun, TrackingDiedError
-from postgres_ml.snapshot.file import remove_rows
+from postgres_ml.snapshot.leftovers import PATIENCE_S, remove_left_rows
 from postgres_ml.tracking_child import open_run, read_job
 
 if TYPE_CHECKING:
+    from filelock import FileLock
+
     from postgres_ml.track.run import TrackedRun
 
     Run = TrackedRun | RemoteRun
@@ -163,6 +165,7 @@ class Parent:
         self._commands: queue.Queue[dict[str, Any]] = queue.Queue()
         self._lock, self._marking = threading.Lock(), threading.RLock()
         self._seen: set[str] = set()
+        self._folder: FileLock | None = None  # the lock of the job's, when dbt is gone
         # what libraries print goes to stderr, so that stdout carries nothing but events
         self._out = os.fdopen(os.dup(1), "wb", buffering=0)
         sys.stdout.flush()
@@ -224,19 +227,25 @@ class Parent:
         for line in read_lines(0):
             command = json.loads(line)
             if command["command"] == "abandon":
-                self._leave("FAILED", command["reason"])
+                self._leave("FAILED", command["reason"], 0.0)  # dbt, which lives, holds the folder's lock
             self._commands.put(command)
             if command["command"] in ("published", "refused"):
                 return  # a parent that leaves now has had all it wanted
-        self._leave("KILLED", "dbt's process ended")
+        self._leave("KILLED", "dbt's process ended", PATIENCE_S)
 
-    def _leave(self, status: str, reason: str) -> None:
-        """End this process and its children now; the MLflow run gets two seconds to be marked."""
+    def _leave(self, status: str, reason: str, patience_s: float) -> None:
+        """End this process and its children now; the MLflow run gets two seconds to be marked.
+
+        Parameters
+        ----------
+        patience_s : for the folder's lock, under which rows that dbt left are removed
+        """
         timer = threading.Timer(MARKING_S, _kill_own_group)
         timer.daemon = True
         timer.start()
         with self._marking:
-            remove_rows(self.directory)  # a dbt that was killed can't
+            # a dbt that was killed can't; the lock is held until the end, since this process still trains
+            self._folder = remove_left_rows(self.directory, patience_s)
             self.end_run(status, reason)
             for leave in self.leaving:
                 leave()

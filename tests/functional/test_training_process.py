@@ -19,6 +19,7 @@ from typing import Any
 
 import mlflow
 import pytest
+from filelock import FileLock, Timeout
 from mlflow.tracking import MlflowClient
 from postgres_ml.contract import json_file
 from postgres_ml.contract.config import Settings
@@ -34,6 +35,7 @@ from postgres_ml.contract.job import TrainingJob
 from postgres_ml.contract.model import TrainedModel
 from postgres_ml.process import fork_server
 from postgres_ml.process.parent import TrainingProcess
+from postgres_ml.snapshot.leftovers import lock_path, remove_left_rows
 from postgres_ml.track import run_record
 from support.training import (
     CHURN_COLUMNS,
@@ -274,6 +276,35 @@ def test_a_parent_that_dies_early_takes_the_child_along(tmp_path: Path) -> None:
     process._process.stdin.close()  # what the kernel does for a killed parent
     until(lambda: not is_alive(pid) or process._process.poll() is not None, "the child's end")
     process.abandon("it is gone")
+
+
+@pytest.mark.parametrize("can_fork", [True, False])
+def test_rows_of_the_next_build_outlive_the_training_of_a_killed_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, can_fork: bool
+) -> None:
+    monkeypatch.setattr(fork_server, "CAN_FORK", can_fork and fork_server.CAN_FORK)
+    process = TrainingProcess(job_in(tmp_path / "node"), Recorder(), never)
+    process.start()
+    process.wait_ready()
+    child = process._process
+    assert child is not None and child.stdin is not None
+    with FileLock(lock_path(tmp_path / "node")):  # the next build's, which has copied its rows
+        child.stdin.close()  # what the kernel does for a killed parent
+        until(lambda: child.poll() is not None, "the child's end")
+        assert (tmp_path / "node" / "snapshot.bin").exists()
+    process.abandon("it is gone")
+
+
+def test_no_build_begins_in_a_folder_while_a_killed_ones_training_lives(tmp_path: Path) -> None:
+    rows = tmp_path / "node" / "snapshot.bin"
+    rows.parent.mkdir()
+    rows.write_bytes(b"rows")
+    lock_path(rows.parent).touch()
+    held = remove_left_rows(rows.parent)
+    assert held is not None and not rows.exists()
+    with pytest.raises(Timeout):
+        FileLock(lock_path(rows.parent)).acquire(timeout=0)
+    held.release()
 
 
 def test_a_store_that_can_not_be_written_stops_everything_before_the_training(tmp_path: Path) -> None:
