@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import importlib
 import json
 import os
 import queue
@@ -21,7 +22,7 @@ from postgres_ml.contract.exceptions import PostgresMLError, StorageError, Track
 from postgres_ml.contract.job import RESULT, TrainingJob
 from postgres_ml.contract.model import RunReference, TrainedModel
 from postgres_ml.process.lines import FAILURES, read_lines, told
-from postgres_ml.process.remote_run import RemoteRun, TrackingDiedError
+from postgres_ml.process.remote_run import ANSWER_S, RemoteRun, TrackingDiedError, silence
 from postgres_ml.snapshot.leftovers import PATIENCE_S, remove_left_rows
 from postgres_ml.tracking_child import open_run, read_job
 
@@ -63,7 +64,7 @@ def main(job_path: Path, descriptor: int | None = None) -> int:
 def _run_of(job: TrainingJob, parent: Parent, descriptor: int | None) -> Run:
     """Return the job's MLflow run, which another process opens meanwhile if there is one."""
     if descriptor is None:
-        run: Run = open_run(job)
+        run: Run = _open_here(job, parent)
         parent.run = run
         parent.send({"event": "ready"})
     else:
@@ -72,6 +73,18 @@ def _run_of(job: TrainingJob, parent: Parent, descriptor: int | None) -> Run:
         )
         parent.run = run
     return run
+
+
+def _open_here(job: TrainingJob, parent: Parent) -> TrackedRun:
+    """Open the run in this process, which ends if the store doesn't answer: nothing is trained yet."""
+    importlib.import_module("postgres_ml.track.run")  # what that takes says nothing of the store
+    timer = threading.Timer(ANSWER_S, parent.lose_tracking, (silence(job.tracking_uri, ANSWER_S),))
+    timer.daemon = True
+    timer.start()
+    try:
+        return open_run(job)
+    finally:
+        timer.cancel()
 
 
 def _train(job: TrainingJob, parent: Parent, run: Run) -> int:
@@ -106,7 +119,10 @@ def _draw(run: Run, directory: Path, parent: Parent) -> None:
 
 def _make(job: TrainingJob, run: Run, parent: Parent, source: dict[str, Any] | None) -> TrainedModel:
     def run_id() -> str:
-        return run.run_id
+        try:
+            return run.run_id
+        except PostgresMLError:
+            return ""  # what is trained is kept first; then `_track` meets the failure again
 
     if source is not None:
         from postgres_ml.cluster_training import train as train_on_cluster

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import mlflow
 import sqlalchemy
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from mlflow.entities import ViewType
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
@@ -26,7 +26,19 @@ from postgres_ml.track.relocation import ARTIFACTS, local_path, relocate
 SQLITE = "sqlite:///"
 UNFINISHED = ".unfinished"
 HALF_MADE = ("already exists", "duplicate column")
-OPENING = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "15"}
+ANSWER_S = 15  # for a database to let MLflow in
+#: what drivers call that; those that read on without a limit after they have connected have more names
+PATIENCE = {
+    "psycopg2": ("connect_timeout",),
+    "psycopg": ("connect_timeout",),
+    "pg8000": ("timeout",),
+    "pymysql": ("connect_timeout", "read_timeout", "write_timeout"),
+    "mysqldb": ("connect_timeout", "read_timeout", "write_timeout"),
+    "mysqlconnector": ("connection_timeout",),
+    "pyodbc": ("timeout",),
+    "pymssql": ("login_timeout", "timeout"),
+}
+OPENING = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": str(ANSWER_S)}
 
 
 def open_experiment(tracking_uri: str, experiment: str) -> tuple[MlflowClient, str]:
@@ -61,19 +73,27 @@ def make_tables(tracking_uri: str) -> None:
     """
     uri = driver_uri(tracking_uri)
     if uri.startswith(SQLITE):
-        with _locked_tables(uri):
+        with contextlib.suppress(Timeout), _locked_tables(uri, patience_s=0):  # another process is at it
             pass
 
 
 @contextlib.contextmanager
-def _locked_tables(uri: str) -> Iterator[Path]:
+def _locked_tables(uri: str, patience_s: float = -1) -> Iterator[Path]:
     """Hold the lock of an sqlite store, whose tables are made or migrated first; its file.
 
     MLflow isn't safe when several processes create tables or the experiment at the same time.
+
+    Parameters
+    ----------
+    patience_s : for the lock; negative is for ever
+
+    Raises
+    ------
+    filelock.Timeout
     """
     database = Path(uri.removeprefix(SQLITE))
     _check_writable(database)
-    with _lock(database):
+    with _lock(database).acquire(timeout=patience_s):
         if database.stat().st_size == 0:
             _make_whole(database)
         _migrate(uri, database)
@@ -183,8 +203,12 @@ def connect(tracking_uri: str) -> MlflowClient:
 
 
 def _check_database(uri: str) -> None:
+    """Connect once: a database that is not there, or never answers, is told in seconds."""
     if urlsplit(uri).scheme.partition("+")[0] in ("postgresql", "mysql", "mssql"):
-        sqlalchemy.create_engine(uri).connect().close()
+        url = sqlalchemy.make_url(uri)
+        names = PATIENCE.get(url.get_driver_name(), ())
+        patience = {name: ANSWER_S for name in names if name not in url.query}  # a user's own values win
+        sqlalchemy.create_engine(url, connect_args=patience).connect().close()
 
 
 def driver_uri(tracking_uri: str) -> str:
