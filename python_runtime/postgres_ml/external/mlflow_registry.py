@@ -27,6 +27,7 @@ from postgres_ml.contract.column import Column
 from postgres_ml.contract.exceptions import ArtifactError, TrackingError
 from postgres_ml.contract.redact import without_secrets
 from postgres_ml.snapshot.copy import KINDS
+from postgres_ml.track.store import mlflow_uri
 
 SQL_TYPES = {
     "boolean": "boolean",
@@ -114,9 +115,9 @@ def fetch(source: str, tracking_uri: str, directory: Path) -> Fetched:
     TrackingError
         MLflow can't be reached.
     """
-    mlflow.set_tracking_uri(tracking_uri)
+    mlflow.set_tracking_uri(mlflow_uri(tracking_uri))
     with _errors(source, tracking_uri):
-        uri, origin = resolve(source, MlflowClient(tracking_uri))
+        uri, origin = resolve(source, MlflowClient(mlflow_uri(tracking_uri)))
         if Path(uri).is_dir():
             folder, origin = Path(uri), Path(uri).name
         else:
@@ -209,7 +210,7 @@ def main(source: str, tracking_uri: str) -> int:
     logging.disable(logging.WARNING)
     try:
         with _errors(source, tracking_uri):
-            sys.stdout.write(resolve(source, MlflowClient(tracking_uri))[0] + "\n")
+            sys.stdout.write(resolve(source, MlflowClient(mlflow_uri(tracking_uri)))[0] + "\n")
     except (ArtifactError, TrackingError) as error:
         sys.stderr.write(" ".join(str(error).split()) + "\n")
         return 3 if isinstance(error, ArtifactError) else 1
