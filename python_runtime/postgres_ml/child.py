@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import importlib
 import json
 import os
 import queue
@@ -21,11 +22,13 @@ from postgres_ml.contract.exceptions import PostgresMLError, StorageError, Track
 from postgres_ml.contract.job import RESULT, TrainingJob
 from postgres_ml.contract.model import RunReference, TrainedModel
 from postgres_ml.process.lines import FAILURES, read_lines, told
-from postgres_ml.process.remote_run import RemoteRun, TrackingDiedError
-from postgres_ml.snapshot.file import remove_rows
+from postgres_ml.process.remote_run import ANSWER_S, RemoteRun, TrackingDiedError, silence
+from postgres_ml.snapshot.leftovers import PATIENCE_S, remove_left_rows
 from postgres_ml.tracking_child import open_run, read_job
 
 if TYPE_CHECKING:
+    from filelock import FileLock
+
     from postgres_ml.track.run import TrackedRun
 
     Run = TrackedRun | RemoteRun
@@ -61,7 +64,7 @@ def main(job_path: Path, descriptor: int | None = None) -> int:
 def _run_of(job: TrainingJob, parent: Parent, descriptor: int | None) -> Run:
     """Return the job's MLflow run, which another process opens meanwhile if there is one."""
     if descriptor is None:
-        run: Run = open_run(job)
+        run: Run = _open_here(job, parent)
         parent.run = run
         parent.send({"event": "ready"})
     else:
@@ -70,6 +73,18 @@ def _run_of(job: TrainingJob, parent: Parent, descriptor: int | None) -> Run:
         )
         parent.run = run
     return run
+
+
+def _open_here(job: TrainingJob, parent: Parent) -> TrackedRun:
+    """Open the run in this process, which ends if the store doesn't answer: nothing is trained yet."""
+    importlib.import_module("postgres_ml.track.run")  # what that takes says nothing of the store
+    timer = threading.Timer(ANSWER_S, parent.lose_tracking, (silence(job.tracking_uri, ANSWER_S),))
+    timer.daemon = True
+    timer.start()
+    try:
+        return open_run(job)
+    finally:
+        timer.cancel()
 
 
 def _train(job: TrainingJob, parent: Parent, run: Run) -> int:
@@ -104,7 +119,10 @@ def _draw(run: Run, directory: Path, parent: Parent) -> None:
 
 def _make(job: TrainingJob, run: Run, parent: Parent, source: dict[str, Any] | None) -> TrainedModel:
     def run_id() -> str:
-        return run.run_id
+        try:
+            return run.run_id
+        except PostgresMLError:
+            return ""  # what is trained is kept first; then `_track` meets the failure again
 
     if source is not None:
         from postgres_ml.cluster_training import train as train_on_cluster
@@ -163,6 +181,7 @@ class Parent:
         self._commands: queue.Queue[dict[str, Any]] = queue.Queue()
         self._lock, self._marking = threading.Lock(), threading.RLock()
         self._seen: set[str] = set()
+        self._folder: FileLock | None = None  # the lock of the job's, when dbt is gone
         # what libraries print goes to stderr, so that stdout carries nothing but events
         self._out = os.fdopen(os.dup(1), "wb", buffering=0)
         sys.stdout.flush()
@@ -224,19 +243,25 @@ class Parent:
         for line in read_lines(0):
             command = json.loads(line)
             if command["command"] == "abandon":
-                self._leave("FAILED", command["reason"])
+                self._leave("FAILED", command["reason"], 0.0)  # dbt, which lives, holds the folder's lock
             self._commands.put(command)
             if command["command"] in ("published", "refused"):
                 return  # a parent that leaves now has had all it wanted
-        self._leave("KILLED", "dbt's process ended")
+        self._leave("KILLED", "dbt's process ended", PATIENCE_S)
 
-    def _leave(self, status: str, reason: str) -> None:
-        """End this process and its children now; the MLflow run gets two seconds to be marked."""
+    def _leave(self, status: str, reason: str, patience_s: float) -> None:
+        """End this process and its children now; the MLflow run gets two seconds to be marked.
+
+        Parameters
+        ----------
+        patience_s : for the folder's lock, under which rows that dbt left are removed
+        """
         timer = threading.Timer(MARKING_S, _kill_own_group)
         timer.daemon = True
         timer.start()
         with self._marking:
-            remove_rows(self.directory)  # a dbt that was killed can't
+            # a dbt that was killed can't; the lock is held until the end, since this process still trains
+            self._folder = remove_left_rows(self.directory, patience_s)
             self.end_run(status, reason)
             for leave in self.leaving:
                 leave()

@@ -176,7 +176,7 @@ def _train(options: argparse.Namespace) -> int:
         outcome: int = child.main(options.job)
     else:
         tracking = importlib.import_module("postgres_ml.tracking_child")
-        remove_rows = importlib.import_module("postgres_ml.snapshot.file").remove_rows
+        remove_rows = importlib.import_module("postgres_ml.snapshot.leftovers").remove_left_rows
         serve = importlib.import_module("postgres_ml.process.forking").serve
         outcome = serve(options.forks, child.main, tracking.main, remove_rows)
     return outcome

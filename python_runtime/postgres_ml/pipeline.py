@@ -74,7 +74,7 @@ def train(
 
     Parameters
     ----------
-    run_id : returns the MLflow run's id, and waits until the store is open
+    run_id : returns the MLflow run's id, and waits until the store is open; '' where it doesn't answer
     load_rows : has the rows elsewhere than in `snapshot.bin`; None is `load`
 
     Raises

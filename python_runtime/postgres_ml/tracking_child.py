@@ -90,6 +90,7 @@ class Training:
         try:
             job = json_file.from_json(TrainingJob, self._requests.get()["job"])  # the first opens the run
             self._directory = Path(job.directory)
+            self._send({"opens": job.experiment})
             run = self._run = open_run(job)
         except FAILURES as error:
             self._send(self._described(error))
@@ -145,14 +146,18 @@ class Training:
             if request["call"] != "end":
                 self._requests.put(request)
                 continue
-            self._end(**request["arguments"])
-            self._send({"number": request["number"], "result": None})
+            # by another thread: this one has to see the socket's end while a store doesn't answer
+            threading.Thread(target=self._end_asked, args=(request,), daemon=True).start()
         timer = threading.Timer(MARKING_S, os._exit, (1,))
         timer.daemon = True
         timer.start()
         self._end("FAILED", DIED)
         sys.stderr.flush()
         os._exit(0)
+
+    def _end_asked(self, request: dict[str, Any]) -> None:
+        self._end(**request["arguments"])
+        self._send({"number": request["number"], "result": None})
 
     def _end(self, status: str, reason: str) -> None:
         """Mark the run if it is still open, when it is opened."""

@@ -8,6 +8,7 @@ import os
 import resource
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
@@ -19,6 +20,7 @@ from typing import Any
 
 import mlflow
 import pytest
+from filelock import FileLock, Timeout
 from mlflow.tracking import MlflowClient
 from postgres_ml.contract import json_file
 from postgres_ml.contract.config import Settings
@@ -34,6 +36,7 @@ from postgres_ml.contract.job import TrainingJob
 from postgres_ml.contract.model import TrainedModel
 from postgres_ml.process import fork_server
 from postgres_ml.process.parent import TrainingProcess
+from postgres_ml.snapshot.leftovers import lock_path, remove_left_rows
 from postgres_ml.track import run_record
 from support.training import (
     CHURN_COLUMNS,
@@ -276,6 +279,35 @@ def test_a_parent_that_dies_early_takes_the_child_along(tmp_path: Path) -> None:
     process.abandon("it is gone")
 
 
+@pytest.mark.parametrize("can_fork", [True, False])
+def test_rows_of_the_next_build_outlive_the_training_of_a_killed_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, can_fork: bool
+) -> None:
+    monkeypatch.setattr(fork_server, "CAN_FORK", can_fork and fork_server.CAN_FORK)
+    process = TrainingProcess(job_in(tmp_path / "node"), Recorder(), never)
+    process.start()
+    process.wait_ready()
+    child = process._process
+    assert child is not None and child.stdin is not None
+    with FileLock(lock_path(tmp_path / "node")):  # the next build's, which has copied its rows
+        child.stdin.close()  # what the kernel does for a killed parent
+        until(lambda: child.poll() is not None, "the child's end")
+        assert (tmp_path / "node" / "snapshot.bin").exists()
+    process.abandon("it is gone")
+
+
+def test_no_build_begins_in_a_folder_while_a_killed_ones_training_lives(tmp_path: Path) -> None:
+    rows = tmp_path / "node" / "snapshot.bin"
+    rows.parent.mkdir()
+    rows.write_bytes(b"rows")
+    lock_path(rows.parent).touch()
+    held = remove_left_rows(rows.parent)
+    assert held is not None and not rows.exists()
+    with pytest.raises(Timeout):
+        FileLock(lock_path(rows.parent)).acquire(timeout=0)
+    held.release()
+
+
 def test_a_store_that_can_not_be_written_stops_everything_before_the_training(tmp_path: Path) -> None:
     process = TrainingProcess(job_in(tmp_path, tracking_uri="http://127.0.0.1:9"), Recorder(), never)
     process.start()
@@ -390,6 +422,61 @@ def test_a_training_ends_with_the_process_that_tells_mlflow(tmp_path: Path) -> N
     with pytest.raises(TrainingProcessError, match="tells MLflow of the training ended unexpectedly"):
         process.train()
     assert not is_alive(pid)
+
+
+def locked(job: TrainingJob) -> FileLock:
+    """The lock of a job's store, which whoever opens that waits for: a store that never answers."""
+    return FileLock(job.tracking_uri.removeprefix("sqlite:///") + ".lock")
+
+
+@pytest.mark.skipif(not fork_server.CAN_FORK, reason="one process where none can be forked")
+def test_what_is_trained_outlives_a_store_that_never_answers(tmp_path: Path) -> None:
+    before, job = trackers(), job_in(tmp_path)
+    process = TrainingProcess(job, Recorder(), never)
+    process.start()
+    with (
+        locked(job),
+        pytest.raises(
+            TrackingError, match=r"(?s)mlflow.db can't be used: no answer .*the next build publishes"
+        ),
+    ):
+        process.train()
+    until(lambda: not trackers() - before, "the end of what tells MLflow")
+    assert json_file.read(TrainedModel, tmp_path / "trained.json").run.run_id == ""
+    lines = Recorder()
+    trained = run(TrainingProcess(dataclasses.replace(job, resumes=True), lines, never))
+    assert [text for _, text in lines.lines if text.startswith(("load: ", "search: "))] == []
+    assert trained.run.is_tracked and the_run(job).info.run_id == trained.run.run_id
+
+
+@pytest.mark.parametrize("can_fork", [True, False])
+@pytest.mark.parametrize("scheme", ["postgresql", "http"])
+def test_a_store_that_accepts_and_says_nothing_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, can_fork: bool, scheme: str
+) -> None:
+    monkeypatch.setattr(fork_server, "CAN_FORK", can_fork and fork_server.CAN_FORK)
+    before = trackers()
+    with socket.create_server(("127.0.0.1", 0), backlog=50) as silent:
+        place = f"127.0.0.1:{silent.getsockname()[1]}"
+        process = TrainingProcess(
+            job_in(tmp_path, tracking_uri=f"{scheme}://{place}/ml", **ENDLESS), Recorder(), never
+        )
+        process.start()
+        with pytest.raises(TrackingError, match=rf"MLflow at {scheme}://{place}/ml can't be used"):
+            process.train()
+    assert not process.is_running
+    until(lambda: not trackers() - before, "the end of what tells MLflow")
+
+
+@pytest.mark.skipif(not fork_server.CAN_FORK, reason="one process where none can be forked")
+def test_nothing_waits_for_a_store_when_dbt_is_gone(tmp_path: Path) -> None:
+    before, job = trackers(), job_in(tmp_path, **ENDLESS)
+    process = TrainingProcess(job, Recorder(), never)
+    with locked(job):
+        process.start()
+        until(lambda: trackers() - before - {child_pid(process)}, "the fork that opens the store")
+        process.abandon("cancelled")
+        until(lambda: not trackers() - before, "the end of both")
 
 
 def test_a_store_that_can_not_be_opened_ends_a_training_that_has_begun(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 from postgres_ml import cli
 from postgres_ml.contract import json_file
 from postgres_ml.contract.exceptions import TrainingProcessError
@@ -20,6 +21,7 @@ from postgres_ml.process.environment import environment
 from postgres_ml.process.fork_server import ForkServer
 from postgres_ml.process.parent import TrainingProcess
 from postgres_ml.process.processes import ForkedProcess
+from postgres_ml.snapshot.leftovers import lock_path
 from support.training import Recorder, column, make_job
 
 PATIENCE_S = 60.0  # the imports take seconds, on a busy machine many
@@ -153,6 +155,21 @@ def test_rows_of_a_dbt_that_was_killed_while_it_imported_are_removed(tmp_path: P
     server._socket.shutdown(socket.SHUT_RDWR)  # as the kernel closes what the dead leave
     assert server._process.wait(PATIENCE_S) == 0
     assert not list(tmp_path.iterdir())
+
+
+def test_rows_of_the_next_build_are_not_removed(tmp_path: Path) -> None:
+    """A killed dbt's server sees that it is gone when its imports are done: by then another may build."""
+    rows = tmp_path / "node" / "snapshot.bin"
+    rows.parent.mkdir()
+    rows.write_bytes(b"rows")
+    with Path(os.devnull).open("wb") as nowhere:
+        server = ForkServer(environment(), nowhere.fileno())
+    process = forked(server, rows.parent)
+    process.let_go()
+    server._socket.shutdown(socket.SHUT_RDWR)
+    with FileLock(lock_path(rows.parent)):
+        assert server._process.wait(PATIENCE_S) == 0
+        assert rows.exists()
 
 
 def test_a_killed_server_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

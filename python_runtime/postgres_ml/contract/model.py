@@ -169,6 +169,7 @@ class RunReference:
 
     Parameters
     ----------
+    run_id : '' where the store didn't answer: the next build begins a run
     model_uri : of the logged pipeline; None as long as it is not logged
     is_tracked : whether MLflow has been told of everything
     """

@@ -118,7 +118,7 @@ def fetch(source: str, tracking_uri: str, directory: Path) -> Fetched:
     TrackingError
         MLflow can't be reached.
     """
-    mlflow.set_tracking_uri(tracking_store.driver_uri(tracking_uri))
+    mlflow.set_tracking_uri(tracking_store.mlflow_uri(tracking_uri))
     with _errors(source, tracking_uri):
         uri, origin = source, source
         if source.startswith(NAMED):  # a folder needs no store, and a new one may still be in the making

@@ -250,4 +250,9 @@ def _origin(forecast: Forecast, report: Report, run_id: str) -> list[tuple[str, 
     libraries = ", ".join(
         f"{name} {importlib.metadata.version(name)}" for name in ("statsforecast", "numpy", "mlflow")
     )
-    return [("MLflow run", run_id), *tags.items(), ("libraries", libraries), ("seconds", seconds)]
+    return [
+        ("MLflow run", run_id or "begun later"),
+        *tags.items(),
+        ("libraries", libraries),
+        ("seconds", seconds),
+    ]

@@ -41,7 +41,7 @@ Train = Callable[[Path, int], int]
 Track = Callable[[int], int]
 
 
-def serve(descriptor: int, train: Train, track: Track, remove_rows: Callable[[Path], None]) -> int:
+def serve(descriptor: int, train: Train, track: Track, remove_rows: Callable[[Path], object]) -> int:
     """Fork two processes for each request until dbt's process closes the socket; return the exit code.
 
     It returns in the forked processes too, with their exit codes.
@@ -50,7 +50,7 @@ def serve(descriptor: int, train: Train, track: Track, remove_rows: Callable[[Pa
     ----------
     descriptor : of the socket to dbt's process
     train, track : what the forked processes call, with a socket to each other, and the job's path
-    remove_rows : takes a job's folder, and the database's rows out of it, when a dbt that was killed can't
+    remove_rows : takes a job's folder, and the rows that a killed dbt left out of it, unless another builds
     """
     server = Server(socket.socket(fileno=descriptor), train, track, remove_rows)
     while (work := server.next()) is None:
@@ -66,7 +66,7 @@ class Server:
     """The process that forks; parameters are those of `serve`."""
 
     def __init__(
-        self, connection: socket.socket, train: Train, track: Track, remove_rows: Callable[[Path], None]
+        self, connection: socket.socket, train: Train, track: Track, remove_rows: Callable[[Path], object]
     ) -> None:
         self._connection, self._train, self._track, self._remove_rows = connection, train, track, remove_rows
         self._awake, self._wake = socket.socketpair()

@@ -16,12 +16,15 @@ from pathlib import Path
 from typing import Any
 
 from postgres_ml.contract import json_file
-from postgres_ml.contract.exceptions import PostgresMLError, TrainingProcessError
+from postgres_ml.contract.exceptions import PostgresMLError, TrackingError, TrainingProcessError
 from postgres_ml.contract.job import TrainingJob
 from postgres_ml.contract.model import TrainedModel
+from postgres_ml.contract.redact import without_secrets
 from postgres_ml.process.lines import as_told, read_lines
 from postgres_ml.process.report import Relay
 
+ANSWER_S = 50.0  # for a store to answer: less than dbt's patience after the publication, to name the store
+LOG_S = 900.0  # for the files: a large pipeline goes up for minutes
 ENDED = "the process that tells MLflow of the training ended unexpectedly"
 
 
@@ -53,7 +56,8 @@ class RemoteRun:
         self._relay, self._on_open, self._on_failure = relay, on_open, on_failure
         self._numbers, self._lock = itertools.count(), threading.Lock()
         self._answers: dict[int, queue.SimpleQueue[dict[str, Any]]] = {}
-        self._opened, self._run_id = threading.Event(), ""
+        self._begun, self._opened, self._run_id = threading.Event(), threading.Event(), ""
+        self._is_through, self._uri = False, job.tracking_uri
         self._failure: PostgresMLError | None = None
         self._send({"call": "open", "job": json_file.to_json(job)})
         threading.Thread(target=self._listen, daemon=True).start()
@@ -62,12 +66,17 @@ class RemoteRun:
     def run_id(self) -> str:
         """The run's id, waited for until the store is open.
 
+        Who asks has trained: what goes wrong from now on no longer ends the training, but is raised.
+
         Raises
         ------
         PostgresMLError
-            It can't be opened.
+            It can't be opened, or doesn't answer.
         """
-        self._opened.wait()
+        self._is_through = True
+        self._begun.wait()  # what MLflow's import takes says nothing of the store
+        if not self._opened.wait(ANSWER_S):
+            self._lose(silence(self._uri, ANSWER_S))
         if self._failure is not None:
             raise self._failure
         return self._run_id
@@ -83,7 +92,8 @@ class RemoteRun:
         ------
         TrackingError, StorageError, TrainingProcessError
         """
-        uri: str = self._ask("log")
+        _ = self.run_id  # an open store has been asked already whether it answers
+        uri: str = self._ask("log", LOG_S)
         return uri
 
     def draw(self, directory: Path) -> None:
@@ -97,7 +107,7 @@ class RemoteRun:
         ------
         TrackingError, TrainingProcessError
         """
-        self._ask("publish", version=version, details=details)
+        self._ask("publish", ANSWER_S, version=version, details=details)
 
     def refuse(self, reason: str) -> None:
         """Have the run ended as FINISHED with the tag `refused`.
@@ -106,7 +116,7 @@ class RemoteRun:
         ------
         TrackingError, TrainingProcessError
         """
-        self._ask("refuse", reason=reason)
+        self._ask("refuse", ANSWER_S, reason=reason)
 
     def end(self, status: str, reason: str) -> None:
         """Have the run ended as FAILED or KILLED; of a run that couldn't be opened nothing is told.
@@ -115,16 +125,21 @@ class RemoteRun:
         ------
         TrackingError, TrainingProcessError
         """
+        self._begun.wait()
         if self._failure is None:
-            self._ask("end", status=status, reason=reason)
+            self._ask("end", ANSWER_S, status=status, reason=reason)
 
-    def _ask(self, call: str, **arguments: Any) -> Any:
+    def _ask(self, call: str, patience_s: float, **arguments: Any) -> Any:
         answers: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
         with self._lock:
             number = next(self._numbers)
             self._answers[number] = answers
         self._send({"call": call, "number": number, "arguments": arguments})
-        answer = answers.get()
+        try:
+            answer = answers.get(timeout=patience_s)
+        except queue.Empty:
+            self._lose(silence(self._uri, patience_s))
+            answer = answers.get()
         if "error" in answer:
             raise as_told(answer["error"], answer["text"])
         return answer["result"]
@@ -155,24 +170,36 @@ class RemoteRun:
                 self._answer(told["number"], told)
             elif "error" in told:
                 self._lose(as_told(told["error"], told["text"]))
+            elif "opens" in told:
+                self._begun.set()
             else:
                 self._run_id = told["run_id"]
+                self._begun.set()
                 self._opened.set()
                 self._on_open(self._run_id)
         self._lose(TrackingDiedError(ENDED))
         self._socket.close()
 
     def _lose(self, failure: PostgresMLError) -> None:
-        """Fail for good: whoever waits for an answer is told; if nobody does, the training is ended."""
+        """Fail for good: whoever waits for an answer is told; if nobody will, the training is ended."""
         with self._lock:
             is_first = self._failure is None
             self._failure = self._failure or failure
             waiting = list(self._answers)
+        self._begun.set()
         self._opened.set()
         for number in waiting:
             self._answer(number, _as_answer(failure))
-        if is_first and not waiting:
+        if is_first and not waiting and not self._is_through:
             self._on_failure(failure)
+
+
+def silence(tracking_uri: str, seconds: float) -> TrackingError:
+    """Return the failure of a store that has not answered in this time."""
+    return TrackingError(
+        f"MLflow at {without_secrets(tracking_uri)} can't be used: no answer within {seconds:.0f} s\n"
+        "Look whether it is overloaded or locked, or set another mlflow_tracking_uri in the profile."
+    )
 
 
 def _as_answer(failure: PostgresMLError) -> dict[str, Any]:

@@ -73,7 +73,8 @@ class TrackedRun:
     def resume(cls, job: TrainingJob, reference: RunReference) -> TrackedRun:
         """Take up the run of a training that came to its result and was not published.
 
-        A run that the store no longer has, and that was not logged completely, is begun anew.
+        A run that the store no longer has, and that was not logged completely, is begun anew; so is one that
+        was not begun, for a store that didn't answer.
 
         Raises
         ------
@@ -83,7 +84,7 @@ class TrackedRun:
         run_id = reference.run_id
         with _errors(job):
             client, experiment = tracking_store.open_experiment(job.tracking_uri, job.experiment)
-            if not reference.is_tracked and not _is_open_to_logging(client, run_id):
+            if not run_id or not (reference.is_tracked or _is_open_to_logging(client, run_id)):
                 run_id = _create_run(job, client, experiment)
         run = cls(job, client, run_id, is_resumed=True)
         run.model_uri = reference.model_uri or ""

@@ -11,11 +11,11 @@ import re
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import mlflow
 import sqlalchemy
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from mlflow.entities import ViewType
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
@@ -26,7 +26,19 @@ from postgres_ml.track.relocation import ARTIFACTS, local_path, relocate
 SQLITE = "sqlite:///"
 UNFINISHED = ".unfinished"
 HALF_MADE = ("already exists", "duplicate column")
-OPENING = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "15"}
+ANSWER_S = 15  # for a database to let MLflow in
+#: what drivers call that; those that read on without a limit after they have connected have more names
+PATIENCE = {
+    "psycopg2": ("connect_timeout",),
+    "psycopg": ("connect_timeout",),
+    "pg8000": ("timeout",),
+    "pymysql": ("connect_timeout", "read_timeout", "write_timeout"),
+    "mysqldb": ("connect_timeout", "read_timeout", "write_timeout"),
+    "mysqlconnector": ("connection_timeout",),
+    "pyodbc": ("timeout",),
+    "pymssql": ("login_timeout", "timeout"),
+}
+OPENING = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": str(ANSWER_S)}
 
 
 def open_experiment(tracking_uri: str, experiment: str) -> tuple[MlflowClient, str]:
@@ -41,12 +53,12 @@ def open_experiment(tracking_uri: str, experiment: str) -> tuple[MlflowClient, s
         The store can't be written, or the experiment's artifacts are no longer where it keeps them.
     mlflow.exceptions.MlflowException, sqlalchemy.exc.SQLAlchemyError, OSError
     """
-    uri = driver_uri(tracking_uri)
-    if not uri.startswith(SQLITE):
+    uri, database = mlflow_uri(tracking_uri), sqlite_file(tracking_uri)
+    if database is None:
         with _quick_failure():
             _check_database(uri)
             return _open(uri, experiment, None)
-    with _locked_tables(uri) as database:
+    with _locked_tables(database):
         relocate(database)
         return _open(uri, experiment, database.parent / ARTIFACTS)
 
@@ -59,38 +71,45 @@ def make_tables(tracking_uri: str) -> None:
     TrackingError
         The store can't be written.
     """
-    uri = driver_uri(tracking_uri)
-    if uri.startswith(SQLITE):
-        with _locked_tables(uri):
+    database = sqlite_file(tracking_uri)
+    if database is not None:
+        with contextlib.suppress(Timeout), _locked_tables(database, patience_s=0):  # another one is at it
             pass
 
 
 @contextlib.contextmanager
-def _locked_tables(uri: str) -> Iterator[Path]:
-    """Hold the lock of an sqlite store, whose tables are made or migrated first; its file.
+def _locked_tables(database: Path, patience_s: float = -1) -> Iterator[None]:
+    """Hold the lock of an sqlite store, whose tables are made or migrated first.
 
     MLflow isn't safe when several processes create tables or the experiment at the same time.
+
+    Parameters
+    ----------
+    patience_s : for the lock; negative is for ever
+
+    Raises
+    ------
+    filelock.Timeout
     """
-    database = Path(uri.removeprefix(SQLITE))
     _check_writable(database)
-    with _lock(database):
+    with _lock(database).acquire(timeout=patience_s):
         if database.stat().st_size == 0:
             _make_whole(database)
-        _migrate(uri, database)
-        yield database
+        _migrate(database)
+        yield
 
 
-def _migrate(uri: str, database: Path) -> None:
+def _migrate(database: Path) -> None:
     """Have MLflow bring the tables up to date."""
     try:
-        MlflowClient(uri).search_experiments(max_results=1)
+        MlflowClient(_sqlite_uri(database)).search_experiments(max_results=1)
     except sqlalchemy.exc.OperationalError as error:
         if not any(words in str(error) for words in HALF_MADE):
             raise
         raise TrackingError(
-            f"MLflow's store {uri} has some of its tables only: a process was killed while it made or "
-            "migrated them, and MLflow can't go on from there. Put a backup in its place, or move the file "
-            f"{database} away to begin a new store; models that are published stay as they are"
+            f"MLflow's store {SQLITE}{database} has some of its tables only: a process was killed while it "
+            "made or migrated them, and MLflow can't go on from there. Put a backup in its place, or move "
+            f"the file {database} away to begin a new store; models that are published stay as they are"
         ) from error
 
 
@@ -104,7 +123,7 @@ def _make_whole(database: Path) -> None:
         left.unlink()
     # a name of its own: MLflow remembers in this process which stores have their tables
     unfinished = database.with_name(f"{database.name}.{uuid.uuid4().hex}{UNFINISHED}")
-    MlflowClient(f"{SQLITE}{unfinished}").search_experiments(max_results=1)
+    MlflowClient(_sqlite_uri(unfinished)).search_experiments(max_results=1)
     unfinished.replace(database)
 
 
@@ -165,12 +184,11 @@ def connect(tracking_uri: str) -> MlflowClient:
         The store is gone, or can't be written.
     mlflow.exceptions.MlflowException, sqlalchemy.exc.SQLAlchemyError, OSError
     """
-    uri = driver_uri(tracking_uri)
+    uri, database = mlflow_uri(tracking_uri), sqlite_file(tracking_uri)
     mlflow.set_tracking_uri(uri)
-    if uri.startswith(SQLITE):
-        database = Path(uri.removeprefix(SQLITE))
+    if database is not None:
         if not database.exists():  # a client would make an empty one
-            raise TrackingError(f"MLflow's store {uri} is gone")
+            raise TrackingError(f"MLflow's store {SQLITE}{database} is gone")
         _check_writable(database)
         with _lock(database):
             relocate(database)
@@ -183,13 +201,52 @@ def connect(tracking_uri: str) -> MlflowClient:
 
 
 def _check_database(uri: str) -> None:
+    """Connect once: a database that is not there, or never answers, is told in seconds."""
     if urlsplit(uri).scheme.partition("+")[0] in ("postgresql", "mysql", "mssql"):
-        sqlalchemy.create_engine(uri).connect().close()
+        url = sqlalchemy.make_url(uri)
+        names = PATIENCE.get(url.get_driver_name(), ())
+        patience = {name: ANSWER_S for name in names if name not in url.query}  # a user's own values win
+        sqlalchemy.create_engine(url, connect_args=patience).connect().close()
 
 
-def driver_uri(tracking_uri: str) -> str:
-    """Return the URI with dbt-postgres' own driver: SQLAlchemy takes `postgresql:` for psycopg 3."""
+def sqlite_file(tracking_uri: str) -> Path | None:
+    """Return the file of an sqlite store; None of another one.
+
+    What follows the prefix is the path as it is: a project's folder may have `%20` or `?` in its name.
+    """
+    return Path(tracking_uri.removeprefix(SQLITE)) if tracking_uri.startswith(SQLITE) else None
+
+
+def mlflow_uri(tracking_uri: str) -> str:
+    """Return the URI as MLflow and SQLAlchemy read it.
+
+    Postgres is reached by dbt-postgres' own driver: SQLAlchemy takes `postgresql:` for psycopg 3.
+
+    Raises
+    ------
+    TrackingError
+        No URI of SQLAlchemy's means this file.
+    """
+    database = sqlite_file(tracking_uri)
+    if database is not None:
+        return _sqlite_uri(database)
     return re.sub(r"^postgres(ql)?://", "postgresql+psycopg2://", tracking_uri)
+
+
+def _sqlite_uri(database: Path) -> str:
+    """Return the URI of a file; `%20` and `?` mean something else in one, if SQLAlchemy is 2.1 or newer.
+
+    Slashes are quoted as well: MLflow makes the folder of what it takes for the path, the URI's text, and
+    that is the root then.
+    """
+    absolute = str(database.absolute())
+    for path in (str(database), "/" + quote(absolute.removeprefix("/"), safe="")):
+        if sqlalchemy.make_url(SQLITE + path).database in (str(database), absolute):
+            return SQLITE + path
+    raise TrackingError(
+        f"MLflow can't open a store at {database}: the installed SQLAlchemy takes a part of this path for "
+        "something else. Rename the folder, or set mlflow_tracking_uri in the profile."
+    )
 
 
 def _check_writable(database: Path) -> None:

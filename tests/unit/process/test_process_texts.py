@@ -150,9 +150,9 @@ def test_a_job_that_can_not_be_written_is_an_error(tmp_path: Path) -> None:
 
 
 def test_postgres_stores_use_the_driver_that_is_installed() -> None:
-    assert tracking_store.driver_uri("postgresql://u:p@h/d") == "postgresql+psycopg2://u:p@h/d"
-    assert tracking_store.driver_uri("postgres://u@h/d") == "postgresql+psycopg2://u@h/d"
-    assert tracking_store.driver_uri("http://h") == "http://h"
+    assert tracking_store.mlflow_uri("postgresql://u:p@h/d") == "postgresql+psycopg2://u:p@h/d"
+    assert tracking_store.mlflow_uri("postgres://u@h/d") == "postgresql+psycopg2://u@h/d"
+    assert tracking_store.mlflow_uri("http://h") == "http://h"
 
 
 def test_passwords_are_not_shown() -> None:

@@ -6,6 +6,7 @@ import json
 import queue
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import pytest
 from postgres_ml.contract import json_file
 from postgres_ml.contract.exceptions import PostgresMLError, TrackingError, TrainingProcessError
 from postgres_ml.contract.job import TrainingJob
+from postgres_ml.process import remote_run
 from postgres_ml.process.remote_run import RemoteRun, TrackingDiedError
 from support.training import column, make_job
 
@@ -79,6 +81,7 @@ def test_the_id_is_waited_for(other: Other) -> None:
 
 
 def test_answers_go_to_who_asked(other: Other) -> None:
+    other.tell(run_id="r1")
     logs = in_thread(lambda: other.run.log(None, Path()))  # type: ignore[arg-type]  # the file has it
     first = other.asked()
     ends = in_thread(lambda: other.run.end("FAILED", "why"))
@@ -97,6 +100,46 @@ def test_an_error_is_raised_in_its_class(other: Other) -> None:
     error = found.get(timeout=PATIENCE_S)
     assert type(error) is TrackingError and str(error) == "the store is gone"
     assert other.failures.empty()
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remote_run, "ANSWER_S", 0.1)
+    monkeypatch.setattr(remote_run, "LOG_S", 0.1)
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_store_that_never_opens_is_an_error_of_who_has_trained(other: Other) -> None:
+    found = in_thread(lambda: other.run.run_id)
+    with pytest.raises(queue.Empty):
+        found.get(timeout=1.0)  # MLflow is being imported, however long that takes
+    other.tell(opens="shop")
+    error = found.get(timeout=PATIENCE_S)
+    assert type(error) is TrackingError
+    assert "MLflow at sqlite:////nowhere/mlflow.db can't be used: no answer within" in str(error)
+    with pytest.raises(TrackingError, match="no answer"):
+        other.run.log(None, Path())  # type: ignore[arg-type]
+    other.run.end("FAILED", "nothing is open, so nothing is asked")
+    assert other.failures.empty()  # the training is not ended for it: its result has to be kept
+
+
+def test_a_store_that_fails_when_it_is_needed_is_an_error_of_who_has_trained(other: Other) -> None:
+    found = in_thread(lambda: other.run.run_id)
+    while not other.run._is_through:
+        time.sleep(0.01)
+    other.tell(error="TrackingError", text="timeout expired")
+    assert type(found.get(timeout=PATIENCE_S)) is TrackingError
+    assert other.failures.empty()
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("call", ["log", "publish", "refuse", "end"])
+def test_a_store_that_stops_answering_is_an_error_of_who_asks(other: Other, call: str) -> None:
+    arguments = {"log": (None, Path()), "publish": (3, {}), "refuse": ("gates",), "end": ("FAILED", "why")}
+    other.tell(run_id="r1")
+    assert other.opened.get(timeout=PATIENCE_S) == "r1"
+    found = in_thread(lambda: getattr(other.run, call)(*arguments[call]))
+    assert type(found.get(timeout=PATIENCE_S)) is TrackingError
 
 
 def test_drawing_is_not_waited_for(other: Other) -> None:

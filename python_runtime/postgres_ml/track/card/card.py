@@ -297,7 +297,7 @@ def _origin(fitted: Fitted, report: Report, run_id: str) -> list[tuple[str, str]
     libraries = ("scikit-learn", "xgboost", "xgboost-cpu", "numpy", "mlflow")
     seconds = ", ".join(f"{name} {duration:.1f}" for name, duration in report.seconds.items())
     return [
-        ("MLflow run", run_id),
+        ("MLflow run", run_id or "begun later"),
         *tags.items(),
         ("libraries", ", ".join(filter(None, map(_version, libraries)))),
         ("seconds", seconds),

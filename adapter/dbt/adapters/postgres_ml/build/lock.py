@@ -12,6 +12,7 @@ from dbt_common.exceptions import DbtRuntimeError
 from filelock import FileLock, Timeout
 
 from postgres_ml.contract.exceptions import TrainingCancelledError
+from postgres_ml.snapshot.leftovers import lock_path
 
 PATIENCE_S = 0.2  # between two looks at whether dbt was cancelled
 
@@ -32,7 +33,7 @@ def lock_folder(
     TrainingCancelledError
         While another build of this model was waited for.
     """
-    path = Path(f"{directory}.lock")
+    path = lock_path(directory)
     lock = FileLock(path, thread_local=False)
     if _is_held(lock, 0.0, name, path):
         return lock
