@@ -162,6 +162,28 @@ def test_a_query_of_somebody_else_is_never_scheduled(clients: SqlClients, runner
         clients.ask(f"revoke {clients.analyst} from {clients.other}")
 
 
+def test_a_function_of_the_users_own_is_left_alone(clients: SqlClients, runner: str) -> None:
+    clients.create("ml.mine", "select * from ml.measurements")
+    schedule = "select postgres_ml.schedule('ml.mine', '0 3 * * *')"
+    own = "create or replace function ml.mine__retrain() returns int language sql as 'select 7'"
+    clients.ask(own, clients.analyst)
+    try:
+        with pytest.raises(
+            psycopg2.Error, match=r"function ml\.mine__retrain\(\) is not of postgres_ml\.schedule"
+        ):
+            clients.ask(schedule, clients.analyst)
+        assert clients.value("select ml.mine__retrain()", clients.analyst) == 7
+        clients.ask("drop function ml.mine__retrain()", clients.analyst)
+        clients.ask(schedule, clients.analyst)
+        clients.ask("drop function ml.mine__retrain()", clients.analyst)
+        clients.ask(own, clients.analyst)
+        assert clients.value("select postgres_ml.unschedule('ml.mine')", clients.analyst) is True
+        assert clients.value("select ml.mine__retrain()", clients.analyst) == 7
+    finally:
+        clients.ask("drop function if exists ml.mine__retrain()")
+        clients.ask("delete from postgres_ml.job where model_name = 'mine'")
+
+
 def test_of_a_model_everybodys_last_call_outlives_its_days(clients: SqlClients) -> None:
     insert = "insert into postgres_ml.job (model_schema, model_name, config) values ('ml', 'old', '{\"target\": \"y\"}')"
     clients.ask(f"grant {clients.analyst} to {clients.other}")

@@ -85,6 +85,11 @@ begin
         raise exception 'the rows of model %.% were handed over, and there is no query to repeat', place[1], place[2]
             using errcode = 'object_not_in_prerequisite_state', hint = 'Schedule what hands them over: a dbt build, for instance.';
     end if;
+    if to_regprocedure(retrain || '()') is not null
+        and coalesce(obj_description(to_regprocedure(retrain || '()'), 'pg_proc'), '') not like '%[postgres_ml.schedule]' then
+        raise exception 'function %() is not of postgres_ml.schedule, and stands where its function would', retrain
+            using errcode = 'duplicate_function', hint = 'Rename it, or create the model under another name.';
+    end if;
     execute format('drop function if exists %s()', retrain);  -- `or replace` would leave it to whoever scheduled before
     execute format(
         'create function %s() returns bigint language plpgsql security definer set search_path = %s as %L', retrain,
@@ -126,12 +131,15 @@ language plpgsql volatile set search_path = pg_catalog, pg_temp
 as $unschedule$
 declare
     place constant text[] := postgres_ml.model_place(model, schemas);
+    retrain constant text := format('%I.%I', place[1], place[2] || '__retrain');
 begin
     delete from postgres_ml.schedule as s where s.model_schema = place[1] and s.model_name = place[2];
     if not found then
         return false;
     end if;
-    execute format('drop function if exists %I.%I()', place[1], place[2] || '__retrain');
+    if obj_description(to_regprocedure(retrain || '()'), 'pg_proc') like '%[postgres_ml.schedule]' then
+        execute format('drop function %s()', retrain);
+    end if;
     return true;
 end
 $unschedule$;
