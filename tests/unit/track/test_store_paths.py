@@ -10,6 +10,7 @@ import pytest
 import sqlalchemy
 from mlflow.store.db import utils
 from postgres_ml.contract.exceptions import TrackingError
+from postgres_ml.contract.job import TRACKING_URI
 from postgres_ml.external import mlflow_registry
 from postgres_ml.track import store
 from support.training import put_store
@@ -59,10 +60,20 @@ def test_a_source_is_looked_up_by_the_driver_that_is_installed(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     asked: list[str] = []
-    monkeypatch.setattr(mlflow_registry, "MlflowClient", asked.append)
+
+    class Client:
+        def __init__(self, uri: str) -> None:
+            asked.append(uri)
+
+        def search_experiments(self, max_results: int) -> None:
+            assert max_results == 1
+
+    monkeypatch.setattr(store, "MlflowClient", Client)
+    monkeypatch.setattr(store, "_check_database", asked.append)
     monkeypatch.setattr(mlflow_registry.logging, "disable", lambda level: None)  # of the whole process
-    assert mlflow_registry.main("runs:/r/model", "postgresql://h/ml") == 0
-    assert asked == ["postgresql+psycopg2://h/ml"] and capsys.readouterr().out == "runs:/r/model\n"
+    monkeypatch.setenv(TRACKING_URI, "postgresql://h/ml")
+    assert mlflow_registry.main("runs:/r/model") == 0
+    assert asked == ["postgresql+psycopg2://h/ml"] * 2 and capsys.readouterr().out == "runs:/r/model\n"
 
 
 def test_a_path_that_sqlalchemy_can_not_be_told_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
