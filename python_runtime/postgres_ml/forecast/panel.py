@@ -46,6 +46,18 @@ class Series:
     day: int
     last: int
 
+    def history(self, end: int) -> Array:
+        """Return what was known before a step: no gap is interpolated towards a row from there on.
+
+        Returns
+        -------
+        ndarray of shape (end,); the steps after the last row before `end` repeat that row's value
+        """
+        values = self.values[:end].copy()
+        last = int(np.flatnonzero(self.observed[:end])[-1])
+        values[last + 1 :] = values[last]
+        return values
+
 
 @dataclass(frozen=True)
 class Panel:

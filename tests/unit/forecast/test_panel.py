@@ -52,6 +52,15 @@ def test_gaps_are_interpolated_and_said():
     assert "2 steps without a row are interpolated, in store=A" in found.notes
 
 
+def test_what_precedes_a_step_is_told_by_rows_before_it():
+    rows = [row for i, row in enumerate(days("A", 9)) if i not in (2, 5, 6)]
+    [one] = panel(rows).series
+    assert one.history(9).tolist() == one.values.tolist() == list(range(9))
+    assert one.history(7).tolist() == [0, 1, 2, 3, 4, 4, 4]
+    assert one.history(6).tolist() == [0, 1, 2, 3, 4, 4]
+    assert one.history(3).tolist() == [0, 1, 1] and one.history(1).tolist() == [0]
+
+
 def test_short_and_constant_series_are_named():
     found = panel([*days("A", 9), *days("B", 2), *days("C", 5, value=7)])
     assert [one.key for one in found.series] == [("A",), ("C",)]
