@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from postgres_ml.contract.exceptions import TrainingDataError
 from postgres_ml.forecast.models import BASELINE, Candidate, predict
 from postgres_ml.forecast.panel import Series
 from postgres_ml.snapshot.rows import Array
@@ -44,6 +45,30 @@ def n_windows(n_points: int, horizon: int, most: int = MAX_WINDOWS) -> int:
     """Return how many windows a series has: what is left of it is never shorter than a window."""
     spare = n_points - max(horizon, LEAST_TRAINING)
     return max(min(spare // horizon, most), 0)
+
+
+def check_horizon(n_points: int, horizon: int, word: str) -> None:
+    """Check that a series has a hold-out and what to predict it from.
+
+    Parameters
+    ----------
+    n_points : of the longest series
+    word : for one step
+
+    Raises
+    ------
+    TrainingDataError
+    """
+    if n_windows(n_points, horizon):
+        return
+    before = max(horizon, LEAST_TRAINING)
+    allowed = min(n_points // 2, n_points - LEAST_TRAINING)
+    lower = f"Lower settings: {{horizon: {allowed}}}, or select" if allowed > 0 else "Select"
+    raise TrainingDataError(
+        f"horizon {horizon} is longer than history allows: the longest series has {n_points:,} steps of one "
+        f"{word}, and a forecast is judged by predicting the last {horizon} from at least {before} before "
+        f"them. {lower} more history: {horizon + before} steps or more"
+    )
 
 
 def cut(n_points: int, horizon: int, window: int) -> int:
