@@ -43,7 +43,9 @@ def panel(series):
 
 def job(tmp_path, **settings):
     spec = make_spec(
-        "value", model_types=("forecast",), settings=Settings(**{"horizon": 6, "max_runtime": 8, **settings})
+        "value",
+        model_types=("forecast",),
+        settings=Settings(**{"horizon": 6, "max_runtime": 600, **settings}),
     )
     return make_job(tmp_path, (TIME, STORE), Column("value", "numeric", "number"), spec=spec)
 
@@ -159,7 +161,7 @@ def test_better_than_the_seasonal_naive_forecast_and_nearly_calibrated(tmp_path,
         for k in range(8)
     }
     found = panel(series)
-    searched = search.search(found, job(tmp_path, max_runtime=20), "mase", Report(lambda *_: None))
+    searched = search.search(found, job(tmp_path), "mase", Report(lambda *_: None))
     evaluated = evaluation.evaluate(found, searched, PERCENTILES, "mase")
     assert evaluated.metrics["mase"] < 0.9 * evaluated.metrics["naive_mase"]
     assert 0.6 < evaluated.metrics["coverage"] < 0.95
@@ -207,7 +209,7 @@ def test_a_candidate_that_fails_is_left_out(monkeypatch):
 
 def test_a_series_too_short_to_be_judged_follows_the_others(tmp_path, quick):
     found = panel({"1": VALUES, "2": VALUES[:5]})
-    searched = search.search(found, job(tmp_path, max_runtime=10), "wape", Report(lambda *_: None))
+    searched = search.search(found, job(tmp_path), "wape", Report(lambda *_: None))
     assert searched.tests[1].n_windows == 0 and searched.choice.members[1]
     assert evaluation.evaluate(found, searched, PERCENTILES, "wape").numbers == (0,)
     assert all(
