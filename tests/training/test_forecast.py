@@ -25,13 +25,14 @@ PERCENTILES = ("mean", "0.1", "0.5", "0.9")
 
 
 def panel(series):
+    """Return the series as months; NaN is a month without a row."""
     frames = [
         pd.DataFrame(
             {"month": pd.date_range("2016-01-01", periods=len(v), freq="MS"), "store": key, "value": v}
         )
         for key, v in series.items()
     ]
-    frame = pd.concat(frames).reset_index(drop=True)
+    frame = pd.concat(frames).dropna(subset="value").reset_index(drop=True)
     features = pd.DataFrame(
         {"month": frame["month"].astype("datetime64[us]"), "store": frame["store"].astype(object)}
     )
@@ -42,7 +43,9 @@ def panel(series):
 
 def job(tmp_path, **settings):
     spec = make_spec(
-        "value", model_types=("forecast",), settings=Settings(**{"horizon": 6, "max_runtime": 8, **settings})
+        "value",
+        model_types=("forecast",),
+        settings=Settings(**{"horizon": 6, "max_runtime": 600, **settings}),
     )
     return make_job(tmp_path, (TIME, STORE), Column("value", "numeric", "number"), spec=spec)
 
@@ -76,17 +79,61 @@ def test_a_blend_is_the_average_of_its_members():
 
 def test_windows_see_nothing_of_what_they_predict():
     theta = Candidate("DynamicOptimizedTheta", (12,))
-    means, _ = predict_windows(VALUES, theta, 6, 3, float("inf"))
+    [one] = panel({"1": VALUES}).series
+    means, _ = predict_windows(one, theta, 6, 3, float("inf"))
     for window in range(3):
         start = cut(96, 6, window)
         expected = library.DynamicOptimizedTheta(season_length=12).forecast(y=VALUES[:start], h=6)["mean"]
         assert means[window].tolist() == expected.tolist()
-    assert predict_windows(VALUES, theta, 6, 3, 0.0) is None  # too late
+    assert predict_windows(one, theta, 6, 3, 0.0) is None  # too late
+
+
+GAP = np.append(VALUES[:-6], [np.nan, np.nan, *VALUES[-4:]])  # just before a last window of 4 months
+
+
+@pytest.mark.parametrize("horizon", [4, 5])
+def test_a_gap_before_a_window_says_nothing_of_what_follows(horizon):
+    """The cut is at the end of the gap, and within it."""
+    fell = np.append(GAP[:-4], -1000 * VALUES[-4:])
+    [one], [other] = (panel({"1": values}).series for values in (GAP, fell))
+    for name in ("SeasonalNaive", "AutoTheta", "MSTL"):
+        seen, too = (predict_windows(s, Candidate(name, (12,)), horizon, 3, np.inf) for s in (one, other))
+        assert np.array_equal(seen, too)
+    failed = [backtest(s, (Candidate("SeasonalNaive", (12,)),), [None], horizon, 3) for s in (one, other)]
+    assert np.array_equal(failed[0].means, failed[1].means)
+    assert np.array_equal(failed[0].widths, failed[1].widths)
+    assert failed[0].means[0, 0].tolist() == [VALUES[-7]] * horizon
+    start = cut(96, horizon, 0)
+    assert evaluation.least_of(other.history(start)) == 0  # it was never negative before the window
+
+
+def test_a_random_walk_with_gaps_is_not_predicted_better_than_it_can_be(tmp_path, quick):
+    """The months before the hold-out are missing, as a weekend is before a Monday."""
+    random = np.random.default_rng(0)
+    walks = {str(k): 100 + random.normal(size=96).cumsum() for k in range(12)}
+    for values in walks.values():
+        values[np.arange(96) % 7 > 4] = np.nan
+    found = panel({key: values[:92] for key, values in walks.items()})  # the last one follows two gaps
+    searched = search.search(found, job(tmp_path, horizon=1), "rmse", Report(lambda *_: None))
+    evaluated = evaluation.evaluate(found, searched, PERCENTILES, "rmse")
+    assert evaluated.metrics["rmse"] > 1 and evaluated.metrics["naive_rmse"] > 1  # three steps of 1
+
+
+def test_the_hold_out_says_nothing_of_whether_demand_is_intermittent(tmp_path, quick):
+    sold = np.where(MONTHS % 10 < 3, 0.0, 100 + MONTHS)  # of the months before the hold-out 29 in 90 are 0
+    sold[12] = 5.0
+    some, none = sold.copy(), sold.copy()
+    some[-6:], none[-6:] = 0, 50
+    plans = [
+        search.search(panel({"1": v}), job(tmp_path, max_runtime=1e-9), "rmse", Report(lambda *_: None)).plan
+        for v in (some, none)
+    ]
+    assert plans[0].candidates == plans[1].candidates
 
 
 def test_intermittent_series_have_candidates_of_their_own():
     demand = np.array([0, 0, 5, 0, 0, 0, 3, 0, 4, 0] * 6, float)
-    names = {candidate.name for candidate in candidates_for(demand, "D", 60)}
+    names = {candidate.name for candidate in candidates_for(demand, "D", 60, 60)}
     assert "CrostonSBA" in names and "AutoETS" not in names
     assert n_windows(9, 7) == 0 and n_windows(14, 7) == 1 and n_windows(1000, 7) == 8
 
@@ -114,7 +161,7 @@ def test_better_than_the_seasonal_naive_forecast_and_nearly_calibrated(tmp_path,
         for k in range(8)
     }
     found = panel(series)
-    searched = search.search(found, job(tmp_path, max_runtime=20), "mase", Report(lambda *_: None))
+    searched = search.search(found, job(tmp_path), "mase", Report(lambda *_: None))
     evaluated = evaluation.evaluate(found, searched, PERCENTILES, "mase")
     assert evaluated.metrics["mase"] < 0.9 * evaluated.metrics["naive_mase"]
     assert 0.6 < evaluated.metrics["coverage"] < 0.95
@@ -123,7 +170,7 @@ def test_better_than_the_seasonal_naive_forecast_and_nearly_calibrated(tmp_path,
 
 def test_candidates_are_given_up_where_time_is_short(monkeypatch):
     series = panel({str(k): VALUES for k in range(3)}).series
-    names = [candidates_for(one.values, "M", 80) for one in series]
+    names = [candidates_for(one.values, "M", 80, 96) for one in series]
     monkeypatch.setattr(
         budget,
         "_costs",
@@ -149,7 +196,7 @@ def test_max_runtime_leaves_the_baseline(tmp_path, quick):
 
 def test_a_candidate_that_fails_is_left_out(monkeypatch):
     tests = backtest(
-        VALUES,
+        *panel({"1": VALUES}).series,
         (Candidate("SeasonalNaive", (12,)), Candidate("AutoETS")),
         [(VALUES[:6][None], VALUES[:6][None]), None],
         6,
@@ -162,7 +209,7 @@ def test_a_candidate_that_fails_is_left_out(monkeypatch):
 
 def test_a_series_too_short_to_be_judged_follows_the_others(tmp_path, quick):
     found = panel({"1": VALUES, "2": VALUES[:5]})
-    searched = search.search(found, job(tmp_path, max_runtime=10), "wape", Report(lambda *_: None))
+    searched = search.search(found, job(tmp_path), "wape", Report(lambda *_: None))
     assert searched.tests[1].n_windows == 0 and searched.choice.members[1]
     assert evaluation.evaluate(found, searched, PERCENTILES, "wape").numbers == (0,)
     assert all(
@@ -172,10 +219,8 @@ def test_a_series_too_short_to_be_judged_follows_the_others(tmp_path, quick):
 
 
 def test_processes_return_what_one_returns():
-    jobs = [
-        (VALUES, Candidate("SeasonalNaive", (12,)), 6, 2, float("inf")),
-        (VALUES, Candidate("MSTL", (12,)), 6, 2, float("inf")),
-    ]
+    [one] = panel({"1": VALUES}).series
+    jobs = [(one, Candidate(name, (12,)), 6, 2, float("inf")) for name in ("SeasonalNaive", "MSTL")]
     alone = workers.run(predict_windows, jobs, 1, 100)
     together = workers.run(predict_windows, jobs, 2, 100)
     assert all((a[0] == b[0]).all() and (a[1] == b[1]).all() for a, b in zip(alone, together, strict=True))

@@ -15,6 +15,7 @@ from postgres_ml.contract.forecast import FREQUENCIES
 from postgres_ml.snapshot.rows import Array
 
 MINUTE = 60_000_000
+DAY = 1440 * MINUTE
 MINUTES = {"W": 10_080, "D": 1440, "H": 60, "30min": 30, "15min": 15, "10min": 10, "5min": 5, "1min": 1}
 MONTHS = {"Y": 12, "Q": 3, "M": 1}
 #: periods of the seasons to look for, in steps; the first is the one that scores are scaled by
@@ -36,12 +37,14 @@ class Grid:
     steps : ndarray of shape (n_rows,), int64: 0 in the first row of each series
     days : ndarray of shape (n_series,), int64: the day of the month on which steps of months are; 31 is the
         month's last day whatever its length
+    lasts : ndarray of shape (n_series,), int64: the time of each series' last step, on the clock
     """
 
     frequency: str
     zone: str | None
     steps: Array
     days: Array
+    lasts: Array
 
 
 def to_clock(times: Array, zone: str | None) -> Array:
@@ -53,13 +56,54 @@ def to_clock(times: Array, zone: str | None) -> Array:
 
 
 def from_clock(times: Array, zone: str | None) -> Array:
-    """Return the times in UTC; one that the clock shows twice is the earlier, one it leaps over is later."""
+    """Return the times in UTC as Postgres reads them.
+
+    One that the clock shows twice is the later; one that it leaps over is by the offset before the leap, so
+    midnight is 01:00 where a day begins with daylight saving.
+    """
     if zone is None:
         return times
     local = pd.DatetimeIndex(times.view("M8[us]"))
-    earlier = np.ones(len(local), bool)
-    moments = local.tz_localize(zone, ambiguous=earlier, nonexistent="shift_forward").tz_convert("UTC")
-    return np.asarray(moments.tz_localize(None).to_numpy("M8[us]").view(np.int64))
+    later = np.zeros(len(local), bool)
+    moments = _in_utc(local.tz_localize(zone, ambiguous=later, nonexistent="shift_forward"))
+    is_none = np.asarray(local.tz_localize(zone, ambiguous=later, nonexistent="NaT").isna())
+    before = moments[is_none] - 1  # the leap is at these moments
+    moments[is_none] = times[is_none] - (to_clock(before, zone) - before)
+    return moments
+
+
+def _in_utc(moments: pd.DatetimeIndex) -> Array:
+    naive = moments.tz_convert("UTC").tz_localize(None)
+    return np.array(naive.to_numpy("M8[us]").view(np.int64))
+
+
+def _steps_on_clock(times: Array, starts: Array, lengths: Array, zone: str | None) -> Array:
+    """Return the times on the clock; a moment that stands for a step that the clock leaps over is that step.
+
+    A day that begins at 01:00, for midnight is leapt over, is a step of midnights nevertheless. Steps have
+    the time of day of the series' first row, or of its second, if that makes a step of the first.
+    """
+    if zone is None:
+        return times
+    local = to_clock(times, zone).copy()
+    second = np.where(lengths > 1, starts + 1, starts)
+    local[starts] = _meant(times[starts], local[starts], _time_of_day(local[second]), zone)
+    return _meant(times, local, np.repeat(_time_of_day(local[starts]), lengths), zone)
+
+
+def _meant(times: Array, local: Array, usual: Array, zone: str) -> Array:
+    """Return the times on the clock, with the usual time of day where the clock leaps over that to these."""
+    found = local.copy()
+    other = np.flatnonzero(_time_of_day(local) != usual)
+    for days in (0, 1):  # the leap may end on the day after
+        meant = local[other] - _time_of_day(local[other]) - days * DAY + usual[other]
+        is_same = from_clock(meant, zone) == times[other]
+        found[other[is_same]] = meant[is_same]
+    return found
+
+
+def _time_of_day(local: Array) -> Array:
+    return np.asarray(np.mod(local, DAY))
 
 
 def fit_grid(times: Array, starts: Array, frequency: str, zone: str | None) -> tuple[Grid, Array]:
@@ -71,11 +115,12 @@ def fit_grid(times: Array, starts: Array, frequency: str, zone: str | None) -> t
     starts : ndarray of shape (n_series,), the first row of each series
     """
     lengths = np.diff(np.append(starts, len(times)))
-    times = to_clock(times, zone)
+    times = _steps_on_clock(times, starts, lengths, zone)
+    lasts = times[starts + lengths - 1]
     first = np.repeat(times[starts], lengths)
     if frequency in MINUTES:
         steps, rest = np.divmod(times - first, MINUTES[frequency] * MINUTE)
-        return Grid(frequency, zone, steps, np.zeros(len(starts), np.int64)), rest == 0
+        return Grid(frequency, zone, steps, np.zeros(len(starts), np.int64), lasts), rest == 0
     moments = times.view("M8[us]")
     month = moments.astype("M8[M]")
     number, day = month.astype(np.int64), _day(moments)
@@ -84,11 +129,11 @@ def fit_grid(times: Array, starts: Array, frequency: str, zone: str | None) -> t
     is_cut = day[starts] == length[starts]  # the 28th of a February may be meant as a 30th
     days = np.where(is_cut, np.maximum.reduceat(day, starts), day[starts])
     days = np.where(is_end, LAST_DAY, days)
-    clock = times - moments.astype("M8[D]").astype("M8[us]").view(np.int64)
+    clock = _time_of_day(times)
     steps, rest = np.divmod(number - np.repeat(number[starts], lengths), MONTHS[frequency])
     is_on_day = day == np.minimum(np.repeat(days, lengths), length)
     is_on_time = clock == np.repeat(clock[starts], lengths)
-    return Grid(frequency, zone, steps, days), (rest == 0) & is_on_day & is_on_time
+    return Grid(frequency, zone, steps, days, lasts), (rest == 0) & is_on_day & is_on_time
 
 
 def coarsest(times: Array, starts: Array, zones: tuple[str | None, ...]) -> Grid | None:
@@ -123,14 +168,14 @@ def following(last: int, day: int, grid: Grid, horizon: int) -> Array:
 
     Parameters
     ----------
-    last : time of the last row, on the grid's clock
+    last : time of the last step, as `Grid.lasts` has it
     day : of the month, as `Grid.days` has it
     """
     ahead = np.arange(1, horizon + 1, dtype=np.int64)
     if grid.frequency in MINUTES:
         return from_clock(last + ahead * (MINUTES[grid.frequency] * MINUTE), grid.zone)
     moment = np.array([last], np.int64).view("M8[us]")
-    clock = last - int(moment.astype("M8[D]").astype("M8[us]").view(np.int64)[0])
+    clock = last % DAY
     month = moment.astype("M8[M]") + ahead * MONTHS[grid.frequency]
     offset = np.minimum(day, _month_length(month)) - 1
     days = month.astype("M8[D]") + offset

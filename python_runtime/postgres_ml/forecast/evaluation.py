@@ -100,7 +100,7 @@ def _predicted(
     span = slice(start, start + searched.horizon)
     members = test.candidates[:1] if is_naive else searched.choice.members[number]
     mean, width = blended(test, members, window)
-    least = least_of(one.values[:start])
+    least = least_of(one.history(start))
     mean = mean if least is None else np.maximum(mean, least)
     told = quantiles(mean, width, asked, standard, least)
     scale = scale_of(one, searched.seasons[number], start)

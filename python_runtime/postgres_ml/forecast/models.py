@@ -57,15 +57,15 @@ def seasons_of(frequency: str, n_points: int) -> tuple[int, ...]:
     return tuple(period for period in SEASONS[frequency] if n_points >= 2 * period + 2) or (1,)
 
 
-def candidates_for(values: Array, frequency: str, n_points: int) -> tuple[Candidate, ...]:
+def candidates_for(values: Array, frequency: str, shortest: int, longest: int) -> tuple[Candidate, ...]:
     """Return what makes sense for a series, the baseline first.
 
     Parameters
     ----------
-    values : of the series
-    n_points : that the shortest fit will see
+    values : of the series before its hold-out
+    shortest, longest : how many points the fits will see
     """
-    seasons = seasons_of(frequency, n_points)
+    seasons = seasons_of(frequency, shortest)
     first = seasons[0]
     found = [Candidate(BASELINE, (first,))]
     found += [Candidate(BASELINE, (period,)) for period in seasons[1:] if period < LONG_SEASON]
@@ -81,7 +81,7 @@ def candidates_for(values: Array, frequency: str, n_points: int) -> tuple[Candid
         found += [Candidate("SimpleExponentialSmoothingOptimized"), Candidate("RandomWalkWithDrift")]
     if first <= LONGEST_ETS_SEASON:
         found += [Candidate("AutoETS", (first,)), Candidate("AutoCES", (first,))]
-        if min(len(values), MAX_POINTS) <= ARIMA_POINTS[first > 1]:
+        if min(longest, MAX_POINTS) <= ARIMA_POINTS[first > 1]:
             found.append(Candidate("AutoARIMA", (first,)))
     return tuple(found)
 

@@ -36,7 +36,7 @@ class Series:
     observed : ndarray of shape (n_steps,), bool: the steps that have a row
     times : ndarray of shape (n_steps,), int64: microseconds in UTC, gaps interpolated
     day : of the month, as `Grid.days` has it
-    last : time of the last step on the grid's clock
+    last : time of the last step, as `Grid.lasts` has it
     """
 
     key: Key
@@ -45,6 +45,18 @@ class Series:
     times: Array
     day: int
     last: int
+
+    def history(self, end: int) -> Array:
+        """Return what was known before a step: no gap is interpolated towards a row from there on.
+
+        Returns
+        -------
+        ndarray of shape (end,); the steps after the last row before `end` repeat that row's value
+        """
+        values = self.values[:end].copy()
+        last = int(np.flatnonzero(self.observed[:end])[-1])
+        values[last + 1 :] = values[last]
+        return values
 
 
 @dataclass(frozen=True)
@@ -231,14 +243,13 @@ def _one(key: Key, grid: Grid, index: int, rows: slice, values: Array, moments: 
     all_steps = np.arange(n)
     observed = np.zeros(n, bool)
     observed[steps] = True
-    clock = calendar.to_clock(moments[rows][-1:], grid.zone)
     return Series(
         key,
         np.interp(all_steps, steps, values[rows]),
         observed,
         np.interp(all_steps, steps, moments[rows].astype(np.float64)).astype(np.int64),
         int(grid.days[index]),
-        int(clock[0]),
+        int(grid.lasts[index]),
     )
 
 

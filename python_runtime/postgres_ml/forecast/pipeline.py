@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 
-from postgres_ml.contract.exceptions import TrainingDataError
 from postgres_ml.contract.forecast import HORIZON, STEP_WORDS, column_name, ordered
 from postgres_ml.contract.job import TrainingJob
 from postgres_ml.contract.model import (
@@ -22,7 +21,7 @@ from postgres_ml.contract.model import (
     TrainedModel,
 )
 from postgres_ml.forecast import calendar, evaluation, record, search
-from postgres_ml.forecast.backtest import n_windows
+from postgres_ml.forecast.backtest import check_horizon, n_windows
 from postgres_ml.forecast.evaluation import Evaluated
 from postgres_ml.forecast.fitted import Forecast
 from postgres_ml.forecast.panel import Panel, named, read_panel
@@ -94,15 +93,7 @@ def load(job: TrainingJob, snapshot: Path, report: Report) -> Panel:
     for text in (*_null_note(job, len(rows)), *panel.notes):
         report.note(text, "warning" if text.startswith("not forecast") else "info")
     longest = max(len(one.values) for one in panel.series)
-    if not n_windows(longest, settings.horizon):
-        words = STEP_WORDS[panel.grid.frequency]
-        allowed = max(longest // 2, 0) if longest >= 12 else max(longest - 6, 0)
-        raise TrainingDataError(
-            f"horizon {settings.horizon} is longer than history allows: the longest series has {longest:,} "
-            f"steps of one {words}, and a forecast is judged by predicting the last {settings.horizon} "
-            "from at "
-            f"least as many before them. Lower settings: {{horizon: {allowed}}}, or select more history"
-        )
+    check_horizon(longest, settings.horizon, STEP_WORDS[panel.grid.frequency])
     check_size(len(panel.series), settings.horizon, len(settings.percentiles))
     _note_lengths(panel, settings.horizon, report)
     report.progress(f"{len(panel.series):,} series of {len(rows):,} rows, {longest:,} steps at most")

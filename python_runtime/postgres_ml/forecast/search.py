@@ -56,7 +56,7 @@ def search(panel: Panel, job: TrainingJob, objective: str, report: Report) -> Se
     horizon = settings.horizon or 1
     lengths = [len(one.values) for one in panel.series]
     possible = [
-        candidates_for(one.values, panel.grid.frequency, _least_fit(n, horizon))
+        candidates_for(_before_holdout(one, horizon), panel.grid.frequency, _least_fit(n, horizon), n)
         for one, n in zip(panel.series, lengths, strict=True)
     ]
     plan = budget.plan(panel.series, possible, horizon, settings.max_runtime, job.n_threads)
@@ -72,6 +72,12 @@ def search(panel: Panel, job: TrainingJob, objective: str, report: Report) -> Se
     found = Searched(plan, tuple(tests), chosen, seasons, horizon, started + settings.max_runtime)
     report.note(f"chosen: {_shown(found)}")
     return found
+
+
+def _before_holdout(one: Series, horizon: int) -> Array:
+    """Return what a series' candidates may be told by: all of it where it has no hold-out."""
+    n = len(one.values)
+    return one.history(cut(n, horizon, 0)) if n_windows(n, horizon) else one.values
 
 
 def _least_fit(n_points: int, horizon: int) -> int:
@@ -98,16 +104,14 @@ def _backtests(
     )
     jobs = [
         (
-            series[place].values, plan.candidates[place][number], horizon, windows[place],
+            series[place], plan.candidates[place][number], horizon, windows[place],
             math.inf if number == 0 else end,
         )
         for number, place in order
     ]  # fmt: skip
     found = dict(zip(order, workers.run(predict_windows, jobs, n_processes, plan.expected_s), strict=True))
     return [
-        backtest(
-            one.values, names, [found[number, place] for number in range(len(names))], horizon, windows[place]
-        )
+        backtest(one, names, [found[number, place] for number in range(len(names))], horizon, windows[place])
         for place, (one, names) in enumerate(zip(series, plan.candidates, strict=True))
     ]
 

@@ -53,10 +53,69 @@ def test_days_of_a_zone_stay_days_when_the_clock_changes():
     utc = microseconds(days[:8].tz_convert("UTC").tz_localize(None))
     grid = calendar.coarsest(utc, STARTS, ("Europe/Berlin", None))
     assert (grid.frequency, grid.zone) == ("D", "Europe/Berlin") and grid.steps.tolist() == list(range(8))
-    last = int(calendar.to_clock(utc[-1:], grid.zone)[0])
-    ahead = calendar.following(last, 0, grid, 4)
+    ahead = calendar.following(int(grid.lasts[0]), 0, grid, 4)
     assert ahead.tolist() == microseconds(days[8:].tz_convert("UTC").tz_localize(None)).tolist()
     assert calendar.coarsest(utc, STARTS, (None,)).frequency == "H"
+
+
+MIDNIGHT_LEAPS = {  # the day of 2024 without a midnight, and the moment that Postgres truncates it to, in UTC
+    "Africa/Cairo": ("2024-04-26", "2024-04-25 22:00"),
+    "America/Santiago": ("2024-09-08", "2024-09-08 04:00"),
+    "America/Havana": ("2024-03-10", "2024-03-10 05:00"),
+    "Asia/Beirut": ("2024-03-31", "2024-03-30 22:00"),
+}
+
+
+@pytest.mark.parametrize("zone", MIDNIGHT_LEAPS)
+@pytest.mark.parametrize(("frequency", "unit"), [("D", "days"), ("W", "weeks"), ("M", "months")])
+def test_a_day_without_a_midnight_is_a_step(zone, frequency, unit):
+    """Wherever in the series it is, its first and last rows too."""
+    leap, moment = MIDNIGHT_LEAPS[zone]
+    back = 8
+    local = [pd.Timestamp(leap) + pd.DateOffset(**{unit: i}) for i in range(1 - back, 9)]
+    utc = calendar.from_clock(microseconds(local), zone)
+    assert utc[back - 1] == microseconds([moment])[0]
+    for seen in (slice(0, -4), slice(back - 1, -4), slice(0, back)):
+        grid = calendar.coarsest(utc[seen], STARTS, (zone, None))
+        n = len(utc[seen])
+        assert (grid.frequency, grid.zone) == (frequency, zone) and grid.steps.tolist() == list(range(n))
+        assert grid.lasts.tolist() == [microseconds(local[seen])[-1]]
+        ahead = calendar.following(int(grid.lasts[0]), int(grid.days[0]), grid, 4)
+        assert ahead.tolist() == utc[seen.stop :][:4].tolist()
+
+
+@pytest.mark.parametrize("zone", MIDNIGHT_LEAPS)
+def test_days_after_one_without_a_midnight_begin_at_midnight(zone):
+    leap = MIDNIGHT_LEAPS[zone][0]
+    local = pd.date_range("2024-01-01", leap, freq="D")
+    utc = calendar.from_clock(microseconds(local), zone)
+    grid = calendar.coarsest(utc, STARTS, (zone, None))
+    ahead = pd.DatetimeIndex(calendar.following(int(grid.lasts[0]), 0, grid, 3).view("M8[us]"), tz="UTC")
+    expected = pd.date_range(leap, periods=4, freq="D")[1:]
+    assert ahead.tz_convert(zone).tz_localize(None).tolist() == expected.tolist()
+
+
+def test_a_leap_over_midnight_makes_no_step_of_what_is_none():
+    """At 01:00 a day begins in Cairo once a year: on other days it is an hour that fits nothing."""
+    days = pd.date_range("2024-04-20", periods=12, freq="D")
+    utc = calendar.from_clock(microseconds(days), "Africa/Cairo")
+    utc[9] += 3600 * 10**6
+    _, fits = calendar.fit_grid(utc, STARTS, "D", "Africa/Cairo")
+    assert np.flatnonzero(~fits).tolist() == [9]
+
+
+@pytest.mark.parametrize(
+    ("zone", "local", "utc"),
+    [
+        ("America/Havana", "2024-11-03 00:00", "2024-11-03 05:00"),  # shown twice
+        ("Europe/Dublin", "2024-10-27 01:30", "2024-10-27 01:30"),  # twice, and summer is the standard time
+        ("America/Havana", "2024-03-10 00:30", "2024-03-10 05:30"),  # leapt over
+        ("Europe/Dublin", "2024-03-31 01:30", "2024-03-31 01:30"),
+    ],
+)
+def test_the_clock_is_read_as_postgres_reads_it(zone, local, utc):
+    """What Postgres returns for each is in the table."""
+    assert calendar.from_clock(microseconds([local]), zone).tolist() == microseconds([utc]).tolist()
 
 
 def test_times_between_minutes_have_no_frequency():

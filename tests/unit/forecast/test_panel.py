@@ -13,7 +13,7 @@ STORE = Column("store", "text", "text")
 SOLD = Column("sold", "integer", "number")
 
 
-def panel(rows, columns=(TIME, STORE), frequency=None):
+def panel(rows, columns=(TIME, STORE), frequency=None, zone=None):
     frame = pd.DataFrame(
         {
             "day": pd.Series(pd.to_datetime([row[0] for row in rows], format="ISO8601")).astype(
@@ -24,7 +24,7 @@ def panel(rows, columns=(TIME, STORE), frequency=None):
     )[[column.name for column in columns]]
     target = np.array([row[2] for row in rows], dtype=np.float64)
     keys = np.arange(len(rows), dtype=np.uint64)
-    return read_panel(TrainingRows(frame, target, keys, ""), columns, SOLD, frequency, None)
+    return read_panel(TrainingRows(frame, target, keys, ""), columns, SOLD, frequency, zone)
 
 
 def days(store, n, start="2024-01-01", value=None):
@@ -50,6 +50,15 @@ def test_gaps_are_interpolated_and_said():
     found = panel(rows)
     assert found.series[0].values.tolist() == list(range(9)) and found.series[0].observed.sum() == 7
     assert "2 steps without a row are interpolated, in store=A" in found.notes
+
+
+def test_what_precedes_a_step_is_told_by_rows_before_it():
+    rows = [row for i, row in enumerate(days("A", 9)) if i not in (2, 5, 6)]
+    [one] = panel(rows).series
+    assert one.history(9).tolist() == one.values.tolist() == list(range(9))
+    assert one.history(7).tolist() == [0, 1, 2, 3, 4, 4, 4]
+    assert one.history(6).tolist() == [0, 1, 2, 3, 4, 4]
+    assert one.history(3).tolist() == [0, 1, 1] and one.history(1).tolist() == [0]
 
 
 def test_short_and_constant_series_are_named():
@@ -82,3 +91,16 @@ def test_a_frequency_that_is_given_is_taken_even_if_most_steps_are_gaps():
     rows = [("2024-01-01", "A", 1), ("2024-01-04", "A", 4), ("2024-01-09", "A", 9), ("2024-01-10", "A", 10)]
     found = panel(rows, frequency="D")
     assert found.series[0].values.tolist() == list(range(1, 11))
+
+
+@pytest.mark.parametrize("zone", ["Africa/Cairo", "America/Santiago", "America/Havana", "Asia/Beirut"])
+@pytest.mark.parametrize("frequency", [None, "D"])
+def test_each_day_of_a_zone_whose_clock_changes_at_midnight_is_a_row(zone, frequency):
+    days_of_year = pd.date_range("2024-01-01", "2024-12-31")
+    late = days_of_year.tz_localize(zone, nonexistent="shift_forward", ambiguous=np.zeros(366, bool))
+    rows = [(str(at), "A", i) for i, at in enumerate(late.tz_convert("UTC").tz_localize(None))]
+    found = panel(rows, frequency=frequency, zone=zone)
+    assert (found.grid.frequency, found.grid.zone) == ("D", zone)
+    [one] = found.series
+    assert one.observed.all() and len(one.values) == 366
+    assert one.last == days_of_year[-1:].as_unit("us").asi8[0]
