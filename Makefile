@@ -72,7 +72,7 @@ psql: $(VENV)/installed ## open psql on the examples' database
 	$(BIN)/postgres-ml psql $(EXAMPLES)/postgres.pgdata
 
 test: check ## set everything up and run the tests
-	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not exhaustive and not faults"
+	$(BIN)/python -m pytest -n 2 --dist loadgroup --durations 15 -m "not exhaustive and not faults"
 
 test-exhaustive: $(VENV)/installed-test ## run what takes long: dbt's own tests of what the adapter leaves alone, and more
 	$(BIN)/python -m pytest -n 2 --dist loadgroup -m exhaustive

@@ -147,12 +147,13 @@ class TestFunctionsOfOneName:
         world.ask(
             "comment on function ml.says(float8, float8) is 'Predicts by risk, version 1 (r2 1) [dbt-postgres-ml]'"
         )
+        world.write(price=model(function="says"))  # a build of risk would take its own name again
         before = world.ask(DEFINITIONS)
         theirs = "price: function says, with its like, belongs to model ml.risk"
         assert theirs in world.stub(passes=False)
         world.ask(
             "insert into postgres_ml.model_version select (jsonb_populate_record(v, jsonb_build_object("
-            "'version', 0, 'state', 'READY', 'is_serving', false))).* from postgres_ml.model_version as v"
+            "'version', 0, 'state', 'READY', 'runtime', 'sql', 'is_serving', false))).* from postgres_ml.model_version as v"
             " where model_name = 'price' and is_serving"
         )
         assert theirs in world.operation("rollback_model", passes=False, model="price", version=0)
