@@ -449,8 +449,16 @@ def test_what_is_trained_outlives_a_store_that_never_answers(tmp_path: Path) -> 
     assert trained.run.is_tracked and the_run(job).info.run_id == trained.run.run_id
 
 
-@pytest.mark.parametrize("can_fork", [True, False])
-@pytest.mark.parametrize("scheme", ["postgresql", "http"])
+@pytest.mark.parametrize(
+    ("scheme", "can_fork"),
+    [
+        ("postgresql", True),
+        *(  # they wait for half a minute
+            pytest.param(scheme, can_fork, marks=pytest.mark.exhaustive)
+            for scheme, can_fork in (("postgresql", False), ("http", True), ("http", False))
+        ),
+    ],
+)
 def test_a_store_that_accepts_and_says_nothing_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, can_fork: bool, scheme: str
 ) -> None:
