@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import importlib
 import itertools
+import time
 from pathlib import Path
 from typing import Any
 
@@ -140,9 +141,17 @@ def small_networks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("small_networks")
 @pytest.mark.parametrize("seconds", [1.0, 4.0])
-def test_search_evaluation_and_refit_keep_within_max_runtime(rows: TrainingRows, seconds: float) -> None:
-    ticks = itertools.count()  # each look takes 2 ms: boosting and networks look after each round and epoch
-    deadline = Deadline(seconds, lambda: 0.002 * next(ticks))
+def test_search_evaluation_and_refit_keep_within_max_runtime(
+    rows: TrainingRows, seconds: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ticks = itertools.count()
+
+    def clock() -> float:
+        """Each look takes 2 ms: boosting and networks look after each round and epoch."""
+        return 0.002 * next(ticks)
+
+    deadline = Deadline(seconds, clock)
+    monkeypatch.setattr(time, "thread_time", clock)  # or a busy machine's fits would seem dear
     task = dataclasses.replace(task_for(rows), is_sql=False, n_threads=2, deadline=deadline)
     report = Report(lambda level, text, fields=None: None)
     choice = search(task, rows, quiet)
@@ -151,7 +160,7 @@ def test_search_evaluation_and_refit_keep_within_max_runtime(rows: TrainingRows,
     report.seconds["evaluate"] = started - deadline.left
     refit(task, choice, rows, report)
     # of one second, boosting and its final fits would take more than is left: only the linear model is tried
-    assert -0.05 * seconds < deadline.left < (0.9 if seconds == 1 else 0.7) * seconds
+    assert -0.05 * seconds < deadline.left < (0.75 if seconds == 1 else 0.7) * seconds
 
 
 @pytest.mark.usefixtures("small_networks")
