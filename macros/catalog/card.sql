@@ -3,7 +3,7 @@
   same: replacing a view waits for every session that has read it and is still in that transaction.
 -#}
 {% macro postgres_ml__create_card(card, existing_relation) %}
-  {%- if existing_relation is not none and not (existing_relation.is_view and postgres_ml__is_some_card(card)) -%}
+  {%- if existing_relation is not none and run_query(postgres_ml__card_there(card)).rows | length == 0 -%}
     {%- do adapter.drop_relation(existing_relation) -%}  {#- a relation of the user's, as dbt's own materializations replace it -#}
   {%- endif -%}
   {%- if existing_relation is none or not postgres_ml__is_card(card) -%}
@@ -46,16 +46,6 @@
 {% macro postgres_ml__reads_model_card(card) %}
   {%- set query -%}
     select pg_get_viewdef(to_regclass({{ postgres_ml__literal(card.include(database=false)) }})) like '%model_card%' as reads
-  {%- endset -%}
-  {{ return(run_query(query).columns[0].values()[0]) }}
-{% endmacro %}
-
-
-{#- Whether the view of that name is a card, of whichever release, and not a view that the node was before. -#}
-{% macro postgres_ml__is_some_card(card) %}
-  {%- set query -%}
-    select pg_get_viewdef(to_regclass({{ postgres_ml__literal(card.include(database=false)) }}))
-        ~ '\mpostgres_ml\.model_(card|version)\M' as is_card
   {%- endset -%}
   {{ return(run_query(query).columns[0].values()[0]) }}
 {% endmacro %}
