@@ -147,6 +147,7 @@ setup(
             # 9.2 identifies tests by an object that pytest-xdist 3.8 cannot rename: --dist loadgroup is then
             # without effect, a class lands on both workers, and each builds its project
             "pytest>=8,<9.2",
+            "pytest-timeout>=2.3",
             "pytest-xdist>=3.6",
             "ruff>=0.6",
             "skops>=0.11",  # a format of brought models; newer releases of mlflow bring it too

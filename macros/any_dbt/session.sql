@@ -67,3 +67,13 @@
     do {{ postgres_ml__literal(block) }}
   {%- endcall -%}
 {% endmacro %}
+
+
+{#-
+  Drops a table or view with what depends on it. Every other publication of the database waits meanwhile, so a session
+  that reads it is waited for no longer than a card's readers are.
+-#}
+{% macro postgres_ml__drop_exclusively(relation) %}
+  {%- do postgres_ml__execute_exclusively(get_drop_sql(relation), [relation]) -%}
+  {%- do adapter.drop_relation(relation) -%}  {#- nothing is there any more but dbt's memory of it -#}
+{% endmacro %}

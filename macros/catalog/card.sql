@@ -4,7 +4,7 @@
 -#}
 {% macro postgres_ml__create_card(card, existing_relation) %}
   {%- if existing_relation is not none and run_query(postgres_ml__card_there(card)).rows | length == 0 -%}
-    {%- do adapter.drop_relation(existing_relation) -%}  {#- a relation of the user's, as dbt's own materializations replace it -#}
+    {%- do postgres_ml__drop_exclusively(existing_relation) -%}  {#- the user's, as dbt's own materializations replace it -#}
   {%- endif -%}
   {%- if existing_relation is none or not postgres_ml__is_card(card) -%}
     {%- do adapter.execute_exclusively(

@@ -39,7 +39,7 @@
         card ~ ' is used by ' ~ dependents ~ '; drop or change these first. Nothing was dropped'
     ) -%}
   {%- endif -%}
-  {%- call statement('drop_model') -%}
+  {%- set statements -%}
     {% for function in functions %}
     drop function {{ function.signature }};
     {% endfor %}
@@ -51,7 +51,8 @@
     {%- if has_card %};
     drop view {{ card.include(database=false) }}
     {%- endif %}
-  {%- endcall -%}
+  {%- endset -%}
+  {%- do postgres_ml__execute_exclusively(statements, [card.include(database=false)]) -%}
   {%- if has_card -%}
     {%- do adapter.cache_dropped(card) -%}
   {%- endif -%}

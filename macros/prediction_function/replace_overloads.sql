@@ -55,8 +55,11 @@
         ~ 'drops and rebuilds them, or set the config `function` to a new name'
     ) -%}
   {%- endif -%}
-  {%- do postgres_ml__drop_dependents(old) -%}
-  {%- do postgres_ml__drop_function(old, cascade=old.dependents) -%}
+  {%- if old.dependents -%}
+    {%- do postgres_ml__drop_with_dependents(old) -%}
+  {%- else -%}
+    {%- do postgres_ml__drop_function(old) -%}
+  {%- endif -%}
 {% endmacro %}
 
 
@@ -117,28 +120,41 @@
 {% endmacro %}
 
 
-{#- Views on the function, dropped one by one: dbt's cache learns of it, and rebuilds them without looking for them. -#}
-{% macro postgres_ml__drop_dependents(old) %}
+{#-
+  The function with all that depends on it. Views go one by one: dbt's cache learns of it, and rebuilds them without
+  looking for them. Columns, indexes, constraints, policies and triggers that call it go with the function.
+-#}
+{% macro postgres_ml__drop_with_dependents(old) %}
   {%- set query -%}
-    select distinct n.nspname as schema, c.relname as name
+    select distinct n.nspname as schema, c.relname as name, d.classid = 'pg_rewrite'::regclass as is_view
     from pg_depend as d
-    inner join pg_rewrite as r on r.oid = d.objid and d.classid = 'pg_rewrite'::regclass
-    inner join pg_class as c on c.oid = r.ev_class
+    left join pg_rewrite as r on d.classid = 'pg_rewrite'::regclass and r.oid = d.objid
+    left join pg_attrdef as a on d.classid = 'pg_attrdef'::regclass and a.oid = d.objid
+    left join pg_index as i on d.classid = 'pg_class'::regclass and i.indexrelid = d.objid
+    left join pg_constraint as k on d.classid = 'pg_constraint'::regclass and k.oid = d.objid
+    left join pg_policy as p on d.classid = 'pg_policy'::regclass and p.oid = d.objid
+    left join pg_trigger as t on d.classid = 'pg_trigger'::regclass and t.oid = d.objid
+    inner join pg_class as c
+        on c.oid = coalesce(r.ev_class, a.adrelid, i.indrelid, nullif(k.conrelid, 0), p.polrelid, t.tgrelid)
     inner join pg_namespace as n on n.oid = c.relnamespace
     where d.refclassid = 'pg_proc'::regclass and d.refobjid = to_regprocedure({{ postgres_ml__literal(old.signature) }})
   {%- endset -%}
+  {%- set relations = [] -%}
   {%- for row in run_query(query) -%}
     {%- set dependent = adapter.get_relation(database=target.dbname, schema=row.schema, identifier=row.name) -%}
-    {%- if dependent is not none -%}
-      {%- do adapter.drop_relation(dependent) -%}
+    {%- if row.is_view and dependent is not none -%}
+      {%- do postgres_ml__drop_exclusively(dependent) -%}
+    {%- else -%}
+      {%- do relations.append(adapter.quote(row.schema) ~ '.' ~ adapter.quote(row.name)) -%}
     {%- endif -%}
   {%- endfor -%}
+  {%- do postgres_ml__execute_exclusively('drop function ' ~ old.signature ~ ' cascade', relations) -%}
 {% endmacro %}
 
 
-{% macro postgres_ml__drop_function(old, cascade=false) %}
+{% macro postgres_ml__drop_function(old) %}
   {%- call statement('drop_function') -%}
-    drop function {{ old.signature }} {{ 'cascade' if cascade }}
+    drop function {{ old.signature }}
   {%- endcall -%}
 {% endmacro %}
 

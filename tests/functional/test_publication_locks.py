@@ -2,12 +2,12 @@
 
 import pytest
 from dbt.adapters.postgres_ml.catalog import exclusive_lock
-from dbt.tests.util import run_dbt
+from dbt.tests.util import run_dbt, run_dbt_and_capture
 
 MODEL = """
 {{ config(materialized='create_model', target='y', auto=false, model_type='linear_learner', runtime='sql',
           problem_type='regression') }}
-select i % 17 as x, {{ var('factor') }} * (i % 17) as y from generate_series(1, 600) as i
+select i % 17 as {{ var('feature', 'x') }}, {{ var('factor') }} * (i % 17) as y from generate_series(1, 600) as i
 """
 
 
@@ -26,8 +26,10 @@ class TestReadersOfTheCard:
             yield cursor
         connection.rollback()
 
-    def build(self, factor, expect_pass=True):
-        [result] = run_dbt(["build", "--vars", f"{{factor: {factor}}}"], expect_pass=expect_pass)
+    def build(self, factor, expect_pass=True, feature=None):
+        also = [] if feature is None else ["--full-refresh"]
+        names = f"factor: {factor}, feature: {feature or 'x'}"
+        [result] = run_dbt(["build", "--vars", f"{{{names}}}", *also], expect_pass=expect_pass)
         return result
 
     def test_a_publication_does_not_wait_for_them(self, reader, project, monkeypatch):
@@ -43,7 +45,8 @@ class TestReadersOfTheCard:
         project.run_sql(
             "drop view {schema}.m; "
             "create view {schema}.m as select model_name as model, version from postgres_ml.model_version "
-            "where model_schema = '{schema}' and is_serving"
+            "where model_schema = '{schema}' and model_name = 'm' and is_serving; "
+            "create view {schema}.theirs as select version from {schema}.m"
         )
         reader.execute(f'select version from "{project.test_schema}".m')
         [(version,)] = reader.fetchall()
@@ -56,6 +59,56 @@ class TestReadersOfTheCard:
         published = self.build(4)
         assert published.adapter_response["version"] == version + 1
         assert project.run_sql("select model, version from {schema}.m", fetch="all") == [("m", version + 1)]
+        assert project.run_sql("select version from {schema}.theirs", fetch="all") == [(version + 1,)]
+        project.run_sql("drop view {schema}.theirs")
+
+    @pytest.mark.parametrize("made", ["view", "table", "materialized view"])
+    def test_a_relation_whose_place_it_takes_is_waited_for_as_long(self, reader, project, monkeypatch, made):
+        """Other publications of the database wait behind this one, so it must not wait for ever."""
+        pid = reader.connection.info.backend_pid
+        reader.connection.rollback()
+        project.run_sql(f"drop view {{schema}}.m; create {made} {{schema}}.m as select 1 as version")
+        reader.execute(f'select version from "{project.test_schema}".m')
+        monkeypatch.setattr(exclusive_lock, "PATIENCE_MS", 100)
+        failed = self.build(5, expect_pass=False)
+        assert f"is in use: {project.test_schema}.m by process {pid} (" in " ".join(failed.message.split())
+        assert project.run_sql("select version from {schema}.m", fetch="all") == [(1,)]
+        reader.connection.rollback()
+        version = self.build(5).adapter_response["version"]
+        assert project.run_sql("select version from {schema}.m", fetch="all") == [(version,)]
+
+    @pytest.mark.parametrize(
+        ("feature", "made"),
+        [
+            ("y1", "view {schema}.theirs as select {schema}.predict_m(1) as predicted"),
+            ("y2", "table {schema}.theirs (id integer, predicted float8 default {schema}.predict_m(1))"),
+        ],
+    )
+    def test_what_depends_on_a_function_is_waited_for_as_long(
+        self, reader, project, monkeypatch, feature, made
+    ):
+        """--full-refresh drops a function whose argument has another name now, with what depends on it."""
+        pid = reader.connection.info.backend_pid
+        reader.connection.rollback()
+        project.run_sql("create " + made)
+        reader.execute(f'select predicted from "{project.test_schema}".theirs')
+        monkeypatch.setattr(exclusive_lock, "PATIENCE_MS", 100)
+        failed = self.build(6, expect_pass=False, feature=feature)
+        assert f"is in use: {project.test_schema}.theirs by process {pid} (" in " ".join(
+            failed.message.split()
+        )
+        reader.connection.rollback()
+        assert self.build(6, feature=feature).status == "success"
+        project.run_sql(f"drop {made.split()[0]} if exists {{schema}}.theirs")
+
+    def test_a_model_in_use_is_not_dropped(self, reader, project, monkeypatch):
+        pid = reader.connection.info.backend_pid
+        monkeypatch.setattr(exclusive_lock, "PATIENCE_MS", 100)
+        _, log = run_dbt_and_capture(
+            ["run-operation", "drop_model", "--args", "{model: m}"], expect_pass=False
+        )
+        assert f"is in use: {project.test_schema}.m by process {pid} (" in " ".join(log.split())
+        assert project.run_sql("select {schema}.predict_m(1) is null", fetch="all") == [(False,)]
 
     def test_who_waits_less_by_default_waits_less(self, reader, project):
         reader.execute(f'select version from "{project.test_schema}".m')

@@ -56,6 +56,6 @@ def _explanation(cursor: Any, relations: Sequence[str]) -> str:
     used = "; ".join(f"{relation} by process {pid} ({who})" for relation, pid, who in holders)
     first = f"pg_terminate_backend({holders[0][1]})" if holders else "pg_terminate_backend(pid)"
     return (
-        f"what has to be changed is in use: {used or ', '.join(relations)}. Nothing was published. Let these "
-        f"transactions end, or end them (select {first}), and build again: what was trained is kept"
+        f"what has to be changed is in use: {used or ', '.join(relations)}. Nothing was changed. Let these "
+        f"transactions end, or end them (select {first}), and run it again: what was trained is kept"
     )
