@@ -10,7 +10,7 @@ DBT_2 = $(VENV)-dbt-2
 EXTENSION_VERSION = $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" extension/plmodel.control)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo sql-example docs docs-site mlflow psql test test-exhaustive test-faults test-unit test-training test-functional test-dbt-1-12 test-dbt-2 test-versions coverage check lint docs-tables native bench-parse bench-unchanged bench-catalog bench-sql bench-native bench-node bench-auto bench-forecast bench-intervals bench-words dist dist-extension test-wheel clean bench-python serve-example bench-extract bench-scale bench-scoring
+.PHONY: help install demo sql-example docs docs-site mlflow psql test test-exhaustive test-faults test-unit test-training test-functional test-dbt-1-12 test-dbt-2 test-versions coverage check lint docs-tables native bench-parse bench-unchanged bench-catalog bench-sql bench-native bench-node bench-auto bench-minute bench-forecast bench-intervals bench-words dist dist-extension test-wheel clean bench-python serve-example bench-extract bench-scale bench-scoring
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -181,6 +181,9 @@ bench-native: $(VENV)/installed-bench $(VENV)-peers/installed-peers ## time the 
 
 bench-auto: $(VENV)/installed-test ## compare auto with FLAML, AutoGluon and defaults (an hour; BENCH_AUTO_DATA: a folder)
 	$(BIN)/python benchmarks/bench_auto.py --write
+
+bench-minute: $(VENV)/installed-test ## AUTO after five seconds, and beside two busy processes (BENCH_AUTO_DATA: a folder)
+	$(BIN)/python benchmarks/bench_minute.py --write
 
 bench-intervals: $(VENV)/installed-test ## measure how many true values intervals cover (BENCH_AUTO_DATA: a folder)
 	$(BIN)/python benchmarks/bench_intervals.py --write

@@ -41,7 +41,7 @@ TIMEOUT_FACTOR = 6
 
 def main() -> None:
     options = arguments()
-    chosen = [item for item in SETS if _is_wanted(item, options)]
+    chosen = [item for item in SETS if is_wanted(item, options)]
     if not chosen:
         sys.exit("no set is left: see --sets and --data")
     options.results.mkdir(parents=True, exist_ok=True)
@@ -67,11 +67,15 @@ def run_missing(item: Set, seed: int, options: Any) -> None:
         prepare(item, options.data, Path(folder), seed)
         for system in missing:
             found = run(system, Path(folder), seed, options)
-            file = result_file(item, system, seed, options)
-            unfinished = file.with_suffix(".part")
-            unfinished.write_text(json.dumps(found, indent=1) + "\n")
-            unfinished.replace(file)  # a run that is interrupted meanwhile leaves no half of a result
+            keep(found, result_file(item, system, seed, options))
             print(f"{item.name:24s} {seed} {system:16s} {found}", flush=True)
+
+
+def keep(found: dict[str, Any], file: Path) -> None:
+    """Write the result; a run that is interrupted meanwhile leaves no half of it."""
+    unfinished = file.with_suffix(".part")
+    unfinished.write_text(json.dumps(found, indent=1) + "\n")
+    unfinished.replace(file)
 
 
 def result_file(item: Set, system: str, seed: int, options: Any) -> Path:
@@ -116,7 +120,7 @@ def arguments(given: Sequence[str] | None = None) -> Any:
     return options
 
 
-def _is_wanted(item: Set, options: Any) -> bool:
+def is_wanted(item: Set, options: Any) -> bool:
     """Return whether the set is asked for and there; with --data only its sets, unless they are named."""
     if options.sets is not None:
         if item.name not in options.sets:
