@@ -89,7 +89,8 @@
 
 {#- `dbt build --empty` trains nothing; a stub, which needs the adapter, is not made. -#}
 {% macro postgres_ml__keep_for_empty(card) %}
-  {%- if load_cached_relation(card) is none -%}
+  {%- set ml = postgres_ml if postgres_ml is defined else context -%}
+  {%- if run_query(ml.postgres_ml__card_there(card)).rows | length == 0 -%}
     {%- do exceptions.raise_compiler_error(
         card.identifier ~ ': --empty trains nothing, and no model is published yet that could be kept. A stub that predicts NULL '
         ~ 'is made under type: postgres_ml; here build the model once without --empty'

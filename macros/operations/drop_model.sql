@@ -64,9 +64,10 @@
   rows of this model: a node that was a create_model may be a table or a view now, which is not ours.
 -#}
 {% macro postgres_ml__card_there(card) %}
+  {%- set ml = postgres_ml if postgres_ml is defined else context -%}
   select c.oid, c.reltype
   from pg_class as c
-  where c.oid = to_regclass({{ postgres_ml__literal(card.include(database=false)) }})
+  where c.oid = to_regclass({{ ml.postgres_ml__literal(card.include(database=false)) }})
       and c.relkind = 'v'
       and exists (
         select from pg_rewrite as r
@@ -74,7 +75,7 @@
         where r.ev_class = c.oid and d.refclassid = 'pg_class'::regclass
             and d.refobjid in (to_regclass('postgres_ml.model_card'), to_regclass('postgres_ml.model_version'))
       )
-      and strpos(pg_get_viewdef(c.oid), ' = ' || quote_literal({{ postgres_ml__literal(card.identifier) }}) || '::text') > 0
+      and strpos(pg_get_viewdef(c.oid), ' = ' || quote_literal({{ ml.postgres_ml__literal(card.identifier) }}) || '::text') > 0
 {% endmacro %}
 
 

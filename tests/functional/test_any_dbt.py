@@ -199,6 +199,17 @@ class TestExamples:
         assert done.results["concrete_strength"]["message"] == "kept: --empty trains nothing"
         assert world.value("select state from ml.concrete_strength") == "READY"
 
+    def test_empty_takes_no_table_for_a_published_model(
+        self, world: World, project: Project, built: Any
+    ) -> None:
+        world.ask("alter view ml.concrete_strength rename to aside; create table ml.concrete_strength ()")
+        try:
+            done = project.run("run", "--empty", "-s", "concrete_strength")
+            message = done.results["concrete_strength"]["message"]
+            assert "no model is published yet that could be kept" in message
+        finally:
+            world.ask("drop table ml.concrete_strength; alter view ml.aside rename to concrete_strength")
+
     def test_unchanged_rows_are_not_trained_again_and_full_refresh_trains(
         self, project: Project, built: Any
     ) -> None:

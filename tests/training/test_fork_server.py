@@ -189,6 +189,19 @@ def test_a_killed_server_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert ended(second) is not None
 
 
+def test_a_server_that_was_seen_to_end_is_like_one_that_ends_now(tmp_path: Path) -> None:
+    """Between the look at whether it runs and the fork: the socket is closed, and another server is taken."""
+    with Path(os.devnull).open("wb") as nowhere:
+        dead = ForkServer(environment(), nowhere.fileno())
+    os.kill(dead.pid, signal.SIGKILL)
+    wait_for(lambda: dead._socket.fileno() == -1)
+    process = ForkedProcess()
+    with pytest.raises(BrokenPipeError):
+        dead.fork(process, str(tmp_path / "job.json"), environment())
+    process.close_ends()
+    process.let_go()
+
+
 def test_a_killed_server_ends_what_it_has_not_forked_beside_a_training_that_goes_on(tmp_path: Path) -> None:
     with Path(os.devnull).open("wb") as nowhere:
         server = ForkServer(environment(), nowhere.fileno())

@@ -8,6 +8,7 @@ Stdlib only.
 from __future__ import annotations
 
 import contextlib
+import errno
 import itertools
 import json
 import os
@@ -162,9 +163,12 @@ class ForkServer:
                 self._forked[number] = process
             try:
                 socket.send_fds(self._socket, [str(number).encode()], [*process.ends, request.fileno()])
-            except OSError:
+            except OSError as error:
                 with self._lock:
                     self._forked.pop(number, None)
+                    ended = self._ended
+                if ended:  # its end has been seen, and the socket closed
+                    raise BrokenPipeError(errno.EPIPE, "the process that trainings fork from ended") from error
                 raise
 
     def _listen(self) -> None:
