@@ -48,7 +48,7 @@
             ~ '`function` to a new name'
         ) -%}
       {%- endif -%}
-      {%- do postgres_ml__drop_dependents(old) -%}
+      {%- do postgres_ml__drop_with_dependents(old) -%}
     {%- endfor -%}
   {%- endfor -%}
   {%- set others = run_query(postgres_ml__users_of_type(card, type)).columns[0].values()[0] -%}

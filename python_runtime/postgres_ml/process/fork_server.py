@@ -168,7 +168,9 @@ class ForkServer:
                     self._forked.pop(number, None)
                     ended = self._ended
                 if ended:  # its end has been seen, and the socket closed
-                    raise BrokenPipeError(errno.EPIPE, "the process that trainings fork from ended") from error
+                    raise BrokenPipeError(
+                        errno.EPIPE, "the process that trainings fork from ended"
+                    ) from error
                 raise
 
     def _listen(self) -> None:
