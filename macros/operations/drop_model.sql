@@ -75,7 +75,10 @@
         where r.ev_class = c.oid and d.refclassid = 'pg_class'::regclass
             and d.refobjid in (to_regclass('postgres_ml.model_card'), to_regclass('postgres_ml.model_version'))
       )
-      and strpos(pg_get_viewdef(c.oid), ' = ' || quote_literal({{ ml.postgres_ml__literal(card.identifier) }}) || '::text') > 0
+      {#- Postgres writes a constant without E'…', whatever it holds -#}
+      and strpos(
+        pg_get_viewdef(c.oid), ' = ''' || replace({{ ml.postgres_ml__literal(card.identifier) }}, '''', '''''') || '''::text'
+      ) > 0
 {% endmacro %}
 
 

@@ -44,11 +44,13 @@
       {%- if old.dependents and not postgres_ml__may_cascade() -%}
         {%- do exceptions.raise_compiler_error(
             card.identifier ~ ': the features of ' ~ old.signature ~ ' change, and these depend on it: ' ~ old.dependents
-            ~ '. The old version keeps serving. `dbt build --full-refresh` drops and rebuilds them, or set the config '
-            ~ '`function` to a new name'
+            ~ '. The old version keeps serving. `dbt build --full-refresh` drops and rebuilds views of this project, or set '
+            ~ 'the config `function` to a new name'
         ) -%}
       {%- endif -%}
-      {%- do postgres_ml__drop_with_dependents(old) -%}
+      {%- if old.dependents -%}
+        {%- do postgres_ml__drop_dependents(card, old) -%}
+      {%- endif -%}
     {%- endfor -%}
   {%- endfor -%}
   {%- set others = run_query(postgres_ml__users_of_type(card, type)).columns[0].values()[0] -%}

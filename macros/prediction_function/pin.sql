@@ -12,29 +12,37 @@
   {%- endif -%}
   {%- set pinned = adapter.pinned_function(function, suffix, version) -%}
   {%- set search_path = adapter.trust_only_catalog() -%}
-  {%- if postgres_ml__features_of(pinned) is none -%}
-    {%- call statement('lock_pins') -%}
-      select pg_advisory_xact_lock(hashtext('dbt-postgres-ml.pin')::bigint)
-    {%- endcall -%}
-    {%- set card = api.Relation.create(database=target.dbname, schema=function.schema, identifier=function.model) -%}
+  {%- if postgres_ml__features_of(pinned) is none -%}  {#- the function may have had another name then -#}
     {%- set stored = adapter.pinned_version(function.schema, function.model, version) -%}
-    {%- for body in stored.functions if body.composite and body.role == 'predict' -%}
-      {%- do postgres_ml__create_features_type(card, body) -%}
-    {%- endfor -%}
-    {%- set role = adapter.become_schema_owner(card.schema, stored.functions) -%}
-    {%- for body in stored.functions | list + adapter.by_name_overloads(card.schema, stored.functions) | list -%}
-      {%- do postgres_ml__create_function(card.schema, body) -%}
-      {%- do postgres_ml__comment_on_function(card, body, stored, version, is_pinned=true) -%}
-    {%- endfor -%}
-    {%- if role -%}
-      {%- do adapter.become(role) -%}
-    {%- endif -%}
-    {%- if function.grantees is not none -%}
-      {%- do postgres_ml__grant_execute(card, function.grantees) -%}
+    {%- set pinned = adapter.pinned_function(function, suffix, version, stored.function_name) -%}
+    {%- if postgres_ml__features_of(pinned) is none -%}
+      {%- do postgres_ml__create_pinned(function, stored, version) -%}
     {%- endif -%}
   {%- endif -%}
   {%- do adapter.restore_search_path(search_path) -%}
   {{ return(pinned) }}
+{% endmacro %}
+
+
+{% macro postgres_ml__create_pinned(function, stored, version) %}
+  {%- call statement('lock_pins') -%}
+    select pg_advisory_xact_lock(hashtext('dbt-postgres-ml.pin')::bigint)
+  {%- endcall -%}
+  {%- set card = api.Relation.create(database=target.dbname, schema=function.schema, identifier=function.model) -%}
+  {%- for body in stored.functions if body.composite and body.role == 'predict' -%}
+    {%- do postgres_ml__create_features_type(card, body) -%}
+  {%- endfor -%}
+  {%- set role = adapter.become_schema_owner(card.schema, stored.functions) -%}
+  {%- for body in stored.functions | list + adapter.by_name_overloads(card.schema, stored.functions) | list -%}
+    {%- do postgres_ml__create_function(card.schema, body) -%}
+    {%- do postgres_ml__comment_on_function(card, body, stored, version, is_pinned=true) -%}
+  {%- endfor -%}
+  {%- if role -%}
+    {%- do adapter.become(role) -%}
+  {%- endif -%}
+  {%- if function.grantees is not none -%}
+    {%- do postgres_ml__grant_execute(card, function.grantees) -%}
+  {%- endif -%}
 {% endmacro %}
 
 

@@ -4,7 +4,7 @@
     another model's             an error names the model, nothing is touched
     ours, the same signature    create or replace does it; views that use it go on
     ours, arguments renamed     Postgres can't replace that: dropped, or the error names what depends on it
-    or another return type      (--full-refresh drops that as well)
+    or another return type      (--full-refresh drops views that dbt makes again)
     ours, other argument types  dropped when free; kept, marked SUPERSEDED, while something depends on it
   The overload that takes jsonb has the same types for ever, and is another function to all of this. A function of one
   feature that isn't a text has none: one of before goes, or the error names what depends on it.
@@ -52,14 +52,13 @@
     {%- do exceptions.raise_compiler_error(
         card.identifier ~ ': the arguments or the return type of ' ~ old.signature ~ ' change, which Postgres can not do in '
         ~ 'place, and these depend on it: ' ~ old.dependents ~ '. The old version keeps serving. `dbt build --full-refresh` '
-        ~ 'drops and rebuilds them, or set the config `function` to a new name'
+        ~ 'drops and rebuilds views of this project, or set the config `function` to a new name'
     ) -%}
   {%- endif -%}
   {%- if old.dependents -%}
-    {%- do postgres_ml__drop_with_dependents(old) -%}
-  {%- else -%}
-    {%- do postgres_ml__drop_function(old) -%}
+    {%- do postgres_ml__drop_dependents(card, old) -%}
   {%- endif -%}
+  {%- do postgres_ml__drop_function(old) -%}
 {% endmacro %}
 
 
@@ -121,34 +120,43 @@
 
 
 {#-
-  The function with all that depends on it. Views go one by one: dbt's cache learns of it, and rebuilds them without
-  looking for them. Columns, indexes, constraints, policies and triggers that call it go with the function.
+  Drops the views on the function that this project makes again, one by one: so dbt's cache learns of it. Raises if
+  anything else depends on it, which nobody would make again: somebody's view, a column's default, a partition key.
 -#}
-{% macro postgres_ml__drop_with_dependents(old) %}
+{% macro postgres_ml__drop_dependents(card, old) %}
   {%- set query -%}
-    select distinct n.nspname as schema, c.relname as name, d.classid = 'pg_rewrite'::regclass as is_view
+    select distinct
+        n.nspname as schema, c.relname as name,
+        replace(pg_describe_object(d.classid, d.objid, d.objsubid), 'rule _RETURN on ', '') as description
     from pg_depend as d
-    left join pg_rewrite as r on d.classid = 'pg_rewrite'::regclass and r.oid = d.objid
-    left join pg_attrdef as a on d.classid = 'pg_attrdef'::regclass and a.oid = d.objid
-    left join pg_index as i on d.classid = 'pg_class'::regclass and i.indexrelid = d.objid
-    left join pg_constraint as k on d.classid = 'pg_constraint'::regclass and k.oid = d.objid
-    left join pg_policy as p on d.classid = 'pg_policy'::regclass and p.oid = d.objid
-    left join pg_trigger as t on d.classid = 'pg_trigger'::regclass and t.oid = d.objid
-    inner join pg_class as c
-        on c.oid = coalesce(r.ev_class, a.adrelid, i.indrelid, nullif(k.conrelid, 0), p.polrelid, t.tgrelid)
-    inner join pg_namespace as n on n.oid = c.relnamespace
-    where d.refclassid = 'pg_proc'::regclass and d.refobjid = to_regprocedure({{ postgres_ml__literal(old.signature) }})
+    left join pg_rewrite as r on d.classid = 'pg_rewrite'::regclass and r.oid = d.objid and r.rulename = '_RETURN'
+    left join pg_class as c on c.oid = r.ev_class
+    left join pg_namespace as n on n.oid = c.relnamespace
+    where d.refclassid = 'pg_proc'::regclass and d.deptype = 'n'
+        and d.refobjid = to_regprocedure({{ postgres_ml__literal(old.signature) }})
   {%- endset -%}
-  {%- set relations = [] -%}
+  {%- set made_again = [] -%}
+  {%- set others = [] -%}
   {%- for row in run_query(query) -%}
-    {%- set dependent = adapter.get_relation(database=target.dbname, schema=row.schema, identifier=row.name) -%}
-    {%- if row.is_view and dependent is not none -%}
-      {%- do postgres_ml__drop_exclusively(dependent) -%}
+    {%- set nodes = graph.nodes.values() | selectattr('resource_type', 'in', ['model', 'test'])
+        | selectattr('schema', 'equalto', row.schema) | selectattr('alias', 'equalto', row.name) | list -%}
+    {%- set dependent = adapter.get_relation(database=target.dbname, schema=row.schema, identifier=row.name) if nodes -%}
+    {%- if dependent -%}
+      {%- do made_again.append(dependent) -%}
     {%- else -%}
-      {%- do relations.append(adapter.quote(row.schema) ~ '.' ~ adapter.quote(row.name)) -%}
+      {%- do others.append(row.description) -%}
     {%- endif -%}
   {%- endfor -%}
-  {%- do postgres_ml__execute_exclusively('drop function ' ~ old.signature ~ ' cascade', relations) -%}
+  {%- if others -%}
+    {%- do exceptions.raise_compiler_error(
+        card.identifier ~ ': ' ~ old.signature ~ ' has to be dropped, and these depend on it, which dbt would not make again: '
+        ~ others | sort | join(', ') ~ '. The old version keeps serving. Drop or change these first, or set the config '
+        ~ '`function` to a new name'
+    ) -%}
+  {%- endif -%}
+  {%- for dependent in made_again -%}
+    {%- do postgres_ml__drop_exclusively(dependent) -%}
+  {%- endfor -%}
 {% endmacro %}
 
 

@@ -14,12 +14,14 @@ select i % 17 as {{ var('feature', 'x') }}, {{ var('factor') }} * (i % 17) as y 
 class TestReadersOfTheCard:
     @pytest.fixture(scope="class")
     def models(self):
-        return {"m.sql": MODEL}
+        return {"m.sql": MODEL, "scored.sql": "select {{ predict('m', ['1']) }} as predicted"}
 
     @pytest.fixture
     def reader(self, project, connection):
         """A session that has read the card and idles in its transaction."""
-        run_dbt(["build", "--vars", "{factor: 2}"])  # the first build makes it, the others keep it
+        run_dbt(
+            ["build", "--select", "m", "--vars", "{factor: 2}"]
+        )  # the first build makes it, the others keep it
         connection.autocommit = False
         with connection.cursor() as cursor:
             cursor.execute(f'select version from "{project.test_schema}".m')
@@ -29,7 +31,9 @@ class TestReadersOfTheCard:
     def build(self, factor, expect_pass=True, feature=None):
         also = [] if feature is None else ["--full-refresh"]
         names = f"factor: {factor}, feature: {feature or 'x'}"
-        [result] = run_dbt(["build", "--vars", f"{{{names}}}", *also], expect_pass=expect_pass)
+        [result] = run_dbt(
+            ["build", "--select", "m", "--vars", f"{{{names}}}", *also], expect_pass=expect_pass
+        )
         return result
 
     def test_a_publication_does_not_wait_for_them(self, reader, project, monkeypatch):
@@ -77,29 +81,61 @@ class TestReadersOfTheCard:
         version = self.build(5).adapter_response["version"]
         assert project.run_sql("select version from {schema}.m", fetch="all") == [(version,)]
 
-    @pytest.mark.parametrize(
-        ("feature", "made"),
-        [
-            ("y1", "view {schema}.theirs as select {schema}.predict_m(1) as predicted"),
-            ("y2", "table {schema}.theirs (id integer, predicted float8 default {schema}.predict_m(1))"),
-        ],
-    )
-    def test_what_depends_on_a_function_is_waited_for_as_long(
-        self, reader, project, monkeypatch, feature, made
-    ):
-        """--full-refresh drops a function whose argument has another name now, with what depends on it."""
+    def test_a_view_that_depends_on_a_function_is_waited_for_as_long(self, reader, project, monkeypatch):
+        """--full-refresh drops a function whose argument has another name now, with the project's views on it."""
         pid = reader.connection.info.backend_pid
         reader.connection.rollback()
-        project.run_sql("create " + made)
-        reader.execute(f'select predicted from "{project.test_schema}".theirs')
+        run_dbt(["run", "--select", "scored", "--vars", "factor: 2"])
+        schema = project.test_schema
+        project.run_sql("create materialized view {schema}.above as select * from {schema}.scored")
+        reader.execute(f'select predicted from "{schema}".above')  # which locks nothing below it
         monkeypatch.setattr(exclusive_lock, "PATIENCE_MS", 100)
-        failed = self.build(6, expect_pass=False, feature=feature)
-        assert f"is in use: {project.test_schema}.theirs by process {pid} (" in " ".join(
-            failed.message.split()
-        )
+        failed = self.build(6, expect_pass=False, feature="z")
+        assert f"is in use: {schema}.above by process {pid} (" in " ".join(failed.message.split())
         reader.connection.rollback()
-        assert self.build(6, feature=feature).status == "success"
-        project.run_sql(f"drop {made.split()[0]} if exists {{schema}}.theirs")
+        assert self.build(6, feature="z").status == "success"
+        assert project.run_sql("select to_regclass('{schema}.scored')", fetch="all") == [(None,)]
+
+    @pytest.mark.parametrize(
+        ("made", "named", "kept"),
+        [
+            ("create view {0}.theirs as select {0}.predict_m(1) as a", "view {0}.theirs", "a is not null"),
+            (
+                "create table {0}.theirs (a integer, b float8 default {0}.predict_m(1)); insert into {0}.theirs values (1)",
+                "default value for column b of table {0}.theirs",
+                "a = 1 and b is not null",
+            ),
+            (
+                "create table {0}.theirs (a integer) partition by list ({0}.predict_m(a::float8)); "
+                "create table {0}.part partition of {0}.theirs default; insert into {0}.theirs values (1)",
+                "table {0}.theirs",
+                "a = 1",
+            ),
+            (
+                "create table {0}.theirs (a integer); create table {0}.log (b float8); "
+                "create rule r as on insert to {0}.theirs do also insert into {0}.log values ({0}.predict_m(new.a::float8)); "
+                "insert into {0}.theirs values (1)",
+                "rule r on table {0}.theirs",
+                "a = 1",
+            ),
+        ],
+        ids=["view", "default", "partition key", "rule"],
+    )
+    def test_what_dbt_does_not_make_again_is_never_dropped(self, reader, project, made, named, kept):
+        reader.connection.rollback()
+        schema = project.test_schema
+        with reader.connection.cursor() as cursor:
+            cursor.execute(made.format(schema))
+            reader.connection.commit()
+            failed = self.build(7, expect_pass=False, feature="w")
+            said = " ".join(failed.message.split())
+            assert f"which dbt would not make again: {named.format(schema)}." in said
+            cursor.execute(f"select count(*) from {schema}.theirs where {kept}")
+            assert cursor.fetchall() == [(1,)]
+            reader.connection.rollback()
+            kind = "view" if made.startswith("create view") else "table"
+            cursor.execute(f"drop {kind} {schema}.theirs; drop table if exists {schema}.log")
+            reader.connection.commit()
 
     def test_a_model_in_use_is_not_dropped(self, reader, project, monkeypatch):
         pid = reader.connection.info.backend_pid

@@ -11,7 +11,8 @@ begin
     select v.* into serving from postgres_ml.model_version as v
     where v.model_schema = of_schema and v.model_name = of_name and v.is_serving;
     select v.* into found from postgres_ml.model_version as v
-    where v.model_schema = of_schema and v.model_name = of_name and v.state <> 'STUB'
+    where v.model_schema = of_schema and v.model_name = of_name
+        and v.state <> 'STUB' and v.runtime <> 'stub'  -- READY once an older release had rolled back to it
         and case when wanted is null then v.version < serving.version else v.version = wanted end
     order by v.version desc limit 1;
     if found.version is null or found.function_name <> serving.function_name then
@@ -19,7 +20,7 @@ begin
             using errcode = 'undefined_object', hint = coalesce('The catalog keeps ' || (
                 select string_agg(v.version::text, ', ' order by v.version) from postgres_ml.model_version as v
                 where v.model_schema = of_schema and v.model_name = of_name and v.function_name = serving.function_name
-                    and v.state <> 'STUB'
+                    and v.state <> 'STUB' and v.runtime <> 'stub'
             ) || ' (settings: keep_versions).', 'The catalog has none of it.');
     end if;
     return found.version;

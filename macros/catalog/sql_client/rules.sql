@@ -51,9 +51,16 @@ as $model_owner_of$
     join pg_namespace as n on n.nspname = v.model_schema
     cross join jsonb_array_elements(v.functions) as f
     join pg_proc as p on p.pronamespace = n.oid and p.proname = v.function_name
-        and array(select unnest(p.proargtypes)) = array(  -- whoever adds an overload of the name owns no model
-            select to_regtype(a.value ->> 1)::oid
-            from jsonb_array_elements(f.value -> 'arguments') with ordinality as a (value, position) order by a.position
+        and p.pronargs = jsonb_array_length(f.value -> 'arguments') and not exists (  -- whoever adds an overload owns no model
+            -- by name: to_regtype() takes rights on the type's schema
+            select from unnest(p.proargtypes) with ordinality as a (type, position)
+            join pg_type as t on t.oid = a.type
+            join pg_namespace as s on s.oid = t.typnamespace
+            cross join lateral (
+                select f.value -> 'arguments' -> (a.position - 1)::integer ->> 1 as name
+            ) as stored
+            where case when s.nspname = 'pg_catalog' then stored.name <> format_type(t.oid, null)
+                else parse_ident(stored.name, false) <> array[s.nspname::text, t.typname::text] end
         )
     where v.model_schema = of_schema and v.model_name = of_name and v.is_serving and f.value ->> 'role' = 'predict'
         and not exists (

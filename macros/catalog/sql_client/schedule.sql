@@ -101,7 +101,12 @@ begin
     execute format('revoke all on function %s() from public', retrain);
     execute format('grant execute on function %s() to %I', retrain, runner);
     delete from postgres_ml.schedule as s where s.model_schema = place[1] and s.model_name = place[2];
-    insert into postgres_ml.schedule (model_schema, model_name, cron) values (place[1], place[2], cron);
+    begin
+        insert into postgres_ml.schedule (model_schema, model_name, cron) values (place[1], place[2], cron);
+    exception when unique_violation then  -- the row policy hides it
+        raise exception 'another role has scheduled model %.%', place[1], place[2] using errcode = 'insufficient_privilege',
+            hint = 'Whoever scheduled it, or an administrator, calls unschedule() first.';
+    end;
     return format('%s.%s is trained again at "%s" (UTC) if its rows have changed', place[1], place[2], cron);
 end
 $schedule$;

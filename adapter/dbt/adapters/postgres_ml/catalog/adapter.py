@@ -108,14 +108,25 @@ class CatalogAdapter(SessionAdapter):
             )
 
     @available.parse_none
-    def pinned_function(self, function: dict[str, Any], suffix: str, version: int) -> dict[str, Any]:
-        """Return the function with the name of a version's pinned copy."""
+    def pinned_function(
+        self, function: dict[str, Any], suffix: str, version: int, published_as: str | None = None
+    ) -> dict[str, Any]:
+        """Return the function with the name of a version's pinned copy.
+
+        Parameters
+        ----------
+        function : as `prediction_function` returns it, whose name ends in the suffix
+        published_as : the function's name when the version was published, if it has another one now
+        """
         from dbt.adapters.postgres_ml.catalog import versions
 
         from postgres_ml.contract.sql_names import part_name
 
-        name = part_name(function["name"], f"v{version}")
-        features_type = versions.pinned_type(function["features_type_name"], f"v{version}")
+        name, features_type = function["name"], function["features_type_name"]
+        if published_as is not None:
+            name, features_type = published_as + suffix, f"{published_as}_features"
+        name = part_name(name, f"v{version}")
+        features_type = versions.pinned_type(features_type, f"v{version}")
         schema = self.quote(function["schema"])
         return {
             **function,

@@ -13,12 +13,21 @@ import psycopg2.errors
 from dbt_common.exceptions import DbtRuntimeError
 
 PATIENCE_MS = 10_000  # whoever reads the relation now waits behind this statement, so not for long
+# of the relations, and of all views on them, which go with them
 HOLDERS = """
+with recursive locked (relation) as (
+    select to_regclass(name)::oid from unnest(%s::text[]) as name
+    union
+    select r.ev_class
+    from locked
+    join pg_depend as d on d.refclassid = 'pg_class'::regclass and d.refobjid = locked.relation
+    join pg_rewrite as r on d.classid = 'pg_rewrite'::regclass and r.oid = d.objid
+)
 select l.relation::regclass::text, a.pid, concat_ws(', ', a.usename, nullif(a.application_name, ''), a.state)
     || ' since ' || to_char(coalesce(a.state_change, a.backend_start), 'HH24:MI:SS')
 from pg_locks as l
 inner join pg_stat_activity as a on a.pid = l.pid
-where l.relation = any(select to_regclass(name)::oid from unnest(%s) as name)
+where l.relation in (select relation from locked)
     and l.database = (select oid from pg_database where datname = current_database())
     and l.granted and l.pid <> pg_backend_pid()
 order by 1, 2

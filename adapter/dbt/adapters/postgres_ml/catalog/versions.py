@@ -62,7 +62,8 @@ def version_to_serve(cursor: Cursor, schema: str, model: str, version: int | Non
     if version is None:
         cursor.execute(
             """select max(version) from postgres_ml.model_version
-            where model_schema = %s and model_name = %s and version < %s and state <> 'STUB'""",
+            where model_schema = %s and model_name = %s and version < %s
+                and state <> 'STUB' and runtime <> 'stub'""",
             (schema, model, serving),
         )
         version = cursor.fetchall()[0][0]
