@@ -162,6 +162,8 @@ def _settle(
         rows = dataclasses.replace(rows, target=problems.label_values(rows.target, job.target.sql_type))
     problem = problems.resolve(spec, job.target, rows.target, notes)
     problems.check_interval(spec, problem)
+    if problem.is_regression and job.target is not None and job.code is None:
+        notes += problems.size_notes(spec, job.target, rows.target.astype(np.float64))
     if problem.is_regression and rows.target.dtype == object:  # what is measured needs no exact digits
         rows = dataclasses.replace(rows, target=rows.target.astype(np.float64))
     mask = holdout_of(rows, spec.settings, notes)

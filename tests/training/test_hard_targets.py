@@ -50,7 +50,9 @@ def train(
     settings = Settings(**{"min_rows": 2, "max_trials": 4, "max_runtime": 30, **given.pop("settings", {})})
     features = tuple(column(name) for name in frame)
     spec = make_spec("target", settings=settings, **given)
-    job = make_job(folder, features, column("target", sql_type), spec=spec)
+    job = make_job(
+        folder, features, column("target", sql_type), spec=spec, code=None if code is None else code.code
+    )
     keys = np.sort(np.random.default_rng(1).integers(0, 2**64, len(frame), dtype=np.uint64))
     said = Said()
     report = Report(said.take)
@@ -126,16 +128,60 @@ def test_numbers_that_single_precision_does_not_tell_apart_are_told(tmp_path: Pa
     assert tested.evaluation.metrics["r2"] > 0.99 and not any("subtract" in line for line in said)
 
 
-@pytest.mark.parametrize("size", [1e19, 1e40, 1e300])
-def test_numbers_whose_squares_single_precision_does_not_hold_are_refused(
-    tmp_path: Path, size: float
+XGBOOST: dict[str, Any] = {"auto": False, "model_types": ("xgboost",)}
+
+
+@pytest.mark.parametrize(
+    ("size", "given"),
+    [
+        (1e19, XGBOOST),
+        (1e19, {"model_types": ("xgboost",)}),
+        (1e40, {}),
+        (1e300, {"auto": False, "model_types": ("mlp",)}),
+    ],
+)
+def test_numbers_that_single_precision_does_not_hold_are_refused(
+    tmp_path: Path, size: float, given: dict[str, Any]
 ) -> None:
     frame = drawn()
     target = size * (3 * frame["x"] + frame["z"]).to_numpy()
     with pytest.raises(
         TrainingDataError, match=r'target "target" has values up to .*divide it by a constant'
     ):
-        train(tmp_path, frame, target, "double precision", problem_type="regression")
+        train(tmp_path, frame, target, "double precision", problem_type="regression", **given)
+
+
+@pytest.mark.parametrize(
+    ("size", "given"),
+    [
+        (1e19, {}),
+        (1e19, {**XGBOOST, "objective": "reg:absoluteerror"}),
+        (1e25, {"auto": False, "model_types": ("additive",)}),
+        (1e30, {"auto": False, "model_types": ("mlp",)}),
+        (1e100, {"auto": False, "model_types": ("linear_learner",)}),
+    ],
+)
+def test_great_numbers_are_learned_where_their_squares_are_not_taken(
+    tmp_path: Path, size: float, given: dict[str, Any]
+) -> None:
+    frame = drawn()
+    target = size * (3 * frame["x"] + frame["z"]).to_numpy()
+    tested, _ = train(tmp_path, frame, target, "double precision", problem_type="regression", **given)
+    assert tested.evaluation.metrics["r2"] > 0.95
+
+
+def test_own_code_decides_its_precision(tmp_path: Path) -> None:
+    text = LABELS.replace(
+        "from sklearn.linear_model import LogisticRegression", "from sklearn.linear_model import Ridge"
+    )
+    text = text.replace("LogisticRegression()", "Ridge()").replace("{change}", "labels = rows['target']")
+    frame = drawn()
+    target = 1e40 * (3 * frame["x"] + frame["z"]).to_numpy()
+    code = UserCode(text, "rows", {})
+    tested, _ = train(
+        tmp_path, frame, target, "double precision", code, problem_type="regression", auto=False
+    )
+    assert tested.evaluation.metrics["r2"] > 0.99
 
 
 @pytest.mark.parametrize("n", [5, 6, 7])

@@ -18,7 +18,9 @@ from postgres_ml.snapshot.rows import Array
 
 MAX_INTEGRAL_CLASSES = 10  # of a numeric or floating-point target whose values are all whole numbers
 LARGEST_INTEGER = 2.0**63  # int64 holds what is less
-LARGEST_TARGET = 1e18  # of a regression: gradients and losses are of its square
+LARGEST_SQUARED = 1e18  # of a regression: xgboost adds squares of gradients up in single precision
+SCALE_FREE = ("reg:absoluteerror", "reg:gamma")  # whose gradients don't grow with the target
+LARGEST_SINGLE = 1e35  # sums of some thousand values have to be single precision's, too
 DEFAULT_METRIC = {
     "regression": "mse",
     "binary_classification": "f1",
@@ -163,8 +165,6 @@ def resolve(spec: TrainingSpec, column: Column | None, target: Array, messages: 
     _check_values(spec, column, problem_type, distinct)
     metric = _metric(spec, problem_type)
     _check_objective_range(spec, column, target)
-    if problem_type == "regression":
-        messages += _size_notes(spec, column, target.astype(np.float64))
     classes = distinct[:0] if problem_type == "regression" else distinct
     if problem_type == "multiclass_classification" and len(classes) == 2:
         messages.append(f'target "{column.name}" has two classes: trained as binary_classification')
@@ -221,21 +221,31 @@ def _check_finite(column: Column, target: Array) -> None:
         )
 
 
-def _size_notes(spec: TrainingSpec, column: Column, target: Array) -> list[str]:
-    """Return a warning of numbers that single precision doesn't tell apart: all but linear models use it.
+def size_notes(spec: TrainingSpec, column: Column, target: Array) -> list[str]:
+    """Return a warning of a regression's numbers that single precision doesn't tell apart, as trees see them.
+
+    It is true of what this package fits; a dbt model in Python may fit in double precision.
 
     Raises
     ------
     TrainingDataError
-        Their squares overflow it.
+        They are too great for it, or their squares, and no other model is asked for.
     """
+    if spec.model_types == ("linear_learner",):
+        return []
     greatest = float(np.abs(target).max())
-    if greatest > LARGEST_TARGET:
-        raise TrainingDataError(
-            f'target "{column.name}" has values up to {greatest:.1e}, whose squares are beyond single '
-            "precision, in which models are fitted: divide it by a constant in the query"
+    are_squared = spec.model_types == ("xgboost",) and spec.objective not in SCALE_FREE
+    if greatest > (LARGEST_SQUARED if are_squared else LARGEST_SINGLE):
+        what = (
+            "whose squares are beyond single precision, in which boosted trees"
+            if are_squared
+            else ("beyond single precision, in which trees and networks")
         )
-    if spec.model_types == ("linear_learner",) or np.spacing(np.float32(greatest)) <= 1e-3 * target.std():
+        raise TrainingDataError(
+            f'target "{column.name}" has values up to {greatest:.1e}, {what} are fitted: divide it by a '
+            "constant in the query"
+        )
+    if np.spacing(np.float32(greatest)) <= 1e-3 * target.std():
         return []
     return [
         f'column "{column.name}", the target: its values differ by little beside their size '

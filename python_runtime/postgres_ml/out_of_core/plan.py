@@ -116,7 +116,7 @@ def encoded_bytes(spec: TrainingSpec, frame: pd.DataFrame, n_threads: int) -> in
     Parameters
     ----------
     frame : of all rows: each text column has as many categories as it has values, up to the encoders' limit
-    n_threads : fits of AUTO that run side by side
+    n_threads : fits of AUTO that run side by side; 0 is the final one, which comes after the search
     """
     texts = [name for name in frame if frame[name].dtype == object]
     kinds, words, one_hot = set(spec.model_types), 0, 0
@@ -180,6 +180,7 @@ def plan_memory(
     n_columns: int,
     used: int | None = None,
     encoded: int = 0,
+    encoded_once: int | None = None,
 ) -> MemoryPlan | None:
     """Return the plan of a training whose rows don't fit into memory; None where they do.
 
@@ -188,6 +189,7 @@ def plan_memory(
     n_columns : of the snapshot, the label among them
     used : bytes that the process has before it reads a row; None measures it
     encoded : bytes a row that encodings take beside, as `encoded_bytes` has them
+    encoded_once : the same of one fit, which reads a file after the other; None is as many
 
     Raises
     ------
@@ -201,12 +203,13 @@ def plan_memory(
     # COPY has 4 bytes beside each value and 2 beside each row, and the file 4 more
     arrow = max(snapshot.stat().st_size - n_rows * (4 * (n_columns + 1) + 6), n_rows)
     row = IN_MEMORY * arrow / n_rows + encoded
+    read = row if encoded_once is None else row - encoded + encoded_once
     needed = used + int(row * n_rows)
     if needed <= cap:
         return None
     fixed = used + OVERHEAD + ROW_BYTES * n_rows
     left = cap - fixed
-    least = fixed + int(LEAST_FILE_ROWS * row / FILE_SHARE)
+    least = fixed + int(min(LEAST_FILE_ROWS / FILE_SHARE, n_rows) * read)
     if cap < least:
         raise TrainingDataError(
             f"max_memory is {in_units(cap)}, of which the libraries take {in_units(used)}, and {n_rows:,} "
@@ -217,7 +220,7 @@ def plan_memory(
         cap=cap,
         needed=needed,
         n_rows=n_rows,
-        n_file_rows=min(int(FILE_SHARE * left / row), MOST_FILE_ROWS),
+        n_file_rows=max(min(int(FILE_SHARE * left / read), MOST_FILE_ROWS), LEAST_FILE_ROWS),
         n_sampled=max(min(int(SAMPLE_SHARE * left / row), MOST_SAMPLED), LEAST_SAMPLED),
         n_fitting=max(int((cap - used - OVERHEAD) / row), LEAST_SAMPLED),
     )

@@ -87,6 +87,28 @@ def test_texts_become_as_many_columns_as_they_have_values_up_to_a_limit(
     assert plan.encoded_bytes(spec, frame, 2) == plan.DENSE * columns
 
 
+@pytest.mark.parametrize(
+    ("n_rows", "n_numbers", "n_threads", "cap"),
+    [(3_000, 200, 8, 700), (2_500, 300, 16, 1_100), (7_000, 500, 4, 1_900), (7_900, 100, 16, 1_100)],
+)
+def test_what_searches_side_by_side_take_is_not_what_a_file_needs(
+    tmp_path: Path, n_rows: int, n_numbers: int, n_threads: int, cap: int
+) -> None:
+    """The search learns from fewer rows then; one fit reads all of them, a file after the other."""
+    path = tmp_path / "snapshot.bin"
+    with path.open("wb") as file:
+        file.truncate(n_rows * (6 + 4 * (n_numbers + 2) + 8 * (n_numbers + 1)))
+    spec = TrainingSpec("m", "model.m", "db", "s", function="f", target="y")
+    frame = pd.DataFrame(np.zeros((10, n_numbers)))
+    encoded, once = (plan.encoded_bytes(spec, frame, threads) for threads in (n_threads, 0))
+    assert once < encoded
+    settings = Settings(max_memory=cap * MB)
+    found = plan_memory(settings, path, n_rows, n_numbers + 1, 320 * MB, encoded, once)
+    assert found is not None and plan.LEAST_SAMPLED <= found.n_fitting < n_rows
+    arrow = 8 * (n_numbers + 1)
+    assert found.n_file_rows * (3.5 * arrow + once) < (cap - 320) * MB
+
+
 def test_a_cap_that_the_labels_alone_pass_is_refused(snapshot: Path) -> None:
     with pytest.raises(TrainingDataError, match=r"max_memory is 600 MB.* 320 MB.*raise settings: max_memory"):
         plan_memory(Settings(max_memory=600 * MB), snapshot, N, COLUMNS, used=320 * MB)
