@@ -123,3 +123,34 @@ def test_the_best_first_fold_is_published_where_time_ends_all_others(tmp_path: P
     assert choice.loss is not None and choice.loss <= best * 1.001
     _, pipeline = fit_to_evaluate(task, choice, rows, Report(Recorder()))
     assert len(pipeline.predict(rows.frame.head())) == 5
+
+
+@pytest.mark.parametrize("kind", ["binary", "regression"])
+def test_the_best_first_fold_is_still_there_where_no_time_is_left_to_fit_it_again(
+    tmp_path: Path, kind: str
+) -> None:
+    task, rows = task_of(tmp_path, kind, 1_000, 600)
+    stalled = 0.0
+    deadline = Deadline(600, lambda: time.process_time() / N_THREADS + stalled)
+
+    class Stalled(Interrupted):
+        """The machine stands still after the round in which time ends the others."""
+
+        def run(self, *given: Any) -> list[Found]:
+            nonlocal stalled
+            found = super().run(*given)
+            if "late" in found:
+                stalled += max(deadline.left - 0.05, 0)
+            return found
+
+    spec = make_spec(model_types=("linear_learner", "xgboost"), settings=Settings(max_trials=2))
+    task = dataclasses.replace(task, spec=spec, deadline=deadline)
+    choice = search(task, rows, quiet, Stalled(N_THREADS))
+    late = [trial for trial in choice.trials if trial.state == "late"]
+    assert late and choice.candidate.name == late[0].candidate.name
+    assert choice.fold_fits, "the fit of the first fold is kept"
+    stalled += deadline.left
+    chosen, pipeline = fit_to_evaluate(task, choice, rows, Report(Recorder()))
+    assert chosen.candidate.name == choice.candidate.name
+    booster = getattr(pipeline[-1], "estimator_", pipeline[-1]).get_booster()
+    assert chosen.is_fold_fit and booster.num_boosted_rounds() > 50

@@ -116,7 +116,9 @@ def _take_stock(task: Task, runner: Runner, progress: Progress, n_new: int, n_mo
     members = greedy(task, runner.done, 1 if task.spec.explain else MAX_MEMBERS)
     published = best()[1] if task.spec.explain or task.is_sql else members
     runner.budget.note_best(blend_loss(task, members), n_new, published)
-    runner.keep(publishable(task, runner.done, [*members, *published]))
+    runner.keep(
+        [*publishable(task, runner.done, [*members, *published]), *publishable(task, runner.late, ())]
+    )
     left_s = runner.budget.estimate_left_s(len(runner.trials), n_more)
     progress.show(runner.trials, lambda: best()[0], left_s)
 

@@ -68,7 +68,7 @@ class Runner:
         self.trials: list[Trial] = []
         self.kept: dict[str, KeptFit] = {}
         self._looks: dict[str, Array] = {}
-        self._late: list[Trial] = []
+        self.late: list[Trial] = []  # whom time ended after the first fold, as that has them
         self._fits = fits
         self._clock = task.deadline.clock
 
@@ -106,7 +106,7 @@ class Runner:
             if first is not None:
                 trial = dataclasses.replace(trial, first_s=looked_s, first_loss=first.loss)
                 if trial.state == "late" and folds.looks_at_fold:
-                    self._late.append(dataclasses.replace(first, finished_s=looked_s))
+                    self.late.append(dataclasses.replace(first, finished_s=looked_s))
             trials.append(trial)
         self.trials += trials
         return trials
@@ -118,11 +118,11 @@ class Runner:
         is judged by that fold, and so are the others.
         """
         on_first = self._on_first_fold()
-        best, late = (min((t.loss for t in part), default=math.inf) for part in (on_first, self._late))
+        best, late = (min((t.loss for t in part), default=math.inf) for part in (on_first, self.late))
         if late >= best:
             return self.done
         self.encoded.folds = self.encoded.folds.fewer(1, 1.0, self.encoded.strata)
-        return [*on_first, *self._late]
+        return [*on_first, *self.late]
 
     def _on_first_fold(self) -> list[Trial]:
         """Return the trials that went through, as they are on the rows that the first fold predicts."""
