@@ -211,11 +211,14 @@ class Parent:
 
     def lose_tracking(self, failure: PostgresMLError) -> None:
         """End this process, of which MLflow can't be told: the store doesn't open, or its process died."""
+        timer = threading.Timer(MARKING_S, _kill_own_group)  # Dask's workers may not answer
+        timer.daemon = True
         if isinstance(failure, TrackingDiedError):
             sys.stderr.write(f"{failure}\n")  # what else there is to say, that process has written there
             sys.stderr.flush()
         else:
             self.fail(type(failure).__name__, str(failure))
+        timer.start()
         for leave in self.leaving:
             leave()
         os._exit(1)

@@ -32,7 +32,7 @@ from postgres_ml.contract.exceptions import (
     TrainingDataError,
     TrainingProcessError,
 )
-from postgres_ml.contract.job import TrainingJob
+from postgres_ml.contract.job import RESULT, TrainingJob
 from postgres_ml.contract.model import TrainedModel
 from postgres_ml.process import fork_server
 from postgres_ml.process.parent import TrainingProcess
@@ -411,17 +411,20 @@ def test_no_process_that_tells_mlflow_outlives_its_training(tmp_path: Path) -> N
 
 
 @pytest.mark.skipif(not fork_server.CAN_FORK, reason="one process where none can be forked")
-def test_a_training_ends_with_the_process_that_tells_mlflow(tmp_path: Path) -> None:
-    before = trackers()
-    process = TrainingProcess(job_in(tmp_path, **ENDLESS), Recorder(), never)
+def test_a_training_outlives_the_process_that_tells_mlflow(tmp_path: Path) -> None:
+    before, said = trackers(), Recorder()
+    process = TrainingProcess(job_in(tmp_path), said, never)
     process.start()
     process.wait_ready()
     pid = child_pid(process)
     (tracker,) = trackers() - before - {pid}
     os.kill(tracker, signal.SIGKILL)
-    with pytest.raises(TrainingProcessError, match="tells MLflow of the training ended unexpectedly"):
+    until(lambda: not is_alive(tracker), "the end of what tells MLflow")
+    with pytest.raises(TrainingProcessError, match=r"ended unexpectedly(?s:.*)What was trained is kept"):
         process.train()
     assert not is_alive(pid)
+    assert (Path(process.job.directory) / RESULT).exists()
+    assert any("the training goes on, and MLflow will not know of it" in text for _, text in said.lines)
 
 
 def locked(job: TrainingJob) -> FileLock:

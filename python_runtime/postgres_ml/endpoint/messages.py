@@ -178,13 +178,15 @@ def _integer(digits: str) -> int:
 
 
 def _numeric(value: Any) -> decimal.Decimal:
-    """Return the number with all of its digits; infinite as before, not a number too."""
+    """Return the number with all of its digits; infinity and NaN are as they are, what is next to 0 is 0."""
     if not isinstance(value, (int, float, str, decimal.Decimal)):
         raise ValueError
     number = decimal.Decimal(repr(value) if isinstance(value, float) else value)
-    if number.is_snan() or (number.is_finite() and not -MOST_DIGITS < number.adjusted() < MOST_DIGITS):
+    if number.is_nan():
+        return decimal.Decimal("NaN")  # Postgres knows neither a sign of it nor digits
+    if number.is_finite() and number.adjusted() >= MOST_DIGITS:
         raise ValueError
-    return number
+    return decimal.Decimal(0) if number.is_finite() and number.adjusted() <= -MOST_DIGITS else number
 
 
 def _given(value: Any) -> bool:

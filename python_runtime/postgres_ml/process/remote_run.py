@@ -181,7 +181,10 @@ class RemoteRun:
         self._socket.close()
 
     def _lose(self, failure: PostgresMLError) -> None:
-        """Fail for good: whoever waits for an answer is told; if nobody will, the training is ended."""
+        """Fail for good: whoever waits for an answer is told; if nobody will, the training is ended.
+
+        Of an open run somebody will, when the training is done and kept.
+        """
         with self._lock:
             is_first = self._failure is None
             self._failure = self._failure or failure
@@ -190,7 +193,11 @@ class RemoteRun:
         self._opened.set()
         for number in waiting:
             self._answer(number, _as_answer(failure))
-        if is_first and not waiting and not self._is_through:
+        if not is_first or waiting or self._is_through:
+            return
+        if self._run_id:
+            self._relay("warning", f"{failure}; the training goes on, and MLflow will not know of it", None)
+        else:
             self._on_failure(failure)
 
 

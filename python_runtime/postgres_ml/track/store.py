@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import threading
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -55,7 +56,7 @@ def open_experiment(tracking_uri: str, experiment: str) -> tuple[MlflowClient, s
     """
     uri, database = mlflow_uri(tracking_uri), sqlite_file(tracking_uri)
     if database is None:
-        with _quick_failure():
+        with _QUICK_FAILURE:
             _check_database(uri)
             return _open(uri, experiment, None)
     with _locked_tables(database):
@@ -193,7 +194,7 @@ def connect(tracking_uri: str) -> MlflowClient:
         with _lock(database):
             relocate(database)
         return MlflowClient(uri)
-    with _quick_failure():
+    with _QUICK_FAILURE:
         _check_database(uri)  # a client would try again for an hour
         client = MlflowClient(uri)
         client.search_experiments(max_results=1)
@@ -265,13 +266,25 @@ def _check_writable(database: Path) -> None:
         ) from error
 
 
-@contextlib.contextmanager
-def _quick_failure() -> Iterator[None]:
-    """MLflow reads these variables at each request; a user's own values win."""
-    added = {name: value for name, value in OPENING.items() if name not in os.environ}
-    os.environ.update(added)
-    try:
-        yield
-    finally:
-        for name in added:
-            del os.environ[name]
+class _QuickFailure:
+    """MLflow reads these variables at each request; a user's own win. Two threads may be inside at once."""
+
+    def __init__(self) -> None:
+        self._lock, self._n_inside, self._added = threading.Lock(), 0, dict[str, str]()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._n_inside:
+                self._added = {name: value for name, value in OPENING.items() if name not in os.environ}
+                os.environ.update(self._added)
+            self._n_inside += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._n_inside -= 1
+            if not self._n_inside:
+                for name in self._added:
+                    os.environ.pop(name, None)
+
+
+_QUICK_FAILURE = _QuickFailure()

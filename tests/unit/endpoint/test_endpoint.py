@@ -203,6 +203,7 @@ def test_signature_is_that_of_awss_test_suite(method: str, signature: str) -> No
         ("bigint", b'["-9007199254740993"]', -9007199254740993),
         ("bigint", b'["2.0"]', 2),
         ("numeric", b"[9007199254740993]", Decimal("9007199254740993")),
+        ("numeric", b'["1e-20000"]', Decimal(0)),
         ("numeric", b"[0.1234567890123456789]", Decimal("0.1234567890123456789")),
         ("numeric", b'["0.1234567890123456789"]', Decimal("0.1234567890123456789")),
         ("boolean", b"[0]", False),
@@ -219,6 +220,13 @@ def test_answers_become_the_functions_type(server: Server, returns: str, answer:
     server.answer = lambda _: (200, b'{"predictions": ' + answer + b"}")
     got = client(server.url, returns=returns).predict(ROW)
     assert got == value and type(got) is type(value)
+
+
+@pytest.mark.parametrize("answer", [b"-nan", b"nan", b"NaN12", b"-sNaN"])
+def test_a_numeric_that_is_no_number_has_neither_sign_nor_digits(server: Server, answer: bytes) -> None:
+    """C's printf writes -nan; Postgres takes NaN alone."""
+    server.answer = lambda _: (200, b'{"predictions": ["' + answer + b'"]}')
+    assert str(client(server.url, returns="numeric").predict(ROW)) == "NaN"
 
 
 @pytest.mark.parametrize(

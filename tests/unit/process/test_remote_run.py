@@ -167,3 +167,14 @@ def test_the_others_end_is_an_error_of_who_asks(other: Other) -> None:
 def test_the_others_end_is_told_though_nobody_asks(other: Other) -> None:
     other.close()
     assert isinstance(other.failures.get(timeout=PATIENCE_S), TrackingDiedError)
+
+
+def test_the_others_end_ends_no_training_whose_run_is_open(other: Other) -> None:
+    other.tell(run_id="r1")
+    assert other.opened.get(timeout=PATIENCE_S) == "r1"
+    other.close()
+    with pytest.raises(TrainingProcessError, match="ended unexpectedly"):
+        other.run.log(None, Path())  # type: ignore[arg-type]
+    assert other.failures.empty()
+    [(level, text, _)] = other.said
+    assert level == "warning" and "ended unexpectedly; the training goes on" in text
