@@ -264,6 +264,47 @@ def test_an_overload_of_a_models_function_makes_no_owner(clients: SqlClients) ->
     )
 
 
+@pytest.mark.parametrize(
+    ("stored", "made"),
+    [
+        ("double precision", "float8"),
+        ("timestamp with time zone", "timestamptz"),
+        ("ml.mood", "ml.mood"),
+        ('"ml"."Wide x_features"', 'ml."Wide x_features"'),
+    ],
+)
+def test_a_models_function_is_known_by_its_arguments_types(
+    clients: SqlClients, stored: str, made: str
+) -> None:
+    """By their names: the catalog's owner may have no right on a type's schema."""
+    place = {"model_schema": "ml", "model_name": "typed", "version": 1, "state": "READY", "is_serving": True}
+    row = {
+        **place, "trained_at": "2026-01-01", "metrics": {}, "train_metrics": {}, "n_rows": 1, "n_holdout": 0,
+        "n_features": 2, "n_nodes": 0, "function_name": "predict_typed", **dict.fromkeys(TEXTS, ""),
+        "functions": [{"role": "predict", "name": "predict_typed", "arguments": [["a", stored], ["b", "text"]]}],
+    }  # fmt: skip
+    try:
+        clients.ask(f"""
+            create type ml.mood as enum ('good', 'bad'); create type ml."Wide x_features" as (a integer);
+            insert into postgres_ml.model_version
+            select * from jsonb_populate_record(null::postgres_ml.model_version, '{json.dumps(row)}');
+            create function ml.predict_typed(a {made}, b text) returns float8 language sql as 'select 1';
+            create function ml.predict_typed(a {made}, b bytea) returns float8 language sql as 'select 1';
+            alter function ml.predict_typed({made}, bytea) owner to {clients.analyst};
+        """)
+        owners = clients.ask(
+            "select o::regrole::text from postgres_ml.model_owner_of('ml', 'typed') as o (o)"
+        )
+        assert owners == [(clients.server.user,)]
+    finally:
+        clients.ask(
+            "delete from postgres_ml.model_version where model_name = 'typed';"
+            'drop type ml.mood cascade; drop type ml."Wide x_features" cascade;'
+            "drop routine if exists ml.predict_typed(float8, text), ml.predict_typed(float8, bytea),"
+            " ml.predict_typed(timestamptz, text), ml.predict_typed(timestamptz, bytea)"
+        )
+
+
 def test_a_table_left_open_is_removed_and_never_trained_on(clients: SqlClients) -> None:
     with closing(clients.connect(clients.analyst)) as connection, connection.cursor() as cursor:
         cursor.execute("begin")

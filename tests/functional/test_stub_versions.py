@@ -105,6 +105,20 @@ class TestStubs:
         assert "score_one and those beside it stay as v1 made them" in " ".join(log.split())
         assert ask("select predicted from mart") == [(None,)]
 
+    def test_a_version_that_was_published_under_another_name_can_be_pinned(self, project, build, ask):
+        build(MODEL.format(kind="float8", more=", function='score_old'"), "--empty")
+        build(MODEL.format(kind="float8", more=", function='score_new'"), "--empty")
+        for version, name in ((1, "score_old__v1"), (2, "score_new__v2")):
+            pinned = f"select {{{{ predict('m', ['1'], version={version}) }}}} as predicted"
+            write_file(pinned, project.project_root, "models", "mart.sql")
+            for _ in range(2):  # it is made, and found
+                run_dbt(["run", "--select", "mart"])
+            assert ask("select predicted from mart") == [(None,)]
+            assert ask(f"select '{name}'::regproc::text") == [(name,)]
+        write_file(
+            "select {{ predict('m', ['1']) }} as predicted", project.project_root, "models", "mart.sql"
+        )
+
     def test_another_training_of_the_same_number_is_scored_again(self, build, ask):
         text = MODEL.format(kind="float8", more="")
         build(text, "--empty")
