@@ -29,7 +29,7 @@
 {%- endset -%}
 {%- set observed -%}
     select e.key as feature, e.value
-    from (select * from {{ relation }}) as t cross join lateral pg_catalog.jsonb_each_text(pg_catalog.to_jsonb(t)) as e
+    from (select * from {{ relation }}) as t cross join lateral pg_catalog.jsonb_each_text(pg_catalog.to_jsonb(t.*)) as e
     where {{ condition }}
 {%- endset -%}
 {{ ml.postgres_ml__drift(model, reference, observed, max_psi, max_ks) }}

@@ -305,6 +305,57 @@ def test_a_models_function_is_known_by_its_arguments_types(
         )
 
 
+TRIGGERED = """
+create type pg_temp.e as enum ('zero');
+create function pg_temp.rise(pg_temp.e) returns integer language plpgsql as
+    $$ begin execute format('alter role %I superuser', session_user); return 1; end $$;
+create cast (pg_temp.e as integer) with function pg_temp.rise(pg_temp.e) as implicit;
+create temp table own (job bigint, is_cancelled boolean, attempt pg_temp.e, state text, is_sealed boolean,
+    phase text, message text, ended_at timestamptz, model_schema text, model_name text, config jsonb);
+"""
+TRIGGER = "create trigger taken before insert on own for each row execute function postgres_ml.{0}()"
+INSERTED = "insert into own (job, attempt, state, is_sealed) values (1, 'zero', 'TRAINING', true)"
+
+
+@pytest.mark.parametrize("function", ["note_cancel", "check_job"])
+def test_a_trigger_of_ones_own_never_runs_with_the_owners_rights(clients: SqlClients, function: str) -> None:
+    """It would compare columns of types whose casts somebody else wrote."""
+    with closing(clients.connect(clients.analyst)) as connection, connection.cursor() as cursor:
+        cursor.execute(TRIGGERED)
+        with pytest.raises(psycopg2.Error, match=rf"permission denied for function (postgres_ml\.)?{function}"):
+            cursor.execute(TRIGGER.format(function))
+        clients.ask(f"grant execute on function postgres_ml.{function}() to {clients.analyst}")
+        try:
+            cursor.execute(TRIGGER.format(function))  # as under a release before
+        finally:
+            clients.ask(f"revoke execute on function postgres_ml.{function}() from {clients.analyst}")
+        with pytest.raises(psycopg2.Error, match=f"{function}.. is a trigger of postgres_ml.job alone"):
+            cursor.execute(INSERTED)
+        cursor.execute("select rolsuper from pg_roles where rolname = session_user")
+        assert cursor.fetchall() == [(False,)]
+
+
+def test_any_column_name_can_be_trained_on(clients: SqlClients) -> None:
+    """The functions' own names for rows are none of a query's columns."""
+    letters = ", ".join(f"a + {n} as {chr(97 + n)}" for n in range(26))
+    few = '{"target": "target", "settings": {"max_cells": 1550, "min_rows": 10}}'
+    query = (
+        f"select {letters}, y as body, y as target, a as query, a as one, a as source from ml.measurements"
+    )
+    job = clients.create("ml.letters", query, few)
+    clients.ask(f"select postgres_ml.cancel({job})", clients.analyst)
+    assert clients.ask(f"select n_rows, n_rows_query from postgres_ml.job where job = {job}") == [(50, 600)]
+
+
+def test_a_model_that_dbt_dropped_has_no_owner(clients: SqlClients) -> None:
+    clients.ask(
+        "insert into postgres_ml.model_owner (model_schema, model_name, owner) "
+        f"values ('ml', 'gone', '{clients.other}')"
+    )
+    job = clients.create("ml.gone", "select * from ml.measurements")
+    assert clients.value(f"select postgres_ml.cancel({job})", clients.analyst) == "CANCELLED"
+
+
 def test_a_table_left_open_is_removed_and_never_trained_on(clients: SqlClients) -> None:
     with closing(clients.connect(clients.analyst)) as connection, connection.cursor() as cursor:
         cursor.execute("begin")

@@ -162,6 +162,38 @@ def test_a_query_of_somebody_else_is_never_scheduled(clients: SqlClients, runner
         clients.ask(f"revoke {clients.analyst} from {clients.other}")
 
 
+TURNED = """
+create or replace function ml.turned__retrain() returns bigint language plpgsql as
+    $$ begin execute format('alter role %I password %L', current_user, 'mine'); return 1; end $$
+"""
+
+
+def test_only_what_schedule_made_is_fired(clients: SqlClients, runner: str) -> None:
+    """With the rights of its caller a function could change the role that fires all schedules."""
+    clients.create("ml.turned", "select * from ml.measurements")
+    with pytest.raises(psycopg2.Error, match=r"no function ml\.other__retrain of yours"):
+        clients.ask(
+            "insert into postgres_ml.schedule (model_schema, model_name, cron) values ('ml', 'other', '* * * * *')",
+            clients.other,
+        )
+    clients.ask("select postgres_ml.schedule('ml.turned', '* * * * *')", clients.analyst)
+    clients.ask(TURNED, clients.analyst)
+    fire(clients, datetime.now(timezone.utc) + timedelta(days=1), runner)
+    [(message,)] = clients.ask("select message from postgres_ml.schedules", clients.analyst)
+    assert message.startswith("not fired: ml.turned__retrain() is not as postgres_ml.schedule() made it")
+    assert clients.ask(f"select rolpassword from pg_authid where rolname = '{runner}'") == [(None,)]
+    clients.ask("select postgres_ml.unschedule('ml.turned')", clients.analyst)
+
+
+def test_a_dropped_model_is_not_made_again(clients: SqlClients, runner: str) -> None:
+    clients.create("ml.ended", "select * from ml.measurements")
+    clients.ask("select postgres_ml.schedule('ml.ended', '* * * * *')", clients.analyst)
+    job = clients.value("select postgres_ml.drop_model('ml.ended')", clients.analyst)
+    clients.ask(f"select postgres_ml.claim_job({job}, 'a worker')")
+    assert clients.value(f"select state from postgres_ml.job where job = {job}") == "READY"
+    assert clients.ask("select 1 from postgres_ml.schedules", clients.analyst) == []
+
+
 def test_a_function_of_the_users_own_is_left_alone(clients: SqlClients, runner: str) -> None:
     clients.create("ml.mine", "select * from ml.measurements")
     schedule = "select postgres_ml.schedule('ml.mine', '0 3 * * *')"

@@ -32,7 +32,7 @@ begin
 
     statement := format($names$
         select pg_catalog.array_agg(k.name) from (
-            select pg_catalog.json_object_keys(pg_catalog.row_to_json(r)) as name from (
+            select pg_catalog.json_object_keys(pg_catalog.row_to_json(r.*)) as name from (
                 select query.* from (select 1) as one left join (select * from (
 %s
                 ) as query limit 0) as query on true

@@ -113,7 +113,7 @@ declare
         select a.attname from pg_attribute as a
         where a.attrelid = to_regclass(source) and a.attnum > 0 and a.attname = asked.config ->> 'target'
     );
-    stratum text := '''''';
+    stratum text := '''''';  -- the rows' alias is no name that a column of theirs may have, as it would come first
     is_measured boolean := lower(asked.config ->> 'problem_type') = 'regression';
     n_kept bigint;
 begin
@@ -121,14 +121,15 @@ begin
         execute format('select count(distinct r.%1$I) > 20 and max(pg_typeof(r.%1$I)::text) = any (%2$L) from %3$s as r',
             target, '{smallint,integer,bigint,real,double precision,numeric}', source) into is_measured;
         if is_measured is not true then
-            stratum := format('r.%I::text', target);
+            stratum := format('postgres_ml_row.%I::text', target);
         end if;
     end if;
     execute format('create table postgres_ml.%I (like %s)', 'sample_' || asked.job, source);
     execute format($sample$
         insert into postgres_ml.%1$I
         with digested as (
-            select r as body, %2$s as stratum, md5(r::text) as digest from %3$s as r where %4$s
+            select postgres_ml_row as body, %2$s as stratum, md5(postgres_ml_row::text) as digest
+            from %3$s as postgres_ml_row where %4$s
         ), numbered as (
             select d.*, row_number() over (partition by d.digest) as occurrence from digested as d
         ), ranked as (
@@ -146,7 +147,7 @@ begin
             from reserved as q
         )
         select (r.body).* from ranked as r join quotas as q on q.stratum = r.stratum where r.rank <= q.quota
-        $sample$, 'sample_' || asked.job, stratum, source, case when target is null then 'true' else format('r.%I is not null', target) end,
+        $sample$, 'sample_' || asked.job, stratum, source, case when target is null then 'true' else format('postgres_ml_row.%I is not null', target) end,
         max_rows);
     get diagnostics n_kept = row_count;
     execute format('drop table %s', source);

@@ -39,7 +39,7 @@
 
 
 {#- Raised whenever one of these statements changes, and worker/setup.py: RELEASE with it; a worker brings its catalog up to date. -#}
-{% macro postgres_ml__sql_client_release() %}{{ return(4) }}{% endmacro %}
+{% macro postgres_ml__sql_client_release() %}{{ return(5) }}{% endmacro %}
 
 
 {#- What only a worker may call. -#}

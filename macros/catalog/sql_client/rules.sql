@@ -190,8 +190,15 @@ declare
     problems text;
     cures text;
 begin
+    if tg_relid <> 'postgres_ml.job'::regclass then  -- its columns' types and their casts would be somebody else's
+        raise exception 'postgres_ml.check_job() is a trigger of postgres_ml.job alone' using errcode = 'insufficient_privilege';
+    end if;
     perform postgres_ml.model_place(quote_ident(new.model_schema) || '.' || quote_ident(new.model_name), '{}');
     perform postgres_ml.check_config(new.config);
+    delete from postgres_ml.model_owner as o  -- of a model that dbt dropped: an owner is noted when a version is
+    where o.model_schema = new.model_schema and o.model_name = new.model_name and not exists (
+        select from postgres_ml.model_version as v where v.model_schema = o.model_schema and v.model_name = o.model_name
+    );
     new.function_name := coalesce(new.config ->> 'function', 'predict_' || new.model_name);
     select string_agg(p.problem, '; '), string_agg(p.cure, '; ') into problems, cures from postgres_ml.job_problem(new) as p;
     if problems is not null then
@@ -217,6 +224,9 @@ returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $note_cancel$
 begin
+    if tg_relid <> 'postgres_ml.job'::regclass then  -- as in check_job
+        raise exception 'postgres_ml.note_cancel() is a trigger of postgres_ml.job alone' using errcode = 'insufficient_privilege';
+    end if;
     new.is_cancelled := true;  -- a job that was called off can't be called back
     if new.attempt = 0 and new.state = 'TRAINING' and new.is_sealed then
         new.state := 'CANCELLED';
@@ -234,7 +244,9 @@ drop trigger if exists c_cancel on postgres_ml.job;
 create trigger a_caller before insert on postgres_ml.job for each row execute function postgres_ml.note_caller();
 create trigger b_check before insert on postgres_ml.job for each row execute function postgres_ml.check_job();
 create trigger c_cancel before update of is_cancelled on postgres_ml.job for each row execute function postgres_ml.note_cancel();
+{#- A trigger of one's own on a table of one's own runs the function with its owner's rights, on types of one's own. -#}
 revoke execute on function
+    postgres_ml.note_caller(), postgres_ml.check_job(), postgres_ml.note_cancel(),
     postgres_ml.job_problem(postgres_ml.job), postgres_ml.model_owner_of(text, text) from public
 {% endmacro %}
 

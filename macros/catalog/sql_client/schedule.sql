@@ -25,15 +25,33 @@ create policy own_schedules on postgres_ml.schedule using (
         where r.rolname = scheduled_by and pg_catalog.pg_has_role(r.oid, 'usage')
     )
 );
+{#- Whether the model's function is the scheduler's, and has his rights: with the rights of its caller it is the runner's. -#}
+create or replace function postgres_ml.may_be_fired(of_schema text, of_name text, scheduler name)
+returns boolean
+language sql stable set search_path = pg_catalog, pg_temp
+as $may_be_fired$
+    select exists (
+        select from pg_proc as p
+        join pg_namespace as n on n.oid = p.pronamespace
+        where n.nspname = of_schema and p.proname = of_name || '__retrain' and p.pronargs = 0 and p.prosecdef
+            and pg_get_userbyid(p.proowner) = scheduler and obj_description(p.oid, 'pg_proc') like '%[postgres_ml.schedule]'
+    )
+$may_be_fired$;
 create or replace function postgres_ml.note_scheduler()
 returns trigger
 language plpgsql set search_path = pg_catalog, pg_temp
 as $note_scheduler$
 begin
+    if not postgres_ml.may_be_fired(new.model_schema, new.model_name, current_user) then
+        raise exception 'there is no function %.% of yours that a schedule could call',
+            quote_ident(new.model_schema), quote_ident(new.model_name || '__retrain') using errcode = 'insufficient_privilege',
+            hint = 'postgres_ml.schedule() makes it.';
+    end if;
     new.scheduled_by := current_user;
     return new;
 end
 $note_scheduler$;
+revoke execute on function postgres_ml.note_scheduler() from public;
 drop trigger if exists a_caller on postgres_ml.schedule;
 create trigger a_caller before insert on postgres_ml.schedule for each row execute function postgres_ml.note_scheduler();
 {#- The role that fires schedules: it may call this function, and nothing else of the catalog is granted to it. -#}
@@ -167,10 +185,22 @@ create or replace function postgres_ml.claim_schedule(of_schema text, of_name te
 returns boolean
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 as $claim_schedule$
+declare
+    scheduler name;
 begin
     update postgres_ml.schedule as s set fired_for = due, message = 'fired'
-    where s.model_schema = of_schema and s.model_name = of_name and coalesce(s.fired_for, s.created_at) < due;
-    return found;
+    where s.model_schema = of_schema and s.model_name = of_name and coalesce(s.fired_for, s.created_at) < due
+    returning s.scheduled_by into scheduler;
+    if scheduler is null then
+        return false;
+    end if;
+    if not postgres_ml.may_be_fired(of_schema, of_name, scheduler) then
+        perform postgres_ml.note_schedule(of_schema, of_name, format(
+            'not fired: %I.%I() is not as postgres_ml.schedule() made it; schedule the model again', of_schema, of_name || '__retrain'
+        ));
+        return false;
+    end if;
+    return true;
 end
 $claim_schedule$;
 create or replace function postgres_ml.note_schedule(of_schema text, of_name text, what text)

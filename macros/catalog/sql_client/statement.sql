@@ -145,7 +145,7 @@ begin
             using errcode = 'feature_not_supported', hint = format('Call its function: %I.%I.', m.model_schema, m.function_name);
     end if;
     return query execute format(
-        'select (row_number() over ())::text, to_jsonb(f)::text from %I.%I() as f', m.model_schema, m.function_name
+        'select (row_number() over ())::text, to_jsonb(f.*)::text from %I.%I() as f', m.model_schema, m.function_name
     );
 end
 $forecast_in$;

@@ -152,6 +152,9 @@ begin
     delete from postgres_ml.model_owner as o
     using postgres_ml.job as j
     where j.job = of_job and j.kind = 'drop' and as_state = 'READY' and o.model_schema = j.model_schema and o.model_name = j.model_name;
+    delete from postgres_ml.schedule as s  -- it would make the model again
+    using postgres_ml.job as j
+    where j.job = of_job and j.kind = 'drop' and as_state = 'READY' and s.model_schema = j.model_schema and s.model_name = j.model_name;
     perform pg_notify('postgres_ml', json_build_object('job', of_job, 'state', as_state)::text);
     return true;
 end

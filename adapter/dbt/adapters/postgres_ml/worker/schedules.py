@@ -63,6 +63,10 @@ class Schedules:
         try:
             async with await psycopg.AsyncConnection.connect(self._conninfo, autocommit=True) as connection:
                 await check_harmless(connection)
+                # what a query before has set for the role does not last
+                await connection.execute(
+                    "set search_path = pg_catalog; set default_transaction_read_only = off"
+                )
                 await connection.execute(f"set statement_timeout = '{TIMEOUT_S}s'")
                 row = await (await connection.execute(function)).fetchone()
         except (psycopg.Error, SpecError) as error:
