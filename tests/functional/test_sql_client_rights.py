@@ -322,7 +322,9 @@ def test_a_trigger_of_ones_own_never_runs_with_the_owners_rights(clients: SqlCli
     """It would compare columns of types whose casts somebody else wrote."""
     with closing(clients.connect(clients.analyst)) as connection, connection.cursor() as cursor:
         cursor.execute(TRIGGERED)
-        with pytest.raises(psycopg2.Error, match=rf"permission denied for function (postgres_ml\.)?{function}"):
+        with pytest.raises(
+            psycopg2.Error, match=rf"permission denied for function (postgres_ml\.)?{function}"
+        ):
             cursor.execute(TRIGGER.format(function))
         clients.ask(f"grant execute on function postgres_ml.{function}() to {clients.analyst}")
         try:

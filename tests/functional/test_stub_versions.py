@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+import joblib
+import numpy as np
+import pandas as pd
 import pytest
 from dbt.adapters.postgres_ml.catalog.read import STUB, read_versions
 from dbt.tests.util import run_dbt, run_dbt_and_capture, write_file
+from sklearn.linear_model import LinearRegression
 
 MODEL = """
 {{{{ config(materialized='create_model', target='y', auto=false, model_type='linear_learner',
@@ -44,7 +49,7 @@ class TestStubs:
 
         def run(text: str, *flags: str, select: str = "m") -> dict[str, Any]:
             write_file(text, project.project_root, "models", "m.sql")
-            return {r.node.name: r for r in run_dbt(["run", "--select", select, *flags])}
+            return {r.node.name: r for r in run_dbt(["run", "--select", *select.split(), *flags])}
 
         yield run
         ask("drop view if exists mart; drop table if exists scored")
@@ -118,6 +123,21 @@ class TestStubs:
         write_file(
             "select {{ predict('m', ['1']) }} as predicted", project.project_root, "models", "mart.sql"
         )
+
+    def test_a_model_that_was_made_elsewhere_is_not_evaluated_on_no_rows(self, project, build, ask):
+        frame = pd.DataFrame({"a": np.arange(50.0)})
+        joblib.dump(LinearRegression().fit(frame, 3 * frame["a"]), Path(project.project_root) / "line.joblib")
+        rows = "select i::float8 as a, 2.0 * i as y from generate_series(1, 600) as i"
+        write_file(rows, project.project_root, "models", "given.sql")
+        text = (
+            "{{ config(materialized='create_model', source='line.joblib', target='y') }} "
+            "select * from {{ ref('given') }}"
+        )
+        build("select 1 as a, 2.0 as y")
+        assert build(text, "--empty", select="given m")["m"].message.startswith("CREATE STUB")
+        assert build(text, select="given m")["m"].message.startswith("CREATE MODEL")
+        assert build(text, "--empty", select="given m")["m"].message.startswith("--empty, kept")
+        assert ask("select round(predict_m(10)::numeric, 6)") == [(30,)]
 
     def test_another_training_of_the_same_number_is_scored_again(self, build, ask):
         text = MODEL.format(kind="float8", more="")

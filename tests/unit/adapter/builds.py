@@ -87,6 +87,7 @@ class Build(SimpleNamespace):
             is_remote=False, rows=(1, 10),
         )  # fmt: skip
 
+    trains_here = NodeBuild.trains_here
     fits = NodeBuild.fits
     lacking = NodeBuild.lacking
 

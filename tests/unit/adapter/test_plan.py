@@ -8,13 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from dbt.adapters.postgres_ml.build.node import TrainingQuery
 from dbt.adapters.postgres_ml.build.plan import BuildPlan, Decision, Planner
 from dbt.adapters.postgres_ml.build.unpublished import UnpublishedResult
 from postgres_ml.contract import json_file
+from postgres_ml.contract.column import Column
 from postgres_ml.contract.exceptions import ConcurrentBuildError, SpecError
 from postgres_ml.contract.model import ArtifactFile, RunReference
 
-from tests.unit.adapter.builds import QUERY, Build, digest, trained, version
+from tests.unit.adapter.builds import CALLS, QUERY, Build, digest, trained, version
 
 
 def planner(tmp_path: Path, *versions: Any, expected: Any = None, **spec: Any) -> Planner:
@@ -108,6 +110,46 @@ def test_a_stub_that_serves_is_trained_over(tmp_path: Path) -> None:
     stub = version(2, state="STUB")
     decision = planner(tmp_path, stub, version(1, is_serving=False)).decide(full_refresh=False)
     assert (decision.action, decision.reason) == ("train", "a stub serves")
+
+
+def test_empty_keeps_a_model_that_was_made_elsewhere_and_stubs_none_other(tmp_path: Path) -> None:
+    """What arguments its function has follows from the model, and not from the query."""
+    other = version(summary={**version().summary, "arguments": [["b", "text"], ["a", "text"]]})
+    planned = planner(tmp_path, other)
+    planned.build.trains_here = False  # type: ignore[misc]
+    assert planned.decide_empty().action == "keep"
+    for stored in ((), (version(state="STUB", summary=other.summary),), (version(function_name="f"),)):
+        planned = planner(tmp_path, *stored)
+        planned.build.trains_here = False  # type: ignore[misc]
+        assert planned.decide_empty().action == "stub"
+
+
+AGE = Column("age", "integer", "number")
+TWO = TrainingQuery("select * from t", (CALLS, AGE), (CALLS, AGE), None)
+
+
+@pytest.mark.parametrize(
+    ("serves", "reason"), [(("calls", "age"), "unchanged"), (("age", "calls"), "columns (order)")]
+)
+def test_features_in_another_order_are_a_change(tmp_path: Path, serves: tuple[str, ...], reason: str) -> None:
+    """Callers that give them by position follow the query; its rows are the same."""
+    arguments = [[name, "double precision"] for name in serves]
+    stored = version(summary={**version().summary, "arguments": arguments})
+    planned = replace(planner(tmp_path, stored), query=TWO)
+    assert planned.decide(full_refresh=False).reason == reason
+    # after a rollback the version that serves has arguments of its own
+    newest = version(2, is_serving=False)
+    planned = replace(planner(tmp_path, newest, stored), query=TWO)
+    assert planned.decide(full_refresh=False).reason == "unchanged"
+
+
+def test_a_result_of_another_order_is_not_published(tmp_path: Path) -> None:
+    columns = {"calls": "integer", "age": "integer"}
+    leave_result(tmp_path, columns=columns)
+    unpublished = UnpublishedResult(tmp_path)
+    assert unpublished.is_publishable(Build().spec, digest(columns=columns), None)
+    turned = dict(reversed(columns.items()))
+    assert not unpublished.is_publishable(Build().spec, digest(columns=turned), None)
 
 
 def test_empty_keeps_a_function_of_the_same_arguments_and_stubs_another(tmp_path: Path) -> None:
@@ -222,4 +264,5 @@ def test_origins_are_compared_as_json(tmp_path: Path) -> None:
     assert note == {
         "place": ["d", "ml", "churn", "predict_churn"],
         "digest": json.loads(json.dumps(asdict(digest()))),
+        "order": [],
     }

@@ -130,8 +130,8 @@ def plan_build(build: NodeBuild, *, full_refresh: bool, is_empty: bool) -> Build
         versions=digests.versions(package_version),
     )
     planner = Planner(build, cursor, query, versions, expected, UnpublishedResult(build.directory))
-    # an external model needs no rows to be published, so --empty means nothing to it
-    decision = planner.decide_empty() if is_empty and build.trains_here else planner.decide(full_refresh)
+    # an external model without a query has no rows to be evaluated on, so --empty means nothing to it
+    decision = planner.decide_empty() if is_empty and query.columns else planner.decide(full_refresh)
     if decision.action == "train":
         problems += build.lacking()
     if problems and decision.action not in ("keep", "restore"):
@@ -214,13 +214,37 @@ class Planner:
         return self.serving is not None and self.serving.function_name != self.build.spec.function
 
     @property
+    def is_reordered(self) -> bool:
+        """Whether the query returns the features of the newest version, which serves, in another order.
+
+        Callers that give them by position follow the query.
+        """
+        serving = self.serving
+        if serving is None or serving is not self.newest or not self.build.trains_here:
+            return False
+        taken = [name for name, _ in serving.summary["arguments"]]
+        given = [column.name for column in self.query.features]
+        return taken != given and sorted(taken) == sorted(given)
+
+    @property
     def is_stub_serving(self) -> bool:
         """Whether what serves predicts NULL."""
         return self.serving is not None and self.serving.state == STUB
 
     def decide_empty(self) -> Decision:
-        """Keep a function of the right signature under --empty: a stub would only be worse."""
-        if self.serving is not None and self.build.fits(self.query, self.serving):
+        """Keep a function of the right signature under --empty: a stub would only be worse.
+
+        That of an external model is the model's, whatever the query is.
+        """
+        serving = self.serving
+        if (
+            serving is not None
+            and not self.build.trains_here
+            and not self.is_renamed
+            and serving.state != STUB
+        ):
+            return Decision("keep", "--empty", self.expected)
+        if serving is not None and self.build.fits(self.query, serving):
             return Decision("keep", "--empty", self.expected)
         return Decision("stub", "--empty", self.expected)
 
@@ -246,7 +270,7 @@ class Planner:
                 "lets none begin: set `function` back, or train once with dbt build --full-refresh"
             )
         if policy == "never":
-            changed = digests.changes(newest.digest, self._unread(newest))
+            changed = self._changes(newest, self._unread(newest))
             also = f"; changed since: {', '.join(changed)}" if changed else ""
             return Decision("keep", f"retrain: never{also}", self.expected, is_warning=bool(changed))
         if isinstance(policy, float | int) and newest.age_s < policy and not self.is_renamed:
@@ -263,7 +287,7 @@ class Planner:
         newest, expected = self.newest, self.expected
         changed: tuple[str, ...] = ("there is no version yet",)
         if newest is not None:
-            changed = digests.changes(newest.digest, self._unread(newest))
+            changed = self._changes(newest, self._unread(newest))
         if not changed or self.unpublished.exists():
             data, n_rows = self.build.measure(self.cursor, self.query)
             expected = replace(expected, data=data, n_rows=n_rows)
@@ -271,12 +295,16 @@ class Planner:
             if self.unpublished.is_publishable(self.build.spec, expected, published):
                 return Decision("publish", "an earlier build trained it and could not publish it", expected)
             if newest is not None:
-                changed = digests.changes(newest.digest, expected)
+                changed = self._changes(newest, expected)
         if newest is not None and self.build.spec.retrain != "on_change":
             return Decision("train", self._by_policy(newest), expected)
         if changed or self.serving is None or self.is_stub_serving:
             return Decision("train", ", ".join(changed) or "a stub serves", expected)
         return Decision("keep", "unchanged", expected)
+
+    def _changes(self, newest: StoredVersion, expected: Digest) -> tuple[str, ...]:
+        changed = digests.changes(newest.digest, expected)
+        return (*changed, "columns (order)") if self.is_reordered else changed
 
     def _by_policy(self, newest: StoredVersion) -> str:
         if self.build.spec.retrain == "always":

@@ -104,4 +104,8 @@ def _files(trained: TrainedModel) -> list[Path]:
 
 
 def _origin(spec: TrainingSpec, digest: Digest) -> dict[str, object]:
-    return {"place": [spec.database, spec.schema, spec.name, spec.function], "digest": asdict(digest)}
+    return {
+        "place": [spec.database, spec.schema, spec.name, spec.function],
+        "digest": asdict(digest),
+        "order": list(digest.columns),  # of the function's arguments
+    }
