@@ -17,7 +17,7 @@
 {%- if false -%}{{ postgres_ml__check_tested_model() }}{{ postgres_ml__drift() }}{{ postgres_ml__literal() }}{%- endif -%}  {#- named for dbt, which shows a test those macros alone -#}
 {%- do ml.postgres_ml__check_tested_model('feature_drift') if execute -%}
 {%- set chosen = [] -%}
-{%- for name in features or [] -%}
+{%- for name in ([features] if features is string else features or []) -%}
   {%- do chosen.append(ml.postgres_ml__literal(name)) -%}
 {%- endfor -%}
 {%- set reference -%}
@@ -32,7 +32,7 @@
     from (select * from {{ relation }}) as t cross join lateral pg_catalog.jsonb_each_text(pg_catalog.to_jsonb(t.*)) as e
     where {{ condition }}
 {%- endset -%}
-{{ ml.postgres_ml__drift(model, reference, observed, max_psi, max_ks) }}
+{{ ml.postgres_ml__drift(model, reference, observed, max_psi, max_ks, chosen) }}
 {% endtest %}
 
 
@@ -60,10 +60,11 @@
   Functions are qualified and literals have their types: no operator or function of somebody else's in the session's
   search_path fits better.
 
-  A query of the columns that drifted: feature, psi, ks, n_rows. The bins are those of the training's statistics; a
+  A query of the columns that drifted: feature, psi, ks, n_rows; and of those, asked for by name, that the version which
+  serves has no statistics of, as what can't be compared has not passed. The bins are those of the training's statistics; a
   share of nothing counts as 1 in 10,000, or the index would be infinite.
 #}
-{% macro postgres_ml__drift(model, reference, observed, max_psi, max_ks) %}
+{% macro postgres_ml__drift(model, reference, observed, max_psi, max_ks, names=[]) %}
 with version as (
     select v.statistics
     from postgres_ml.model_version as v
@@ -141,6 +142,15 @@ select 'postgres_ml.model_version' || ' shows no row of this model to this role'
     null::numeric as ks, null::float8 as n_rows
 from (select * from {{ model }}) as card
 where card.state <> 'STUB' and not exists (select from version)
+union all
+{%- if names %}
+select wanted.name || ' is no feature of which the training kept statistics'::text, null::numeric, null::numeric, null::float8
+from (select pg_catalog.unnest(array[{{ names | join(', ') }}]::text[]) as name) as wanted
+where exists (select from version) and wanted.name not in (select r.feature from reference as r)
+{%- else %}
+select 'the version that serves has no statistics to compare with', null::numeric, null::numeric, null::float8
+where exists (select from version) and not exists (select from reference as r where r.s is not null)
+{%- endif %}
 union all
 select feature, pg_catalog.round(psi::numeric, 4) as psi, pg_catalog.round(ks::numeric, 4) as ks, n_rows
 from drifts

@@ -40,6 +40,8 @@ models:
       - feature_drift: {arguments: {relation: ref('events')}}
       - feature_drift: {name: features_drifted, arguments: {relation: ref('later')}}
       - feature_drift: {name: chosen_features, arguments: {relation: ref('later'), features: [z, vip]}}
+      - feature_drift: {name: one_feature, arguments: {relation: ref('later'), features: region}}
+      - feature_drift: {name: feature_unknown, arguments: {relation: ref('later'), features: [z, regoin]}}
       - prediction_drift: {arguments: {relation: ref('scored'), column: y}}
       - prediction_drift: {name: predictions_drifted, arguments: {relation: ref('scored'), column: y, condition: "y = 'no'"}}
 """
@@ -92,9 +94,12 @@ class TestGenericTestsAndDocs:
             "metric_unknown",
             "age_fails",
             "features_drifted",
+            "one_feature",
+            "feature_unknown",
             "predictions_drifted",
         }
         assert {str(result.status) for result in outcome.values()} == {"pass", "fail"}
+        assert outcome["one_feature"].failures == outcome["feature_unknown"].failures == 1
         assert outcome["features_drifted"].failures == 2  # x and region, not z and vip
 
     def test_parity_notices_another_function(self, outcome, project, connection):
