@@ -25,7 +25,7 @@ def planner(tmp_path: Path, *versions: Any, expected: Any = None, **spec: Any) -
 
 
 def leave_result(tmp_path: Path, **changes: Any) -> None:
-    UnpublishedResult(tmp_path).note_origin(Build().spec, digest(**changes))
+    UnpublishedResult(tmp_path).note_origin(Build().spec, digest(**changes), newest=1)
     text = json_file.to_json(trained(run=RunReference("run9", "models:/m-9", is_tracked=True)))
     (tmp_path / "trained.json").write_text(text, encoding="utf-8")
 
@@ -143,6 +143,24 @@ def test_features_in_another_order_are_a_change(tmp_path: Path, serves: tuple[st
     assert planned.decide(full_refresh=False).reason == "unchanged"
 
 
+def test_a_result_that_was_compared_with_another_version_is_trained_again(tmp_path: Path) -> None:
+    """`promote: if_better` compares with what served then; after a rollback something else may."""
+    UnpublishedResult(tmp_path).note_origin(Build().spec, digest(query="new"), champion=2)
+    text = json_file.to_json(trained(run=RunReference("run9", "models:/m-9", is_tracked=True)))
+    (tmp_path / "trained.json").write_text(text, encoding="utf-8")
+    for serving, action in ((2, "publish"), (3, "train")):
+        stored = [version(number, is_serving=number == serving) for number in (3, 2)]
+        planned = planner(tmp_path, *stored, expected=digest(query="new"), promote="if_better")
+        assert planned.decide(full_refresh=False).action == action
+
+
+def test_nothing_is_published_where_another_checkout_has_published_the_same(tmp_path: Path) -> None:
+    leave_result(tmp_path)  # trained when v1 was the newest
+    stored = version(2), version(is_serving=False)
+    assert planner(tmp_path, *stored).decide(full_refresh=False).action == "keep"
+    assert planner(tmp_path, *stored, retrain="always").decide(full_refresh=False).action == "train"
+
+
 def test_a_result_of_another_order_is_not_published(tmp_path: Path) -> None:
     columns = {"calls": "integer", "age": "integer"}
     leave_result(tmp_path, columns=columns)
@@ -164,6 +182,7 @@ def test_empty_keeps_a_function_of_the_same_arguments_and_stubs_another(tmp_path
 def test_a_result_that_could_not_be_published_is_published(tmp_path: Path) -> None:
     leave_result(tmp_path)
     assert planner(tmp_path).decide(full_refresh=False).action == "publish"
+    # by --full-refresh of rows that have not changed
     assert planner(tmp_path, version()).decide(full_refresh=False).action == "publish"
 
 
@@ -265,4 +284,6 @@ def test_origins_are_compared_as_json(tmp_path: Path) -> None:
         "place": ["d", "ml", "churn", "predict_churn"],
         "digest": json.loads(json.dumps(asdict(digest()))),
         "order": [],
+        "champion": None,
+        "newest": 1,
     }

@@ -18,6 +18,7 @@ from dbt.adapters.postgres_ml.build.unpublished import UnpublishedResult
 from dbt.adapters.postgres_ml.catalog.read import STUB, StoredVersion, read_functions, read_versions
 from dbt.adapters.postgres_ml.catalog.search_path import trusted_path
 
+from postgres_ml.contract.config import TrainingSpec
 from postgres_ml.contract.exceptions import ConcurrentBuildError, SpecError
 from postgres_ml.snapshot import digest as digests
 from postgres_ml.snapshot.digest import Digest
@@ -179,6 +180,11 @@ def _with_functions(plan: BuildPlan, cursor: Any, serving: StoredVersion) -> Bui
     return replace(plan, decision=replace(plan.decision, action="restore", reason=reason))
 
 
+def champion_of(spec: TrainingSpec, serving: StoredVersion | None) -> int | None:
+    """Return the version that `promote: if_better` compares a training with; None where nothing is."""
+    return serving.version if serving is not None and spec.promote != "always" else None
+
+
 @dataclass(frozen=True)
 class Planner:
     """Compares what there is with what a training now would follow from.
@@ -292,10 +298,12 @@ class Planner:
             data, n_rows = self.build.measure(self.cursor, self.query)
             expected = replace(expected, data=data, n_rows=n_rows)
             published = None if newest is None else newest.summary["mlflow_run_id"]
-            if self.unpublished.is_publishable(self.build.spec, expected, published):
-                return Decision("publish", "an earlier build trained it and could not publish it", expected)
             if newest is not None:
                 changed = self._changes(newest, expected)
+            champion = champion_of(self.build.spec, self.serving)
+            same = newest.version if newest is not None and not changed else None
+            if self.unpublished.is_publishable(self.build.spec, expected, published, champion, same):
+                return Decision("publish", "an earlier build trained it and could not publish it", expected)
         if newest is not None and self.build.spec.retrain != "on_change":
             return Decision("train", self._by_policy(newest), expected)
         if changed or self.serving is None or self.is_stub_serving:

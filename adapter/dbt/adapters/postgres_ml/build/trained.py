@@ -16,7 +16,7 @@ from dbt.adapters.postgres_ml.build.endpoint import EndpointBuild
 from dbt.adapters.postgres_ml.build.job import empty_directory, make_job
 from dbt.adapters.postgres_ml.build.lock import lock_folder
 from dbt.adapters.postgres_ml.build.node import NodeBuild
-from dbt.adapters.postgres_ml.build.plan import BuildPlan
+from dbt.adapters.postgres_ml.build.plan import BuildPlan, champion_of
 from dbt.adapters.postgres_ml.build.runtimes import lacking_runtimes
 from dbt.adapters.postgres_ml.build.stub import stub_model
 from dbt.adapters.postgres_ml.build.unpublished import UnpublishedResult
@@ -138,7 +138,9 @@ def take_snapshot(plan: BuildPlan, closing: Closing) -> Snapshot:
         rows = f", on a snapshot of {summary.n_rows:,} rows x {len(plan.query.columns)} columns{sampled}"
         # others may have come in since the plan
         expected = dataclasses.replace(expected, data=summary.digest, n_rows=summary.n_rows_query)
-    UnpublishedResult(build.directory).note_origin(build.spec, expected)
+    UnpublishedResult(build.directory).note_origin(
+        build.spec, expected, champion_of(build.spec, plan.serving), plan.newest
+    )
     what = "training" if build.trains_here else f"publishing {build.spec.source}"
     build.log("info", f"{what}: {plan.reason_of_training(expected)}{rows}")
     return Snapshot(plan, expected, lacking, process)

@@ -36,10 +36,18 @@ class UnpublishedResult:
     def _result(self) -> Path:
         return self.directory / RESULT
 
-    def note_origin(self, spec: TrainingSpec, digest: Digest) -> None:
-        """Note what the training of this folder follows from; the training process adds its result."""
+    def note_origin(
+        self, spec: TrainingSpec, digest: Digest, champion: int | None = None, newest: int = 0
+    ) -> None:
+        """Note what the training of this folder follows from; the training process adds its result.
+
+        Parameters
+        ----------
+        champion : the version that `promote: if_better` compares with; its score is part of the result
+        newest : the newest version before this training; 0 where there is none
+        """
         with self._note.open("w", encoding="utf-8") as stream:
-            json.dump(_origin(spec, digest), stream)
+            json.dump({**_origin(spec, digest, champion), "newest": newest}, stream)
             stream.flush()
             os.fsync(stream.fileno())  # as the result is: without the note that is worth nothing
 
@@ -47,11 +55,21 @@ class UnpublishedResult:
         """Return whether a training in this folder came to a result."""
         return self._note.exists() and self._result.exists()
 
-    def is_publishable(self, spec: TrainingSpec, digest: Digest, published_run: str | None) -> bool:
+    def is_publishable(
+        self,
+        spec: TrainingSpec,
+        digest: Digest,
+        published_run: str | None,
+        champion: int | None = None,
+        same: int | None = None,
+    ) -> bool:
         """Return whether training now would make the same model for the same place, not published yet.
 
         Parameters
         ----------
+        champion : as `note_origin` has it, now
+        same : the newest version, if it follows from the same; where another checkout has published it since
+            the training there is nothing to publish
         published_run : MLflow run of the newest version; its result is still there where dbt was killed right
             after the commit
         """
@@ -61,7 +79,8 @@ class UnpublishedResult:
             noted = json.loads(self._note.read_text(encoding="utf-8"))
         except ValueError:  # the machine went down before all of it was on the disk
             return False
-        if noted != json.loads(json.dumps(_origin(spec, digest))):
+        newest = noted.pop("newest", None)
+        if noted != json.loads(json.dumps(_origin(spec, digest, champion))) or same not in (None, newest):
             return False
         trained = self.read()
         if trained is None or (trained.run is not None and trained.run.run_id == published_run):
@@ -103,9 +122,10 @@ def _files(trained: TrainedModel) -> list[Path]:
     return [Path(path) for path in paths if path is not None]
 
 
-def _origin(spec: TrainingSpec, digest: Digest) -> dict[str, object]:
+def _origin(spec: TrainingSpec, digest: Digest, champion: int | None) -> dict[str, object]:
     return {
         "place": [spec.database, spec.schema, spec.name, spec.function],
         "digest": asdict(digest),
         "order": list(digest.columns),  # of the function's arguments
+        "champion": champion,
     }
