@@ -41,10 +41,12 @@
     {%- endfor -%}
   {%- elif features is mapping -%}
     {%- for name in known -%}
-      {%- do arguments.append(features.get(name, 'null')) -%}
+      {%- do arguments.append('null' if features.get(name) is none else features.get(name)) -%}
     {%- endfor -%}
   {%- else -%}
-    {%- do arguments.extend(features) -%}
+    {%- for value in features -%}
+      {%- do arguments.append('null' if value is none else value) -%}
+    {%- endfor -%}
   {%- endif -%}
   {%- set arguments = ml.postgres_ml__cast_to(function, arguments) | join(', ') -%}
   {%- if (known or features) | length > 100 -%}

@@ -52,7 +52,7 @@ from (
         ~ (tojson(keys) if keys | length > 1 else tojson(keys[0])) ~ ' and any incremental_strategy but append'
     ) -%}
   {%- endif -%}
-  {%- if is_incremental() -%}
+  {%- if is_incremental() and this is not string -%}  {#- of a unit test it is the name of a CTE -#}
     {%- set names = adapter.get_columns_in_relation(this) | map(attribute='name') | list -%}
     {%- set lacking = [] -%}
     {%- for name in keys + ['prediction', 'features_hash', 'model_version'] if name not in names -%}

@@ -55,6 +55,12 @@
         macro_name ~ "('" ~ model_name ~ "'): that model forecasts: select * from {{ forecast('" ~ model_name ~ "') }}"
     ) -%}
   {%- endif -%}
+  {%- if features is not none and features is not mapping -%}
+    {%- do exceptions.raise_compiler_error(
+        macro_name ~ "('" ~ model_name ~ "'): features is a dictionary of SQL by feature, such as {'" ~ names[0] ~ "': '…'}; "
+        ~ 'columns that are named like features need none'
+    ) -%}
+  {%- endif -%}
   {%- for name in features or {} if name not in names -%}
     {%- do exceptions.raise_compiler_error(
         macro_name ~ "('" ~ model_name ~ "') has no feature '" ~ name ~ "'; its features are " ~ names | join(', ')
@@ -62,7 +68,8 @@
   {%- endfor -%}
   {%- set values = [] -%}
   {%- for name in names -%}
-    {%- do values.append((features or {}).get(name, ml.postgres_ml__identifier(name))) -%}
+    {%- set value = (features or {}).get(name, ml.postgres_ml__identifier(name)) -%}
+    {%- do values.append('null' if value is none else value) -%}
   {%- endfor -%}
   {{ return({'function': function, 'batch_function': batch_functions | first, 'columns': columns, 'values': values}) }}
 {% endmacro %}

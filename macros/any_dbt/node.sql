@@ -17,7 +17,7 @@
       'name': found.function ~ suffix,
       'qualified': adapter.quote(schema) ~ '.' ~ adapter.quote(found.function ~ suffix),
       'features_type': adapter.quote(schema) ~ '.' ~ adapter.quote(found.function ~ '_features'),
-      'model': found.model,
+      'model': relation.identifier if is_real else found.model,
   }) }}
 {% endmacro %}
 

@@ -37,6 +37,8 @@ class TestPredict:
             "not_a_feature.sql": "select {{ predict('m', {'zzz': '1'}) }} as p",
             "not_a_model.sql": "select {{ predict('inputs', ['1']) }} as p",
             "not_built.sql": "select {{ predict('unbuilt') }} as p",
+            "nulls.sql": "select {{ predict('m', {'a': none, 'b': 0}) }} as p, {{ predict('m', [0, none]) }} as q",
+            "listed.sql": "{{ predict_table('m', ref('inputs'), key='a', features=['a', 'b']) }}",
             "missing_column.sql": "select {{ predict('m', alias='s') }} as p from (select 1 as a) as s",
             "fine.sql": "select round({{ predict('m', alias='i') }}::numeric, 0)::int as p from {{ ref('inputs') }} as i",
             "unit_tests.yml": UNIT_TEST,
@@ -55,7 +57,10 @@ class TestPredict:
         assert "no create_model has that name; there are: m, unbuilt" in messages["not_a_model"]
         assert "build it first: dbt build --select unbuilt" in messages["not_built"]
         assert "column s.b does not exist" in messages["missing_column"]
-        assert messages["fine"] == "CREATE VIEW"
+        assert messages["fine"] == messages["nulls"] == "CREATE VIEW"
+        assert "features is a dictionary of SQL by feature, such as {'a': '…'}" in messages["listed"]
+        compiled = (Path(project.project_root) / "target/compiled/test/models/nulls.sql").read_text()
+        assert "(null, 0) as p" in compiled and "(0, null) as q" in compiled
 
     def test_unit_test(self, project, trained):
         results = run_dbt(["test", "--select", "doubles"])

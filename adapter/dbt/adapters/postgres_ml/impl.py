@@ -192,9 +192,8 @@ class PostgresMLAdapter(MaterializationAdapter, CatalogAdapter):
         else:
             node = resolve.node_of(manifest, relation)
         is_real = relation.schema and not getattr(relation, "is_cte", False)
-        schema, model = place_of(node)
-        if is_real:
-            schema = resolve.place_of_relation(relation)[0]
+        # an alias may follow the target, and --defer means the other target's
+        schema, model = resolve.place_of_relation(relation) if is_real else place_of(node)
         function = config_value(node, "function") or default_function(node)
         return {
             "schema": schema,
