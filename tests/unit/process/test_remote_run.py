@@ -173,8 +173,11 @@ def test_the_others_end_ends_no_training_whose_run_is_open(other: Other) -> None
     other.tell(run_id="r1")
     assert other.opened.get(timeout=PATIENCE_S) == "r1"
     other.close()
+    deadline = time.monotonic() + PATIENCE_S
+    while not other.said and time.monotonic() < deadline:
+        time.sleep(0.01)
+    [(level, text, _)] = other.said
+    assert level == "warning" and "ended unexpectedly; the training goes on" in text
     with pytest.raises(TrainingProcessError, match="ended unexpectedly"):
         other.run.log(None, Path())  # type: ignore[arg-type]
     assert other.failures.empty()
-    [(level, text, _)] = other.said
-    assert level == "warning" and "ended unexpectedly; the training goes on" in text
