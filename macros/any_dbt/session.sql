@@ -75,5 +75,5 @@
 -#}
 {% macro postgres_ml__drop_exclusively(relation) %}
   {%- do postgres_ml__execute_exclusively(get_drop_sql(relation), [relation]) -%}
-  {%- do adapter.drop_relation(relation) -%}  {#- nothing is there any more but dbt's memory of it -#}
+  {%- do adapter.cache_dropped(relation) -%}
 {% endmacro %}

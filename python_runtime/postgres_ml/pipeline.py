@@ -204,7 +204,7 @@ def load(job: TrainingJob, snapshot: Path, report: Report) -> Loaded:
     rows, plan = None, planned()
     if plan is None:
         rows = snapshot_rows.load(snapshot, job.features, job.target, settings.seed, job.weight)
-        plan = planned(*(encoded_bytes(job.spec, rows.frame, n) for n in (job.n_threads, 0)))
+        plan = planned(*encoded_bytes(job.spec, rows.frame, job.n_threads))
     if rows is not None and plan is None:
         snapshot.unlink()  # the database's rows stay on the disk no longer than they must
         return preparation.prepare(job, rows, Deadline(settings.max_runtime), report), None

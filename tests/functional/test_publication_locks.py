@@ -19,9 +19,8 @@ class TestReadersOfTheCard:
     @pytest.fixture
     def reader(self, project, connection):
         """A session that has read the card and idles in its transaction."""
-        run_dbt(
-            ["build", "--select", "m", "--vars", "{factor: 2}"]
-        )  # the first build makes it, the others keep it
+        # the first build makes it, the others keep it
+        run_dbt(["build", "--select", "m", "--vars", "{factor: 2}"])
         connection.autocommit = False
         with connection.cursor() as cursor:
             cursor.execute(f'select version from "{project.test_schema}".m')

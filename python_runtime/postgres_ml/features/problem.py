@@ -236,14 +236,11 @@ def size_notes(spec: TrainingSpec, column: Column, target: Array) -> list[str]:
     greatest = float(np.abs(target).max())
     are_squared = spec.model_types == ("xgboost",) and spec.objective not in SCALE_FREE
     if greatest > (LARGEST_SQUARED if are_squared else LARGEST_SINGLE):
-        what = (
-            "whose squares are beyond single precision, in which boosted trees"
-            if are_squared
-            else ("beyond single precision, in which trees and networks")
-        )
+        which = "whose squares are " if are_squared else ""
+        models = "boosted trees" if are_squared else "trees and networks"
         raise TrainingDataError(
-            f'target "{column.name}" has values up to {greatest:.1e}, {what} are fitted: divide it by a '
-            "constant in the query"
+            f'target "{column.name}" has values up to {greatest:.1e}, {which}beyond single precision, in '
+            f"which {models} are fitted: divide it by a constant in the query"
         )
     if np.spacing(np.float32(greatest)) <= 1e-3 * target.std():
         return []

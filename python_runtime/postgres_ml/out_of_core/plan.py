@@ -110,13 +110,13 @@ def cap_of(settings: Settings) -> int | None:
     return None if limit is None else int(DEFAULT_SHARE * limit)
 
 
-def encoded_bytes(spec: TrainingSpec, frame: pd.DataFrame, n_threads: int) -> int:
-    """Return the bytes a row that encoded columns take at most, beside the rows themselves.
+def encoded_bytes(spec: TrainingSpec, frame: pd.DataFrame, n_threads: int) -> tuple[int, int]:
+    """Return the bytes a row that encoded columns take at most beside the rows: in all fits, in the last.
 
     Parameters
     ----------
     frame : of all rows: each text column has as many categories as it has values, up to the encoders' limit
-    n_threads : fits of AUTO that run side by side; 0 is the final one, which comes after the search
+    n_threads : fits of AUTO that run side by side; the last one comes after the search
     """
     texts = [name for name in frame if frame[name].dtype == object]
     kinds, words, one_hot = set(spec.model_types), 0, 0
@@ -125,10 +125,12 @@ def encoded_bytes(spec: TrainingSpec, frame: pd.DataFrame, n_threads: int) -> in
     elif kinds & ONE_HOT:
         one_hot = _one_hot(frame, texts, MAX_CATEGORIES)
     if not spec.auto:
-        return DENSE * (one_hot + words)
+        return DENSE * (one_hot + words), DENSE * (one_hot + words)
     if spec.preprocessors is None:
         words = FEW_TERMS * sum(is_free_text(frame[name]) for name in texts)
-    return auto_bytes(spec, frame.shape[1] - len(texts), len(texts), n_threads, one_hot, words)
+    n_numbers, n_texts = frame.shape[1] - len(texts), len(texts)
+    several, last = (auto_bytes(spec, n_numbers, n_texts, n, one_hot, words) for n in (n_threads, 0))
+    return several, last
 
 
 def auto_bytes(
@@ -188,8 +190,8 @@ def plan_memory(
     ----------
     n_columns : of the snapshot, the label among them
     used : bytes that the process has before it reads a row; None measures it
-    encoded : bytes a row that encodings take beside, as `encoded_bytes` has them
-    encoded_once : the same of one fit, which reads a file after the other; None is as many
+    encoded, encoded_once : bytes a row that encodings take beside, as `encoded_bytes` has them; the last fit
+        reads a file after the other, and None says that it takes as many
 
     Raises
     ------

@@ -84,7 +84,7 @@ def test_texts_become_as_many_columns_as_they_have_values_up_to_a_limit(
     )
     frame["t1"] = frame["t1"].astype(object)
     spec = TrainingSpec("m", "model.m", "db", "s", function="f", target="y", **given)
-    assert plan.encoded_bytes(spec, frame, 2) == plan.DENSE * columns
+    assert plan.encoded_bytes(spec, frame, 2) == (plan.DENSE * columns, plan.DENSE * columns)
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_what_searches_side_by_side_take_is_not_what_a_file_needs(
         file.truncate(n_rows * (6 + 4 * (n_numbers + 2) + 8 * (n_numbers + 1)))
     spec = TrainingSpec("m", "model.m", "db", "s", function="f", target="y")
     frame = pd.DataFrame(np.zeros((10, n_numbers)))
-    encoded, once = (plan.encoded_bytes(spec, frame, threads) for threads in (n_threads, 0))
+    encoded, once = plan.encoded_bytes(spec, frame, n_threads)
     assert once < encoded
     settings = Settings(max_memory=cap * MB)
     found = plan_memory(settings, path, n_rows, n_numbers + 1, 320 * MB, encoded, once)
