@@ -15,13 +15,23 @@ import results
 from auto_sets import Set
 
 IN_SQL = ("auto_sql", "auto_sql_0")
-SYSTEMS = ("auto", *IN_SQL, "flaml", "autogluon", "xgboost_default", "hist_default", "linear")
+SYSTEMS = (
+    "auto",
+    *IN_SQL,
+    "flaml",
+    "autogluon",
+    "autogluon_best",
+    "xgboost_default",
+    "hist_default",
+    "linear",
+)
 NAMES = {
     "auto": "auto",
     "auto_sql": "auto, runtime sql",
     "auto_sql_0": "auto, runtime sql, tolerance 0",
     "flaml": "FLAML",
     "autogluon": "AutoGluon medium",
+    "autogluon_best": "AutoGluon best",
     "xgboost_default": "xgboost default",
     "hist_default": "HistGradientBoosting default",
     "linear": "linear",
