@@ -112,7 +112,7 @@ def deploy(
                 spec.function,
                 requested=spec.runtime,
                 lacking=lacking,
-                rule=parse_anomaly_rule(pipeline, inputs_of(columns)),
+                rule=parse_anomaly_rule(pipeline, inputs_of(columns)) if has_rule(pipeline) else None,
                 encoding=job.encoding,
             )
             return Deployment(program, runtime)

@@ -19,7 +19,7 @@ from postgres_ml.fit.choice import Choice, OutOfFold
 from postgres_ml.fit.task import Task
 from postgres_ml.fit.trial import Trial
 from postgres_ml.search.budget import Budget
-from postgres_ml.search.choice import best_of, decide, publishable
+from postgres_ml.search.choice import ALIKE, Members, best_of, decide, publishable
 from postgres_ml.search.encoded_rows import EncodedRows
 from postgres_ml.search.ensemble import MAX_MEMBERS, blend_loss, greedy
 from postgres_ml.search.fits import Fits, LocalFits
@@ -34,6 +34,7 @@ from postgres_ml.snapshot.rows import TrainingRows
 # may differ by a fifth. Where the function will be SQL the second would be additive, and take longer.
 FIRST_ROUNDS = {False: (1, 2), True: (1, 1)}
 MAX_TRIALS = 400
+MUCH = 0.25  # of the time left, for final fits
 EXPLAINED = (
     "explain: true: candidates are single models whose rows can be explained exactly: linear models, "
     "additive tables, and boosted trees of a size that the function bears; no neural networks and no blends"
@@ -115,12 +116,27 @@ def _take_stock(task: Task, runner: Runner, progress: Progress, n_new: int, n_mo
     best = functools.cache(functools.partial(best_of, task, runner.done))
     members = greedy(task, runner.done, 1 if task.spec.explain else MAX_MEMBERS)
     published = best()[1] if task.spec.explain or task.is_sql else members
-    runner.budget.note_best(blend_loss(task, members), n_new, published)
+    kept_for = _sooner(task, runner, published) if len(published) > 1 else published
+    runner.budget.note_best(blend_loss(task, members), n_new, kept_for)
     runner.keep(
         [*publishable(task, runner.done, [*members, *published]), *publishable(task, runner.late, ())]
     )
     left_s = runner.budget.estimate_left_s(len(runner.trials), n_more)
     progress.show(runner.trials, lambda: best()[0], left_s)
+
+
+def _sooner(task: Task, runner: Runner, members: Sequence[tuple[Trial, float]]) -> Members:
+    """Return the blend that time is kept free for: where its final fits would take much of what is left, one
+    of fewer members that is as good but for a trifle, which is chosen if there is no time for the other.
+    """
+    budget, found, loss = runner.budget, members, blend_loss(task, members)
+    if budget.final_s(members) < MUCH * task.deadline.left:
+        return members
+    for n in range(len(members) - 1, 0, -1):
+        fewer = greedy(task, runner.done, n)
+        if blend_loss(task, fewer) <= (1 + ALIKE) * loss and budget.final_s(fewer) < budget.final_s(found):
+            found = fewer
+    return found
 
 
 def _try(task: Task, runner: Runner, proposals: Proposals, progress: Progress, round_size: int) -> str:

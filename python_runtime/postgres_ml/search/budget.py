@@ -32,8 +32,9 @@ ITERATIONS = 100.0  # of a linear classifier's solver, about
 BOOSTINGS = 4.0
 HURRIED_SHARE = 0.7  # of the time left, for a fit whose candidate learns as fast as time allows
 # Lowering parses the published and the evaluated pipeline, and writes bodies and JSON: as often as this the
-# time that reading a booster's trees takes (5.4 times of 4,000 nodes, 6 of 240,000).
-LOWERING = 7.0
+# time in which the probe reads a tree node, if the function will be SQL (38 microseconds a node, of which
+# reading takes some 4), and if not (7).
+LOWERING = {False: 2.5, True: 7.0}
 LINEAR_FINAL = 3.0  # its final fit goes on to a finer tolerance
 
 
@@ -92,7 +93,8 @@ class Budget:
 
     def lower_s(self, members: Sequence[tuple[Trial, float]]) -> float:
         """Return how long it will take to write the functions of these members."""
-        return self._pace.slowness * LOWERING * self._node_s * sum(trial.n_nodes for trial, _ in members)
+        n_nodes = sum(trial.n_nodes for trial, _ in members)
+        return self._pace.slowness * LOWERING[self.task.is_sql] * self._node_s * n_nodes
 
     def plan(self, n_rows: int) -> Plan:
         """Return what trials have time for, given what a boosting round takes.
@@ -150,15 +152,23 @@ class Budget:
         fits = self._final_fits if fits is None else fits
         growth = self.growth / self.row_share
         each = [self._n_fits(trial.candidate) * fits * growth * trial.best_s for trial, _ in members]
-        return self._pace.slowness * max(sum(each) / self.task.n_threads, max(each, default=0.0))
+        # the fits that a network becomes run side by side, as the members do
+        counts = [n_fits(self.task, trial.candidate) for trial, _ in members]
+        longest = max((seconds / n for seconds, n in zip(each, counts, strict=True)), default=0.0)
+        return self._pace.slowness * max(sum(each) / self.task.n_threads, longest)
 
-    def rows_for(self, members: Sequence[tuple[Trial, float]]) -> float | None:
+    def rows_for(self, members: Sequence[tuple[Trial, float]], *, with_refit: bool = False) -> float | None:
         """Return the share of the training rows on which there is time to fit these members once more.
 
         None where it is less than the rows that the members' trials learned from.
+
+        Parameters
+        ----------
+        with_refit : whether all rows shall be learned from after that, if the settings say so
         """
         left = self.task.deadline.left - self.lower_s(members)
-        needed = self.final_s(members, ONE_FIT)
+        is_refitted = with_refit and self.task.spec.settings.refit
+        needed = self.final_s(members, self._final_fits if is_refitted else ONE_FIT)
         share = 1.0 if needed <= left else max(left, 0.0) / needed
         return share if share >= self.row_share else None
 

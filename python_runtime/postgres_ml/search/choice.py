@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Protocol
 
 import numpy as np
 
@@ -14,7 +16,7 @@ from postgres_ml.fit.trial import Trial
 from postgres_ml.process.progress import figure
 from postgres_ml.search.comparison import error_of, score_of, worse_metric
 from postgres_ml.search.decision_rule import choose_class_multipliers, tunes_class_multipliers
-from postgres_ml.search.ensemble import MAX_MEMBERS, average, final_members, greedy
+from postgres_ml.search.ensemble import MAX_MEMBERS, average, bearable, final_members, greedy
 from postgres_ml.search.losses import loss_name
 from postgres_ml.search.runner import scored
 from postgres_ml.search.sql_choice import fast_instead
@@ -26,9 +28,23 @@ SMALLER_ERRORS = {False: 0.1, True: 1.0}
 # Of the loss: what a fit on all rows gains over a fold's (0.9 to 3 % on nine data sets), so that one which
 # is worse by no more than this and can be fitted again is the better one to publish.
 REFIT_GAIN = 0.02
+# Of the loss: a blend of fewer members that is worse by no more than this is published, and time is kept free
+# for it, where there is none for the evaluation and the refit of the better one.
+ALIKE = 0.01
 N_KEPT = 4  # of the best trials, by loss and by score
 Members = Sequence[tuple[Trial, float]]
-RowsFor = Callable[[Members], float | None]
+
+
+class RowsFor(Protocol):
+    """The share of the rows on which there is time to fit members once more; None where there is none."""
+
+    def __call__(self, members: Members, *, with_refit: bool = False) -> float | None:
+        """Return it.
+
+        Parameters
+        ----------
+        with_refit : whether they shall be evaluated, and then fitted on all rows
+        """
 
 
 def decide(
@@ -41,11 +57,17 @@ def decide(
 
     Parameters
     ----------
-    rows_for : the share of the rows on which there is time to fit these members; None where there is none
+    rows_for : of these members
     kept : fits of single folds, by the candidate's name
     """
     kept = kept or {}
+    trials = bearable(task, trials)
     best, members, reason = best_of(task, trials)
+    if rows_for(members, with_refit=True) is None:
+        alike = _cheaper(task, trials, best, partial(rows_for, with_refit=True), ALIKE)
+        if alike is not None:
+            trial, members, part = alike
+            return _chosen(task, trial, _instead(task, trial, best), trials, members, part, kept)
     share = rows_for(members)
     if share is None:
         is_kept = all(trial.candidate.name in kept for trial, _ in members)
@@ -67,6 +89,7 @@ def best_of(task: Task, trials: Sequence[Trial]) -> tuple[Trial, Members, str]:
 
     Where the function will be SQL, it may be one that SQL computes faster and that is nearly as good.
     """
+    trials = bearable(task, trials)
     best, members, reason = _best_scored(task, trials)
     fast = fast_instead(task, trials, best, members) if task.is_sql else None
     return (best, members, reason) if fast is None else (fast[0], [(fast[0], 1.0)], fast[1])
@@ -90,7 +113,11 @@ def _best_scored(task: Task, trials: Sequence[Trial]) -> tuple[Trial, Members, s
 
 
 def _cheaper(
-    task: Task, trials: Sequence[Trial], best: Trial, rows_for: RowsFor, margin: float
+    task: Task,
+    trials: Sequence[Trial],
+    best: Trial,
+    rows_for: Callable[[Members], float | None],
+    margin: float,
 ) -> tuple[Trial, Members, float] | None:
     """Return the largest blend, or the candidate, that there is time to fit and that is nearly as good.
 

@@ -12,6 +12,7 @@ from postgres_ml.fit.candidates import Candidate
 from postgres_ml.fit.choice import Member
 from postgres_ml.fit.task import Task
 from postgres_ml.fit.trial import Trial
+from postgres_ml.generate.sql.generate import CHAINED_NODES
 from postgres_ml.search.losses import row_losses
 from postgres_ml.snapshot.rows import Array
 
@@ -23,13 +24,17 @@ MIN_WEIGHT = 0.04
 # That was with 1.15 times the folds' epochs; with 1.0 times the worst set was 3.2 % worse.
 N_NETWORKS = 3
 POOL = 16  # the best trials by their own loss; others never got a weight that mattered
+# Nodes that a fit on all rows may have for each one of a trial, whose fold had two thirds of the rows.
+NODES_PER_NODE = 1.6
 
 
 def greedy(task: Task, trials: Sequence[Trial], max_members: int = MAX_MEMBERS) -> list[tuple[Trial, float]]:
     """Return members and weights of the average with the least loss, the heaviest first.
 
-    Selection with replacement (Caruana et al. 2004), begun at the best trial; weights sum to 1.
+    Selection with replacement (Caruana et al. 2004), begun at the best trial; weights sum to 1. No member is
+    taken with which the function could not be written.
     """
+    trials = bearable(task, trials)
     pool = sorted(trials, key=lambda trial: trial.loss)[:POOL]
     pool += _best_of_other_types(pool, trials)
     if len(pool) < 2:
@@ -40,8 +45,7 @@ def greedy(task: Task, trials: Sequence[Trial], max_members: int = MAX_MEMBERS) 
     total = np.zeros(given.shape[1])
     best_loss, best_counts = np.inf, counts
     for step in range(1, N_STEPS + 1):
-        full = np.count_nonzero(counts) >= max_members
-        allowed = np.flatnonzero(counts) if full else np.arange(len(pool))
+        allowed = _allowed(task, pool, counts, max_members)
         losses = [_loss(task, truth, (total + given[i]) / step, weight) for i in allowed]
         chosen = allowed[int(np.argmin(losses))]
         counts[chosen] += 1
@@ -53,6 +57,25 @@ def greedy(task: Task, trials: Sequence[Trial], max_members: int = MAX_MEMBERS) 
     weights /= weights.sum()
     order = sorted(np.flatnonzero(weights), key=lambda i: -weights[i])
     return [(pool[i], float(weights[i])) for i in order]
+
+
+def _allowed(task: Task, pool: Sequence[Trial], counts: Array, max_members: int) -> list[int]:
+    """Return the trials of the pool that may be added: members, and others while there is room for them."""
+    members = [trial for trial, count in zip(pool, counts, strict=True) if count]
+    if len(members) >= max_members:
+        return np.flatnonzero(counts).tolist()
+    return [i for i, trial in enumerate(pool) if counts[i] or bears(task, [*members, trial])]
+
+
+def bears(task: Task, trials: Sequence[Trial]) -> bool:
+    """Return whether a function of these trials together can be written: SQL's are of limited size."""
+    return not task.is_sql or NODES_PER_NODE * sum(trial.n_nodes for trial in trials) <= CHAINED_NODES
+
+
+def bearable(task: Task, trials: Sequence[Trial]) -> list[Trial]:
+    """Return the trials whose functions can be written; the smallest, if that is true of none."""
+    found = [trial for trial in trials if bears(task, [trial])]
+    return found or sorted(trials, key=lambda trial: trial.n_nodes)[:1]
 
 
 def n_fits(task: Task, candidate: Candidate) -> int:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from postgres_ml.contract.config import Settings
 from postgres_ml.features.feature_columns import FeatureColumns
 from postgres_ml.features.problem import Problem
 from postgres_ml.fit.candidates import Candidate
@@ -189,19 +190,42 @@ def test_the_first_candidate_is_tried_whatever_it_costs(monkeypatch: pytest.Monk
     assert Proposals(budget.task, [LINEAR], Plan(5)).next(1, [], budget) == []
 
 
-def test_time_to_write_the_functions_is_kept_free() -> None:
+@pytest.mark.parametrize("is_sql", [False, True])
+def test_time_to_write_the_functions_is_kept_free(is_sql: bool) -> None:
     budget, hands = budget_of(60)
+    budget.task = dataclasses.replace(budget.task, is_sql=is_sql)
+    lower_s = LOWERING[is_sql] * 2.0
     members = [(dataclasses.replace(tried(BOOSTED, 0.1), n_nodes=200_000), 1.0)]
     budget.note_best(0.5, 1, members)
     before = budget.left_s
     assert budget.best_lower_s == 0 and budget.rows_for(members) == 1
     budget.note_reading(1e-5)
     budget.note_best(0.4, 1, members)
-    assert budget.best_lower_s == pytest.approx(LOWERING * 2.0)
-    assert budget.left_s == pytest.approx(before - LOWERING * 2.0)
+    assert budget.best_lower_s == pytest.approx(lower_s)
+    assert budget.left_s == pytest.approx(before - lower_s)
     assert budget.fit_s == pytest.approx(1.2 * 1.25 * 0.1, rel=0.1), "of the fits alone"
-    hands.now = 60 - LOWERING * 2.0  # only the functions can still be written
+    hands.now = 60 - lower_s  # only the functions can still be written
     assert budget.rows_for(members) is None
+
+
+def test_the_networks_of_one_candidate_are_fitted_side_by_side() -> None:
+    """On as many threads as there are, as the members of a blend."""
+    seconds = {}
+    for n_threads in (1, 2, 8):
+        budget, _ = budget_of(60, n_threads=n_threads)
+        seconds[n_threads] = budget.final_s([(tried(NETWORK, 1.0), 0.7), (tried(BOOSTED, 1.0), 0.3)], 1.0)
+    assert seconds == pytest.approx({1: 4 * 1.25, 2: 2 * 1.25, 8: 1.25})
+
+
+def test_a_refit_takes_more_time_than_an_evaluation_alone() -> None:
+    budget, hands = budget_of(60)
+    members = [(tried(BOOSTED, 10.0), 1.0)]
+    assert budget.rows_for(members) == budget.rows_for(members, with_refit=True) == 1
+    hands.now = 40.0
+    assert budget.rows_for(members) == 1 and budget.rows_for(members, with_refit=True) is None
+    without = make_spec(settings=Settings(refit=False))
+    budget.task = dataclasses.replace(budget.task, spec=without)
+    assert budget.rows_for(members, with_refit=True) == 1
 
 
 def test_what_is_left_is_estimated_from_the_candidates_so_far() -> None:

@@ -13,13 +13,14 @@ from postgres_ml.fit.choice import Choice
 from postgres_ml.fit.fit import fit_pipeline
 from postgres_ml.fit.task import Deadline, Task
 from postgres_ml.fit.trial import Trial
+from postgres_ml.generate.sql.generate import CHAINED_NODES
 from postgres_ml.search.choice import choose, decide
 from postgres_ml.search.decision_rule import (
     choose_class_multipliers,
     choose_threshold,
     tunes_class_multipliers,
 )
-from postgres_ml.search.ensemble import average, greedy
+from postgres_ml.search.ensemble import NODES_PER_NODE, average, greedy
 from postgres_ml.snapshot.rows import TrainingRows
 from sklearn.metrics import f1_score
 from support.training import make_spec
@@ -39,7 +40,7 @@ def trial(name: str, positive: np.ndarray, n_nodes: int = 10, model_type: str = 
     return Trial(Candidate(name, model_type), accuracy, loss, 10, n_nodes, 0.5, 1.0, TRUTH, raw)
 
 
-def always(members: object) -> float:
+def always(members: object, *, with_refit: bool = False) -> float:
     return 1.0
 
 
@@ -100,8 +101,32 @@ def test_a_blend_that_gains_nothing_is_not_made() -> None:
 
 def test_a_blend_for_which_there_is_no_time_is_not_made() -> None:
     trials = [trial("one", noisy(1, 1.5)), trial("other", noisy(2, 1.5))]
-    choice: Choice = decide(task(is_sql=False), trials, lambda members: 1.0 if len(members) == 1 else None)
+    choice: Choice = decide(
+        task(is_sql=False), trials, lambda members, **_: 1.0 if len(members) == 1 else None
+    )
     assert choice.members == ()
+
+
+def test_no_blend_is_larger_than_the_functions_of_sql() -> None:
+    """Of which the largest refuse more than 200,000 nodes; those of a fit on all rows are more than a fold's."""
+    trials = [
+        trial(name, noisy(seed, 1.5), 50_000) for seed, name in enumerate(("one", "two", "three", "four"))
+    ]
+    small = trial("small", noisy(5, 1.6), 100)
+    for is_sql in (False, True):
+        chosen = decide(task(is_sql=is_sql), [*trials, small], always)
+        members = greedy(task(is_sql=is_sql), [*trials, small])
+        n_nodes = NODES_PER_NODE * sum(member.n_nodes for member, _ in members)
+        assert (n_nodes <= CHAINED_NODES) is is_sql
+        assert {member.candidate.name for member in chosen.members} == {t.candidate.name for t, _ in members}
+
+
+def test_what_no_sql_function_can_hold_is_not_chosen_unless_there_is_nothing_else() -> None:
+    good, poor = trial("good", noisy(1, 1.0), 300_000), trial("poor", noisy(2, 3.0), 1_000)
+    assert decide(task(), [good, poor], always).candidate.name == "poor"
+    assert decide(task(is_sql=False), [good, poor], always).candidate.name == "good"
+    larger = trial("larger", noisy(3, 0.5), 400_000)
+    assert decide(task(), [larger, good], always).candidate.name == "good"
 
 
 def test_a_network_is_fitted_from_several_seeds() -> None:

@@ -58,7 +58,7 @@ def made(name: str, kind: str, score: float, loss: float, truth: Any, raw: Any, 
     return Trial(candidate, score, loss, n_trees, n_nodes, 0.5, 1.0, truth, raw)
 
 
-def always(members: object) -> float:
+def always(members: object, *, with_refit: bool = False) -> float:
     return 1.0
 
 
@@ -160,7 +160,7 @@ def test_a_score_that_is_worse_beyond_luck_and_tolerance_is_not_given_up() -> No
 def test_there_is_no_time_to_fit_it_again_so_what_there_is_time_for_is_published() -> None:
     trees, tables = trial("trees", **TREES), trial("tables", 0.01, "additive")
 
-    def but_tables(members: Any) -> float | None:
+    def but_tables(members: Any, *, with_refit: bool = False) -> float | None:
         return None if members[0][0] is tables else 1.0
 
     choice = decide(task(), [trees, tables], but_tables)
