@@ -21,11 +21,13 @@
   {%- if not execute -%}
     {{ return('') }}
   {%- endif -%}
-  {%- set function = ml.postgres_ml__prediction_function(relation, {'name': model_name, 'package': package, 'v': v}, suffix) -%}
-  {%- if version is not none -%}
-    {%- set function = ml.postgres_ml__pinned_function(function, suffix, version) -%}
-  {%- endif -%}
+  {%- set reference = {'name': model_name, 'package': package, 'v': v} -%}
+  {%- set function = ml.postgres_ml__function_to_call(relation, reference, suffix, version) -%}
   {%- set known = ml.postgres_ml__features_of(function) -%}
+  {%- if suffix and known is none and (features is none or features is mapping) -%}
+    {%- set predicts = ml.postgres_ml__features_of(ml.postgres_ml__function_to_call(relation, reference, '', version)) -%}
+    {%- do ml.postgres_ml__check_kind(model_name, function, suffix, predicts) -%}
+  {%- endif -%}
   {%- if known == ['horizon'] and ml.postgres_ml__returns_table(function) -%}
     {%- do exceptions.raise_compiler_error(
         "predict('" ~ model_name ~ "'): that model forecasts, which is a table: select * from {{ forecast('" ~ model_name ~ "') }}"
@@ -54,6 +56,30 @@
     {%- set arguments = 'row(' ~ arguments ~ ')::' ~ function.features_type -%}
   {%- endif -%}
   {{ return(function.qualified ~ '(' ~ arguments ~ ')') }}
+{% endmacro %}
+
+
+{#- The function of the version that serves, or of the one that is named. -#}
+{% macro postgres_ml__function_to_call(relation, reference, suffix, version) %}
+  {%- set ml = postgres_ml if postgres_ml is defined else context -%}
+  {%- set function = ml.postgres_ml__prediction_function(relation, reference, suffix) -%}
+  {{ return(function if version is none else ml.postgres_ml__pinned_function(function, suffix, version)) }}
+{% endmacro %}
+
+
+{#- Refuse what this kind of model never tells; the features it predicts by are none where it isn't built yet. -#}
+{% macro postgres_ml__check_kind(model_name, function, suffix, predicts) %}
+  {%- set has_one = {
+      '_interval': 'a regression has one whose config sets `interval`: set it and build the model again',
+      '_probabilities': 'a classifier has one',
+      '_distances': 'a model of type kmeans has one',
+      '_is_anomaly': 'a model of type isolation_forest has one',
+  } -%}
+  {%- if predicts is not none -%}
+    {%- do exceptions.raise_compiler_error(
+        'predict' ~ suffix ~ "('" ~ model_name ~ "'): the model has no function " ~ function.qualified ~ '; ' ~ has_one[suffix]
+    ) -%}
+  {%- endif -%}
 {% endmacro %}
 
 

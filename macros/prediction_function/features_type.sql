@@ -41,16 +41,7 @@
 {% macro postgres_ml__drop_features_type(card, body, type) %}
   {%- for name in postgres_ml__callable_names(body.name) -%}
     {%- for old in postgres_ml__overloads(card.schema, name, [type]) if old.has_same_types and old.is_ours -%}
-      {%- if old.dependents and not postgres_ml__may_cascade() -%}
-        {%- do exceptions.raise_compiler_error(
-            card.identifier ~ ': the features of ' ~ old.signature ~ ' change, and these depend on it: ' ~ old.dependents
-            ~ '. The old version keeps serving. `dbt build --full-refresh` drops and rebuilds views of this project, or set '
-            ~ 'the config `function` to a new name'
-        ) -%}
-      {%- endif -%}
-      {%- if old.dependents -%}
-        {%- do postgres_ml__drop_dependents(card, old) -%}
-      {%- endif -%}
+      {%- do postgres_ml__free(card, old, 'the features of ' ~ old.signature ~ ' change') -%}
     {%- endfor -%}
   {%- endfor -%}
   {%- set others = run_query(postgres_ml__users_of_type(card, type)).columns[0].values()[0] -%}

@@ -48,17 +48,24 @@
 
 
 {% macro postgres_ml__drop_unless_used(card, old) %}
+  {%- do postgres_ml__free(
+      card, old, 'the arguments or the return type of ' ~ old.signature ~ ' change, which Postgres can not do in place'
+  ) -%}
+  {%- do postgres_ml__drop_function(old) -%}
+{% endmacro %}
+
+
+{#- See that nothing depends on a function: under --full-refresh views of this project are dropped, all else is an error. -#}
+{% macro postgres_ml__free(card, old, change) %}
   {%- if old.dependents and not postgres_ml__may_cascade() -%}
     {%- do exceptions.raise_compiler_error(
-        card.identifier ~ ': the arguments or the return type of ' ~ old.signature ~ ' change, which Postgres can not do in '
-        ~ 'place, and these depend on it: ' ~ old.dependents ~ '. The old version keeps serving. `dbt build --full-refresh` '
-        ~ 'drops and rebuilds views of this project, or set the config `function` to a new name'
+        card.identifier ~ ': ' ~ change ~ ', and these depend on it: ' ~ old.dependents ~ '. The old version keeps serving. '
+        ~ '`dbt build --full-refresh` drops and rebuilds views of this project, or set the config `function` to a new name'
     ) -%}
   {%- endif -%}
   {%- if old.dependents -%}
     {%- do postgres_ml__drop_dependents(card, old) -%}
   {%- endif -%}
-  {%- do postgres_ml__drop_function(old) -%}
 {% endmacro %}
 
 

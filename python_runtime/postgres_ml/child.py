@@ -14,6 +14,7 @@ import threading
 import traceback
 import warnings
 from collections.abc import Callable
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -78,9 +79,7 @@ def _run_of(job: TrainingJob, parent: Parent, descriptor: int | None) -> Run:
 def _open_here(job: TrainingJob, parent: Parent) -> TrackedRun:
     """Open the run in this process, which ends if the store doesn't answer: nothing is trained yet."""
     importlib.import_module("postgres_ml.track.run")  # what that takes says nothing of the store
-    timer = threading.Timer(ANSWER_S, parent.lose_tracking, (silence(job.tracking_uri, ANSWER_S),))
-    timer.daemon = True
-    timer.start()
+    timer = _after(ANSWER_S, parent.lose_tracking, silence(job.tracking_uri, ANSWER_S))
     try:
         return open_run(job)
     finally:
@@ -93,6 +92,7 @@ def _train(job: TrainingJob, parent: Parent, run: Run) -> int:
     trained = json_file.read(TrainedModel, file) if job.resumes else None
     if trained is None:
         trained = _make(job, run, parent, parent.wait_for("train").get("source"))
+        trained = dataclasses.replace(trained, trained_at=datetime.now(timezone.utc).isoformat())
         _keep(trained, file)  # before MLflow, which may be out of reach by now
     if trained.run is None or not trained.run.is_tracked:
         _keep(_track(run, trained, directory, parent), file)
@@ -211,14 +211,12 @@ class Parent:
 
     def lose_tracking(self, failure: PostgresMLError) -> None:
         """End this process, of which MLflow can't be told: the store doesn't open, or its process died."""
-        timer = threading.Timer(MARKING_S, _kill_own_group)  # Dask's workers may not answer
-        timer.daemon = True
         if isinstance(failure, TrackingDiedError):
             sys.stderr.write(f"{failure}\n")  # what else there is to say, that process has written there
             sys.stderr.flush()
         else:
             self.fail(type(failure).__name__, str(failure))
-        timer.start()
+        _after(MARKING_S, _kill_own_group)  # Dask's workers may not answer
         for leave in self.leaving:
             leave()
         os._exit(1)
@@ -259,9 +257,7 @@ class Parent:
         ----------
         patience_s : for the folder's lock, under which rows that dbt left are removed
         """
-        timer = threading.Timer(MARKING_S, _kill_own_group)
-        timer.daemon = True
-        timer.start()
+        _after(MARKING_S, _kill_own_group)
         with self._marking:
             # a dbt that was killed can't; the lock is held until the end, since this process still trains
             self._folder = remove_left_rows(self.directory, patience_s)
@@ -269,6 +265,14 @@ class Parent:
             for leave in self.leaving:
                 leave()
         _kill_own_group()
+
+
+def _after(seconds: float, do: Callable[..., None], *arguments: Any) -> threading.Timer:
+    """Start a timer that keeps no process alive."""
+    timer = threading.Timer(seconds, do, arguments)
+    timer.daemon = True
+    timer.start()
+    return timer
 
 
 def _kill_own_group() -> None:

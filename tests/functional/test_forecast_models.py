@@ -8,7 +8,7 @@ from pathlib import Path
 import mlflow
 import pandas as pd
 import pytest
-from dbt.tests.util import run_dbt
+from dbt.tests.util import run_dbt, run_dbt_and_capture
 from support.selecting import selector
 
 pytest.importorskip("statsforecast", reason="the extra [forecast]")
@@ -209,3 +209,30 @@ class TestWrongForecasts:
         monkeypatch.setattr(forecast, "LIBRARY", "no_such_library")
         [result] = run_dbt(["run", "-s", "right"], expect_pass=False)
         assert "pip install 'dbt-postgres-ml[forecast]'" in str(result.message)
+
+
+HOURLY = """
+{{ config(materialized='create_model', model_type='forecast', target='sold', settings={'horizon': 3, 'frequency': 'D', 'max_runtime': 5}) }}
+select at, extract(isodow from at at time zone 'UTC')::integer as sold
+from generate_series(timestamptz '2024-01-01 00:00+00', timestamptz '2024-02-19 00:00+00', interval '1 day') as at
+"""
+
+
+class TestDaysOfTheSession:
+    @pytest.fixture(scope="class")
+    def models(self):
+        return {"sales.sql": HOURLY}
+
+    def test_another_time_zone_is_a_change(self, project):
+        """The same rows are of other days there."""
+        database = project.run_sql("select quote_ident(current_database())", fetch="one")[0]
+        project.run_sql(f"alter database {database} set timezone = 'UTC'")
+        try:
+            assert "CREATE MODEL v1" in str(run_dbt(["run"])[0].message)
+            assert "unchanged" in str(run_dbt(["run"])[0].message)
+            project.run_sql(f"alter database {database} set timezone = 'Asia/Tokyo'")
+            results, said = run_dbt_and_capture(["run"])
+            assert "CREATE MODEL v2" in str(results[0].message) and "config (time_zone)" in said
+            assert "unchanged" in str(run_dbt(["run"])[0].message)
+        finally:
+            project.run_sql(f"alter database {database} reset timezone")

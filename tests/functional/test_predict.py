@@ -37,6 +37,9 @@ class TestPredict:
             "not_a_feature.sql": "select {{ predict('m', {'zzz': '1'}) }} as p",
             "not_a_model.sql": "select {{ predict('inputs', ['1']) }} as p",
             "not_built.sql": "select {{ predict('unbuilt') }} as p",
+            "not_told.sql": "select {{ predict_interval('m') }} as p from {{ ref('inputs') }}",
+            "not_told_by_name.sql": "select {{ predict_probabilities('m', {'a': '1'}) }} as p",
+            "not_built_bounds.sql": "select {{ predict_interval('unbuilt') }} as p",
             "nulls.sql": "select {{ predict('m', {'a': none, 'b': 0}) }} as p, {{ predict('m', [0, none]) }} as q",
             "listed.sql": "{{ predict_table('m', ref('inputs'), key='a', features=['a', 'b']) }}",
             "missing_column.sql": "select {{ predict('m', alias='s') }} as p from (select 1 as a) as s",
@@ -56,6 +59,10 @@ class TestPredict:
         assert "has no feature 'zzz'; its features are a, b" in messages["not_a_feature"]
         assert "no create_model has that name; there are: m, unbuilt" in messages["not_a_model"]
         assert "build it first: dbt build --select unbuilt" in messages["not_built"]
+        assert "build it first: dbt build --select unbuilt" in messages["not_built_bounds"]
+        assert "predict_interval('m'): the model has no function" in messages["not_told"]
+        assert "a regression has one whose config sets `interval`" in messages["not_told"]
+        assert "predict_probabilities('m'): the model has no function" in messages["not_told_by_name"]
         assert "column s.b does not exist" in messages["missing_column"]
         assert messages["fine"] == messages["nulls"] == "CREATE VIEW"
         assert "features is a dictionary of SQL by feature, such as {'a': '…'}" in messages["listed"]

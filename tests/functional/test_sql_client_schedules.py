@@ -70,6 +70,8 @@ def test_a_schedule_calls_create_model_as_its_owner(clients: SqlClients) -> None
     )
     with pytest.raises(psycopg2.Error, match='"daily" is no cron expression'):
         clients.ask("select postgres_ml.schedule('ml.timed', 'daily')", clients.analyst)
+    with pytest.raises(psycopg2.Error, match="NULL is no cron expression"):
+        clients.ask("select postgres_ml.schedule('ml.timed', null)", clients.analyst)
     assert 'again at "0 3 * * *" (UTC)' in clients.value(schedule, clients.analyst)
     with pytest.raises(psycopg2.Error, match="permission denied"):
         clients.ask("select ml.timed__retrain()", clients.other)
@@ -192,6 +194,33 @@ def test_a_dropped_model_is_not_made_again(clients: SqlClients, runner: str) -> 
     clients.ask(f"select postgres_ml.claim_job({job}, 'a worker')")
     assert clients.value(f"select state from postgres_ml.job where job = {job}") == "READY"
     assert clients.ask("select 1 from postgres_ml.schedules", clients.analyst) == []
+
+
+def test_a_claim_that_is_given_back_is_claimed_again(clients: SqlClients, runner: str) -> None:
+    """As when a worker is stopped in the query's midst."""
+    clients.create("ml.given", "select * from ml.measurements")
+    clients.ask("select postgres_ml.schedule('ml.given', '* * * * *')", clients.analyst)
+    claim = "select postgres_ml.claim_schedule('ml', 'given', '2100-01-01 00:00+00')"
+    assert [clients.value(claim), clients.value(claim)] == [True, False]
+    give_back = "select postgres_ml.give_back_schedule('ml', 'given', '{}', now(), 'stopped')"
+    clients.ask(give_back.format("2099-01-01 00:00+00"))
+    assert clients.value(claim) is False, "another time's claim is left alone"
+    clients.ask(give_back.format("2100-01-01 00:00+00"))
+    assert clients.value("select message from postgres_ml.schedules", clients.analyst) == "stopped"
+    assert clients.value(claim) is True
+    clients.ask("select postgres_ml.unschedule('ml.given')", clients.analyst)
+
+
+def test_stops_of_the_worker_are_no_lost_attempts(clients: SqlClients) -> None:
+    job = clients.create("ml.stopped", "select * from ml.measurements")
+    for attempt in range(1, 9):
+        assert clients.value(f"select postgres_ml.claim_job({job}, 'a worker')")["attempt"] == attempt
+        clients.ask(f"select postgres_ml.note_stop({job}, {attempt})")
+    for _ in range(5):
+        assert clients.value(f"select postgres_ml.claim_job({job}, 'a worker')") is not None
+    assert clients.value(f"select postgres_ml.claim_job({job}, 'a worker')") is None
+    [(state, message)] = clients.ask(f"select state, message from postgres_ml.job where job = {job}")
+    assert state == "FAILED" and "given up after 5 attempts" in message
 
 
 def test_a_function_of_the_users_own_is_left_alone(clients: SqlClients, runner: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
 import psycopg2
@@ -171,6 +172,56 @@ def test_a_statement_is_a_call(clients: SqlClients) -> None:
     with pytest.raises(psycopg2.errors.FeatureNotSupported, match="in the model's schema"):
         rows(clients, "CREATE MODEL ml.x FROM ml.measurements TARGET y FUNCTION public.f")
     assert rows(clients, "SHOW MODEL ALL") == {"Schema Name": "Model Name"}
+
+
+def test_a_functions_schema_is_the_models(clients: SqlClients) -> None:
+    """Whatever the search_path is."""
+    assert parsed(clients, "CREATE MODEL x FROM t TARGET y FUNCTION ml.f")["model"] == "ml.x"
+    assert parsed(clients, 'CREATE MODEL x FROM t TARGET y FUNCTION "M L".f')["model"] == '"M L".x'
+    assert parsed(clients, "CREATE MODEL x FROM t TARGET y FUNCTION f")["model"] == "x"
+    assert parsed(clients, "CREATE MODEL ml.x FROM t TARGET y FUNCTION ml.f")["model"] == "ml.x"
+
+
+def test_words_are_read_whole_however_long_they_are(clients: SqlClients) -> None:
+    """The parser looks at a part of the statement at a time: of each length one ends where a part does."""
+    for length in (*range(118, 132), 1019, 1024, 1029, 9000):
+        filler = "ab" * (length // 2) + "c" * (length % 2)
+        for text, value in (
+            (f"'{filler}''{filler}'", f"{filler}'{filler}"),
+            (f"'{filler[1:]}'''", f"{filler[1:]}'"),
+            (f'"{filler}"""', f'{filler}"'),
+            (f"$x$ {filler} $ {filler}$x$", f" {filler} $ {filler}"),
+            (rf"E'{filler}\'''\\'", rf"E'{filler}\'''\\'"),
+            (filler, filler),
+            (f"1{'0' * length}e+5", f"1{'0' * length}e+5"),
+        ):
+            with closing(clients.connect()) as connection, connection.cursor() as cursor:
+                statement = f"x /*{filler}/*{filler}*/*/ {text} y"
+                cursor.execute("select value from unnest(postgres_ml.tokens_of(%s))", (statement,))
+                assert [found for (found,) in cursor.fetchall()] == ["x", value, "y", ""], text
+
+
+def test_semicolons_and_what_is_said_after_them_end_a_query(clients: SqlClients) -> None:
+    whole = "select a, ';' as b, y from ml.measurements -- all; of them\n"
+    for end in ("", ";", " ; ;", ";\n-- the end", "; /* the; end */ -- of it"):
+        job = clients.create("ml.ended", whole + end, '{"target": "y"}')
+        [(query, n_rows)] = clients.ask(f"select query, n_rows from postgres_ml.job where job = {job}")
+        assert query.startswith("select a, ';' as b, y from ml.measurements") and n_rows == 600
+    for nothing in (";", ";; -- nothing"):
+        with pytest.raises(psycopg2.Error, match=r'there is no query to train model "ml\.ended" on'):
+            clients.create("ml.ended", nothing)
+
+
+def test_no_statement_and_no_name_are_errors_with_a_cure(clients: SqlClients) -> None:
+    for call, message in (
+        ("run(null)", "expected CREATE MODEL, SHOW MODEL"),
+        ("drop_model('a b')", '"a b" is no model\'s name'),
+        ("rollback_model('a b')", '"a b" is no model\'s name'),
+        ("drop_model(null)", '"<NULL>" is no model\'s name'),
+    ):
+        with pytest.raises(psycopg2.Error) as caught:
+            clients.ask(f"select * from postgres_ml.{call}", clients.analyst)
+        assert message in caught.value.diag.message_primary and caught.value.diag.message_hint
 
 
 def test_a_sample_is_reproducible_and_keeps_every_class(clients: SqlClients) -> None:

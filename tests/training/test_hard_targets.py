@@ -30,6 +30,17 @@ def model(dbt, session):
     {change}
     return LogisticRegression().fit(rows[["x", "z"]], labels)
 """
+UNFITTED = """
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from xgboost import XGBClassifier
+class dbtObj:
+    def __init__(self, load): self.ref = load
+def model(dbt, session):
+    rows = dbt.ref("rows")
+    return {made}
+"""
 
 
 class Said(list[str]):
@@ -94,6 +105,23 @@ def test_an_estimator_of_other_labels_is_refused(
     good = UserCode(LABELS.replace("{change}", "labels = rows['target']"), "rows", {})
     tested, _ = train(tmp_path, frame, target, sql_type, good, auto=False)
     assert tested.evaluation.metrics["accuracy"] > 0.8
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        "LogisticRegression()",
+        "make_pipeline(StandardScaler(), LogisticRegression())",
+        "make_pipeline(StandardScaler().fit(rows[['x', 'z']]), XGBClassifier())",
+        "XGBClassifier()",
+    ],
+)
+def test_an_estimator_that_was_not_fitted_is_named(tmp_path: Path, made: str) -> None:
+    code = UserCode(UNFITTED.replace("{made}", made), "rows", {})
+    frame = drawn()
+    target = np.where(frame["x"] > 0, "yes", "no").astype(object)
+    with pytest.raises(SpecError, match=r"`model` returned \w+ without having fitted it: call its `fit`"):
+        train(tmp_path, frame, target, "text", code, auto=False)
 
 
 @pytest.mark.parametrize("held_out", [True, False])

@@ -17,7 +17,7 @@ language plpgsql volatile set search_path = pg_catalog, pg_temp
 as $create_model$
 declare
     place constant text[] := postgres_ml.model_place(name, schemas);
-    body constant text := rtrim(query, E'; \n\t\r');
+    body constant text := postgres_ml.without_end(query);
     made bigint;
     names text[];
     types oid[];
@@ -58,6 +58,27 @@ begin
     return made;
 end
 $create_model$;
+{#- A query without the semicolons that end it, and without what is said after them. -#}
+create or replace function postgres_ml.without_end(query text)
+returns text
+language plpgsql immutable set search_path = pg_catalog, pg_temp
+as $without_end$
+declare
+    bare constant text := rtrim(query, E'; \n\t\r');
+    tokens postgres_ml.token[];
+    last integer;
+begin
+    if bare is null or strpos(bare, ';') = 0 then
+        return bare;
+    end if;
+    tokens := postgres_ml.tokens_of(bare);
+    last := cardinality(tokens) - 1;  -- before the one of kind 'end'
+    while tokens[last].kind = 'sign' and tokens[last].value = ';' loop
+        last := last - 1;
+    end loop;
+    return left(bare, tokens[last].ends - 1);
+end
+$without_end$;
 create or replace function postgres_ml.check_columns(names text[], config jsonb)
 returns void
 language plpgsql immutable set search_path = pg_catalog, pg_temp

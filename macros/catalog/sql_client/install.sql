@@ -39,7 +39,7 @@
 
 
 {#- Raised whenever one of these statements changes, and worker/setup.py: RELEASE with it; a worker brings its catalog up to date. -#}
-{% macro postgres_ml__sql_client_release() %}{{ return(5) }}{% endmacro %}
+{% macro postgres_ml__sql_client_release() %}{{ return(6) }}{% endmacro %}
 
 
 {#- What only a worker may call. -#}
@@ -53,11 +53,13 @@
       'postgres_ml.finish_job(bigint, integer, text)',
       'postgres_ml.end_job(bigint, integer, text, text)',
       'postgres_ml.give_back_job(bigint, integer, text)',
+      'postgres_ml.note_stop(bigint, integer)',
       'postgres_ml.clear_jobs()',
       'postgres_ml.prune_jobs(double precision)',
       'postgres_ml.all_schedules()',
       'postgres_ml.claim_schedule(text, text, timestamptz)',
       'postgres_ml.note_schedule(text, text, text)',
+      'postgres_ml.give_back_schedule(text, text, timestamptz, timestamptz, text)',
   ]) }}
 {% endmacro %}
 

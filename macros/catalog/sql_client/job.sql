@@ -30,6 +30,7 @@ create table if not exists postgres_ml.job (
     started_at timestamptz,
     ended_at timestamptz
 );
+alter table postgres_ml.job add column if not exists n_stops integer not null default 0;
 create index if not exists job_of_model on postgres_ml.job (model_schema, model_name, job);
 create index if not exists job_unfinished on postgres_ml.job (job) where state = 'TRAINING' or has_rows;
 comment on table postgres_ml.job is 'Calls of create_model, drop_model and rollback_model; the view jobs shows callers theirs';

@@ -32,8 +32,8 @@ returns bigint
 language plpgsql volatile set search_path = pg_catalog, pg_temp
 as $ask$
 declare
+    place text[] := postgres_ml.model_place(model, schemas);  -- first: it checks the name
     parts constant text[] := parse_ident(model);
-    place text[] := postgres_ml.model_place(model, schemas);
     made bigint;
 begin
     if cardinality(parts) = 1 then

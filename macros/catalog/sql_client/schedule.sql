@@ -84,8 +84,8 @@ declare
     retrain constant text := format('%I.%I', place[1], place[2] || '__retrain');
     asked postgres_ml.job;
 begin
-    if cron !~ '^\s*([0-9*,/-]+\s+){2}[0-9*,/-]+\s+[0-9a-zA-Z*,/-]+\s+[0-9a-zA-Z*,/-]+\s*$' then
-        raise exception '"%" is no cron expression', cron using errcode = 'invalid_parameter_value',
+    if cron is null or cron !~ '^\s*([0-9*,/-]+\s+){2}[0-9*,/-]+\s+[0-9a-zA-Z*,/-]+\s+[0-9a-zA-Z*,/-]+\s*$' then
+        raise exception '% is no cron expression', coalesce('"' || cron || '"', 'NULL') using errcode = 'invalid_parameter_value',
             hint = 'It has five fields, in UTC: minute, hour, day, month, weekday. "0 3 * * 1" is Mondays at 3.';
     end if;
     if not has_schema_privilege(runner, place[1], 'usage') then
@@ -208,5 +208,13 @@ returns void
 language sql volatile security definer set search_path = pg_catalog, pg_temp
 as $note_schedule$
     update postgres_ml.schedule as s set message = what where s.model_schema = of_schema and s.model_name = of_name
-$note_schedule$
+$note_schedule$;
+{#- A claim is taken back: whoever looks next fires it for the same time. -#}
+create or replace function postgres_ml.give_back_schedule(of_schema text, of_name text, due timestamptz, since timestamptz, why text)
+returns void
+language sql volatile security definer set search_path = pg_catalog, pg_temp
+as $give_back_schedule$
+    update postgres_ml.schedule as s set fired_for = since, message = why
+    where s.model_schema = of_schema and s.model_name = of_name and s.fired_for = due
+$give_back_schedule$
 {% endmacro %}

@@ -26,7 +26,7 @@ declare
     cure text;
 begin
     begin
-        said := postgres_ml.parse_statement(statement);
+        said := postgres_ml.parse_statement(coalesce(statement, ''));
     exception when syntax_error then  -- once more, without the parser's own context
         get stacked diagnostics message = message_text, shown = pg_exception_detail, cure = pg_exception_hint;
         if cure = '' then
@@ -201,7 +201,8 @@ language plpgsql immutable set search_path = pg_catalog, pg_temp
 as $parse_create$
 declare
     clauses constant text[] := '{from,target,function,returns,sagemaker,iam_role,auto,model_type,problem_type,objective,preprocessors,hyperparameters,settings}';
-    model constant text := postgres_ml.read_name(statement, tokens, 3);
+    model text := postgres_ml.read_name(statement, tokens, 3);
+    function_schema text;
     said jsonb := '{}';
     part jsonb;
     clause text;
@@ -227,9 +228,13 @@ begin
     end loop;
     if not said ? 'from' then
         perform postgres_ml.unexpected(statement, tokens[at], 'FROM with a table or a query in parentheses');
-    elsif said ? 'function' and said #>> '{function,schema}' <> coalesce((parse_ident(model))[cardinality(parse_ident(model)) - 1], said #>> '{function,schema}') then
+    end if;
+    function_schema := said #>> '{function,schema}';
+    if cardinality(parse_ident(model)) = 1 then  -- the function's schema is the model's, too
+        model := concat_ws('.', quote_ident(function_schema), model);
+    elsif function_schema <> (parse_ident(model))[1] then
         raise exception 'the function of a model is in the model''s schema: model %, function %.%', model,
-            said #>> '{function,schema}', said #>> '{function,name}' using errcode = 'feature_not_supported';
+            function_schema, said #>> '{function,name}' using errcode = 'feature_not_supported';
     end if;
     return jsonb_strip_nulls(jsonb_build_object(
         'command', 'create', 'model', model, 'query', said ->> 'from',

@@ -44,12 +44,12 @@ begin
             opened := place;
             place := place + 2;
             while depth > 0 loop
-                part := substr(statement, place, 2);
-                if part = '' then
+                part := substring(substr(statement, place) from '^.*?(?:/\*|\*/)');
+                if part is null then
                     perform postgres_ml.syntax_error(statement, opened, 'a comment without an end');
                 end if;
-                depth := depth + case part when '/*' then 1 when '*/' then -1 else 0 end;
-                place := place + case when part in ('/*', '*/') then 2 else 1 end;
+                depth := depth + case right(part, 2) when '/*' then 1 else -1 end;
+                place := place + length(part);
             end loop;
         elsif left(part, 1) ~ '^\s$' then
             place := place + length((regexp_match(substr(statement, place, 200), '^\s+'))[1]);
@@ -59,40 +59,47 @@ begin
     end loop;
 end
 $after_gap$;
+{#- It looks at a window of the statement, and at a wider one where the token may go on beyond its end. -#}
 create or replace function postgres_ml.token_at(statement text, at integer)
 returns postgres_ml.token
 language plpgsql immutable set search_path = pg_catalog, pg_temp
 as $token_at$
 declare
-    rest constant text := substr(statement, at);
+    width integer := 128;
+    rest text;
     tag text;
     raw text;
     kind text;
 begin
-    if rest ~ '^[0-9]' then
-        kind := 'number';
-        raw := (regexp_match(rest, '^[0-9]+(?:\.[0-9]*)?(?:[eE][+-]?[0-9]+)?'))[1];
-        return (kind, raw, at, at + length(raw))::postgres_ml.token;
-    elsif rest ~ '^[eE]''' then
-        raw := (regexp_match(rest, '^[eE]''(?:[^''\\]|\\.|'''')*'''))[1];
-        kind := 'text';
-    elsif rest ~ '^''' then
-        raw := (regexp_match(rest, '^''(?:[^'']|'''')*'''))[1];
-        kind := 'text';
-    elsif rest ~ '^"' then
-        raw := (regexp_match(rest, '^"(?:[^"]|"")*"'))[1];
-        kind := 'name';
-    elsif rest ~ '^\$(?:[[:alpha:]_]\w*)?\$' then
-        tag := (regexp_match(rest, '^\$(?:[[:alpha:]_]\w*)?\$'))[1];
-        raw := left(rest, nullif(strpos(substr(rest, length(tag) + 1), tag), 0) - 1 + 2 * length(tag));
-        kind := 'text';
-    elsif rest ~ '^[[:alpha:]_]' then
-        raw := (regexp_match(rest, '^[[:alpha:]_][\w$]*'))[1];
-        kind := 'word';
-    else
-        raw := left(rest, 1);
-        kind := 'sign';
-    end if;
+    loop
+        rest := substr(statement, at, width);
+        tag := null;
+        if rest ~ '^[0-9]' then
+            kind := 'number';
+            raw := (regexp_match(rest, '^[0-9]+(?:\.[0-9]*)?(?:[eE][+-]?[0-9]+)?'))[1];
+        elsif rest ~ '^[eE]''' then
+            kind := 'text';
+            raw := (regexp_match(rest, '^[eE]''(?:[^''\\]|\\.|'''')*''(?!'')'))[1];
+        elsif rest ~ '^''' then
+            kind := 'text';
+            raw := (regexp_match(rest, '^''(?:[^'']|'''')*''(?!'')'))[1];
+        elsif rest ~ '^"' then
+            kind := 'name';
+            raw := (regexp_match(rest, '^"(?:[^"]|"")*"(?!")'))[1];
+        elsif rest ~ '^\$(?:[[:alpha:]_]\w*)?\$' then
+            kind := 'text';
+            tag := (regexp_match(rest, '^\$(?:[[:alpha:]_]\w*)?\$'))[1];
+            raw := left(rest, nullif(strpos(substr(rest, length(tag) + 1), tag), 0) - 1 + 2 * length(tag));
+        elsif rest ~ '^[[:alpha:]_]' then
+            kind := 'word';
+            raw := (regexp_match(rest, '^[[:alpha:]_][\w$]*'))[1];
+        else
+            kind := 'sign';
+            raw := left(rest, 1);
+        end if;
+        exit when length(rest) < width or length(raw) < width - 3;  -- "1e+" may become a number's exponent
+        width := 8 * width;
+    end loop;
     if raw is null then
         perform postgres_ml.syntax_error(statement, at, 'a quote without an end');
     end if;

@@ -55,10 +55,10 @@ begin
         perform postgres_ml.end_job(of_job, asked.attempt, 'CANCELLED', 'cancelled');
         return null;
     end if;
-    if asked.attempt > postgres_ml.max_attempts() then
+    if asked.attempt - asked.n_stops > postgres_ml.max_attempts() then
         perform postgres_ml.end_job(of_job, asked.attempt, 'FAILED', format(
             'given up after %s attempts, each of which was lost with its worker or its server: %s',
-            asked.attempt - 1, coalesce(asked.message, 'the worker was killed, perhaps for its use of memory')));
+            asked.attempt - asked.n_stops - 1, coalesce(asked.message, 'the worker was killed, perhaps for its use of memory')));
         return null;
     end if;
     if postgres_ml.settle_without_training(asked) then
@@ -167,6 +167,15 @@ as $give_back_job$
     set is_queued = false, phase = 'queued', message = why
     where j.job = of_job and j.attempt = in_attempt and j.state = 'TRAINING'
 $give_back_job$;
+{#- The worker was stopped in peace: this attempt is not counted among those that were lost. -#}
+create or replace function postgres_ml.note_stop(of_job bigint, in_attempt integer)
+returns void
+language sql volatile security definer set search_path = pg_catalog, pg_temp
+as $note_stop$
+    update postgres_ml.job as j
+    set is_queued = false, phase = 'queued', message = 'the worker was stopped', n_stops = j.n_stops + 1
+    where j.job = of_job and j.attempt = in_attempt and j.state = 'TRAINING'
+$note_stop$;
 {#- Tables of rows whose job has ended, or was left unsealed by somebody who called the functions one by one. -#}
 create or replace function postgres_ml.clear_jobs()
 returns integer

@@ -191,6 +191,7 @@ class TrainedModel:
     statistics : distributions for the drift tests (see `evaluate.drift_reference`)
     messages : what the user should know (dropped rows, ignored columns, choices made)
     seconds : duration of each phase
+    trained_at : when the training ended, in ISO 8601; empty of what no process trained or loaded
     """
 
     summary: ModelSummary
@@ -201,6 +202,7 @@ class TrainedModel:
     statistics: dict[str, Any] = field(default_factory=dict)
     messages: tuple[str, ...] = ()
     seconds: dict[str, float] = field(default_factory=dict)
+    trained_at: str = ""
 
 
 def registered_name(schema: str, name: str) -> str:

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator, is_classifier
+from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import Pipeline
 
 from postgres_ml.contract.column import Column
@@ -138,7 +139,12 @@ def _checked(estimator: Any, frame: pd.DataFrame, is_regression: bool) -> Pipeli
             f"{', '.join(frame.columns)}: select these columns in `model`, or set 'arguments'"
         )
     fitted = as_fitted(estimator, [_column(name, frame) for name in frame])
-    return fitted if isinstance(fitted, Pipeline) else Pipeline([("estimator", fitted)])
+    pipeline = fitted if isinstance(fitted, Pipeline) else Pipeline([("estimator", fitted)])
+    try:
+        pipeline.predict(frame.iloc[:1])
+    except NotFittedError as error:
+        raise SpecError(f"`model` returned {name} without having fitted it: call its `fit` first") from error
+    return pipeline
 
 
 def _check_labels(estimator: Any, name: str, target: Any) -> None:

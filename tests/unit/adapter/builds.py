@@ -94,6 +94,8 @@ class Build(SimpleNamespace):
     def job_fields(self, cursor: Any, query: Any) -> dict[str, Any]:
         return {}
 
+    session_identity = job_fields
+
     def log(self, level: str, text: str, fields: Any = None) -> None:
         self.said.append((level, text))
 

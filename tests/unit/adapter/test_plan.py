@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from dbt.adapters.postgres_ml.build.external import ExternalModelBuild
 from dbt.adapters.postgres_ml.build.node import TrainingQuery
 from dbt.adapters.postgres_ml.build.plan import BuildPlan, Decision, Planner
 from dbt.adapters.postgres_ml.build.unpublished import UnpublishedResult
@@ -16,12 +17,12 @@ from postgres_ml.contract.column import Column
 from postgres_ml.contract.exceptions import ConcurrentBuildError, SpecError
 from postgres_ml.contract.model import ArtifactFile, RunReference
 
-from tests.unit.adapter.builds import CALLS, QUERY, Build, digest, trained, version
+from tests.unit.adapter.builds import CALLS, QUERY, Build, digest, spec, trained, version
 
 
-def planner(tmp_path: Path, *versions: Any, expected: Any = None, **spec: Any) -> Planner:
+def planner(tmp_path: Path, *versions: Any, expected: Any = None, **changes: Any) -> Planner:
     unread = replace(expected or digest(), data=0, n_rows=0)
-    return Planner(Build(**spec), None, QUERY, versions, unread, UnpublishedResult(tmp_path))  # type: ignore[arg-type]
+    return Planner(Build(**changes), None, QUERY, versions, unread, UnpublishedResult(tmp_path))  # type: ignore[arg-type]
 
 
 def leave_result(tmp_path: Path, **changes: Any) -> None:
@@ -114,14 +115,19 @@ def test_a_stub_that_serves_is_trained_over(tmp_path: Path) -> None:
 
 def test_empty_keeps_a_model_that_was_made_elsewhere_and_stubs_none_other(tmp_path: Path) -> None:
     """What arguments its function has follows from the model, and not from the query."""
+    build = object.__new__(ExternalModelBuild)
+    build.spec = spec()
     other = version(summary={**version().summary, "arguments": [["b", "text"], ["a", "text"]]})
-    planned = planner(tmp_path, other)
-    planned.build.trains_here = False  # type: ignore[misc]
-    assert planned.decide_empty().action == "keep"
-    for stored in ((), (version(state="STUB", summary=other.summary),), (version(function_name="f"),)):
-        planned = planner(tmp_path, *stored)
-        planned.build.trains_here = False  # type: ignore[misc]
-        assert planned.decide_empty().action == "stub"
+    stub = version(state="STUB", summary=other.summary)
+    for stored, action in (
+        ((other,), "keep"),
+        ((), "stub"),
+        ((stub,), "stub"),
+        ((version(state="STUB"),), "keep"),
+        ((version(function_name="f"),), "stub"),
+    ):
+        planned = replace(planner(tmp_path, *stored), build=build)
+        assert planned.decide_empty().action == action
 
 
 AGE = Column("age", "integer", "number")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -167,6 +168,18 @@ def test_the_row_of_a_trained_model() -> None:
     assert (row["metric"], row["score"], row["mlflow_run_id"]) == ("f1", 0.9, "run2")
     assert row["digest"] == {"data": 1} and row["changes"] == "query" and row["is_champion"] is False
     assert row["labels"] == ["no", "yes"] and row["functions"][0]["name"] == "predict_churn"
+
+
+def test_a_version_is_as_old_as_its_training_however_late_it_is_published() -> None:
+    """`retrain: {after: …}` and the test model_age count from there."""
+    ended = "2026-01-05T12:04:00+00:00"
+    given = result(version())
+    given = Result(given.plan, trained(trained_at=ended), "query", {"data": 1})
+    assert json.loads(version_row(given, 2))["trained_at"] == ended
+    now = datetime.now(timezone.utc)
+    stub = stub_model(spec(problem_type="regression"), (CALLS,), None)
+    row = json.loads(version_row(Result(given.plan, stub, "--empty"), 2))
+    assert abs(datetime.fromisoformat(row["trained_at"]) - now) < timedelta(minutes=1)
 
 
 def test_the_row_of_what_was_not_evaluated_and_has_no_run() -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import procrastinate.exceptions
 import pytest
 from dbt.adapters.postgres_ml.worker import catalog as catalogs
+from dbt.adapters.postgres_ml.worker import schedules as clock
 from dbt.adapters.postgres_ml.worker import setup, status
 from dbt.adapters.postgres_ml.worker.catalog import Catalog, Schedule
 from dbt.adapters.postgres_ml.worker.place import Place, of_dsn
@@ -94,11 +95,13 @@ def test_answers_are_values(monkeypatch: pytest.MonkeyPatch) -> None:
         assert await catalog.claim_schedule(schedule, NOW) is True
         await catalog.note_queued([3])
         await catalog.give_back(task, "why")
+        await catalog.note_stop(task)
         await catalog.note_schedule(schedule, "job 4")
+        await catalog.give_back_schedule(schedule, NOW, "why")
         await catalog.clear()
 
     asyncio.run(whole())
-    assert len(connector.asked) == 13
+    assert len(connector.asked) == 15
 
 
 def test_a_server_that_stays_away_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -126,6 +129,59 @@ def test_schedules_are_fired_once_and_say_what_came_of_it(monkeypatch: pytest.Mo
     assert "connection" in notes["due"], "whatever the others are"
     assert notes["wrong"] == "'61 * * * *' is no cron expression, or never due"
     assert notes["never"] == "'0 0 30 2 *' is no cron expression, or never due"
+
+
+def test_a_schedule_that_runs_is_fired_once_and_given_back_when_the_worker_stops(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its query may take an hour: other schedules go on, and a stop does not wait for it."""
+    monkeypatch.setattr(clock, "EVERY_S", 0.01)
+    since = NOW - timedelta(hours=2)
+    rows = [
+        {"model_schema": "ml", "model_name": name, "cron": "* * * * *", "since": since}
+        for name in ("long", "short")
+    ]
+    connector = Connector({"all_schedules": rows, "claim_schedule": [{"is_mine": True}]})
+    calls: list[str] = []
+
+    async def call(schedule: Schedule) -> str:
+        calls.append(schedule.model)
+        if schedule.model == "long":
+            await asyncio.sleep(60)
+        return f"job {len(calls)}"
+
+    async def whole() -> None:
+        schedules = Schedules(Catalog(connector), "")  # type: ignore[arg-type]  # pretends
+        monkeypatch.setattr(schedules, "_call", call)
+        keeping = asyncio.create_task(schedules.keep_time())
+        while calls.count("short") < 3:
+            await asyncio.sleep(0.01)
+        keeping.cancel()
+        await asyncio.gather(keeping, return_exceptions=True)
+
+    asyncio.run(whole())
+    assert calls.count("long") == 1
+    [given_back] = [said for query, said in connector.asked if "give_back_schedule" in query]
+    assert (given_back["model"], given_back["since"]) == ("long", since)
+    assert given_back["due"] > NOW and "the worker was stopped" in given_back["why"]
+
+
+def test_a_clock_survives_the_loss_of_the_server_and_no_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clock, "EVERY_S", 0.01)
+    connector = Connector({}, failures=2)
+
+    async def fault(now: datetime) -> None:
+        await Catalog(connector).schedules()  # type: ignore[arg-type]  # pretends
+        raise RuntimeError("a row that nobody thought of")
+
+    async def whole() -> None:
+        schedules = Schedules(Catalog(connector), "")  # type: ignore[arg-type]  # pretends
+        monkeypatch.setattr(schedules, "fire", fault)
+        await asyncio.wait_for(schedules.keep_time(), 30)
+
+    with pytest.raises(RuntimeError, match="thought of"):
+        asyncio.run(whole())
+    assert len(connector.asked) >= 3
 
 
 @pytest.mark.parametrize(

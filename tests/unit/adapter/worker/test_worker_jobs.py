@@ -57,6 +57,9 @@ class Catalog:
     async def give_back(self, task: dict[str, Any], why: str) -> None:
         self.said.append(("again", why))
 
+    async def note_stop(self, task: dict[str, Any]) -> None:
+        self.said.append(("given back",))
+
     async def clear(self) -> None:
         pass
 
@@ -124,7 +127,7 @@ def test_a_job_that_another_attempt_has_ends_here(tmp_path: Path, monkeypatch: p
 
 def test_a_worker_that_stops_gives_its_job_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert run(tmp_path, SLOW, Catalog(), monkeypatch, "stop") == [
-        ("again", "the worker was stopped"),
+        ("given back",),
         ("stopped",),
     ]
 

@@ -10,7 +10,13 @@ from typing import Any
 import pytest
 from dbt.adapters.postgres_ml.config.keys import MODEL
 from dbt.adapters.postgres_ml.worker.place import Place, of_dsn
-from dbt.adapters.postgres_ml.worker.project import CONFIG_KEYS, config_of, make_project, variables
+from dbt.adapters.postgres_ml.worker.project import (
+    CONFIG_KEYS,
+    config_of,
+    make_project,
+    remove_projects,
+    variables,
+)
 from dbt.adapters.postgres_ml.worker.setup import RELEASE
 
 MACROS = Path(__file__).parents[4] / "macros"
@@ -55,6 +61,14 @@ def test_nothing_of_the_caller_stands_in_a_file(place: Place) -> None:
     assert values["DBT_ENV_SECRET_POSTGRES_ML_WORKER_PASSWORD"] == "se{{cret}}"
     assert json.loads(values["POSTGRES_ML_CONFIG"])["target"] == "{{ env_var('HOME') }}"
     assert make_project(place, {**JOB, "schema": "other"}, 1) != folder
+
+
+def test_a_dropped_models_folders_go_and_no_others(place: Place) -> None:
+    folders = [make_project(place, {**JOB, "kind": kind}, 1) for kind in ("create", "drop")]
+    other = make_project(place, {**JOB, "schema": "other"}, 1)
+    remove_projects(place, {**JOB, "kind": "drop"})
+    assert not any(folder.exists() for folder in folders) and other.exists()
+    remove_projects(place, {**JOB, "kind": "drop"})
 
 
 def test_an_operation_has_a_project_without_the_model(place: Place) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from dbt.adapters.postgres_ml.build.node import NodeBuild, TrainingQuery
+from dbt.adapters.postgres_ml.catalog.read import STUB, StoredVersion
 from dbt.adapters.postgres_ml.config.external import MLFLOW
 from dbt.adapters.postgres_ml.connections import project_root, tracking_uri
 
@@ -43,6 +44,12 @@ class ExternalModelBuild(NodeBuild):
     def measure(self, cursor: Any, query: TrainingQuery) -> tuple[int, int]:
         """Return the digest of the rows to evaluate on, and how many there are."""
         return super().measure(cursor, query) if self.has_query else (0, 0)
+
+    def fits(self, query: TrainingQuery, serving: StoredVersion) -> bool:
+        """Return whether what serves has its name: its signature is the model's, whatever the query is."""
+        if serving.state == STUB:
+            return super().fits(query, serving)
+        return serving.function_name == self.spec.function
 
     def copy_rows(self, cursor: Any, query: TrainingQuery) -> SnapshotSummary | None:
         """Copy the rows to evaluate on, if there are any."""

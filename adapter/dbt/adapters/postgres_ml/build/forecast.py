@@ -25,8 +25,8 @@ WHOLE = 2**62  # cells: a sample would tear holes into series
 
 
 class ForecastBuild(NodeBuild):
-    """The build of a node that forecasts series. Its query's features are the time, then the series "
-    "columns.
+    """The build of a node that forecasts series. Its query's features are the time, then the series
+    columns.
     """
 
     def describe(self, cursor: Any) -> TrainingQuery:
@@ -73,12 +73,12 @@ class ForecastBuild(NodeBuild):
         if n_cells > settings.max_cells:
             raise TrainingDataError(
                 f"the query returns {n_cells:,} cells, more than max_cells ({settings.max_cells:,}), and a "
-                "sample "
-                f"would tear holes into series: aggregate the rows, or set settings: {{max_cells: {n_cells}}}"
+                "sample would tear holes into series: aggregate the rows, or set settings: "
+                f"{{max_cells: {n_cells}}}"
             )
         return summary
 
-    def job_fields(self, cursor: Any, query: TrainingQuery) -> dict[str, Any]:
+    def session_identity(self, cursor: Any, query: TrainingQuery) -> dict[str, Any]:
         """Return the session's time zone, whose days a timestamp with time zone is meant in."""
         if query.features[0].kind != "timestamptz":
             return {}
@@ -89,6 +89,10 @@ class ForecastBuild(NodeBuild):
         except (zoneinfo.ZoneInfoNotFoundError, ValueError):  # a rule that Postgres alone reads: '<+02>-02'
             return {}
         return {"time_zone": name}
+
+    def job_fields(self, cursor: Any, query: TrainingQuery) -> dict[str, Any]:
+        """Return the time zone."""
+        return self.session_identity(cursor, query)
 
 
 def _library_version() -> str | None:

@@ -163,6 +163,10 @@ class NodeBuild:
         """
         return {}
 
+    def session_identity(self, cursor: Any, query: TrainingQuery) -> dict[str, Any]:
+        """Return what a new version follows from that the session decides; nothing, for most kinds."""
+        return {}
+
     def copy_rows(self, cursor: Any, query: TrainingQuery) -> SnapshotSummary | None:
         """Copy the rows into the folder of the training; None where there are none to copy.
 

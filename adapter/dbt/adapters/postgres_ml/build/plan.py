@@ -127,7 +127,7 @@ def plan_build(build: NodeBuild, *, full_refresh: bool, is_empty: bool) -> Build
         n_rows=0,
         query=digests.query_digest(query.sql),
         columns={column.name: column.sql_type for column in query.columns},
-        config=digests.training_config(build.spec) | build.identity,
+        config=digests.training_config(build.spec) | build.identity | build.session_identity(cursor, query),
         versions=digests.versions(package_version),
     )
     planner = Planner(build, cursor, query, versions, expected, UnpublishedResult(build.directory))
@@ -238,21 +238,9 @@ class Planner:
         return self.serving is not None and self.serving.state == STUB
 
     def decide_empty(self) -> Decision:
-        """Keep a function of the right signature under --empty: a stub would only be worse.
-
-        That of an external model is the model's, whatever the query is.
-        """
-        serving = self.serving
-        if (
-            serving is not None
-            and not self.build.trains_here
-            and not self.is_renamed
-            and serving.state != STUB
-        ):
-            return Decision("keep", "--empty", self.expected)
-        if serving is not None and self.build.fits(self.query, serving):
-            return Decision("keep", "--empty", self.expected)
-        return Decision("stub", "--empty", self.expected)
+        """Keep a function of the right signature under --empty: a stub would only be worse."""
+        fits = self.serving is not None and self.build.fits(self.query, self.serving)
+        return Decision("keep" if fits else "stub", "--empty", self.expected)
 
     def decide(self, full_refresh: bool) -> Decision:
         """Return what an ordinary build does.

@@ -36,7 +36,7 @@ def catalog_row(spec: TrainingSpec, trained: TrainedModel, query: str) -> dict[s
     return {
         "state": STUB if is_stub else "READY",
         "is_serving": True,
-        "trained_at": datetime.now(timezone.utc).isoformat(),
+        "trained_at": trained.trained_at or datetime.now(timezone.utc).isoformat(),
         "function_name": spec.function,
         "signature": f"({signature}) returns {returns}",
         "dbt_unique_id": spec.unique_id,

@@ -12,10 +12,15 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 import procrastinate.exceptions
+import psycopg
 from procrastinate.connector import BaseAsyncConnector
 
 PATIENCE_S = 120.0  # for a server that restarts, as a build has it
 RETRY_S = 0.5
+LOSSES = (
+    procrastinate.exceptions.ConnectorException, psycopg.OperationalError, psycopg.InterfaceError, OSError
+)  # fmt: skip
+"""What says that the server is lost, perhaps for a while."""
 Answer = TypeVar("Answer")
 LOST = """
 select u.job, u.model
@@ -98,6 +103,11 @@ class Catalog:
         query = "select postgres_ml.give_back_job(%(job)s, %(attempt)s, %(why)s)"
         await self._patiently(lambda: self._all(query, job=task["job"], attempt=task["attempt"], why=why))
 
+    async def note_stop(self, task: dict[str, Any]) -> None:
+        """Let another attempt do it, which counts as none: nothing was wrong."""
+        query = "select postgres_ml.note_stop(%(job)s, %(attempt)s)"
+        await self._patiently(lambda: self._all(query, job=task["job"], attempt=task["attempt"]))
+
     async def schedules(self) -> list[Schedule]:
         """Return all schedules."""
         rows = await self._all("select * from postgres_ml.all_schedules()")
@@ -108,6 +118,13 @@ class Catalog:
         query = "select postgres_ml.claim_schedule(%(schema)s, %(model)s, %(due)s) as is_mine"
         [row] = await self._all(query, schema=schedule.schema, model=schedule.model, due=due)
         return bool(row["is_mine"])
+
+    async def give_back_schedule(self, schedule: Schedule, due: datetime, why: str) -> None:
+        """Let whoever looks next fire it for that time."""
+        query = "select postgres_ml.give_back_schedule(%(schema)s, %(model)s, %(due)s, %(since)s, %(why)s)"
+        await self._all(
+            query, schema=schedule.schema, model=schedule.model, due=due, since=schedule.since, why=why
+        )
 
     async def note_schedule(self, schedule: Schedule, what: str) -> None:
         """Tell the schedule's owner what came of it."""

@@ -16,7 +16,7 @@ from dbt.adapters.postgres_ml.worker.catalog import Catalog
 from dbt.adapters.postgres_ml.worker.children import Child, Spare
 from dbt.adapters.postgres_ml.worker.outcome import Outcome, judge
 from dbt.adapters.postgres_ml.worker.place import Place
-from dbt.adapters.postgres_ml.worker.project import make_project, variables
+from dbt.adapters.postgres_ml.worker.project import make_project, remove_projects, variables
 
 logger = logging.getLogger("postgres_ml.worker")
 EVERY_S = 0.5  # between two lines of progress that callers see
@@ -66,9 +66,11 @@ class Jobs:
         except (OSError, ValueError) as error:  # the worker's own folder or processes
             outcome = Outcome("FAILED", f"the worker can't build it: {error}")
         except asyncio.CancelledError:
-            await self.catalog.give_back(task, "the worker was stopped")
+            await self.catalog.note_stop(task)
             raise
         await self._conclude(task, outcome)
+        if task["kind"] == "drop" and outcome.verdict == "READY":
+            await asyncio.to_thread(remove_projects, self.place, task)
         seconds = round(time.monotonic() - started, 2)
         logger.info(
             "%s of %s: %s: %s", task["kind"], model, outcome.verdict, outcome.message.split("\n")[0],

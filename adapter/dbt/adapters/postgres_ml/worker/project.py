@@ -49,20 +49,30 @@ def make_project(place: Place, job: Mapping[str, Any], n_threads: int) -> Path:
     It keeps what could not be published. An operation has a project of its own without the model, which would
     have to be configured.
     """
-    model = job["model"]
-    if not NAME.fullmatch(model):
-        raise ValueError(f"{model!r} is no model's name")
-    place_digest = hashlib.sha256(f"{job['schema']}\0{model}".encode()).hexdigest()[:12]
     is_build = job["kind"] == "create"
-    folder = place.folder / "projects" / f"{model}-{place_digest}{'' if is_build else '-operation'}"
+    folder = _folder(place, job, is_build)
     template = place.folder / "template"
     if not folder.exists() and (template / "target" / "partial_parse.msgpack").exists():
         (folder / "target").mkdir(parents=True)
         shutil.copy(template / "target" / "partial_parse.msgpack", folder / "target")
     write_project(folder, place, n_threads)
     if is_build:
-        _write(folder / "models" / f"{model}.sql", MODEL_FILE)
+        _write(folder / "models" / f"{job['model']}.sql", MODEL_FILE)
     return folder
+
+
+def remove_projects(place: Place, job: Mapping[str, Any]) -> None:
+    """Remove the folders of a model that is dropped, as far as that is allowed."""
+    for is_build in (True, False):
+        shutil.rmtree(_folder(place, job, is_build), ignore_errors=True)
+
+
+def _folder(place: Place, job: Mapping[str, Any], is_build: bool) -> Path:
+    model = job["model"]
+    if not NAME.fullmatch(model):
+        raise ValueError(f"{model!r} is no model's name")
+    place_digest = hashlib.sha256(f"{job['schema']}\0{model}".encode()).hexdigest()[:12]
+    return place.folder / "projects" / f"{model}-{place_digest}{'' if is_build else '-operation'}"
 
 
 def write_project(folder: Path, place: Place, n_threads: int) -> None:

@@ -6,18 +6,22 @@ session, it finds a role that may do nothing; the worker's own sessions it never
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import time
 from datetime import datetime, timezone
 
 import psycopg
 from croniter import CroniterBadDateError, croniter
-from dbt.adapters.postgres_ml.worker.catalog import Catalog, Schedule
+from dbt.adapters.postgres_ml.worker.catalog import LOSSES, Catalog, Schedule
 from psycopg import sql
 
 from postgres_ml.contract.exceptions import SpecError
 
 logger = logging.getLogger("postgres_ml.worker")
 TIMEOUT_S = 3600  # for a query that a schedule runs
+AT_ONCE = 4
+EVERY_S = 60  # cron knows no seconds
 HARMLESS = """
 select
     r.rolsuper or r.rolbypassrls or r.rolcreaterole or r.rolcreatedb or r.rolreplication as is_mighty,
@@ -41,19 +45,70 @@ class Schedules:
 
     def __init__(self, catalog: Catalog, conninfo: str) -> None:
         self._catalog, self._conninfo = catalog, conninfo
+        self._at_once = asyncio.Semaphore(AT_ONCE)
+        self._running: set[str] = set()
+
+    async def keep_time(self) -> None:
+        """Look each minute for what is due, whatever still runs, which is given back when this is cancelled.
+
+        A query takes none of the worker's trainings the place.
+        """
+        looks: set[asyncio.Task[None]] = set()
+        try:
+            while True:
+                looks.add(asyncio.create_task(self._look()))
+                await asyncio.sleep(EVERY_S - time.time() % EVERY_S)
+                for look in [look for look in looks if look.done()]:
+                    looks.discard(look)
+                    await look  # raises what ended it
+        finally:
+            for look in looks:
+                look.cancel()
+            await asyncio.gather(*looks, return_exceptions=True)
+
+    async def _look(self) -> None:
+        try:
+            await self.fire(datetime.now(timezone.utc))
+        except LOSSES as error:
+            logger.debug("the schedules lost the server: %s", error)
 
     async def fire(self, now: datetime) -> None:
-        """Fire what has become due since it was fired last; of several workers one does."""
-        for schedule in await self._catalog.schedules():
-            due = last_due(schedule.cron, now)
-            if due is None:
-                await self._catalog.note_schedule(
-                    schedule, f"{schedule.cron!r} is no cron expression, or never due"
-                )
-            elif due > schedule.since and await self._catalog.claim_schedule(schedule, due):
-                said = await self._call(schedule)
-                logger.info("schedule of %s.%s: %s", schedule.schema, schedule.model, said)
-                await self._catalog.note_schedule(schedule, said)
+        """Fire what has become due since it was fired last; of several workers one does.
+
+        Raises
+        ------
+        procrastinate.exceptions.ConnectorException
+            The server is lost.
+        """
+        fired = [self._fire_if_due(schedule, now) for schedule in await self._catalog.schedules()]
+        for error in await asyncio.gather(*fired, return_exceptions=True):
+            if isinstance(error, BaseException):
+                raise error
+
+    async def _fire_if_due(self, schedule: Schedule, now: datetime) -> None:
+        due, model = last_due(schedule.cron, now), f"{schedule.schema}.{schedule.model}"
+        if due is None:
+            said = f"{schedule.cron!r} is no cron expression, or never due"
+            await self._catalog.note_schedule(schedule, said)
+        elif due > schedule.since and model not in self._running:
+            self._running.add(model)
+            try:
+                async with self._at_once:
+                    await self._fire(schedule, due)
+            finally:
+                self._running.discard(model)
+
+    async def _fire(self, schedule: Schedule, due: datetime) -> None:
+        if not await self._catalog.claim_schedule(schedule, due):
+            return
+        try:
+            said = await self._call(schedule)
+        except asyncio.CancelledError:
+            why = "the worker was stopped; the next one that looks begins again"
+            await self._catalog.give_back_schedule(schedule, due, why)
+            raise
+        logger.info("schedule of %s.%s: %s", schedule.schema, schedule.model, said)
+        await self._catalog.note_schedule(schedule, said)
 
     async def _call(self, schedule: Schedule) -> str:
         """Call the function in a session of its own, and return what came of it."""

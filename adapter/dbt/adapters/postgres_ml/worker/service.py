@@ -14,12 +14,11 @@ import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timezone
 from typing import Any
 
 import procrastinate
 import psycopg
-from dbt.adapters.postgres_ml.worker.catalog import Catalog
+from dbt.adapters.postgres_ml.worker.catalog import LOSSES, Catalog
 from dbt.adapters.postgres_ml.worker.children import Child
 from dbt.adapters.postgres_ml.worker.jobs import Jobs, worker_name
 from dbt.adapters.postgres_ml.worker.place import Place
@@ -37,7 +36,6 @@ PRUNE_S = 3600.0  # between two looks for what ended long ago
 RETRY_S = 1.0
 QUEUE = "models"
 RunJob = Task[Any, Any, Any]
-LOSSES = (queue_errors.ConnectorException, psycopg.OperationalError, psycopg.InterfaceError, OSError)
 
 
 @dataclass(frozen=True)
@@ -116,14 +114,6 @@ class Service:
         async def run_job(job: int) -> None:
             await jobs.run(job)
 
-        if scheduler := self.place.scheduler_conninfo():
-            schedules = Schedules(jobs.catalog, scheduler)
-
-            @app.periodic(cron="* * * * *", periodic_id="schedules")
-            @app.task(queue=QUEUE, name="fire_schedules", queueing_lock="fire_schedules")
-            async def fire_schedules(timestamp: int) -> None:
-                await schedules.fire(datetime.now(timezone.utc))
-
         async with app.open_async():
             jobs.spare.prepare()
             await self._look(app, run_job, jobs, sweeps=True)
@@ -131,6 +121,9 @@ class Service:
             side = [asyncio.create_task(self._watch(app, run_job, jobs))]
             if not self.place.is_pooled:  # behind a pooler there are no notifications
                 side.append(asyncio.create_task(self._listen()))
+            scheduler = self.place.scheduler_conninfo()
+            if scheduler and not self.options.until_idle:
+                side.append(asyncio.create_task(Schedules(jobs.catalog, scheduler).keep_time()))
             await self._work_beside(side, asyncio.create_task(self._worker(app)), jobs)
 
     async def _work_beside(

@@ -17,7 +17,7 @@ from psycopg import sql
 from postgres_ml.contract.exceptions import SpecError
 
 REFUSED = re.compile("authentication|does not exist|no pg_hba.conf entry")
-RELEASE = 5  # of the functions for SQL clients: macros/catalog/sql_client/install.sql
+RELEASE = 6  # of the functions for SQL clients: macros/catalog/sql_client/install.sql
 PATIENCE_S = 60.0  # for a server that is starting
 STATE = """
 select
