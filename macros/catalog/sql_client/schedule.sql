@@ -214,7 +214,7 @@ create or replace function postgres_ml.give_back_schedule(of_schema text, of_nam
 returns void
 language sql volatile security definer set search_path = pg_catalog, pg_temp
 as $give_back_schedule$
-    update postgres_ml.schedule as s set fired_for = since, message = why
+    update postgres_ml.schedule as s set fired_for = nullif(since, s.created_at), message = why
     where s.model_schema = of_schema and s.model_name = of_name and s.fired_for = due
 $give_back_schedule$
 {% endmacro %}

@@ -24,7 +24,7 @@ begin
     raise exception '% at line %, column %', message, n_line, place using errcode = 'syntax_error', detail = shown, hint = cure;
 end
 $syntax_error$;
-{#- Where the gap of spaces and comments that begins here ends; comments nest. -#}
+{#- Where the gap of spaces and comments that begins here ends; comments nest. Of one without an end, minus its begin. -#}
 create or replace function postgres_ml.after_gap(statement text, at integer)
 returns integer
 language plpgsql immutable set search_path = pg_catalog, pg_temp
@@ -46,7 +46,7 @@ begin
             while depth > 0 loop
                 part := substring(substr(statement, place) from '^.*?(?:/\*|\*/)');
                 if part is null then
-                    perform postgres_ml.syntax_error(statement, opened, 'a comment without an end');
+                    return -opened;
                 end if;
                 depth := depth + case right(part, 2) when '/*' then 1 else -1 end;
                 place := place + length(part);
@@ -59,7 +59,10 @@ begin
     end loop;
 end
 $after_gap$;
-{#- It looks at a window of the statement, and at a wider one where the token may go on beyond its end. -#}
+{#-
+  It looks at a window of the statement, and at a wider one where the token may go on beyond its end. The kind of a quote
+  without an end is NULL.
+-#}
 create or replace function postgres_ml.token_at(statement text, at integer)
 returns postgres_ml.token
 language plpgsql immutable set search_path = pg_catalog, pg_temp
@@ -101,7 +104,7 @@ begin
         width := 8 * width;
     end loop;
     if raw is null then
-        perform postgres_ml.syntax_error(statement, at, 'a quote without an end');
+        return (null, null, at, at)::postgres_ml.token;
     end if;
     return (kind, case
         when kind = 'word' then lower(raw)
@@ -111,20 +114,41 @@ begin
         else raw end, at, at + length(raw))::postgres_ml.token;
 end
 $token_at$;
-{#- The last token is of kind 'end'. -#}
+{#-
+  The last token is of kind 'end'. What was read is cut off now and then: Postgres counts the characters before a place
+  each time that it looks there, so the time would grow with the square of the length.
+-#}
 create or replace function postgres_ml.tokens_of(statement text)
 returns postgres_ml.token[]
 language plpgsql immutable set search_path = pg_catalog, pg_temp
 as $tokens_of$
 declare
+    n_characters constant integer := length(statement);
     found postgres_ml.token[] := '{}';
     next postgres_ml.token;
-    at integer := postgres_ml.after_gap(statement, 1);
+    rest text := statement;
+    before integer := 0;  -- characters that were cut off
+    at integer := 1;
 begin
-    while at <= length(statement) loop
-        next := postgres_ml.token_at(statement, at);
+    loop
+        at := postgres_ml.after_gap(rest, at - before);
+        if at < 0 then
+            perform postgres_ml.syntax_error(statement, before - at, 'a comment without an end');
+        end if;
+        at := before + at;
+        exit when at > n_characters;
+        if at - before > 2000 then
+            rest := substr(rest, at - before);
+            before := at - 1;
+        end if;
+        next := postgres_ml.token_at(rest, at - before);
+        if next.kind is null then
+            perform postgres_ml.syntax_error(statement, at, 'a quote without an end');
+        end if;
+        next.starts := at;
+        at := before + next.ends;
+        next.ends := at;
         found := found || next;
-        at := postgres_ml.after_gap(statement, next.ends);
     end loop;
     return found || ('end', '', at, at)::postgres_ml.token;
 end

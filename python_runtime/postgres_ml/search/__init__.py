@@ -26,7 +26,7 @@ from postgres_ml.search.fits import Fits, LocalFits
 from postgres_ml.search.portfolio import portfolio
 from postgres_ml.search.probe import prepare
 from postgres_ml.search.progress import OnProgress, Progress
-from postgres_ml.search.proposals import Proposals
+from postgres_ml.search.proposals import Proposals, with_dear_tables_later
 from postgres_ml.search.runner import Runner
 from postgres_ml.snapshot.rows import TrainingRows
 
@@ -73,7 +73,7 @@ def _searched(task: Task, rows: TrainingRows, on_progress: OnProgress, fits: Fit
         on_progress(EXPLAINED, None)
     if plan.row_share < 1:
         candidates = portfolio(task, encoded.codes)  # a network's batches follow from the number of rows
-    candidates = [plan.adapted(candidate) for candidate in candidates]
+    candidates = [plan.adapted(candidate) for candidate in with_dear_tables_later(task, candidates, budget)]
     progress = Progress(task, on_progress)
     runner = Runner(task, encoded, budget, fits, progress.show_first)
     end = _try(task, runner, Proposals(task, candidates, plan), progress, fits.round_size)

@@ -220,6 +220,11 @@ class Budget:
         seconds = units * self._unit_s.get(kind, 0.0) + self._encoding_s.get(kind, 0.0)
         return self._pace.slowness * seconds
 
+    def share_of(self, candidate: Candidate) -> float:
+        """Return the share of the time left that the fits of the candidate's trial will take."""
+        seconds = self.expected_s(candidate) * self.n_splits / self._n_at_once
+        return seconds / max(self.task.deadline.left, 1e-9)
+
     def allows(self, candidates: Sequence[Candidate]) -> bool:
         """Return whether a round of these trials is likely to end in time, with the final fits of each."""
         fits = [self.expected_s(candidate) for candidate in candidates]

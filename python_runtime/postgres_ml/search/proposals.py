@@ -11,6 +11,24 @@ from postgres_ml.search.budget import Budget
 from postgres_ml.search.optuna_sampler import Sampler
 from postgres_ml.search.plan import Plan
 
+DEAR_SHARE = 0.1  # of the time left
+N_BEFORE = 9
+
+
+def with_dear_tables_later(task: Task, candidates: Sequence[Candidate], budget: Budget) -> list[Candidate]:
+    """Return the candidates; under SQL additive models that take much of the time come after nine others.
+
+    What their first fold is compared with is better by then: on 15,000 diamonds one within 3 % of the first
+    boosted trees, and 20 % worse than the best ones, took a third of a minute for its other folds.
+    """
+    dear = [
+        candidate
+        for candidate in candidates
+        if task.is_sql and candidate.model_type == "additive" and budget.share_of(candidate) > DEAR_SHARE
+    ]
+    others = [candidate for candidate in candidates if candidate not in dear]
+    return [*others[:N_BEFORE], *dear, *others[N_BEFORE:]]
+
 
 class Proposals:
     """Hands out candidates in rounds, and learns from their trials."""

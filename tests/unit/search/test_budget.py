@@ -26,7 +26,7 @@ from postgres_ml.search.plan import (
     n_rounds,
     plan,
 )
-from postgres_ml.search.proposals import Proposals
+from postgres_ml.search.proposals import Proposals, with_dear_tables_later
 from postgres_ml.snapshot.rows import TrainingRows, spread_part
 from support.training import make_spec
 
@@ -206,6 +206,18 @@ def test_time_to_write_the_functions_is_kept_free(is_sql: bool) -> None:
     assert budget.fit_s == pytest.approx(1.2 * 1.25 * 0.1, rel=0.1), "of the fits alone"
     hands.now = 60 - lower_s  # only the functions can still be written
     assert budget.rows_for(members) is None
+
+
+@pytest.mark.parametrize(("seconds", "is_sql", "place"), [(60, True, 9), (600, True, 1), (60, False, 1)])
+def test_tables_that_take_much_of_the_time_come_later(seconds: float, is_sql: bool, place: int) -> None:
+    budget, _ = budget_of(seconds)
+    task = budget.task = dataclasses.replace(budget.task, is_sql=is_sql)
+    tables = Candidate("additive", "additive", {"learning_rate": 0.1, "outer_bags": 5})
+    budget.note_unit(tables, 4.0 / (5 * 4 * n_rounds(0.1, 10_000)))
+    budget.plan(10_000)
+    others = [dataclasses.replace(BOOSTED, name=str(number)) for number in range(12)]
+    ordered = with_dear_tables_later(task, [others[0], tables, *others[1:]], budget)
+    assert ordered.index(tables) == place and [c for c in ordered if c is not tables] == others
 
 
 def test_the_networks_of_one_candidate_are_fitted_side_by_side() -> None:
