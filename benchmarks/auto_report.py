@@ -90,14 +90,19 @@ def summary(chosen: Sequence[Set], systems: Sequence[str], found: Found) -> Iter
         n_sets = part.index.get_level_values("set").nunique()
         cells = [f"{mean[s]:.2f} ± {error[s]:.2f}" if s in mean else "" for s in systems]
         yield "| " + " | ".join([f"mean rank, {title} ({n_sets})", *cells, ""]) + " |"
-        # the median: on the easiest sets log losses are near 0 and their ratios anything
-        relative = part.groupby(level="set").mean()
-        relative = relative.div(relative["auto"], axis=0).median()
-        cells = [f"{100 * (relative[s] - 1):+.1f} %" if s in relative else "" for s in systems]
+        names = list(part.index.get_level_values("set").unique())
+        cells = [f"{100 * (_median_ratio(names, s, found) - 1):+.1f} %" for s in systems]
         yield "| " + " | ".join([f"median loss beside auto's, {title}", *cells, ""]) + " |"
     taken = [[found.get((n, s, k), {}).get("seconds", np.nan) for n, k in scores.index] for s in systems]
     cells = ["" if np.isnan(values).all() else f"{np.nanmean(values):.0f}" for values in taken]
     yield "| " + " | ".join(["mean seconds", *cells, ""]) + " |"
+
+
+def _median_ratio(names: Sequence[str], system: str, found: Found) -> float:
+    """Return the median of the system's losses relative to auto's: a loss near 0 makes a ratio anything."""
+    scores = whole_scores(names, ["auto", system] if system != "auto" else ["auto"], found)
+    means = scores.groupby(level="set").mean()
+    return float((means[system] / means["auto"]).median())
 
 
 def whole_scores(names: Sequence[str], systems: Sequence[str], found: Found) -> pd.DataFrame:
