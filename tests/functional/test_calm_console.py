@@ -71,5 +71,5 @@ def test_a_search_says_where_it_is_in_the_words_of_its_reader(events: list[dict[
     assert len(lines) > 3
     for text, fields in lines[:-1]:
         assert f"{fields['trials']:.0f} candidate" in text and "best f1 0." in text
-        assert fields["best"].startswith(("linear model", "boosted trees", "blend of"))
+        assert fields["best"].startswith(("linear model", "boosted trees", "additive tables", "blend of"))
         assert "about" in text and fields["seconds_left"] < 90

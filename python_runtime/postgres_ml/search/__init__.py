@@ -153,7 +153,7 @@ def _try(task: Task, runner: Runner, proposals: Proposals, progress: Progress, r
         trials = runner.run(batch)
         proposals.learn(trials)
         if runner.done:
-            n_more = min(proposals.n_left or round_size, limit - len(runner.trials))
+            n_more = min(max(proposals.n_left, round_size), limit - len(runner.trials))
             _take_stock(task, runner, progress, len(trials), n_more)
         if runner.budget.has_converged:
             return f"the search converged after {_count(runner.trials)}"
