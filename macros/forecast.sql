@@ -15,10 +15,7 @@
   {%- if not execute -%}
     {{ return('') }}
   {%- endif -%}
-  {%- set function = ml.postgres_ml__prediction_function(relation, {'name': model_name, 'package': package, 'v': v}) -%}
-  {%- if version is not none -%}
-    {%- set function = ml.postgres_ml__pinned_function(function, '', version) -%}
-  {%- endif -%}
+  {%- set function = ml.postgres_ml__function_to_call(relation, {'name': model_name, 'package': package, 'v': v}, '', version) -%}
   {%- if ml.postgres_ml__returns_table(function) is false -%}
     {%- do exceptions.raise_compiler_error("forecast('" ~ model_name ~ "'): that model scores rows: use predict('" ~ model_name ~ "')") -%}
   {%- endif -%}

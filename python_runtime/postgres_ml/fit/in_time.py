@@ -18,9 +18,9 @@ from postgres_ml.process.report import Report
 from postgres_ml.snapshot.rows import TrainingRows, spread_part
 
 SCORES_SHARE = 0.15  # of the time left: half a million rows of a network took a tenth of 30 s to score
-# What a fit on all rows is expected to take, of the evaluated one: 1.25 times as a rule. Where the deadline
-# ends it, nothing is lost but the time, while without it a pipeline is published that is 1 to 3 % worse.
-REFIT_GROWTH = {True: 1.1, False: 1.5}
+# Times the evaluation's, which has to be left for a fit on all rows: that takes 1.25 as a rule. Where the
+# deadline ends it, nothing is lost but the time, and without it what is published is 1 to 3 % worse.
+LEFT_FOR_REFIT = {True: 1.1, False: 1.5}
 STOPPED = ("xgboost", "mlp", "additive", "ensemble")
 """Model types that a deadline cuts short; a fit of the others is whole, however late."""
 
@@ -72,7 +72,7 @@ def refit(
     # all rows take longer than the training rows, and a refit that the deadline cut short would be worse
     until = task.deadline.before(choice.lower_s)
     is_stopped = choice.candidate.model_type in STOPPED
-    if until.left < REFIT_GROWTH[is_stopped] * report.seconds["evaluate"]:
+    if until.left < LEFT_FOR_REFIT[is_stopped] * report.seconds["evaluate"]:
         report.note(
             "max_runtime leaves no time to fit again on all rows: the evaluated pipeline is published"
         )
@@ -82,7 +82,7 @@ def refit(
         if fit is not None
         else fit_pipeline(task, choice, _some(task, choice, rows, report), until)
     )
-    if until.passed and choice.candidate.model_type in STOPPED:
+    if until.passed and is_stopped:
         report.note("max_runtime ended the fit on all rows: the evaluated pipeline is published")
         return None
     return pipeline

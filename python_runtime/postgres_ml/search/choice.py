@@ -61,7 +61,6 @@ def decide(
     kept : fits of single folds, by the candidate's name
     """
     kept = kept or {}
-    trials = bearable(task, trials)
     best, members, reason = best_of(task, trials)
     if rows_for(members, with_refit=True) is None:
         alike = _cheaper(task, trials, best, partial(rows_for, with_refit=True), ALIKE)
