@@ -427,6 +427,21 @@ def test_a_training_outlives_the_process_that_tells_mlflow(tmp_path: Path) -> No
     assert any("the training goes on, and MLflow will not know of it" in text for _, text in said.lines)
 
 
+@pytest.mark.skipif(not fork_server.CAN_FORK or sys.platform != "linux", reason="/proc")
+def test_what_tells_mlflow_may_have_died_for_want_of_memory(tmp_path: Path) -> None:
+    before = trackers()
+    process = TrainingProcess(job_in(tmp_path), Recorder(), never)
+    process.start()
+    process.wait_ready()
+    (tracker,) = trackers() - before - {child_pid(process)}
+    Path(f"/proc/{tracker}/fd/2").write_text("MemoryError\n")  # as an interpreter does that can't go on
+    os.kill(tracker, signal.SIGKILL)
+    until(lambda: not is_alive(tracker), "the end of what tells MLflow")
+    told = r"ended unexpectedly(?s:.*)is kept(?s:.*)not enough memory(?s:.*)max_cells(?s:.*)MemoryError"
+    with pytest.raises(TrainingProcessError, match=told):
+        process.train()
+
+
 def locked(job: TrainingJob) -> FileLock:
     """The lock of a job's store, which whoever opens that waits for: a store that never answers."""
     return FileLock(job.tracking_uri.removeprefix("sqlite:///") + ".lock")

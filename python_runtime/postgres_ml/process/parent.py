@@ -33,6 +33,7 @@ from postgres_ml.process.environment import absolute_uri
 from postgres_ml.process.lines import as_told, unstarted_text
 from postgres_ml.process.memory import SHORTAGE, peak_bytes, use_text
 from postgres_ml.process.processes import ForkedProcess, OwnProcess
+from postgres_ml.process.remote_run import TrackingDiedError
 
 POLL_S = 0.1
 PATIENCE_S = 3.0  # for a child that was told to end, which marks its MLflow run first
@@ -221,11 +222,22 @@ class TrainingProcess:
             elif event["event"] == "error":
                 errors.append(event)
         if errors:
-            return as_told(errors[0]["type"], errors[0]["text"])
+            return as_told(errors[0]["type"], self._explained(errors[0]))
         if self._process.returncode is None:  # it was to be forked, and nobody can tell how that ended
             lines = "".join(f"\n{line}" for line in self._last_lines)
             return TrainingProcessError(f"the training process didn't start{lines}")
         return TrainingProcessError(death_text(self._process.returncode, self._last_lines, self._peak))
+
+    def _explained(self, error: dict[str, Any]) -> str:
+        """Return the text of a reported error; where the process that tells MLflow died, with its last lines.
+
+        The training can't see them: they come here, as its own do.
+        """
+        text: str = error["text"]
+        lines = "".join(f"\n{line}" for line in self._last_lines)
+        if error["type"] != TrackingDiedError.__name__ or not SHORTAGE.search(lines):
+            return text
+        return f"{text}\nIt had not enough memory. {MEMORY_CURE}{lines}"
 
     def _end(self, patience: float = PATIENCE_S) -> None:
         """Close the child's stdin, which ends it; after `patience` seconds kill its whole group."""
