@@ -291,8 +291,9 @@ def main() -> int:
             "## A small model's build (`make bench-node`)\n\n"
             f"{results.circumstances(runs[0]['postgres'])}, xgboost {xgboost.__version__}, "
             f"MLflow {version('mlflow')}, {os.cpu_count()} cores, load {load:.1f} before. "
-            f"{options.rows:,} rows x {N_COLUMNS} columns, {ROUNDS} rounds of xgboost; medians of "
-            f"{options.runs} runs. First: no catalog, no MLflow store; again: `--full-refresh`. "
+            f"{options.rows:,} rows x {N_COLUMNS} columns, {ROUNDS} rounds of xgboost; "
+            f"{'one run' if options.runs == 1 else f'medians of {options.runs} runs'}. "
+            "First: no catalog, no MLflow store; again: `--full-refresh`. "
             f"dbt says of the node: first {said[0]}, again {said[1]}. CPU is that of dbt's process, of the "
             "training's and of the server's.\n"
         )

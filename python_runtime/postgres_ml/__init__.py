@@ -18,6 +18,7 @@ __all__ = [
     "LogTargetRegressor",
     "NetworkClassifier",
     "NetworkRegressor",
+    "OutOfFoldScores",
     "PiecewiseLinear",
     "QuantileNormal",
     "RobustSmoothClip",
@@ -30,6 +31,7 @@ _HOMES = {
         *("BlendedClassifier", "BlendedRegressor", "LabelEncodedClassifier", "LogTargetRegressor"),
     ),
     "postgres_ml.components.neural_network": ("NetworkClassifier", "NetworkRegressor"),
+    "postgres_ml.components.stacking": ("OutOfFoldScores",),
     "postgres_ml.components.text": ("TextVectorizer",),
     "postgres_ml.components.text_statistics": ("TextStatistics",),
     "postgres_ml.components.transformers": (

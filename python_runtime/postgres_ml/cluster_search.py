@@ -44,6 +44,7 @@ class ClusterFits:
         self.n_at_once = cluster.n_threads * len(cluster.workers)
         self.round_size = max(ROUND, self.n_at_once)
         self._rows: Any = None
+        self._n_scores = 0  # of stacked candidates that the workers have
 
     def run(
         self, encoded: EncodedRows, jobs: Sequence[Job], cut: Deadline, until: Callable[[], Deadline]
@@ -55,8 +56,11 @@ class ClusterFits:
         TrainingProcessError
             The scheduler or the last worker is gone.
         """
+        if len(encoded.scores) > self._n_scores:
+            self._rows = None
         while self._rows is None:
             self._send(encoded)
+        self._n_scores = len(encoded.scores)
         at_once = _Round(self, encoded, jobs, cut, until)
         try:
             while not at_once.is_over:

@@ -16,6 +16,7 @@ from postgres_ml.components.estimators import (
     LogTargetRegressor,
 )
 from postgres_ml.components.neural_network import NetworkClassifier, NetworkRegressor
+from postgres_ml.components.stacking import OutOfFoldScores
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.cluster import KMeans, MiniBatchKMeans
 from sklearn.compose import TransformedTargetRegressor
@@ -44,6 +45,7 @@ from sklearn.linear_model import (
 )
 from sklearn.model_selection import FixedThresholdClassifier, TunedThresholdClassifierCV
 from sklearn.neural_network import MLPClassifier, MLPRegressor
+from sklearn.pipeline import FeatureUnion, make_pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 from sklearn.svm import LinearSVC
 from sklearn.tree import (
@@ -285,6 +287,28 @@ def _blended(draw: Draw) -> Any:
     return LabelEncodedClassifier(BlendedClassifier(members, draw.choice([[0.4, 0.6], [2, 1]])))
 
 
+def _on_scores(draw: Draw, estimators: list[tuple[str, Any]], network: Any, **options: Any) -> Any:
+    """Return a network on the matrix and on the scores of estimators that learned from it."""
+    scores = OutOfFoldScores(estimators, n_folds=2, random_state=draw.integer(0, 9), **options)
+    columns = draw.choice([FeatureUnion([("columns", "passthrough"), ("scores", scores)]), scores])
+    return make_pipeline(columns, network)
+
+
+def _stacked(draw: Draw) -> Any:
+    below = [
+        ("linear", LogisticRegression()),
+        ("trees", XGBClassifier(n_estimators=4, n_jobs=1)),
+        ("network", make_pipeline(StandardScaler(), NetworkClassifier(**_network(draw)))),
+        ("forest", RandomForestClassifier(4, random_state=0)),
+    ]
+    return _encoded(_on_scores(draw, below, NetworkClassifier(**_network(draw))))
+
+
+def _stacked_regressor(draw: Draw) -> Any:
+    below = [("linear", Ridge()), ("trees", XGBRegressor(n_estimators=4, n_jobs=1))]
+    return _on_scores(draw, below, NetworkRegressor(**_network(draw)), is_regression=True)
+
+
 def _log_target(draw: Draw) -> Any:
     inner = draw.choice([Ridge(), XGBRegressor(n_estimators=4, n_jobs=1), NetworkRegressor((4,), n_epochs=4)])
     return LogTargetRegressor(inner)
@@ -310,6 +334,7 @@ CLASSIFIERS: dict[str, Maker] = {
     "voting": _voting,
     "labels": lambda draw: LabelEncodedClassifier(LogisticRegression()),
     "blended": _blended,
+    "stacked": _stacked,
 }
 if "temperature" in str(CalibratedClassifierCV._parameter_constraints["method"]):
     # scikit-learn 1.8 and newer
@@ -347,6 +372,7 @@ MULTICLASS_CLASSIFIERS: dict[str, Maker] = {
 }
 OTHER_REGRESSORS: dict[str, Maker] = {
     "mlp-regressor": lambda draw: MLPRegressor(**_mlp(draw)),
+    "stacked-regressor": _stacked_regressor,
     "network-regressor": lambda draw: NetworkRegressor(**_network(draw)),
     "voting-regressor": lambda draw: VotingRegressor(
         [("a", Ridge()), ("b", DecisionTreeRegressor(max_depth=3, random_state=0))],

@@ -63,8 +63,8 @@ class _Network(BaseEstimator):  # type: ignore[misc]
         self.coefs_ = [weights.astype(np.float64) for weights in layers.weights]
         self.intercepts_ = [intercepts.astype(np.float64) for intercepts in layers.intercepts]
 
-    def _raw(self, X: Any) -> Floats:
-        """Return the last layer's sums, of shape (n_rows, n_outputs)."""
+    def scores(self, X: Any) -> Floats:
+        """Return the last layer's sums, of shape (n_rows, n_outputs); two classes have one output."""
         check_is_fitted(self)
         values: Floats = validate_data(self, X, dtype=np.float64, reset=False)
         layers = Layers(self.coefs_, self.intercepts_, self.activation)
@@ -148,7 +148,7 @@ class NetworkRegressor(RegressorMixin, _Network):  # type: ignore[misc]
 
     def predict(self, X: Any) -> Floats:
         """Return predictions of shape (n_rows,)."""
-        return self._raw(X)[:, 0]
+        return self.scores(X)[:, 0]
 
 
 class NetworkClassifier(ClassifierMixin, _Network):  # type: ignore[misc]
@@ -202,7 +202,7 @@ class NetworkClassifier(ClassifierMixin, _Network):  # type: ignore[misc]
 
     def predict_proba(self, X: Any) -> Floats:
         """Return probabilities of shape (n_rows, n_classes)."""
-        raw = self._raw(X)
+        raw = self.scores(X)
         if self.out_activation_ == "softmax":
             return np.asarray(special.softmax(raw, axis=1))
         positive = special.expit(raw)

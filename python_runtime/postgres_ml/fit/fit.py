@@ -15,6 +15,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.pipeline import FeatureUnion, Pipeline
 
 from postgres_ml.components.estimators import BlendedClassifier, BlendedRegressor, LabelEncodedClassifier
+from postgres_ml.components.stacking import OutOfFoldScores
 from postgres_ml.features.preprocess import (
     category_places,
     encoded_columns,
@@ -24,7 +25,7 @@ from postgres_ml.features.preprocess import (
 )
 from postgres_ml.features.problem import Problem
 from postgres_ml.fit import configured
-from postgres_ml.fit.candidates import build_estimator
+from postgres_ml.fit.candidates import N_NETWORKS, build_estimator, reseeded
 from postgres_ml.fit.choice import Choice, Member
 from postgres_ml.fit.stop import LateAt, StopAtDeadline, StopAtSize, forget_clock
 from postgres_ml.fit.task import Deadline, Task, weights
@@ -34,7 +35,8 @@ from postgres_ml.snapshot.rows import TrainingRows
 def fit_pipeline(task: Task, choice: Choice, rows: TrainingRows, deadline: Deadline | None) -> Pipeline:
     """Return a new pipeline fitted on the rows: columns to numbers, then the estimator.
 
-    A blend is one step that takes the columns themselves, since its members encode them differently.
+    A blend is one step that takes the columns themselves, since its members encode them differently; so is a
+    stack, whose columns are fitted on class codes as well.
 
     Parameters
     ----------
@@ -51,16 +53,20 @@ def fit_pipeline(task: Task, choice: Choice, rows: TrainingRows, deadline: Deadl
         pipeline = configured.fit(task, choice.candidate, rows, deadline)
         forget_clock(pipeline)
         return pipeline
+    takes_frame = bool(choice.members or choice.candidate.below)
     if choice.members:
         pipeline = Pipeline([("estimator", _labelled(task, choice, _blend(task, choice, deadline)))])
     else:
         member = Member(choice.candidate, choice.n_trees)
         pipeline = member_pipeline(task, member, task.n_threads, deadline)
-        pipeline.steps[-1] = ("estimator", _labelled(task, choice, pipeline[-1]))
+        if takes_frame:
+            pipeline = Pipeline([("estimator", _labelled(task, choice, pipeline))])
+        else:
+            pipeline.steps[-1] = ("estimator", _labelled(task, choice, pipeline[-1]))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # iterations were limited on purpose
         pipeline.fit(
-            rows.frame if choice.members else configured.frame_to_fit(task, choice.candidate, rows),
+            rows.frame if takes_frame else configured.frame_to_fit(task, choice.candidate, rows),
             rows.target,
             **weights(relative(rows)),
         )
@@ -76,6 +82,8 @@ def relative(rows: TrainingRows) -> TrainingRows:
 def member_pipeline(task: Task, member: Member, n_threads: int, deadline: Deadline | None) -> Pipeline:
     """Return an unfitted pipeline of one candidate, for class codes or numbers."""
     candidate = member.candidate
+    if candidate.below:
+        return _stacked_pipeline(task, member, deadline)
     more: dict[str, Any] = {}
     if candidate.model_type == "mlp":
         more = {"stop_epoch": member.n_rounds}
@@ -99,6 +107,32 @@ def member_pipeline(task: Task, member: Member, n_threads: int, deadline: Deadli
         columns = encoded_columns(candidate.encoding, task.columns, task.problem)
     else:
         columns = linear_columns(task.columns) if candidate.is_linear else tree_columns(task.columns)
+    return Pipeline([("columns", columns), ("estimator", estimator)])
+
+
+def _stacked_pipeline(task: Task, member: Member, deadline: Deadline | None) -> Pipeline:
+    """Return an unfitted pipeline of networks on columns and on other candidates' scores."""
+    network = dataclasses.replace(member.candidate, below=())
+    scores = OutOfFoldScores(
+        [
+            (
+                f"{number} {one.candidate.name}",
+                member_pipeline(task, Member(one.candidate, one.n_rounds), 1, deadline),
+            )
+            for number, one in enumerate(member.candidate.below, 1)
+        ],
+        task.problem.is_regression,
+        random_state=task.spec.settings.seed,
+        n_jobs=task.n_threads,
+    )
+    parts = [
+        member_pipeline(task, dataclasses.replace(member, candidate=reseeded(network, number)), 1, deadline)
+        for number in range(N_NETWORKS)
+    ]
+    columns = FeatureUnion([("columns", parts[0]["columns"]), ("scores", scores)])
+    networks = [(f"network {number}", part["estimator"]) for number, part in enumerate(parts, 1)]
+    blend = BlendedRegressor if task.problem.is_regression else BlendedClassifier
+    estimator = blend(networks, [1.0] * N_NETWORKS, n_jobs=min(task.n_threads, N_NETWORKS))
     return Pipeline([("columns", columns), ("estimator", estimator)])
 
 

@@ -7,11 +7,12 @@ from typing import Any
 
 import xgboost
 from sklearn.neural_network._multilayer_perceptron import BaseMultilayerPerceptron
-from sklearn.pipeline import Pipeline
+from sklearn.pipeline import FeatureUnion, Pipeline
 
 from postgres_ml.components.additive import AdditiveClassifier, AdditiveRegressor
 from postgres_ml.components.estimators import BlendedClassifier, BlendedRegressor
 from postgres_ml.components.neural_network import NetworkClassifier, NetworkRegressor
+from postgres_ml.components.stacking import OutOfFoldScores
 from postgres_ml.fit.task import Deadline
 
 MOST_CONDITIONS = 38_000  # of the 40,000 that the function bears: rounds differ in size
@@ -99,11 +100,15 @@ def forget_clock(estimator: Any) -> None:
     elif isinstance(estimator, BaseMultilayerPerceptron) and "_backprop" in vars(type(estimator)):
         estimator.__class__ = type(estimator).__base__  # the library's own class again
     elif isinstance(estimator, Pipeline):
-        forget_clock(estimator[-1])
+        for _, step in estimator.steps:
+            forget_clock(step)
+    elif isinstance(estimator, FeatureUnion):
+        for _, part in estimator.transformer_list:
+            forget_clock(part)
     for name in ("estimator", "estimator_", "regressor", "regressor_"):
         if hasattr(estimator, name):
             forget_clock(getattr(estimator, name))
-    if isinstance(estimator, BlendedClassifier | BlendedRegressor):
+    if isinstance(estimator, BlendedClassifier | BlendedRegressor | OutOfFoldScores):
         fitted = getattr(estimator, "estimators_", ())  # none where it is the parameter of another
         for part in (*(inner for _, inner in estimator.estimators), *fitted):
             forget_clock(part)

@@ -74,6 +74,7 @@ class Trial:
             "parameters": self.candidate.parameters,
             "encoding": self.candidate.encoding,
             "log_target": self.candidate.log_target,
+            "scores_of": ", ".join(one.candidate.name for one in self.candidate.below),
             "cut_short": self.is_cut,
             "note": self.note,
         }

@@ -71,6 +71,7 @@ from postgres_ml.lower.scale import (
     parse_robust_scaler,
     parse_standard_scaler,
 )
+from postgres_ml.lower.stacking import parse_out_of_fold_scores
 from postgres_ml.lower.tree import (
     parse_gradient_boosting_classifier,
     parse_gradient_boosting_regressor,
@@ -92,6 +93,7 @@ from postgres_ml.program.validate import check_program
 TRANSFORMERS: dict[str, Parser] = {
     "postgres_ml.DateTimeVectorizer": parse_date_time_vectorizer,
     "postgres_ml.FrameTypes": parse_frame_types,
+    "postgres_ml.OutOfFoldScores": parse_out_of_fold_scores,
     "postgres_ml.PiecewiseLinear": parse_piecewise_linear,
     "postgres_ml.QuantileNormal": parse_quantile_normal,
     "postgres_ml.RobustSmoothClip": parse_robust_smooth_clip,

@@ -21,7 +21,7 @@ from postgres_ml.program.scorers import Link, Table, TableSum
 def parse_additive_regressor(estimator: Any, matrix: Matrix, builder: Builder) -> Scores:
     """Return the sum of the tables' points."""
     (slot,) = _scores(estimator, matrix, builder)
-    return Scores(Value(slot), (slot,))
+    return Scores(Value(slot))
 
 
 def parse_additive_classifier(estimator: Any, matrix: Matrix, builder: Builder) -> Scores:
@@ -33,7 +33,7 @@ def parse_additive_classifier(estimator: Any, matrix: Matrix, builder: Builder) 
         )
     else:
         probabilities = builder.add_wide(Link(scores, "softmax"), PROBABILITY)
-    return Scores(label_rule(estimator, scores, probabilities), scores)
+    return Scores(label_rule(estimator, scores, probabilities))
 
 
 def _scores(estimator: Any, matrix: Matrix, builder: Builder) -> tuple[int, ...]:

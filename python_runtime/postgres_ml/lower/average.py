@@ -28,7 +28,8 @@ def parse_voting_classifier(estimator: Any, matrix: Matrix, builder: Builder) ->
         raise unsupported(estimator, f"voting={estimator.voting!r}", "use voting='soft'")
     labels = tuple(estimator.classes_.tolist())
     groups = [
-        _probabilities(estimator, member, matrix, builder, len(labels)) for member in estimator.estimators_
+        member_probabilities(estimator, member, matrix, builder, len(labels))
+        for member in estimator.estimators_
     ]
     mean = average(groups, estimator._weights_not_none, builder)
     return Scores(MulticlassLabel(labels, mean, mean))
@@ -53,7 +54,8 @@ def parse_blended_classifier(estimator: Any, matrix: Matrix, builder: Builder) -
     """Return the members' weighted mean probabilities, and the label of the greatest."""
     labels = tuple(estimator.classes_.tolist())
     groups = [
-        _probabilities(estimator, member, matrix, builder, len(labels)) for member in estimator.estimators_
+        member_probabilities(estimator, member, matrix, builder, len(labels))
+        for member in estimator.estimators_
     ]
     mean = average(groups, estimator.weights_, builder)
     return Scores(MulticlassLabel(labels, mean, mean))
@@ -89,9 +91,16 @@ def average(groups: Sequence[tuple[int, ...]], weights: Any, builder: Builder) -
     return tuple(add_arithmetic(builder, slot, "/", divisor) for slot in total)
 
 
-def _probabilities(
+def member_probabilities(
     owner: Any, member: Any, matrix: Matrix, builder: Builder, n_labels: int
 ) -> tuple[int, ...]:
+    """Return the slots of the member's probabilities of all labels.
+
+    Raises
+    ------
+    UnsupportedModelError
+        It has none, or not of all.
+    """
     output = inner_scores(owner, member, matrix, builder).output
     probabilities = output.probabilities
     if len(probabilities) != n_labels:
@@ -105,7 +114,8 @@ def _calibrated(owner: Any, member: Any, matrix: Matrix, builder: Builder) -> tu
     scores = inner_scores(owner, member.estimator, matrix, builder)
     # the decision function is preferred; of two probabilities only the second is calibrated
     responses = (
-        scores.decision or _probabilities(owner, member.estimator, matrix, builder, n_labels)[-n_labels:]
+        scores.decision
+        or member_probabilities(owner, member.estimator, matrix, builder, n_labels)[-n_labels:]
     )
     if member.method == "temperature":
         return _tempered(member.calibrators[0], scores, responses, builder)

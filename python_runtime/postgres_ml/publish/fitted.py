@@ -11,6 +11,7 @@ from postgres_ml.contract.job import TrainingJob
 from postgres_ml.contract.model import Evaluation, ModelSummary
 from postgres_ml.evaluate.intervals import Interval
 from postgres_ml.explain import Explanation
+from postgres_ml.fit.candidates import Candidate
 from postgres_ml.fit.choice import Choice
 from postgres_ml.fit.hyperparameters import given_names
 from postgres_ml.fit.task import Task
@@ -89,14 +90,23 @@ class Fitted:
         choice = self.choice
         found: dict[str, Any] = {
             f"{number}. {member.candidate.name}": {
-                "weight": round(member.weight, 4), "n_rounds": member.n_rounds, **member.candidate.parameters
+                "weight": round(member.weight, 4), "n_rounds": member.n_rounds,
+                **member.candidate.parameters, **_below(member.candidate),
             }
             for number, member in enumerate(choice.members, start=1)
         }  # fmt: skip
         given = given_names(choice.candidate.model_type, self.task.spec.hyperparameters)
         parameters = {given.get(name, name): value for name, value in choice.candidate.parameters.items()}
-        found = found or {**parameters, "n_trees": choice.n_trees}
+        found = found or {**parameters, "n_trees": choice.n_trees, **_below(choice.candidate)}
         found["threshold"] = choice.threshold
         multipliers = dict(zip(self.task.problem.labels, choice.class_multipliers, strict=False))
         found["class_multipliers"] = multipliers or None
         return {name: value for name, value in found.items() if value is not None}
+
+
+def _below(candidate: Candidate) -> dict[str, Any]:
+    """Return the settings of those whose scores a stacked network learns from; nothing of another one."""
+    found = {
+        one.candidate.name: {"n_rounds": one.n_rounds, **one.candidate.parameters} for one in candidate.below
+    }
+    return {"scores_of": found} if found else {}

@@ -2,7 +2,8 @@
 
 Input: the task and the training rows. Output: `Choice`. In the order of the flow: `folds` and
 `encoded_rows` prepare the rows, `proposals` (the `portfolio`, then `optuna_sampler`) says what to try,
-`runner` tries it, `budget` says for how long, `ensemble` and `choice` decide.
+`runner` tries it, `budget` says for how long, `stacking` adds a network on what they predict, `ensemble` and
+`choice` decide.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from postgres_ml.search.probe import prepare
 from postgres_ml.search.progress import OnProgress, Progress
 from postgres_ml.search.proposals import Proposals, with_dear_tables_later
 from postgres_ml.search.runner import Runner
+from postgres_ml.search.stacking import try_stacked
 from postgres_ml.snapshot.rows import TrainingRows
 
 # A linear model within a second; then within a few the better of boosted trees and a network, whose losses
@@ -77,6 +79,8 @@ def _searched(task: Task, rows: TrainingRows, on_progress: OnProgress, fits: Fit
     progress = Progress(task, on_progress)
     runner = Runner(task, encoded, budget, fits, progress.show_first)
     end = _try(task, runner, Proposals(task, candidates, plan), progress, fits.round_size)
+    if runner.done and try_stacked(task, runner, budget, on_progress):
+        _take_stock(task, runner, progress, 1, 0)
     trials = runner.publishable()
     if not trials:
         return _simplest(candidates, runner.trials, on_progress)

@@ -222,14 +222,17 @@ class Budget:
 
     def share_of(self, candidate: Candidate) -> float:
         """Return the share of the time left that the fits of the candidate's trial will take."""
-        seconds = self.expected_s(candidate) * self.n_splits / self._n_at_once
-        return seconds / max(self.task.deadline.left, 1e-9)
+        return self._of_folds_s(self.expected_s(candidate)) / max(self.task.deadline.left, 1e-9)
+
+    def _of_folds_s(self, seconds: float) -> float:
+        """Return how long fits on all folds take side by side, of which one fold's take these seconds."""
+        return seconds * self.n_splits / self._n_at_once
 
     def allows(self, candidates: Sequence[Candidate]) -> bool:
         """Return whether a round of these trials is likely to end in time, with the final fits of each."""
         fits = [self.expected_s(candidate) for candidate in candidates]
         longest = max(fits) * max(1.0, self.n_splits / self._n_at_once)
-        seconds = max(sum(fits) * self.n_splits / self._n_at_once, longest)
+        seconds = max(self._of_folds_s(sum(fits)), longest)
         # a number of trials that is asked for has to be the same ones each time
         is_free = seconds <= longest or bool(self.task.spec.settings.max_trials)
         spread = 1.0 if is_free else ROUNDS_LEFT

@@ -62,23 +62,19 @@ def decide(
     """
     kept = kept or {}
     best, members, reason = best_of(task, trials)
-    if rows_for(members, with_refit=True) is None:
-        alike = _cheaper(task, trials, best, partial(rows_for, with_refit=True), ALIKE)
-        if alike is not None:
-            trial, members, part = alike
-            return _chosen(task, trial, _instead(task, trial, best), trials, members, part, kept)
-    share = rows_for(members)
-    if share is None:
-        is_kept = all(trial.candidate.name in kept for trial, _ in members)
+    share, is_kept = rows_for(members), all(trial.candidate.name in kept for trial, _ in members)
+    with_refit, cheaper = partial(rows_for, with_refit=True), None
+    if with_refit(members) is None:
+        cheaper = _cheaper(task, trials, best, with_refit, ALIKE)
+    if cheaper is None and share is None:
         cheaper = _cheaper(task, trials, best, rows_for, REFIT_GAIN if is_kept else np.inf)
-        if cheaper is not None:
-            trial, members, share = cheaper
-            reason = _instead(task, trial, best)
-            return _chosen(task, trial, reason, trials, members, share, kept)
-        if is_kept:
-            reason += "; max_runtime leaves no time to fit it again, so a fold's fit of it is published"
-            choice = _chosen(task, best, reason, trials, members, 1.0, kept)
-            return dataclasses.replace(choice, is_fold_fit=True)
+    if cheaper is not None:
+        trial, members, part = cheaper
+        return _chosen(task, trial, _instead(task, trial, best), trials, members, part, kept)
+    if share is None and is_kept:
+        reason += "; max_runtime leaves no time to fit it again, so a fold's fit of it is published"
+        choice = _chosen(task, best, reason, trials, members, 1.0, kept)
+        return dataclasses.replace(choice, is_fold_fit=True)
     # without a fit that was kept, what the deadline leaves of another one has to do
     return _chosen(task, best, reason, trials, members, share or 1.0, kept)
 
@@ -103,7 +99,7 @@ def _best_scored(task: Task, trials: Sequence[Trial]) -> tuple[Trial, Members, s
         return single, [(single, 1.0)], f"{reason}; no blend, since explain is true"
     members = greedy(task, trials)
     if len(members) > 1:
-        blend, name = _blend(task, members), loss_name(task)
+        blend, name = blended(task, members), loss_name(task)
         if _gains(task, blend, single):
             text = f"a weighted average of {len(members)}: {name} {figure(blend.loss)}, "
             return blend, members, f"{text}the best candidate alone {figure(single.loss)}"
@@ -128,7 +124,7 @@ def _cheaper(
     most = 1 if task.spec.explain else MAX_MEMBERS
     for n in range(most if possible else 0, 0, -1):
         members = greedy(task, possible, n)
-        trial = _blend(task, members) if len(members) > 1 else members[0][0]
+        trial = blended(task, members)
         share = rows_for(members)
         if share is not None and trial.loss <= best.loss + margin * best.loss:
             return trial, members, share
@@ -151,7 +147,10 @@ def publishable(task: Task, trials: Sequence[Trial], members: Members) -> list[T
     return [*by_loss, *by_score, *(trial for trial, _ in members)]
 
 
-def _blend(task: Task, members: Sequence[tuple[Trial, float]]) -> Trial:
+def blended(task: Task, members: Members) -> Trial:
+    """Return the members' average as a trial; of a single member its own."""
+    if len(members) == 1:
+        return members[0][0]
     name = " + ".join(f"{weight:.2f} {trial.candidate.name}" for trial, weight in members)
     title = blend_title([trial.candidate for trial, _ in members])
     weights = {trial.candidate.name: round(weight, 4) for trial, weight in members}

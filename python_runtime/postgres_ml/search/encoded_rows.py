@@ -14,6 +14,7 @@ import numpy as np
 from sklearn.pipeline import Pipeline
 
 from postgres_ml.features.preprocess import TABLES, category_means, encoded_columns, has_means
+from postgres_ml.fit.candidates import Candidate
 from postgres_ml.fit.task import Task
 from postgres_ml.search.folds import Folds, Split
 from postgres_ml.search.word_rows import WordRows, joined
@@ -30,6 +31,7 @@ class EncodedRows:
     codes : class codes or true values, of shape (n_rows,)
     strata : class codes, or zeros for a regression
     weight : how much each row counts; None counts all alike
+    scores : by a stacked candidate's name, the columns that it reads besides: of shape (n_rows, n_scores)
     """
 
     def __init__(self, task: Task, rows: TrainingRows) -> None:
@@ -39,6 +41,7 @@ class EncodedRows:
         self.strata = np.zeros(len(rows), np.int64) if task.problem.is_regression else self.codes
         # of mean 1, as for the fits on all rows
         self.weight = None if rows.weight is None else rows.weight / rows.weight.mean()
+        self.scores: dict[str, Array] = {}
         self._lock = threading.Lock()
         self._made: dict[Any, Any] = {}
         self._encoders: dict[str, Any] = {}
@@ -46,7 +49,7 @@ class EncodedRows:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Travel to another process without what has been made of the rows: it is made there anew."""
-        return _restored, (self.task, self.rows, self.folds)
+        return _restored, (self.task, self.rows, self.folds, self.scores)
 
     def matrix(self, encoding: str) -> Array:
         """Return all training rows as the encoding has them, of shape (n_rows, n_columns).
@@ -94,6 +97,14 @@ class EncodedRows:
         some.folds = folds.renumbered(used)
         return some
 
+    def pair_of(self, candidate: Candidate, split: Split) -> tuple[Array, Array]:
+        """Return the rows to learn from and the rows to predict, as the candidate reads them."""
+        train, valid = self.pair(candidate.encoding, split)
+        if not candidate.below:
+            return train, valid
+        scores = self.scores[candidate.name].astype(np.float32)
+        return np.hstack([train, scores[split.train]]), np.hstack([valid, scores[split.valid]])
+
     def pair(self, encoding: str, split: Split) -> tuple[Array, Array]:
         """Return the rows to learn from and the rows to predict."""
         matrix = self.matrix(encoding)
@@ -126,9 +137,9 @@ class EncodedRows:
             return made
 
 
-def _restored(task: Task, rows: TrainingRows, folds: Folds) -> EncodedRows:
+def _restored(task: Task, rows: TrainingRows, folds: Folds, scores: dict[str, Array]) -> EncodedRows:
     encoded = EncodedRows(task, rows)
-    encoded.folds = folds
+    encoded.folds, encoded.scores = folds, scores
     return encoded
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
 
+from postgres_ml.components.stacking import N_FOLDS
 from postgres_ml.evaluate.metrics import weighted_mean
-from postgres_ml.fit.candidates import Candidate
+from postgres_ml.fit.candidates import N_NETWORKS, Candidate, reseeded
 from postgres_ml.fit.choice import Member
 from postgres_ml.fit.task import Task
 from postgres_ml.fit.trial import Trial
@@ -19,10 +19,6 @@ from postgres_ml.snapshot.rows import Array
 MAX_MEMBERS = 4  # three to sixteen score alike, and each member costs time in every prediction
 N_STEPS = 40
 MIN_WEIGHT = 0.04
-# Networks fitted on all rows from different seeds, in the place of one: their mean is within 1 % of folds'
-# five on each of five sets (concrete: rmse 3.83 and 3.82), single ones up to 10 % worse (3.77 to 4.28).
-# That was with 1.15 times the folds' epochs; with 1.0 times the worst set was 3.2 % worse.
-N_NETWORKS = 3
 POOL = 16  # the best trials by their own loss; others never got a weight that mattered
 # Nodes that a fit on all rows may have for each one of a trial, whose fold had two thirds of the rows.
 NODES_PER_NODE = 1.6
@@ -79,28 +75,25 @@ def bearable(task: Task, trials: Sequence[Trial]) -> list[Trial]:
 
 
 def n_fits(task: Task, candidate: Candidate) -> int:
-    """Return how many estimators the candidate becomes when it is fitted on all rows."""
+    """Return how many estimators are fitted for the candidate on all rows; of a stack with those on folds."""
+    if candidate.below:
+        return N_NETWORKS + (N_FOLDS + 1) * len(candidate.below)
     return N_NETWORKS if candidate.model_type == "mlp" and not task.is_sql else 1
 
 
 def final_members(task: Task, members: Sequence[tuple[Trial, float]]) -> tuple[Member, ...]:
-    """Return what is fitted on all rows: each network several times, from different seeds."""
+    """Return what is fitted on all rows: each network several times, from different seeds.
+
+    A stack's networks learn from the same scores, so they are fitted together (`fit.fit`).
+    """
     parts = []
     for trial, weight in members:
-        n = n_fits(task, trial.candidate)
+        n = 1 if trial.candidate.below else n_fits(task, trial.candidate)
         parts += [
-            Member(_reseeded(trial.candidate, number), trial.n_trees or None, weight / n)
+            Member(reseeded(trial.candidate, number), trial.n_trees or None, weight / n)
             for number in range(n)
         ]
     return tuple(parts)
-
-
-def _reseeded(candidate: Candidate, number: int) -> Candidate:
-    if number == 0:
-        return candidate
-    seed = candidate.parameters["random_state"] + 1000 * number
-    parameters = {**candidate.parameters, "random_state": seed}
-    return dataclasses.replace(candidate, name=f"{candidate.name} seed {seed}", parameters=parameters)
 
 
 def average(members: Sequence[tuple[Trial, float]]) -> Array:

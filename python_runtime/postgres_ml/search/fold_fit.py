@@ -82,7 +82,7 @@ def fit_split(
         The candidate can't be fitted on these rows (xgboost's XGBoostError is one).
     """
     started, started_cpu = until.clock(), time.thread_time()
-    train, valid = encoded.pair(candidate.encoding, split)
+    train, valid = encoded.pair_of(candidate, split)
     codes, held = encoded.codes[split.train], encoded.codes[split.valid]
     more: dict[str, Any] = {}
     fit_options: dict[str, Any] = {}

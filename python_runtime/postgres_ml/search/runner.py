@@ -156,8 +156,8 @@ class Runner:
         return found
 
     def _keep_fit(self, candidate: Candidate, fitted: FoldFit) -> None:
-        if fitted.is_cut and candidate.name in self.kept:
-            return  # another fold's may be whole
+        if candidate.below or (fitted.is_cut and candidate.name in self.kept):
+            return  # a stack is no stack without those below; another fold's may be whole
         self.kept[candidate.name] = KeptFit(
             candidate, fitted.estimator, fitted.n_rows, fitted.columns, words=fitted.words
         )

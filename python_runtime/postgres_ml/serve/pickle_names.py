@@ -19,6 +19,7 @@ OWN_MODULES = tuple(
         *(
             "components.frame_reader",
             "components.neural_network",
+            "components.stacking",
             "components.text",
             "components.text_statistics",
             "components.transformers",
