@@ -15,11 +15,14 @@ from postgres_ml.features.feature_columns import choose_columns
 from postgres_ml.features.problem import resolve
 from postgres_ml.fit.candidates import Below
 from postgres_ml.fit.choice import Choice
-from postgres_ml.fit.fit import fit_pipeline
+from postgres_ml.fit.fit import fit_pipeline, fold_pipeline
+from postgres_ml.fit.in_time import fit_to_evaluate
 from postgres_ml.fit.task import Deadline, Task
 from postgres_ml.lower import parse_pipeline
+from postgres_ml.process.report import Report
 from postgres_ml.program import interpret
 from postgres_ml.publish.deployment import inputs_of
+from postgres_ml.search import search
 from postgres_ml.search.budget import Budget
 from postgres_ml.search.choice import blended, decide
 from postgres_ml.search.encoded_rows import EncodedRows
@@ -30,7 +33,7 @@ from postgres_ml.search.runner import Runner
 from postgres_ml.search.stacking import try_stacked
 from postgres_ml.snapshot.rows import TrainingRows, load
 from sklearn.metrics import mean_squared_error
-from support.training import column, make_spec, write_snapshot
+from support.training import Recorder, column, make_spec, write_snapshot
 
 MINUTES = ("day", "eve", "night", "abroad")
 PRICES = np.array([0.17, 0.085, 0.045, 0.27])
@@ -157,6 +160,33 @@ def test_a_function_computes_what_the_blend_predicts(
     frame = rows.frame.head(300)
     found = interpret.predict(program, {name: frame[name].tolist() for name in frame})
     np.testing.assert_allclose(np.array(found, float), pipeline.predict(frame), rtol=1e-9)
+
+
+def test_without_time_for_it_the_best_without_it_is_published(
+    stacked: tuple[Task, Runner, list[str]], rows: TrainingRows
+) -> None:
+    task, runner, _ = stacked
+    instead = decide(task, runner.done[:-1], runner.budget.rows_for, runner.kept)
+    choice = dataclasses.replace(choice_of(task, runner), instead=instead)
+    assert not choice.fold_fits and instead.fold_fits
+    late = dataclasses.replace(task, deadline=Deadline(0.2))
+    told = Recorder()
+    published, pipeline = fit_to_evaluate(late, choice, rows, Report(told))
+    assert published.is_fold_fit and published.candidate == instead.candidate
+    assert f"no time to fit {instead.candidate.shown} again" in told.text
+    expected = fold_pipeline(task, instead, rows).predict(rows.frame)
+    np.testing.assert_array_equal(pipeline.predict(rows.frame), expected)
+
+
+def test_a_search_ends_with_it(rows: TrainingRows) -> None:
+    spec = make_spec(target="loss", model_types=("linear_learner", "mlp"))
+    task = dataclasses.replace(task_of(rows), spec=spec)
+    lines, tell = said()
+    choice = search(task, rows, tell)
+    assert any(" on the scores of " in line for line in lines)
+    assert choice.trials[-1].candidate.below and not len(choice.trials[-1].raw)
+    if any(member.candidate.below for member in choice.members) or choice.candidate.below:
+        assert choice.instead is not None and choice.instead.fold_fits
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])

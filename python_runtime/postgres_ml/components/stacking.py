@@ -72,7 +72,7 @@ class OutOfFoldScores(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         self.fit_transform(X, y)
         return self
 
-    def fit_transform(self, X: Any, y: Any, **fit_params: Any) -> Floats:
+    def fit_transform(self, X: Any, y: Any) -> Floats:
         """Fit, and return scores out of fold, of shape (n_rows, n_scores).
 
         Raises

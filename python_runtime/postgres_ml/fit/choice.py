@@ -81,6 +81,8 @@ class Choice:
     is_fold_fit : whether these are published, since there is no time to fit anything as good again
     fit_s : estimate of the seconds that one fit takes; 0 where there is none
     lower_s : estimate of the seconds that it takes to write its functions
+    instead : what is published if time ends the fit of this one, of which no fold's fit can be: a stack; or
+        None
     loss : on rows not learned from, by which it was chosen; None where it was not compared
     out_of_fold : of a regression, what it predicted of these rows; None where it was fitted on other rows or
         where nobody asks
@@ -97,6 +99,7 @@ class Choice:
     row_share: float = 1.0
     fold_fits: tuple[KeptFit, ...] = ()
     is_fold_fit: bool = False
+    instead: Choice | None = None
     loss: float | None = None
     out_of_fold: OutOfFold | None = None
     fit_s: float = 0.0

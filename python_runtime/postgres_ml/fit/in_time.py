@@ -45,8 +45,10 @@ def fit_to_evaluate(
             if fit is not None
             else fit_pipeline(task, choice, _some(task, choice, training, report), until)
         )
-        if not (until.passed and choice.fold_fits and choice.candidate.model_type in STOPPED):
+        kept = choice if choice.fold_fits else choice.instead
+        if not (until.passed and kept is not None and choice.candidate.model_type in STOPPED):
             return choice, pipeline
+        choice = kept
         reason = f"{choice.reason}; max_runtime ended its fit, so a fold's fit of it is published"
         choice = dataclasses.replace(choice, is_fold_fit=True, reason=reason)
     n_rows = max(fit.n_rows for fit in choice.fold_fits)

@@ -89,13 +89,21 @@ def _searched(task: Task, rows: TrainingRows, on_progress: OnProgress, fits: Fit
     progress.compare(choice)
     # predictions were needed to compare and to blend; the table of trials does without
     told = tuple(dataclasses.replace(trial, raw=trial.raw[:0]) for trial in runner.trials)
-    return dataclasses.replace(
-        choice,
-        trials=told,
-        fit_s=budget.fit_s,
-        lower_s=budget.best_lower_s,
-        out_of_fold=_out_of_fold(choice, encoded, len(rows)),
-    )
+
+    def complete(one: Choice) -> Choice:
+        return dataclasses.replace(
+            one,
+            trials=told,
+            fit_s=budget.fit_s,
+            lower_s=budget.best_lower_s,
+            out_of_fold=_out_of_fold(one, encoded, len(rows)),
+        )
+
+    plain = _plain(trials)
+    if choice.fold_fits or len(plain) in (0, len(trials)):
+        return complete(choice)
+    instead = complete(decide(task, plain, budget.rows_for, runner.kept))
+    return dataclasses.replace(complete(choice), instead=instead if instead.fold_fits else None)
 
 
 def _out_of_fold(choice: Choice, encoded: EncodedRows, n_rows: int) -> OutOfFold | None:
@@ -122,11 +130,17 @@ def _take_stock(task: Task, runner: Runner, progress: Progress, n_new: int, n_mo
     published = best()[1] if task.spec.explain or task.is_sql else members
     kept_for = _sooner(task, runner, published) if len(published) > 1 else published
     runner.budget.note_best(blend_loss(task, members), n_new, kept_for)
-    runner.keep(
-        [*publishable(task, runner.done, [*members, *published]), *publishable(task, runner.late, ())]
-    )
+    plain = _plain(runner.done)  # a stack has no fold's fit: what is published instead needs its own
+    others = greedy(task, plain) if 0 < len(plain) < len(runner.done) else ()
+    kept = publishable(task, runner.done, [*members, *published, *others])
+    runner.keep([*kept, *publishable(task, runner.late, ())])
     left_s = runner.budget.estimate_left_s(len(runner.trials), n_more)
     progress.show(runner.trials, lambda: best()[0], left_s)
+
+
+def _plain(trials: Sequence[Trial]) -> list[Trial]:
+    """Return the trials that are no stacks."""
+    return [trial for trial in trials if not trial.candidate.below]
 
 
 def _sooner(task: Task, runner: Runner, members: Sequence[tuple[Trial, float]]) -> Members:
