@@ -35,6 +35,7 @@ from postgres_ml.snapshot.rows import TrainingRows, load
 from sklearn.metrics import mean_squared_error
 from support.training import Recorder, column, make_spec, write_snapshot
 
+pytestmark = pytest.mark.xdist_group("stacked")  # one process makes the trials that they share
 MINUTES = ("day", "eve", "night", "abroad")
 PRICES = np.array([0.17, 0.085, 0.045, 0.27])
 OTHERS = tuple(f"other{number}" for number in range(8))
@@ -72,12 +73,12 @@ def task_of(rows: TrainingRows, target: Column = LOSS, *, is_sql: bool = False, 
     return Task(spec, resolve(spec, target, rows.target, []), columns, 2, Deadline(600), is_sql)
 
 
-def tried(task: Task, rows: TrainingRows, n_candidates: int = 4) -> Runner:
+def tried(task: Task, rows: TrainingRows) -> Runner:
     """Return a runner with the trials of the portfolio's first candidates."""
     encoded = EncodedRows(task, rows)
     budget = Budget(task, len(encoded.folds.splits), len(rows) / len(encoded.folds.splits[0].train))
     runner = Runner(task, encoded, budget, LocalFits(2))
-    runner.run(portfolio(task, encoded.codes)[:n_candidates])
+    runner.run(portfolio(task, encoded.codes)[:4])
     return runner
 
 
@@ -178,9 +179,9 @@ def test_without_time_for_it_the_best_without_it_is_published(
     np.testing.assert_array_equal(pipeline.predict(rows.frame), expected)
 
 
-def test_a_search_ends_with_it(rows: TrainingRows) -> None:
-    spec = make_spec(target="loss", model_types=("linear_learner", "mlp"))
-    task = dataclasses.replace(task_of(rows), spec=spec)
+def test_a_search_ends_with_it(rows: TrainingRows, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("postgres_ml.search.budget.PATIENCE", 1)
+    task = task_of(rows)
     lines, tell = said()
     choice = search(task, rows, tell)
     assert any(" on the scores of " in line for line in lines)
@@ -240,20 +241,28 @@ def test_what_is_not_better_beyond_noise_is_left_out(tmp_path: Path) -> None:
     ],
     ids=["sql", "explain", "no networks", "max_trials"],
 )
-def test_it_is_not_tried(rows: TrainingRows, changes: dict[str, Any]) -> None:
-    task = task_of(rows, **changes)
-    runner = tried(task, rows)
-    assert not try_stacked(task, runner, runner.budget, said()[1]) and len(runner.trials) == 4
+def test_it_is_not_tried(
+    stacked: tuple[Task, Runner, list[str]], rows: TrainingRows, changes: dict[str, Any]
+) -> None:
+    _, runner, _ = stacked
+    n_trials = len(runner.trials)
+    assert not try_stacked(task_of(rows, **changes), runner, runner.budget, said()[1])
+    assert len(runner.trials) == n_trials
 
 
-def test_it_is_not_tried_with_weights_or_few_rows_or_little_time(rows: TrainingRows) -> None:
-    weighted = dataclasses.replace(rows, weight=np.linspace(0.5, 1.5, len(rows)))
-    few = rows.take(np.arange(len(rows)) < 800)
-    for given in (weighted, few):
-        task = task_of(given)
-        runner = tried(task, given)
-        assert not try_stacked(task, runner, runner.budget, said()[1]) and len(runner.trials) == 4
-    task = task_of(rows)
-    runner = tried(task, rows)
-    runner.budget.task = dataclasses.replace(task, deadline=Deadline(0.5))
-    assert not try_stacked(task, runner, runner.budget, said()[1]) and len(runner.trials) == 4
+@pytest.mark.parametrize("given", ["weights", "few rows", "little time"])
+def test_it_is_not_tried_with(
+    given: str,
+    stacked: tuple[Task, Runner, list[str]],
+    rows: TrainingRows,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    task, runner, _ = stacked
+    if given == "little time":
+        monkeypatch.setattr(runner.budget, "task", dataclasses.replace(task, deadline=Deadline(0.5)))
+    else:
+        weighted = dataclasses.replace(rows, weight=np.linspace(0.5, 1.5, len(rows)))
+        some = weighted if given == "weights" else rows.take(np.arange(len(rows)) < 800)
+        monkeypatch.setattr(runner, "encoded", EncodedRows(task, some))
+    n_trials = len(runner.trials)
+    assert not try_stacked(task, runner, runner.budget, said()[1]) and len(runner.trials) == n_trials
