@@ -18,7 +18,9 @@ import psycopg2
 import psycopg2.extensions
 import pytest
 import sklearn
-from postgres_ml.components.estimators import LabelEncodedClassifier
+from postgres_ml.components.estimators import BlendedClassifier, LabelEncodedClassifier
+from postgres_ml.components.neural_network import NetworkClassifier
+from postgres_ml.components.stacking import OutOfFoldScores
 from postgres_ml.contract.column import Column
 from postgres_ml.contract.exceptions import ArtifactError
 from postgres_ml.contract.model import ArtifactFile
@@ -28,14 +30,15 @@ from postgres_ml.publish import server_python
 from postgres_ml.publish.interval import interval_functions
 from postgres_ml.publish.runtime import ChosenRuntime
 from postgres_ml.serve.artifact import Artifact, pack, zipped
+from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsRegressor
-from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import OneHotEncoder
+from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from support.debian_server import SITE_PACKAGES
 from support.training import make_job, make_spec
-from xgboost import XGBRegressor
+from xgboost import XGBClassifier, XGBRegressor
 
 pytestmark = pytest.mark.xdist_group("debian")
 # names that PL/Python and Python use themselves, and one that is no identifier
@@ -72,6 +75,22 @@ def classifier(frame: pd.DataFrame) -> Pipeline:
     return Pipeline([("columns", columns), ("estimate", LabelEncodedClassifier(GaussianNB()))]).fit(
         frame, target
     )
+
+
+def stacked(frame: pd.DataFrame) -> Pipeline:
+    """One with classes of ours from several modules, which the server gets with the artifact."""
+    encode = ColumnTransformer([("numbers", StandardScaler(), ["GD", "plpy", "exec"])])
+    trees = make_pipeline(clone(encode), XGBClassifier(n_estimators=4, n_jobs=1))
+    scores = OutOfFoldScores([("trees", trees)], n_folds=2, random_state=0, n_jobs=2)
+    networks = [(str(seed), NetworkClassifier((4,), n_epochs=60, random_state=seed)) for seed in range(2)]
+    pipeline = Pipeline(
+        [
+            ("columns", FeatureUnion([("columns", encode), ("scores", scores)])),
+            ("estimator", BlendedClassifier(networks, [1.0, 1.0])),
+        ]
+    )
+    target = np.where(frame["GD"] + frame["exec"] > 0.5, "yes", "no")
+    return Pipeline([("estimator", LabelEncodedClassifier(pipeline))]).fit(frame, target)
 
 
 class Published:
@@ -140,6 +159,16 @@ class TestAnswers:
         own = dict(zip(pipeline.classes_, pipeline.predict_proba(fresh.head(1))[0], strict=True))
         assert dict(zip(answer["labels"], answer["probabilities"], strict=True)) == own
         assert answer["probabilities"] == sorted(answer["probabilities"], reverse=True)
+
+    def test_a_stack_is_the_pipelines_own(self, published: Published) -> None:
+        frame = drawn()
+        pipeline = stacked(frame)
+        artifact = packed(pipeline, frame)
+        published.store(artifact)
+        published.create(artifact.sha256, COLUMNS, "text")
+        fresh = drawn(1).head(20)
+        got = [published.ask(*call("predict_it", row))[0][0] for _, row in fresh.iterrows()]
+        assert got == pipeline.predict(fresh).tolist() and len(set(got)) == 2
 
     def test_what_the_pipeline_refuses_is_null(self, published: Published) -> None:
         frame = drawn()
