@@ -33,7 +33,8 @@ class Trial:
     weight : how much each of these rows counts; None counts all alike
     unit_s : seconds of one boosting round, epoch or iteration of a fold's fit
     is_cut : whether time ended a fit before it was through: it has fewer trees or epochs than it would have
-    state : 'done'; 'pruned' after the first look; 'failed', with the reason in `note`; 'late', cut by time
+    state : 'done'; 'pruned' after the first look, or a stack that gains nothing; 'failed', with the reason in
+        `note`; 'late', cut by time
     """
 
     candidate: Candidate
