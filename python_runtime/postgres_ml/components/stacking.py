@@ -13,7 +13,6 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import KFold, StratifiedKFold
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
-from xgboost import XGBClassifier
 
 from postgres_ml.components.additive import AdditiveClassifier
 from postgres_ml.components.estimators import mean_and_deviation
@@ -131,7 +130,13 @@ def has_margins(estimator: Any) -> bool:
     xgboost rounds probabilities to single precision: those near 1 hardly tell how far they are from it.
     """
     last = estimator[-1] if isinstance(estimator, Pipeline) else estimator
-    return isinstance(last, XGBClassifier | LogisticRegression | NetworkClassifier | AdditiveClassifier)
+    own = isinstance(last, LogisticRegression | NetworkClassifier | AdditiveClassifier)
+    return own or _is_xgboosts(last)
+
+
+def _is_xgboosts(estimator: Any) -> bool:
+    """Return whether it is an XGBClassifier, by name: this module travels with models that need none."""
+    return f"{type(estimator).__module__}.{type(estimator).__name__}" == "xgboost.sklearn.XGBClassifier"
 
 
 def _class_scores(estimator: Any, X: Any) -> Floats:
@@ -139,7 +144,7 @@ def _class_scores(estimator: Any, X: Any) -> Floats:
         return scores_of(estimator.predict_proba(X), is_regression=False)
     if isinstance(estimator, Pipeline):
         estimator, X = estimator[-1], estimator[:-1].transform(X)
-    if isinstance(estimator, XGBClassifier):
+    if _is_xgboosts(estimator):
         margins = estimator.predict(X, output_margin=True)
     elif isinstance(estimator, LogisticRegression):
         margins = estimator.decision_function(X)
