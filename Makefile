@@ -71,8 +71,8 @@ mlflow: $(VENV)/installed ## browse the examples' training runs in MLflow (after
 psql: $(VENV)/installed ## open psql on the examples' database
 	$(BIN)/postgres-ml psql $(EXAMPLES)/postgres.pgdata
 
-# A test that waits for ever ends its process after these seconds, and is named, and so is the run: with another
-# process in its place xdist once waited for the last tests for ever.
+# A test that waits for ever ends its process and the run after these seconds, and is named: with another process
+# in the place of the ended one, xdist once waited for the last tests for ever.
 NEVER_HANGS = --timeout 480 --timeout-method thread --max-worker-restart 0
 
 test: check ## set everything up and run the tests
