@@ -71,7 +71,9 @@ class TestStack(EmbeddedProfile):
             psycopg2.connect(host=at.host, port=at.port, user=at.user, dbname=at.dbname)
         ) as connection:
             select = selector(connection, project.test_schema)
-            [(runtime, hyperparameters)] = select("select runtime, hyperparameters::text from revenue_lost")
+            [(runtime, hyperparameters)] = select(
+                "select runtime, hyperparameters::text from postgres_ml.model_version"
+            )
             assert runtime == "native" and "scores_of" in hyperparameters
             [(off, spread)] = select(OFF)
         assert off < spread / 3
