@@ -15,7 +15,8 @@ import pytest
 from postgres_ml.contract.config import Settings
 from postgres_ml.features.feature_columns import choose_columns
 from postgres_ml.features.problem import resolve
-from postgres_ml.fit.choice import Choice, KeptFit, Member
+from postgres_ml.fit.candidates import Member
+from postgres_ml.fit.choice import Choice, KeptFit
 from postgres_ml.fit.fit import fit_pipeline, fold_pipeline
 from postgres_ml.fit.task import Deadline, Task
 from postgres_ml.generate import generate_sql

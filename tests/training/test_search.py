@@ -17,8 +17,8 @@ from postgres_ml.evaluate.evaluation import some_of
 from postgres_ml.explain import explain
 from postgres_ml.features.feature_columns import FeatureColumns, choose_columns
 from postgres_ml.features.problem import Problem, resolve
-from postgres_ml.fit.candidates import Candidate, build_estimator
-from postgres_ml.fit.choice import Choice, Member
+from postgres_ml.fit.candidates import Candidate, Member, build_estimator
+from postgres_ml.fit.choice import Choice
 from postgres_ml.fit.configured import configured_candidate
 from postgres_ml.fit.fit import fit_pipeline
 from postgres_ml.fit.in_time import SCORES_SHARE, refit

@@ -13,7 +13,7 @@ from postgres_ml.contract.column import Column
 from postgres_ml.contract.config import Settings
 from postgres_ml.features.feature_columns import choose_columns
 from postgres_ml.features.problem import resolve
-from postgres_ml.fit.candidates import Below
+from postgres_ml.fit.candidates import Member
 from postgres_ml.fit.choice import Choice
 from postgres_ml.fit.fit import fit_pipeline, fold_pipeline
 from postgres_ml.fit.in_time import fit_to_evaluate
@@ -97,7 +97,7 @@ def stacked(rows: TrainingRows) -> tuple[Task, Runner, list[str]]:
     task = task_of(rows)
     runner = tried(task, rows)
     lines, tell = said()
-    assert try_stacked(task, runner, runner.budget, tell)
+    assert try_stacked(task, runner, tell)
     return task, runner, lines
 
 
@@ -197,7 +197,7 @@ def test_a_function_computes_the_probabilities_of_a_stack(n_classes: int, tmp_pa
     rows = rows_of(tmp_path, given, REASON)
     task = task_of(rows, REASON)
     linear, trees, network = portfolio(task, task.problem.encode(rows.target))[:3]
-    below = Below(linear), Below(trees, 20), Below(network, 3)
+    below = Member(linear), Member(trees, 20), Member(network, 3)
     candidate = dataclasses.replace(network, name="stack", below=below)
     pipeline, program = lowered(fit_pipeline(task, Choice(candidate, 3), rows, Deadline(600)), "text")
     assert pipeline.classes_.tolist() == list("abc"[:n_classes])
@@ -226,7 +226,7 @@ def test_what_is_not_better_beyond_noise_is_left_out(tmp_path: Path) -> None:
     task = task_of(rows)
     runner = tried(task, rows)
     lines, tell = said()
-    assert not try_stacked(task, runner, runner.budget, tell)
+    assert not try_stacked(task, runner, tell)
     assert runner.trials[-1].state == "pruned" and runner.trials[-1] not in runner.done
     assert all("within noise, so it is left out" in line for line in lines)
 
@@ -246,7 +246,7 @@ def test_it_is_not_tried(
 ) -> None:
     _, runner, _ = stacked
     n_trials = len(runner.trials)
-    assert not try_stacked(task_of(rows, **changes), runner, runner.budget, said()[1])
+    assert not try_stacked(task_of(rows, **changes), runner, said()[1])
     assert len(runner.trials) == n_trials
 
 
@@ -265,4 +265,4 @@ def test_it_is_not_tried_with(
         some = weighted if given == "weights" else rows.take(np.arange(len(rows)) < 800)
         monkeypatch.setattr(runner, "encoded", EncodedRows(task, some))
     n_trials = len(runner.trials)
-    assert not try_stacked(task, runner, runner.budget, said()[1]) and len(runner.trials) == n_trials
+    assert not try_stacked(task, runner, said()[1]) and len(runner.trials) == n_trials

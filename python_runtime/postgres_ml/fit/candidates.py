@@ -22,16 +22,18 @@ N_NETWORKS = 3
 
 
 @dataclass(frozen=True)
-class Below:
-    """A candidate that another one learns from.
+class Member:
+    """One estimator of what is fitted, or that another one learns from.
 
     Parameters
     ----------
     n_rounds : trees per class, or epochs of a network; None leaves it to the candidate's parameters
+    weight : of its predictions, among all members
     """
 
     candidate: Candidate
     n_rounds: int | None = None
+    weight: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ class Candidate:
     parameters: dict[str, Any] = field(default_factory=dict)
     encoding: str = ""
     log_target: bool = False
-    below: tuple[Below, ...] = ()
+    below: tuple[Member, ...] = ()
     title: str = ""
 
     @property

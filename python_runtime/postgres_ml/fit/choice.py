@@ -5,25 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from postgres_ml.fit.candidates import Candidate
+from postgres_ml.fit.candidates import Candidate, Member
 from postgres_ml.fit.trial import Trial
 from postgres_ml.fit.user_code import UserCode
 from postgres_ml.snapshot.rows import Array
-
-
-@dataclass(frozen=True)
-class Member:
-    """One estimator of what is fitted.
-
-    Parameters
-    ----------
-    n_rounds : trees per class, or epochs of a network; None leaves it to the candidate's parameters
-    weight : of its predictions, among all members
-    """
-
-    candidate: Candidate
-    n_rounds: int | None = None
-    weight: float = 1.0
 
 
 @dataclass(frozen=True)

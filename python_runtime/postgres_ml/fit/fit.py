@@ -25,8 +25,8 @@ from postgres_ml.features.preprocess import (
 )
 from postgres_ml.features.problem import Problem
 from postgres_ml.fit import configured
-from postgres_ml.fit.candidates import N_NETWORKS, build_estimator, reseeded
-from postgres_ml.fit.choice import Choice, Member
+from postgres_ml.fit.candidates import N_NETWORKS, Member, build_estimator, reseeded
+from postgres_ml.fit.choice import Choice
 from postgres_ml.fit.stop import LateAt, StopAtDeadline, StopAtSize, forget_clock
 from postgres_ml.fit.task import Deadline, Task, weights
 from postgres_ml.snapshot.rows import TrainingRows
@@ -115,10 +115,7 @@ def _stacked_pipeline(task: Task, member: Member, deadline: Deadline | None) -> 
     network = dataclasses.replace(member.candidate, below=())
     scores = OutOfFoldScores(
         [
-            (
-                f"{number} {one.candidate.name}",
-                member_pipeline(task, Member(one.candidate, one.n_rounds), 1, deadline),
-            )
+            (f"{number} {one.candidate.name}", member_pipeline(task, one, 1, deadline))
             for number, one in enumerate(member.candidate.below, 1)
         ],
         task.problem.is_regression,

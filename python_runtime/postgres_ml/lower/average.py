@@ -28,7 +28,7 @@ def parse_voting_classifier(estimator: Any, matrix: Matrix, builder: Builder) ->
         raise unsupported(estimator, f"voting={estimator.voting!r}", "use voting='soft'")
     labels = tuple(estimator.classes_.tolist())
     groups = [
-        member_probabilities(estimator, member, matrix, builder, len(labels))
+        probabilities_of(estimator, member, inner_scores(estimator, member, matrix, builder), len(labels))
         for member in estimator.estimators_
     ]
     mean = average(groups, estimator._weights_not_none, builder)
@@ -41,12 +41,7 @@ def parse_voting_regressor(estimator: Any, matrix: Matrix, builder: Builder) -> 
 
 
 def _mean_value(owner: Any, members: Sequence[Any], weights: Any, matrix: Matrix, builder: Builder) -> Scores:
-    groups = []
-    for member in members:
-        output = inner_scores(owner, member, matrix, builder).output
-        if not isinstance(output, Value):
-            raise unsupported(owner, f"{type(member).__name__} inside", "use regressors")
-        groups.append((output.slot,))
+    groups = [(value_of(owner, member, inner_scores(owner, member, matrix, builder)),) for member in members]
     return Scores(Value(average(groups, weights, builder)[0]))
 
 
@@ -54,7 +49,7 @@ def parse_blended_classifier(estimator: Any, matrix: Matrix, builder: Builder) -
     """Return the members' weighted mean probabilities, and the label of the greatest."""
     labels = tuple(estimator.classes_.tolist())
     groups = [
-        member_probabilities(estimator, member, matrix, builder, len(labels))
+        probabilities_of(estimator, member, inner_scores(estimator, member, matrix, builder), len(labels))
         for member in estimator.estimators_
     ]
     mean = average(groups, estimator.weights_, builder)
@@ -91,9 +86,20 @@ def average(groups: Sequence[tuple[int, ...]], weights: Any, builder: Builder) -
     return tuple(add_arithmetic(builder, slot, "/", divisor) for slot in total)
 
 
-def member_probabilities(
-    owner: Any, member: Any, matrix: Matrix, builder: Builder, n_labels: int
-) -> tuple[int, ...]:
+def value_of(owner: Any, member: Any, scores: Scores) -> int:
+    """Return the slot of the member's prediction.
+
+    Raises
+    ------
+    UnsupportedModelError
+        It is no regressor.
+    """
+    if not isinstance(scores.output, Value):
+        raise unsupported(owner, f"{type(member).__name__} inside", "use regressors")
+    return scores.output.slot
+
+
+def probabilities_of(owner: Any, member: Any, scores: Scores, n_labels: int) -> tuple[int, ...]:
     """Return the slots of the member's probabilities of all labels.
 
     Raises
@@ -101,8 +107,7 @@ def member_probabilities(
     UnsupportedModelError
         It has none, or not of all.
     """
-    output = inner_scores(owner, member, matrix, builder).output
-    probabilities = output.probabilities
+    probabilities = scores.output.probabilities
     if len(probabilities) != n_labels:
         raise unsupported(owner, f"{type(member).__name__} inside, which has no probabilities,")
     return probabilities
@@ -113,10 +118,7 @@ def _calibrated(owner: Any, member: Any, matrix: Matrix, builder: Builder) -> tu
     n_labels = len(member.classes)
     scores = inner_scores(owner, member.estimator, matrix, builder)
     # the decision function is preferred; of two probabilities only the second is calibrated
-    responses = (
-        scores.decision
-        or member_probabilities(owner, member.estimator, matrix, builder, n_labels)[-n_labels:]
-    )
+    responses = scores.decision or probabilities_of(owner, member.estimator, scores, n_labels)[-n_labels:]
     if member.method == "temperature":
         return _tempered(member.calibrators[0], scores, responses, builder)
     if n_labels == 2:

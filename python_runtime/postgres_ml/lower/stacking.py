@@ -15,13 +15,12 @@ from typing import Any
 import numpy as np
 
 from postgres_ml.components.stacking import FAR, FLOOR, has_margins
-from postgres_ml.lower.average import member_probabilities
-from postgres_ml.lower.builder import Builder, Facts, Matrix, Scores, SlotColumn, unsupported
+from postgres_ml.lower.average import probabilities_of, value_of
+from postgres_ml.lower.builder import Builder, Facts, Matrix, Scores, SlotColumn
 from postgres_ml.lower.compose import add_arithmetic
-from postgres_ml.lower.linear import PROBABILITY
+from postgres_ml.lower.linear import PROBABILITY, complemented
 from postgres_ml.lower.wrappers import inner_scores
 from postgres_ml.program.encoders import Clip, Unary
-from postgres_ml.program.program import Value
 from postgres_ml.program.scorers import Linear, Link
 
 
@@ -36,22 +35,19 @@ def parse_out_of_fold_scores(transformer: Any, matrix: Matrix, builder: Builder)
 
 
 def _scores(transformer: Any, estimator: Any, matrix: Matrix, builder: Builder) -> Sequence[int]:
+    scores = inner_scores(transformer, estimator, matrix, builder)
     if transformer.is_regression:
-        output = inner_scores(transformer, estimator, matrix, builder).output
-        if not isinstance(output, Value):
-            raise unsupported(transformer, f"{type(estimator).__name__} inside", "use regressors")
-        return (output.slot,)
-    probabilities = member_probabilities(transformer, estimator, matrix, builder, len(estimator.classes_))
+        return (value_of(transformer, estimator, scores),)
+    probabilities = probabilities_of(transformer, estimator, scores, len(estimator.classes_))
     if has_margins(estimator):
-        margins = _margins(inner_scores(transformer, estimator, matrix, builder), builder)
+        margins = _margins(scores, builder)
         if len(margins) == 1:
             facts = Facts(builder.facts[margins[0]].missing, FAR)
             return (builder.add(Clip(margins[0], -FAR, FAR), facts),)
         probabilities = builder.add_wide(Link(margins, "softmax"), PROBABILITY)
     if len(probabilities) > 2:
         return [_logarithm(builder, _clipped(builder, slot)) for slot in probabilities]
-    positive = _clipped(builder, probabilities[1])
-    negative = add_arithmetic(builder, add_arithmetic(builder, positive, "*", -1.0), "+", 1.0)
+    negative, positive = complemented(_clipped(builder, probabilities[1]), builder)
     logs = _logarithm(builder, positive), _logarithm(builder, negative)
     return (builder.add(Linear(logs, ((1.0, -1.0),), (0.0,)), Facts(False, FAR)),)
 

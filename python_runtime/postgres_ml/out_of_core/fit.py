@@ -22,8 +22,8 @@ from postgres_ml.components.estimators import LabelEncodedClassifier
 from postgres_ml.contract.exceptions import SpecError
 from postgres_ml.features.problem import Problem
 from postgres_ml.fit import configured
-from postgres_ml.fit.candidates import Candidate
-from postgres_ml.fit.choice import Choice, Member
+from postgres_ml.fit.candidates import Candidate, Member
+from postgres_ml.fit.choice import Choice
 from postgres_ml.fit.constraints import translated
 from postgres_ml.fit.fit import known, member_pipeline
 from postgres_ml.fit.hyperparameters import BY_COLUMN

@@ -79,7 +79,7 @@ def _searched(task: Task, rows: TrainingRows, on_progress: OnProgress, fits: Fit
     progress = Progress(task, on_progress)
     runner = Runner(task, encoded, budget, fits, progress.show_first)
     end = _try(task, runner, Proposals(task, candidates, plan), progress, fits.round_size)
-    if runner.done and try_stacked(task, runner, budget, on_progress):
+    if runner.done and try_stacked(task, runner, on_progress):
         _take_stock(task, runner, progress, 1, 0)
     trials = runner.publishable()
     if not trials:

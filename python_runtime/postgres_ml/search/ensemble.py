@@ -8,8 +8,7 @@ import numpy as np
 
 from postgres_ml.components.stacking import N_FOLDS
 from postgres_ml.evaluate.metrics import weighted_mean
-from postgres_ml.fit.candidates import N_NETWORKS, Candidate, reseeded
-from postgres_ml.fit.choice import Member
+from postgres_ml.fit.candidates import N_NETWORKS, Candidate, Member, reseeded
 from postgres_ml.fit.task import Task
 from postgres_ml.fit.trial import Trial
 from postgres_ml.generate.sql.generate import CHAINED_NODES

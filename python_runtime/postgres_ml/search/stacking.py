@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from postgres_ml.components.stacking import N_FOLDS, mean_and_scale, scores_of
-from postgres_ml.fit.candidates import Below, Candidate
+from postgres_ml.fit.candidates import Candidate, Member
 from postgres_ml.fit.task import Task
 from postgres_ml.fit.trial import Trial
 from postgres_ml.process.progress import figure
@@ -36,9 +36,9 @@ NO_GAIN = "a blend with it is not better beyond noise"
 TIME_SHARE = 0.8  # of the time left, for its trial and its final fits
 
 
-def try_stacked(task: Task, runner: Runner, budget: Budget, on_progress: OnProgress) -> bool:
+def try_stacked(task: Task, runner: Runner, on_progress: OnProgress) -> bool:
     """Add a stacked network's trial to the runner's; return whether a blend with it is better."""
-    base = _base(task, runner, budget)
+    base = _base(task, runner)
     if base is None:
         return False
     trials = runner.done
@@ -47,9 +47,9 @@ def try_stacked(task: Task, runner: Runner, budget: Budget, on_progress: OnProgr
     candidate = dataclasses.replace(
         base.candidate,
         name=f"stack of {len(below)}, {base.candidate.name}",
-        below=tuple(Below(trial.candidate, trial.n_trees or None) for trial in below),
+        below=tuple(Member(trial.candidate, trial.n_trees or None) for trial in below),
     )
-    if not _has_time(budget, _with_costs(task, base, candidate, below)):
+    if not _has_time(runner.budget, _with_costs(task, base, candidate, below)):
         return False
     scores = np.hstack([scores_of(t.raw, is_regression=task.problem.is_regression) for t in below])
     center, scale = mean_and_scale(scores)
@@ -73,7 +73,7 @@ def try_stacked(task: Task, runner: Runner, budget: Budget, on_progress: OnProgr
     return gains
 
 
-def _base(task: Task, runner: Runner, budget: Budget) -> Trial | None:
+def _base(task: Task, runner: Runner) -> Trial | None:
     """Return the best network's trial, whose settings the stacked one has; None where none is tried.
 
     That is: in SQL, which computes networks slowly; where rows count differently, since the scores' folds
@@ -81,7 +81,12 @@ def _base(task: Task, runner: Runner, budget: Budget) -> Trial | None:
     """
     settings, folds = task.spec.settings, runner.encoded.folds
     n_rows = len(runner.encoded.codes)
-    if task.is_sql or not is_wanted("mlp", task) or runner.encoded.weight is not None or budget.is_short:
+    if (
+        task.is_sql
+        or not is_wanted("mlp", task)
+        or runner.encoded.weight is not None
+        or runner.budget.is_short
+    ):
         return None
     if settings.max_trials and len(runner.trials) >= settings.max_trials:
         return None
@@ -99,7 +104,7 @@ def _base(task: Task, runner: Runner, budget: Budget) -> Trial | None:
     if not dropped:
         return None
     best = min(dropped, key=lambda trial: trial.loss)
-    return dataclasses.replace(best, best_s=budget.expected_s(best.candidate))
+    return dataclasses.replace(best, best_s=runner.budget.expected_s(best.candidate))
 
 
 def _below(task: Task, trials: Sequence[Trial]) -> list[Trial]:
