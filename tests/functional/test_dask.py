@@ -217,8 +217,8 @@ def processes_with(variable: str) -> set[int]:
     return found
 
 
-def killer(cluster: DaskProcesses, task: str = "fn-", after_s: float = 0.3) -> threading.Thread:
-    """Kill a worker some seconds after three of them have a task: `fn` is xgboost's own."""
+def killer(cluster: DaskProcesses, task: str = "grow-", after_s: float = 0.3) -> threading.Thread:
+    """Kill a worker some seconds after three of them have a task."""
 
     def kill() -> None:
         with Client(cluster.address, set_as_default=False) as client:

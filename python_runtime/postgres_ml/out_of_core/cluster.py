@@ -111,7 +111,7 @@ class Cluster:
         except TIMEOUTS:
             done = None
         except concurrent.futures.CancelledError as error:  # what a lost connection makes of them
-            self._settle()
+            self.settle()
             raise self._no_scheduler(error) from error
         self.check()
         return done
@@ -131,7 +131,7 @@ class Cluster:
             self.check()
             concurrent.futures.wait([found], timeout=POLL_S)
         if found.exception() is not None:
-            self._settle()
+            self.settle()
         return found.result()
 
     def check(self) -> None:
@@ -166,14 +166,17 @@ class Cluster:
         failed = next((future for future in futures if future.status != "finished"), None)
         if failed is not None:
             if failed.status != "error":
-                self._settle()
+                self.settle()
                 raise TrainingProcessError(f"Dask ended a task of this training ({failed.status})")
             raise failed.exception()
         found: list[Any] = self.client.gather(list(futures))
         return found
 
-    def _settle(self) -> None:
-        """Give the scheduler a moment to notice who is gone: a lost worker's peers fail before."""
+    def settle(self) -> None:
+        """Raise what `gather` does, after a moment in which the scheduler may notice who is gone.
+
+        A lost worker's peers fail before it does.
+        """
         end = time.monotonic() + 5.0
         while time.monotonic() < end:
             self.check()
