@@ -20,7 +20,7 @@ import threadpoolctl
 from postgres_ml.contract.exceptions import TrainingProcessError
 from postgres_ml.fit.candidates import Candidate
 from postgres_ml.fit.task import Deadline
-from postgres_ml.out_of_core.cluster import Cluster, LostWorkersError
+from postgres_ml.out_of_core.cluster import Cluster, LostWorkersError, waited_for
 from postgres_ml.search.encoded_rows import EncodedRows
 from postgres_ml.search.fits import ROUND, Found, Job, fit_or_reason
 
@@ -155,8 +155,7 @@ class _Round:
     def cancel(self) -> None:
         """Take back what is running: nobody waits for it."""
         futures, self.running = list(self.running), {}
-        if futures and self.fits.cluster.client.status == "running":
-            self.fits.cluster.client.cancel(futures)
+        self.fits.cluster.cancel(futures)
 
     def _go_on(self) -> None:
         cluster = self.fits.cluster
@@ -239,17 +238,6 @@ def _splits(encoded: EncodedRows) -> tuple[Any, ...]:
 
 
 def _clock() -> Callable[[], float]:
-    """Return a clock on which every deadline has passed as soon as nobody waits for this task any longer.
-
-    A thread can't be ended, and a build that was cancelled shouldn't keep the workers busy.
-    """
-    from distributed import get_worker
-
-    worker = get_worker()
-    tasks, key = worker.state.tasks, worker.get_current_task()
-
-    def clock() -> float:
-        task = tasks.get(key)
-        return time.monotonic() if task is not None and task.state != "cancelled" else math.inf
-
-    return clock
+    """Return a clock on which every deadline has passed as soon as nobody waits for this task any longer."""
+    is_waited_for = waited_for()
+    return lambda: time.monotonic() if is_waited_for() else math.inf

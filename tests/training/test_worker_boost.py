@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Future, ThreadPoolExecutor
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as NotYetError  # another one in Python 3.10
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import xgboost
-from postgres_ml.out_of_core.worker_boost import Growth, LeftError, StopTogether, grow, leave, start_tracker
+from postgres_ml.out_of_core.worker_boost import Growth, LeftError, StopTogether, grow_while, start_tracker
 
 PARAMETERS = {"max_depth": 3, "objective": "binary:logistic", "nthread": 1, "base_score": 0.5}
 ROUNDS = 5
@@ -23,14 +25,18 @@ def rows(n: int, seed: int):
     return matrix, label, rng.integers(1, 4, size=n).astype(np.float32)
 
 
-def growth(key: str, is_weighted: bool = False, rounds: int = ROUNDS, callbacks=()) -> Growth:
+def growth(is_weighted: bool = False, rounds: int = ROUNDS, callbacks=()) -> Growth:
     matrix = {"max_bin": 256, "missing": np.nan, "nthread": 1}
-    return Growth(key, PARAMETERS, rounds, matrix, {}, is_weighted, list(callbacks))
+    return Growth(PARAMETERS, rounds, matrix, {}, is_weighted, list(callbacks))
 
 
 def group(n: int):
     given = start_tracker(n, "127.0.0.1", 0)
     return [{**given, "dmlc_timeout": 3600, "dmlc_task_id": str(number)} for number in range(n)]
+
+
+def grown(plan: Growth, member, *parts):
+    return grow_while(lambda: True, plan, member, list(parts))
 
 
 @pytest.fixture
@@ -43,8 +49,8 @@ def pool():
 def test_a_groups_trees_are_those_of_all_rows(pool, is_weighted):
     parts = [rows(700, 1), rows(500, 2), rows(300, 3)]
     shares = [parts[:2], parts[2:]]  # one member has two parts
-    plan = growth(f"all {is_weighted}", is_weighted)
-    found = list(pool.map(lambda item: grow(plan, item[0], *item[1]), zip(group(2), shares, strict=True)))
+    plan = growth(is_weighted)
+    found = list(pool.map(lambda item: grown(plan, item[0], *item[1]), zip(group(2), shares, strict=True)))
     assert found[1] is None  # one of them travels
     matrix, label, weight = (np.concatenate(items) for items in zip(*parts, strict=True))
     given = {"weight": weight} if is_weighted else {}
@@ -54,25 +60,45 @@ def test_a_groups_trees_are_those_of_all_rows(pool, is_weighted):
 
 
 def test_all_stop_after_the_same_round(pool):
-    plan = growth("late", rounds=10_000, callbacks=[StopTogether(0.0)])
+    plan = growth(rounds=10_000, callbacks=[StopTogether(0.0)])
     shares = [rows(100, 1), rows(100, 2)]
-    found = list(pool.map(lambda item: grow(plan, item[0], item[1]), zip(group(2), shares, strict=True)))
+    found = list(pool.map(lambda item: grown(plan, item[0], item[1]), zip(group(2), shares, strict=True)))
     assert found[0].num_boosted_rounds() == 1
 
 
 def test_who_waits_for_one_that_never_comes_is_free_when_the_group_is_left(pool):
-    alone: Future = pool.submit(grow, growth("left"), group(2)[0], rows(100, 1))
+    left = threading.Event()
+    held = [rows(100, 1)]
+    alone = pool.submit(grow_while, lambda: not left.is_set(), growth(), group(2)[0], held)
     with pytest.raises(NotYetError):  # an hour is its own patience
         alone.result(timeout=1.0)
-    leave("another")
-    with pytest.raises(NotYetError):
-        alone.result(timeout=1.0)
-    leave("left")
+    assert len(held) == 1
+    left.set()
     with pytest.raises(LeftError):
         alone.result()
+    assert held == []  # what it waits with holds no rows
+
+
+def test_boosting_ends_when_it_is_left():
+    rounds = []
+
+    class Count(xgboost.callback.TrainingCallback):
+        def after_iteration(self, model, epoch, evals_log):
+            rounds.append(epoch)
+            return False
+
+    plan = growth(rounds=1_000_000, callbacks=[Count()])
+    with pytest.raises(LeftError):
+        grow_while(lambda: len(rounds) < 3, plan, group(1)[0], [rows(100, 1)])
+    end = time.monotonic() + 30
+    while (seen := len(rounds)) and time.monotonic() < end:
+        time.sleep(0.5)
+        if len(rounds) == seen:
+            break
+    assert len(rounds) == seen < 1_000_000
 
 
 def test_what_the_library_says_arrives():
-    wrong = replace(growth("wrong"), parameters={**PARAMETERS, "max_depth": -3})
+    wrong = replace(growth(), parameters={**PARAMETERS, "max_depth": -3})
     with pytest.raises(xgboost.core.XGBoostError, match="max_depth"):
-        grow(wrong, group(1)[0], rows(100, 1))
+        grown(wrong, group(1)[0], rows(100, 1))

@@ -146,6 +146,11 @@ class Cluster:
         if lost:
             raise LostWorkersError(lost)
 
+    def cancel(self, futures: Sequence[Any]) -> None:
+        """Take tasks back: nobody waits for them."""
+        if futures and self.client.status == "running":
+            self.client.cancel(list(futures))
+
     def copy(self) -> Cluster:
         """Return the same cluster with workers of its own to lose."""
         return replace(self, workers=list(self.workers))
@@ -257,6 +262,23 @@ def memory_left(dask_worker: Any) -> int | None:
     """Return what a worker may still take, in bytes; None if it was given no limit."""
     limit = dask_worker.memory_manager.memory_limit
     return None if not limit else max(int(limit) - used_bytes(), 0)
+
+
+def waited_for() -> Callable[[], bool]:
+    """Return what tells whether anybody still waits for the task of a worker that calls this.
+
+    A thread can't be ended, and a build that was cancelled shouldn't keep the workers busy.
+    """
+    from distributed import get_worker
+
+    worker = get_worker()
+    tasks, key = worker.state.tasks, worker.get_current_task()
+
+    def is_waited_for() -> bool:
+        task = tasks.get(key)
+        return task is not None and task.state != "cancelled"
+
+    return is_waited_for
 
 
 def versions() -> dict[str, str]:

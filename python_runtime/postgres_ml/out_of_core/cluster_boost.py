@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import re
-import uuid
 from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -21,9 +20,9 @@ from postgres_ml.contract.exceptions import TrainingProcessError
 from postgres_ml.features.problem import Problem
 from postgres_ml.fit.stop import StopAtDeadline
 from postgres_ml.out_of_core.boost import training_parameters, with_booster
-from postgres_ml.out_of_core.cluster import POLL_S, TIMEOUTS, Cluster
+from postgres_ml.out_of_core.cluster import POLL_S, Cluster
 from postgres_ml.out_of_core.rows import Batch, Encode
-from postgres_ml.out_of_core.worker_boost import Encoded, Growth, StopTogether, grow, leave, start_tracker
+from postgres_ml.out_of_core.worker_boost import Encoded, Growth, StopTogether, grow, start_tracker
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -55,12 +54,15 @@ def fit_on_workers(
     growth = _growth(library, problem, cluster.n_threads, rows.index.weight is not None, seconds)
     with _turn(cluster):
         parts = _encoded(rows, encode, sides)
-        with _left_at_the_end(cluster, growth.key):
-            futures = [
-                cluster.submit(worker, grow, growth, group, *parts[worker])
-                for worker, group in zip(parts, _group(cluster, len(parts)), strict=True)
-            ]
+        futures = [
+            cluster.submit(worker, grow, growth, group, *parts[worker])
+            for worker, group in zip(parts, _group(cluster, len(parts)), strict=True)
+        ]
+        try:
             found = _gathered(cluster, futures)
+        except BaseException:
+            cluster.cancel(futures)  # which frees the threads of the workers that are left
+            raise
     (booster,) = (one for one in found if one is not None)
     return with_booster(estimator, problem, booster)
 
@@ -70,7 +72,6 @@ def _growth(library: Any, problem: Problem, n_threads: int, is_weighted: bool, s
     own = [one for one in given["callbacks"] or () if not isinstance(one, StopAtDeadline)]
     columns = {name: given.get(name) for name in ("feature_types", "feature_weights")}
     return Growth(
-        key=uuid.uuid4().hex,
         parameters={**training_parameters(library, problem), "nthread": n_threads},
         rounds=library.get_num_boosting_rounds(),
         matrix={
@@ -101,19 +102,6 @@ def _turn(cluster: Cluster) -> Iterator[None]:
     finally:
         if cluster.client.status == "running":
             turn.release()
-
-
-@contextlib.contextmanager
-def _left_at_the_end(cluster: Cluster, key: str) -> Iterator[None]:
-    """Free the threads of those that are left, if the attempt fails."""
-    try:
-        yield
-    except BaseException:
-        with contextlib.suppress(OSError, ValueError, *TIMEOUTS):  # no scheduler, no tasks
-            known = cluster.client.nthreads()
-            alive = [worker for worker in cluster.workers if worker in known]
-            cluster.client.run(leave, key, workers=alive, on_error="ignore")
-        raise
 
 
 def _group(cluster: Cluster, n_workers: int) -> list[dict[str, Any]]:

@@ -21,15 +21,15 @@ from distributed.threadpoolexecutor import ThreadPoolExecutor
 from xgboost.collective import CommunicatorContext
 from xgboost.tracker import RabitTracker
 
+from postgres_ml.out_of_core.cluster import waited_for
 from postgres_ml.snapshot.rows import Array
 
 POLL_S = 0.2
 Encoded = tuple[Array, Array, Array]  # matrix, labels and weights of a part, in single precision
-_left: set[str] = set()  # keys of attempts that were given up, in this process
 
 
 class LeftError(Exception):
-    """The attempt was given up: a worker was lost."""
+    """Nobody waits for the trees any longer: a worker was lost, or the build was cancelled."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,6 @@ class Growth:
 
     Parameters
     ----------
-    key : of this attempt
     parameters : of `xgboost.train`
     rounds : how many
     matrix : of `xgboost.QuantileDMatrix`, but its data
@@ -47,7 +46,6 @@ class Growth:
     callbacks : of each round
     """
 
-    key: str
     parameters: dict[str, Any]
     rounds: int
     matrix: dict[str, Any]
@@ -99,6 +97,18 @@ class StopTogether(xgboost.callback.TrainingCallback):  # type: ignore[misc]
         return bool(xgboost.collective.allreduce(late, xgboost.collective.Op.MAX)[0])
 
 
+class _StopWhenLeft(xgboost.callback.TrainingCallback):  # type: ignore[misc]
+    """Ends boosting on this worker alone: the others are left as well, or gone."""
+
+    def __init__(self, left: threading.Event) -> None:
+        super().__init__()
+        self.left = left
+
+    def after_iteration(self, model: Any, epoch: int, evals_log: Any) -> bool:
+        """Return whether to stop."""
+        return self.left.is_set()
+
+
 def start_tracker(n_workers: int, host: str, port: int) -> dict[str, Any]:
     """Start what a group meets at, in the scheduler's process; return what its members are given.
 
@@ -116,34 +126,47 @@ def start_tracker(n_workers: int, host: str, port: int) -> dict[str, Any]:
 
 
 def grow(growth: Growth, group: dict[str, Any], *parts: Encoded) -> xgboost.Booster | None:
-    """Return the booster of all workers' rows, on the first of them; None on the others.
+    """Return the booster of all workers' rows, on the first of them; None on the others: a task of Dask's.
+
+    It raises as `grow_while` does.
+    """
+    return grow_while(waited_for(), growth, group, list(parts))
+
+
+def grow_while(
+    is_waited_for: Callable[[], bool], growth: Growth, group: dict[str, Any], parts: list[Encoded]
+) -> xgboost.Booster | None:
+    """Return the booster, as `grow` does, as long as somebody waits for it.
+
+    Parameters
+    ----------
+    parts : emptied, if nobody does
 
     Raises
     ------
     LeftError
-        `leave` was called: whoever did begins again without the lost worker.
+        Nobody does.
     xgboost.core.XGBoostError
         The library refuses a value, or has lost touch with another worker.
     """
-    held = list(parts)
+    left = threading.Event()
     pool = ThreadPoolExecutor(1)  # Dask's, whose threads don't keep a process alive that ends
-    found = pool.submit(_grown, growth, group, held)
+    found = pool.submit(_grown, growth, group, parts, left)
     pool.shutdown(wait=False)
     while not wait([found], timeout=POLL_S).done:
-        if growth.key in _left:
-            held.clear()  # the thread may stay for ever, the rows must not
-            raise LeftError(growth.key)
+        if not is_waited_for():
+            left.set()
+            parts.clear()  # the thread may stay for ever, the rows must not
+            raise LeftError
     booster: xgboost.Booster | None = found.result()
     return booster
 
 
-def leave(key: str) -> None:
-    """Have this worker's task of an attempt end, whatever it waits for."""
-    _left.add(key)
-
-
-def _grown(growth: Growth, group: dict[str, Any], parts: list[Encoded]) -> xgboost.Booster | None:
+def _grown(
+    growth: Growth, group: dict[str, Any], parts: list[Encoded], left: threading.Event
+) -> xgboost.Booster | None:
     with CommunicatorContext(**group), xgboost.config_context(verbosity=0):
         matrix = xgboost.QuantileDMatrix(_Parts(parts, growth), **growth.matrix)
-        booster = xgboost.train(growth.parameters, matrix, growth.rounds, callbacks=growth.callbacks)
+        callbacks = [*growth.callbacks, _StopWhenLeft(left)]
+        booster = xgboost.train(growth.parameters, matrix, growth.rounds, callbacks=callbacks)
         return booster if xgboost.collective.get_rank() == 0 else None
