@@ -186,8 +186,8 @@ def test_a_search_ends_with_it(rows: TrainingRows, monkeypatch: pytest.MonkeyPat
     choice = search(task, rows, tell)
     assert any(" on the scores of " in line for line in lines)
     assert choice.trials[-1].candidate.below and not len(choice.trials[-1].raw)
-    if any(member.candidate.below for member in choice.members) or choice.candidate.below:
-        assert choice.instead is not None and choice.instead.fold_fits
+    is_chosen = any(member.candidate.below for member in choice.members) or bool(choice.candidate.below)
+    assert is_chosen == (choice.instead is not None and bool(choice.instead.fold_fits))
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])

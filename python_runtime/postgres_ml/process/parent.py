@@ -224,8 +224,7 @@ class TrainingProcess:
         if errors:
             return as_told(errors[0]["type"], self._explained(errors[0]))
         if self._process.returncode is None:  # it was to be forked, and nobody can tell how that ended
-            lines = "".join(f"\n{line}" for line in self._last_lines)
-            return TrainingProcessError(f"the training process didn't start{lines}")
+            return TrainingProcessError(f"the training process didn't start{_below(self._last_lines)}")
         return TrainingProcessError(death_text(self._process.returncode, self._last_lines, self._peak))
 
     def _explained(self, error: dict[str, Any]) -> str:
@@ -234,7 +233,7 @@ class TrainingProcess:
         The training can't see them: they come here, as its own do.
         """
         text: str = error["text"]
-        lines = "".join(f"\n{line}" for line in self._last_lines)
+        lines = _below(self._last_lines)
         if error["type"] != TrackingDiedError.__name__ or not SHORTAGE.search(lines):
             return text
         return f"{text}\nIt had not enough memory. {MEMORY_CURE}{lines}"
@@ -281,7 +280,7 @@ def death_text(code: int, last_lines: list[str], peak: int | None = None) -> str
     code : exit code; negative is the signal's number
     peak : bytes of memory it had at most when it was last looked at; None where that isn't known
     """
-    lines = "\n".join(["", *last_lines]) if last_lines else ""
+    lines = _below(last_lines)
     if code in (-signal.SIGKILL, 137):
         return (
             f"the training process was killed (SIGKILL){use_text(peak)}: most likely the machine or its "
@@ -294,3 +293,8 @@ def death_text(code: int, last_lines: list[str], peak: int | None = None) -> str
     else:
         cause = f"ended without a result (exit code {code})"
     return f"the training process {cause}{lines}"
+
+
+def _below(last_lines: list[str]) -> str:
+    """Return what the child wrote last, to stand below a sentence."""
+    return "".join(f"\n{line}" for line in last_lines)
