@@ -16,7 +16,7 @@ import platform
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from postgres_ml.contract.exceptions import TrainingProcessError
 from postgres_ml.process.memory import used_bytes
@@ -30,6 +30,7 @@ COMPARED = ("dbt-postgres-ml", "xgboost", "xgboost-cpu", "scikit-learn", "pandas
 TLS = tuple(
     f"DASK_DISTRIBUTED__COMM__TLS__{name}" for name in ("CA_FILE", "CLIENT__CERT", "CLIENT__KEY")
 )  # environment variables
+T = TypeVar("T")
 EXTRA = "pip install 'dbt-postgres-ml[dask]'"
 
 
@@ -122,11 +123,7 @@ class Cluster:
         It raises as `gather` does. The function is left alone then: what it waits for never comes, and its
         thread ends with the process.
         """
-        from distributed.threadpoolexecutor import ThreadPoolExecutor
-
-        pool = ThreadPoolExecutor(1)  # Dask's, whose threads don't keep a process alive that ends
-        found = pool.submit(function)
-        pool.shutdown(wait=False)
+        found = on_its_own_thread(function)
         while not found.done():
             self.check()
             concurrent.futures.wait([found], timeout=POLL_S)
@@ -262,6 +259,16 @@ def memory_left(dask_worker: Any) -> int | None:
     """Return what a worker may still take, in bytes; None if it was given no limit."""
     limit = dask_worker.memory_manager.memory_limit
     return None if not limit else max(int(limit) - used_bytes(), 0)
+
+
+def on_its_own_thread(function: Callable[..., T], *given: Any) -> concurrent.futures.Future[T]:
+    """Call a function that may hang; its thread keeps no process alive that ends."""
+    from distributed.threadpoolexecutor import ThreadPoolExecutor
+
+    pool = ThreadPoolExecutor(1)  # Dask's: the standard library waits for the threads of its own
+    found: concurrent.futures.Future[T] = pool.submit(function, *given)
+    pool.shutdown(wait=False)
+    return found
 
 
 def waited_for() -> Callable[[], bool]:

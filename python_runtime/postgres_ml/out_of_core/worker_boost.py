@@ -17,11 +17,10 @@ from typing import Any
 
 import numpy as np
 import xgboost
-from distributed.threadpoolexecutor import ThreadPoolExecutor
 from xgboost.collective import CommunicatorContext
 from xgboost.tracker import RabitTracker
 
-from postgres_ml.out_of_core.cluster import waited_for
+from postgres_ml.out_of_core.cluster import on_its_own_thread, waited_for
 from postgres_ml.snapshot.rows import Array
 
 POLL_S = 0.2
@@ -150,16 +149,13 @@ def grow_while(
         The library refuses a value, or has lost touch with another worker.
     """
     left = threading.Event()
-    pool = ThreadPoolExecutor(1)  # Dask's, whose threads don't keep a process alive that ends
-    found = pool.submit(_grown, growth, group, parts, left)
-    pool.shutdown(wait=False)
+    found = on_its_own_thread(_grown, growth, group, parts, left)
     while not wait([found], timeout=POLL_S).done:
         if not is_waited_for():
             left.set()
             parts.clear()  # the thread may stay for ever, the rows must not
             raise LeftError
-    booster: xgboost.Booster | None = found.result()
-    return booster
+    return found.result()
 
 
 def _grown(
