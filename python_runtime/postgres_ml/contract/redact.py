@@ -8,11 +8,14 @@ from __future__ import annotations
 import re
 
 HIDDEN = "***"
-SECRET_WORDS = "password|passwd|pwd|token|secret|access_?key|api_?key"
-# up to the last @ before the path: a password may hold one
-USERINFO = re.compile(r"(://[^/@:\s]*):[^/\s]*@")
+# of `odbc_connect` the value is a whole connection string
+SECRET_WORDS = "password|passwd|pwd|token|secret|access_?key|api_?key|odbc_connect"
+# Up to the last @ before the path, since a password may hold one; or beyond a slash, as SQLAlchemy reads a
+# URI: a password goes on to the next @, a name to the first colon, with any @ in it.
+USERINFO = re.compile(r"(://[^/:\s]*):(?:[^/\s]*@|[^@\s]*@)")
 TOKEN = re.compile(r"(://)[^/@:\s]+@")
-PARAMETER = re.compile(rf"([?&\s](?:{SECRET_WORDS})=)(?:'[^']*'|[^&\s]+)", re.IGNORECASE)
+QUOTED = r"'(?:[^'\\]|\\.)*'"  # libpq's: a quote within has a backslash before it
+PARAMETER = re.compile(rf"((?:^|[?&;\s])\w*(?:{SECRET_WORDS})\s*=\s*)(?:{QUOTED}|[^&;\s]+)", re.IGNORECASE)
 
 
 def without_secrets(text: str) -> str:

@@ -56,13 +56,10 @@ class Messages:
         return "".join(letter if letter.isprintable() else "?" for letter in cleaned)
 
     def can_be_sent(self, row: list[Any]) -> bool:
-        """JSON has no infinities, and the Open Inference Protocol no missing numbers."""
+        """JSON has no infinities, and the Open Inference Protocol no missing values."""
         if any(isinstance(v, float) and math.isinf(v) for v in row):
             return False
-        if self.about["protocol"] != "kserve":
-            return True
-        kinds = [kind for _, kind in self.about["columns"]]
-        return all(_given(v) or kind not in (*NUMBERS, "boolean") for v, kind in zip(row, kinds))  # noqa: B905
+        return self.about["protocol"] != "kserve" or all(map(_given, row))
 
     def request(self, rows: list[list[Any]]) -> tuple[str, bytes]:
         """Return content type and body for some rows."""
@@ -77,7 +74,7 @@ class Messages:
             for position, (name, kind) in enumerate(columns):
                 values = [row[position] for row in rows]
                 datatype = "BOOL" if kind == "boolean" else "FP64" if kind in NUMBERS else "BYTES"
-                values = [float(v) if datatype == "FP64" else "" if v is None else v for v in values]
+                values = [float(v) if datatype == "FP64" else v for v in values]
                 inputs.append({"name": name, "shape": [len(rows)], "datatype": datatype, "data": values})
             return "application/json", json.dumps({"inputs": inputs}).encode()
         data = [[v if _given(v) else None for v in row] for row in rows]
@@ -100,7 +97,15 @@ class Messages:
             except csv.Error as error:
                 raise EndpointError(f"{self.who} answered something other than CSV: {error}") from None
             # one value a line, or all in one line, as SageMaker's own algorithms answer
-            return [row[0] for row in lines] if len(lines) != 1 else lines[0]
+            if len(lines) == 1:
+                return lines[0]
+            wide = next((row for row in lines if len(row) > 1), None)
+            if wide is not None:
+                raise EndpointError(
+                    f"{self.who} answered {len(wide)} values for a row, and a prediction is one: "
+                    f"{self.shown(','.join(wide))}"
+                )
+            return [row[0] for row in lines]
         try:
             exact = decimal.Decimal if self.about["returns"] == "numeric" else None
             found = json.loads(text, parse_int=_integer, parse_float=exact)
@@ -128,6 +133,8 @@ class Messages:
         if value is None or (isinstance(value, str) and value == "" and returns in (*NUMBERS, "boolean")):
             return None
         try:
+            if returns in NUMBERS and isinstance(value, str) and "_" in value:
+                raise ValueError  # Python alone reads 1_000 as a number
             if returns == "boolean":
                 return {"true": True, "false": False, "1": True, "0": False, "1.0": True, "0.0": False}[
                     str(value).lower()

@@ -37,6 +37,7 @@ class Loaded:
     pyfunc : folder of an MLflow model that only MLflow itself can run, else None
     example : MLflow's input example; None where there is none
     labelled : whether MLflow's signature says that labels are predicted
+    untyped : inputs of MLflow's signature that no SQL type fits, in words
     """
 
     model: Any
@@ -47,6 +48,7 @@ class Loaded:
     pyfunc: Path | None = None
     example: pd.DataFrame | None = None
     labelled: bool = False
+    untyped: str = ""
 
     @property
     def model_type(self) -> str:
@@ -108,7 +110,7 @@ def read_file(path: Path, trust: bool) -> Any:
 
 def _of_registry(found: mlflow_registry.Fetched, trust: bool) -> Loaded:
     described: dict[str, Any] = {"columns": found.columns, "returns": found.returns, "uri": found.uri}
-    described |= {"example": found.example, "labelled": found.labelled}
+    described |= {"example": found.example, "labelled": found.labelled, "untyped": found.untyped}
     for flavor in ("sklearn", "xgboost", "lightgbm", "onnx"):
         if flavor in found.files:
             model = plain(read_file(found.files[flavor], trust))

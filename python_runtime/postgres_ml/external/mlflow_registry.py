@@ -19,6 +19,7 @@ import mlflow.artifacts
 import mlflow.pyfunc
 import pandas as pd
 import sqlalchemy.exc
+import yaml
 from mlflow.exceptions import MlflowException
 from mlflow.models import Model
 from mlflow.tracking import MlflowClient
@@ -39,6 +40,7 @@ SQL_TYPES = {
     "float": "real",
     "double": "double precision",
     "string": "text",
+    "datetime": "timestamp without time zone",
 }
 #: where each flavor keeps its model, by the key in the file MLmodel
 FILES = {"sklearn": "pickled_model", "xgboost": "data", "lightgbm": "data", "onnx": "data"}
@@ -53,6 +55,7 @@ class Fetched:
     origin : for people, 'churn version 3'
     uri : of this version, whatever alias led to it
     columns, returns : of the signature
+    untyped : inputs of the signature that no SQL type fits, in words; then `columns` is ()
     files : the model's file of each flavor that has one
     example : the input example; None where there is none, or it is no table
     labelled : whether the signature's prediction is an array of labels: whole numbers, booleans or texts
@@ -67,6 +70,7 @@ class Fetched:
     files: dict[str, Path] = field(default_factory=dict)
     example: pd.DataFrame | None = None
     labelled: bool = False
+    untyped: str = ""
 
 
 def resolve(source: str, client: MlflowClient) -> tuple[str, str]:
@@ -114,7 +118,7 @@ def fetch(source: str, tracking_uri: str, directory: Path) -> Fetched:
     Raises
     ------
     ArtifactError
-        There is no such model or version, or its signature has types that no function can take.
+        There is no such model or version, or its file MLmodel is damaged.
     TrackingError
         MLflow can't be reached.
     """
@@ -132,16 +136,47 @@ def fetch(source: str, tracking_uri: str, directory: Path) -> Fetched:
     if not (folder / "MLmodel").is_file():
         raise ArtifactError(f"source {source} is not an MLflow model: it has no file MLmodel")
     with _errors(source, tracking_uri):
-        described = Model.load(str(folder))
+        described = _described(source, folder)
     files = {}
     for flavor, key in FILES.items():
         if flavor in described.flavors and described.flavors[flavor].get(key):
             files[flavor] = folder / described.flavors[flavor][key]
-    columns, returns = _signature(source, described)
-    example = described.load_input_example(str(folder)) if described.saved_input_example_info else None
-    example = example if isinstance(example, pd.DataFrame) else None
-    labelled = _is_labelled(described)
-    return Fetched(origin, uri, folder, tuple(described.flavors), columns, returns, files, example, labelled)
+    columns, returns, untyped = _signature(described)
+    return Fetched(
+        origin, uri, folder, tuple(described.flavors), columns, returns, files, _example(described, folder),
+        _is_labelled(described), untyped,
+    )  # fmt: skip
+
+
+def _described(source: str, folder: Path) -> Any:
+    """Return what the file MLmodel says.
+
+    Raises
+    ------
+    ArtifactError
+        It is damaged.
+    """
+    try:
+        return Model.load(str(folder))
+    except (yaml.YAMLError, AttributeError, TypeError, KeyError, ValueError) as error:
+        # what MLflow's reader raises of a file that is empty, cut short, or no YAML
+        if isinstance(error, MlflowException):
+            raise
+        reason = next(iter(str(error).splitlines()), "") or type(error).__name__
+        raise ArtifactError(
+            f"source {source}: its file MLmodel is damaged ({reason}); save or log the model again"
+        ) from error
+
+
+def _example(described: Any, folder: Path) -> pd.DataFrame | None:
+    """Return the input example as a table; None where there is none that can be read: it is a convenience."""
+    if not described.saved_input_example_info:
+        return None
+    try:
+        example = described.load_input_example(str(folder))
+    except (MlflowException, OSError, ValueError, TypeError, KeyError):
+        return None
+    return example if isinstance(example, pd.DataFrame) else None
 
 
 @contextlib.contextmanager
@@ -161,10 +196,11 @@ def _errors(source: str, tracking_uri: str) -> Iterator[None]:
         raise TrackingError(f"source {source} can't be read from MLflow at {place}: {error}") from error
 
 
-def _signature(source: str, described: Any) -> tuple[tuple[Column, ...], str | None]:
+def _signature(described: Any) -> tuple[tuple[Column, ...], str | None, str]:
+    """Return the arguments, what is returned, and the inputs that no SQL type fits."""
     inputs = None if described.signature is None else described.signature.inputs
     if inputs is None or not inputs.has_input_names() or inputs.is_tensor_spec():
-        return (), None
+        return (), None, ""
     columns, problems = [], []
     for item in inputs.inputs:
         # our own signatures say any for numbers, since MLflow refuses an int64 where it was told double
@@ -173,15 +209,10 @@ def _signature(source: str, described: Any) -> tuple[tuple[Column, ...], str | N
             problems.append(f'"{item.name}" is {item.type}')
         else:
             columns.append(Column(item.name, name, KINDS[name]))
-    if problems:
-        raise ArtifactError(
-            f"source {source}: its signature has inputs that no SQL type fits: {'; '.join(problems)}; "
-            "give 'arguments' with other types"
-        )
     outputs = described.signature.outputs
     kinds = outputs.inputs if outputs is not None and not outputs.is_tensor_spec() else []
     returns = _sql_type(kinds[0].type) if len(kinds) == 1 else None
-    return tuple(columns), returns
+    return () if problems else tuple(columns), returns, "; ".join(problems)
 
 
 def _is_labelled(described: Any) -> bool:

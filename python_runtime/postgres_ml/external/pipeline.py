@@ -33,15 +33,15 @@ from postgres_ml.external.returns import check_range
 from postgres_ml.external.sample import plausible_rows
 from postgres_ml.external.signature import Signature, describe
 from postgres_ml.features.frame_types import as_fitted
-from postgres_ml.features.problem import DEFAULT_METRIC
+from postgres_ml.features.problem import DEFAULT_METRIC, check_finite
 from postgres_ml.process.report import Relay, Report
 from postgres_ml.publish.deployment import Deployment, deploy, publish_artifact
 from postgres_ml.serve.artifact import pack_pyfunc
 from postgres_ml.serve.scorer import PyFunc
 from postgres_ml.snapshot import rows as training_data
-from postgres_ml.snapshot.rows import TrainingRows
+from postgres_ml.snapshot.rows import Array, TrainingRows
 from postgres_ml.track.run_record import RunRecord, write_model
-from postgres_ml.verify.refusals import REFUSED_SHARE, check_plausible, row_by_row
+from postgres_ml.verify.refusals import REFUSED_SHARE, check_plausible, one_each, row_predictions
 from postgres_ml.verify.rows import MAX_HOLDOUT_ROWS, write_rows
 
 
@@ -57,14 +57,16 @@ def publish_external(job: TrainingJob, run_id: Callable[[], str], relay: Relay) 
     with report.phase("load"):
         loaded, signature = _load(job, report)
         rows = _rows(job, signature)
+        if rows is not None and job.target is not None and signature.problem_type != "clustering":
+            _check_target(job.target, signature, rows.target)
     sample, may_refuse = plausible_rows(loaded.model, signature.columns, loaded.example)
     if rows is not None:
         sample, may_refuse = rows.frame, REFUSED_SHARE
     check_plausible(_predictor(loaded).predict, sample.head(MAX_HOLDOUT_ROWS), may_refuse)
     if signature.problem_type == "regression":
-        check_range(signature.returns, row_by_row(_predictor(loaded).predict, sample))
+        check_range(signature.returns, row_predictions(_predictor(loaded), sample))
     with report.phase("evaluate"):
-        evaluation = _evaluation(job, loaded, signature, rows)
+        evaluation = _evaluation(job, loaded, signature, rows, report)
     with report.phase("lower"):
         deployment = _deploy(job, loaded, signature, sample)
         for text in deployment.runtime.messages:
@@ -124,14 +126,55 @@ def _summary(
 
 
 def _evaluation(
-    job: TrainingJob, loaded: Loaded, signature: Signature, rows: TrainingRows | None
+    job: TrainingJob, loaded: Loaded, signature: Signature, rows: TrainingRows | None, report: Report
 ) -> Evaluation | None:
     """Return the scores on the query's rows; None where there is nothing to compare predictions with."""
     if rows is None or job.target is None or signature.problem_type == "clustering":
         return None
-    metrics = _metrics(job.target, signature, _predictor(loaded), rows)
+    model, n_rows = _predictor(loaded), len(rows)
+    rows = _predicted(model, rows)
+    if len(rows) < n_rows:
+        report.note(
+            f"the scores are of {len(rows):,} rows; the model refuses {n_rows - len(rows):,} of the query's "
+            f"{n_rows:,}, for which the function returns NULL"
+        )
+    metrics = _metrics(job.target, signature, model, rows)
     metric = DEFAULT_METRIC[signature.problem_type]
     return Evaluation(metric, metrics[metric], metrics)
+
+
+def _check_target(target: Column, signature: Signature, values: Array) -> None:
+    """Check that a target can be compared with predictions.
+
+    Raises
+    ------
+    TrainingDataError
+        Names the column, and how many rows of it can't be.
+    """
+    if signature.problem_type == "regression" and target.kind not in ("number", "boolean"):
+        raise TrainingDataError(
+            f'target "{target.name}" is {target.sql_type}, and the model predicts a number: select a number '
+            "as the target, or leave `target` out"
+        )
+    check_finite(target, values)
+
+
+def _predicted(model: Any, rows: TrainingRows) -> TrainingRows:
+    """Return the rows that the model predicts: a library refuses a whole table for one of them.
+
+    Raises
+    ------
+    TrainingDataError
+        There is none.
+    """
+    is_known = np.array(
+        [value is not None and value == value for value in row_predictions(model, rows.frame)]
+    )
+    if is_known.all():
+        return rows
+    if not is_known.any():
+        raise TrainingDataError("the model predicts none of the query's rows, so it can't be evaluated")
+    return rows.take(is_known)
 
 
 def _write_record(
@@ -182,12 +225,10 @@ def _rows(job: TrainingJob, signature: Signature) -> TrainingRows | None:
 
 
 def _metrics(target: Column, signature: Signature, model: Any, rows: TrainingRows) -> dict[str, float]:
-    """Return the metrics on all rows of the query: an external model saw none of them here."""
+    """Return the metrics on the rows of the query that the model predicts: it saw none of them here."""
+    predicted = one_each(model.predict(rows.frame))
     if signature.problem_type == "regression":
-        return evaluate.regression_metrics(
-            rows.target.astype(np.float64), np.asarray(model.predict(rows.frame))
-        )
-    predicted = np.asarray(model.predict(rows.frame))
+        return evaluate.regression_metrics(rows.target.astype(np.float64), predicted)
     labels = signature.labels or tuple(sorted({*predicted.tolist(), *rows.target.tolist()}, key=str))
     codes, unknown = _codes(rows.target, labels)
     if unknown:

@@ -18,6 +18,7 @@ from postgres_ml.contract.exceptions import SpecError
 from postgres_ml.external import onnx_file
 from postgres_ml.external.load import Loaded
 from postgres_ml.external.returns import check_labels, check_number
+from postgres_ml.verify.refusals import several_outputs
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,8 @@ def describe(
     """
     columns = arguments(spec, loaded, of_query)
     classes = getattr(loaded.model, "classes_", None)
+    if isinstance(classes, list) and loaded.pyfunc is None:  # an array for each output
+        raise SpecError(several_outputs(len(classes)))
     labels = tuple(np.asarray(classes).tolist()) if classes is not None and loaded.pyfunc is None else ()
     problem, returns = _prediction(loaded, labels, target)
     returns = spec.returns or returns
@@ -82,11 +85,13 @@ def arguments(spec: TrainingSpec, loaded: Loaded, of_query: Sequence[Column]) ->
     columns = tuple(spec.arguments or of_query or loaded.columns)
     names = feature_names(loaded.model)
     if not columns:
-        typed = ", ".join(f"{name} float8" for name in names or ("spend", "calls"))
-        raise SpecError(
-            f"the arguments of the function are unknown because {loaded.origin} has no MLflow signature: "
-            f"set 'arguments' to names and types, such as '{typed}'"
+        cause = (
+            f"the signature of {loaded.origin} has inputs that no SQL type fits: {loaded.untyped}"
+            if loaded.untyped
+            else f"the arguments of the function are unknown because {loaded.origin} has no MLflow signature"
         )
+        typed = ", ".join(f"{name} float8" for name in names or ("spend", "calls"))
+        raise SpecError(f"{cause}: set 'arguments' to names and types, such as '{typed}'")
     check_columns(loaded, columns, names)
     onnx_file.check_types(loaded.origin, loaded.model, columns)
     selected = {column.name for column in of_query}

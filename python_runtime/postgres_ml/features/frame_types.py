@@ -280,11 +280,15 @@ def _of_lightgbm(booster: Any) -> dict[int, Array]:
     header = booster.model_to_string(num_iteration=1).partition("\nTree=")[0]
     (infos,) = (line for line in header.splitlines() if line.startswith("feature_infos="))
     ranges = infos.removeprefix("feature_infos=").split(" ")
+    n_listed = len(booster.pandas_categorical)
     coded = [number for number, text in enumerate(ranges) if not text.startswith("[") and text != "none"]
-    if len(coded) != len(booster.pandas_categorical):
+    if len(coded) < n_listed:  # a column with one category is as useless as a constant number
+        coded = [number for number, text in enumerate(ranges) if not text.startswith("[")]
+    if len(coded) != n_listed:
         raise SpecError(
-            f"lightgbm lists the categories of {len(booster.pandas_categorical)} columns of dtype category, "
-            f"and {len(coded)} of its columns are categorical: fit it with all of them of dtype category"
+            f"lightgbm lists the categories of {n_listed} columns of dtype category, and doesn't say which "
+            "columns these are: fit it with all categorical columns of dtype category, without constant "
+            "columns, and none of them ordered (lightgbm takes an ordered one for a number)"
         )
     return {
         n: np.array(listed, dtype=object) for n, listed in zip(coded, booster.pandas_categorical, strict=True)

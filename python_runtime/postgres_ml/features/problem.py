@@ -156,7 +156,7 @@ def resolve(spec: TrainingSpec, column: Column | None, target: Array, messages: 
         if metric == "anomaly_share" and not spec.has_anomaly_rule:
             metric = "score_mean"
         return Problem(unsupervised, metric, metric, target[:0])
-    _check_finite(column, target)
+    check_finite(column, target)
     distinct = np.unique(target)
     problem_type = spec.problem_type
     if problem_type is None:
@@ -210,7 +210,14 @@ def infer(column: Column, distinct: Array) -> tuple[ProblemType, str]:
     return ("binary_classification" if n <= 2 else "multiclass_classification"), reason
 
 
-def _check_finite(column: Column, target: Array) -> None:
+def check_finite(column: Column, target: Array) -> None:
+    """Check that a target's numbers are finite.
+
+    Raises
+    ------
+    TrainingDataError
+        Says in how many rows they are not.
+    """
     if target.dtype.kind != "f":
         return
     wrong = int(np.count_nonzero(~np.isfinite(target)))

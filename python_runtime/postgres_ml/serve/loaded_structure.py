@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+from sklearn.feature_extraction.text import CountVectorizer, HashingVectorizer
 from sklearn.neighbors import BallTree, KDTree
 from sklearn.tree._tree import Tree
 
@@ -21,9 +22,14 @@ def check_structure(model: Any) -> Any:
     Raises
     ------
     ValueError
-        An index in one of its trees leads out of the tree, or in circles.
+        An index in one of its trees leads out of the tree, or in circles; or rows of it name files to read.
     """
     for part in _parts(model):
+        if isinstance(part, CountVectorizer | HashingVectorizer) and part.input != "content":
+            raise ValueError(
+                f"its {type(part).__name__}(input={part.input!r}) reads the files that its rows name, "
+                "whichever these are: input must be 'content'"
+            )
         if isinstance(part, Tree):
             _check_tree(part)
         elif isinstance(part, KDTree | BallTree):

@@ -143,12 +143,15 @@ def tensor(item: GraphInput, cells: Sequence[Any]) -> Any:
     Raises
     ------
     ValueError
-        A cell is missing, or infinite, and the type has no such value.
+        A cell is missing, infinite or a fraction, and the type has no such value.
     """
     if item.dtype == "object":
         if not all(isinstance(cell, str) for cell in cells):
             raise ValueError(f"input {item.name} takes no missing text")
-    elif not item.dtype.startswith("float") and not all(map(math.isfinite, cells)):
-        raise ValueError(f"input {item.name} is of {item.dtype}, which has no missing values")
+    elif not item.dtype.startswith("float"):
+        if not all(map(math.isfinite, cells)):
+            raise ValueError(f"input {item.name} is of {item.dtype}, which has no missing values")
+        if not all(cell == int(cell) and (item.dtype != "bool" or 0 <= cell <= 1) for cell in cells):
+            raise ValueError(f"input {item.name} is of {item.dtype}, which has no such value")
     with np.errstate(over="ignore"):  # doubles beyond single precision are infinite in it
         return np.array(cells if item.is_flat else [cells], dtype=item.dtype)

@@ -24,6 +24,10 @@ from postgres_ml.contract.exceptions import StorageError
 from postgres_ml.fit import user_code
 from postgres_ml.publish.fitted import Fitted
 
+# MLflow's limits of a dataset's texts, in characters
+MAX_NAME_LENGTH, MAX_SOURCE_LENGTH, MAX_SCHEMA_LENGTH = 500, 65_535, 1_048_575
+CUT = " … (the whole query is the artifact training_query.sql)"
+
 
 @dataclass(frozen=True)
 class RunRecord:
@@ -143,13 +147,30 @@ def _dataset(fitted: Fitted) -> tuple[str, ...]:
     job = fitted.job
     columns = [{"name": c.name, "type": c.sql_type} for c in job.columns]
     return (
-        job.spec.name,
+        job.spec.name[:MAX_NAME_LENGTH],
         fitted.rows.digest,
         "sql",
-        json.dumps({"database": job.spec.database, "query": job.query}),
-        json.dumps({"columns": columns}),
+        _source(job.spec.database, job.query),
+        _schema(columns),
         json.dumps({"num_rows": fitted.n_rows, "num_elements": fitted.n_rows * len(job.features)}),
     )
+
+
+def _source(database: str, query: str) -> str:
+    """Return the query as JSON of at most `MAX_SOURCE_LENGTH`: the whole one is `training_query.sql`."""
+    whole = json.dumps({"database": database, "query": query})
+    if len(whole) <= MAX_SOURCE_LENGTH:
+        return whole
+    # JSON has up to six characters for one of the query's; what is cut is no query that runs
+    left = (MAX_SOURCE_LENGTH - len(json.dumps({"database": database, "query": CUT}))) // 6
+    return json.dumps({"database": database, "query": query[:left] + CUT})
+
+
+def _schema(columns: list[dict[str, str]]) -> str:
+    """Return the columns as JSON, as many as fit into `MAX_SCHEMA_LENGTH`."""
+    while len(text := json.dumps({"columns": columns})) > MAX_SCHEMA_LENGTH:
+        columns = columns[: len(columns) * MAX_SCHEMA_LENGTH // len(text)]
+    return text
 
 
 @contextlib.contextmanager

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from postgres_ml.contract.exceptions import ParityError
+from postgres_ml.contract.exceptions import ParityError, SpecError
 from postgres_ml.serve.values import REFUSALS
 from postgres_ml.snapshot.rows import Array
 
@@ -53,6 +53,40 @@ def row_by_row(predict: Callable[[pd.DataFrame], Array], frame: pd.DataFrame) ->
     if faults and len(faults) == len(frame):
         raise faults[0]
     return results
+
+
+def row_predictions(model: Any, frame: pd.DataFrame) -> list[Any]:
+    """Return the model's prediction of each row, None where it refuses the row.
+
+    Raises
+    ------
+    SpecError
+        It predicts several values for a row.
+    """
+    return row_by_row(lambda rows: one_each(model.predict(rows)), frame)
+
+
+def one_each(predictions: Any) -> Array:
+    """Return predictions as an array of shape (n_rows,): a regressor fitted on one column has (n_rows, 1).
+
+    Raises
+    ------
+    SpecError
+        There are several for each row.
+    """
+    found = np.asarray(predictions)
+    n_outputs = found[0].size if found.ndim > 1 and len(found) else 1
+    if n_outputs > 1:
+        raise SpecError(several_outputs(n_outputs))
+    return found.reshape(len(found)) if found.ndim > 1 else found
+
+
+def several_outputs(n_outputs: int) -> str:
+    """Return why a model of several outputs has no function, and what to do."""
+    return (
+        f"the model predicts {n_outputs} values for a row, and a function returns one: fit and bring one "
+        "model for each"
+    )
 
 
 def check_plausible(predict: Callable[[pd.DataFrame], Array], frame: pd.DataFrame, limit: float) -> None:

@@ -34,7 +34,7 @@ from postgres_ml.program.scorers import Linear
 from postgres_ml.publish.fitted import Fitted
 from postgres_ml.snapshot.copy import KINDS
 from postgres_ml.snapshot.query import INTEGER_TYPES
-from postgres_ml.verify.refusals import REFUSED_SHARE, check_plausible, row_by_row
+from postgres_ml.verify.refusals import REFUSED_SHARE, check_plausible, row_by_row, row_predictions
 
 MAX_HOLDOUT_ROWS = 2_000
 N_ADVERSARIAL_ROWS = 400
@@ -281,7 +281,7 @@ def expected(
     None where the pipeline refuses the row.
     """
     columns: list[list[str | None]] = []
-    predicted = row_by_row(pipeline.predict, frame)
+    predicted = row_predictions(pipeline, frame)
     columns.append([None if v is None else _text(v) for v in predicted])
     if details is None:
         return [*columns, [None] * len(frame)]

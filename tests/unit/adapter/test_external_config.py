@@ -100,6 +100,8 @@ def test_endpoint_defaults():
         ({"endpoint": ENDPOINT, "arguments": "a int"}, "an 'endpoint' needs 'returns'"),
         ({"endpoint": {"url": "ftp://x"}}, "url must be an http or https address"),
         ({"endpoint": "http://models.example/x"}, "url must be https, or http on this machine"),
+        ({"endpoint": "https://models.example/a/../b"}, "without '.' and '..' in its path"),
+        ({"endpoint": "https://models.example/a/%2E%2e/b"}, "without '.' and '..' in its path"),
         ({"endpoint": "https://u:p@models.example/x"}, "url must not contain a user name or password"),
         ({"endpoint": {**ENDPOINT, "timeuot": 3}}, "unknown key 'timeuot', did you mean 'timeout'?"),
         ({"endpoint": {**ENDPOINT, "timeout": "soon"}}, "timeout must be a number from 0.1 to 3600"),
@@ -123,3 +125,19 @@ def test_a_key_in_an_address_would_be_seen(rest):
 def test_addresses_that_are_none(url):
     found = problems(endpoint={"url": url}, arguments={"a": "real"}, returns="real")
     assert len(found) == 1 and "must be an http or https address" in found[0]
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        ("timestamp", "timestamp without time zone"),
+        ("timestamptz", "timestamp with time zone"),
+        ("timestamp(3) with time zone", "timestamp with time zone"),
+        ("time", "time without time zone"),
+        ("timetz", "time with time zone"),
+        ("varchar(10)", "character varying"),
+    ],
+)
+def test_spellings_of_types(given, named):
+    [column] = ConfigReader(node(source="m.joblib", arguments=[{"at": given}])).read().arguments
+    assert column.sql_type == named

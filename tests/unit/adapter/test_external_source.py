@@ -5,8 +5,10 @@ from __future__ import annotations
 import socket
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from dbt.adapters.postgres_ml.build import external
 from postgres_ml.contract.exceptions import ArtifactError, TrackingError
@@ -19,6 +21,22 @@ def silent() -> Iterator[int]:
     """The port of a server that takes connections and never answers."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield server.getsockname()[1]
+
+
+def test_weights_beside_an_onnx_file_are_part_of_it(tmp_path: Path) -> None:
+    onnx = pytest.importorskip("onnx")
+    weights = onnx.numpy_helper.from_array(np.ones((4, 1), np.float32), "w")
+    shapes = [onnx.helper.make_tensor_value_info(n, 1, [None, k]) for n, k in (("x", 4), ("y", 1))]
+    node = onnx.helper.make_node("MatMul", ["x", "w"], ["y"])
+    model = onnx.helper.make_model(
+        onnx.helper.make_graph([node], "g", shapes[:1], shapes[1:], initializer=[weights])
+    )
+    path = tmp_path / "m.onnx"
+    onnx.save(model, str(path), save_as_external_data=True, location="m.onnx.data", size_threshold=0)
+    content, before = path.read_bytes(), external.content_digest(path)
+    (tmp_path / "m.onnx.data").write_bytes(np.full((4, 1), 5, np.float32).tobytes())
+    assert path.read_bytes() == content and external.content_digest(path) != before
+    assert external.weights_beside(path, content) == [tmp_path / "m.onnx.data"]
 
 
 def test_the_stores_password_is_no_argument(monkeypatch: pytest.MonkeyPatch) -> None:

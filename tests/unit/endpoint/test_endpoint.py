@@ -155,6 +155,24 @@ def test_kserve(server: Server) -> None:
         {"name": "state", "shape": [1], "datatype": "BYTES", "data": ["it's"]},
     ]
     assert client(server.url, protocol="kserve", model="churn").predict([None, 1, True, "a"]) is None
+    assert client(server.url, protocol="kserve", model="churn").predict([1.5, 1, True, None]) is None
+
+
+def test_sagemaker_answers_one_value_for_each_row(server: Server) -> None:
+    """Probabilities of all classes are no prediction: the first class's would be taken for one."""
+    asked = client(server.url, AWS, protocol="sagemaker", region="eu-west-1")
+    server.answer = lambda _: (200, b"0.1,0.7,0.2\n0.3,0.3,0.4\n")
+    with pytest.raises(EndpointError, match=r"answered 3 values for a row, and a prediction is one: 0\.1,0"):
+        asked._ask([ROW, ROW])
+    server.answer = lambda _: (200, b"0.1,0.7\n")
+    assert asked._ask([ROW, ROW]) == [0.1, 0.7]
+
+
+@pytest.mark.parametrize("returns", ["double precision", "numeric", "integer"])
+def test_what_only_python_reads_as_a_number_is_none(server: Server, returns: str) -> None:
+    server.answer = lambda _: (200, b'{"predictions": ["1_000"]}')
+    with pytest.raises(EndpointError, match=f"1_000.*not of type {returns}"):
+        client(server.url, returns=returns).predict(ROW)
 
 
 def test_sagemaker_sends_csv_with_null_as_nothing_and_is_signed(server: Server) -> None:

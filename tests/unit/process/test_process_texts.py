@@ -165,6 +165,27 @@ def test_passwords_are_not_shown() -> None:
         assert without_secrets(harmless) == harmless
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "postgresql://me@server:hunter2@h/d",
+        "postgresql://me:hun/ter2@h/d",
+        "mysql+pymysql://me:hunter2/@h/d",
+        "https://me@corp:hunter2@h:5000/x",
+        "postgresql://h/d?user=me&password=hunter2",
+        "postgresql://me@h/d?sslpassword=hunter2",
+        "mssql+pyodbc:///?odbc_connect=Driver%3D%7BSQL%7D%3BPwd%3Dhunter2",
+        "host=h password = 'hunter2'",
+        r"host=h password='a\' hunter2' user=u",
+        "Server=h;Pwd=hunter2;Database=d",
+    ],
+)
+def test_no_spelling_shows_a_password(text: str) -> None:
+    """As SQLAlchemy, libpq and ODBC read them: a name may hold an @, a password a slash."""
+    shown = without_secrets(f"MLflow at {text} can't be used")
+    assert "ter2" not in shown and "***" in shown and shown.endswith(" can't be used")
+
+
 def test_a_directory_in_the_place_of_the_store_is_an_error_at_once(tmp_path: Path) -> None:
     (tmp_path / "mlflow.db").mkdir()
     with pytest.raises(TrackingError, match=r"can't be written: Is a directory.*mlflow_tracking_uri"):

@@ -15,8 +15,10 @@ from postgres_ml.contract.exceptions import ArtifactError
 from postgres_ml.serve.audit import load, refusal
 from postgres_ml.serve.audited_pickle import read
 from sklearn._loss._loss import CyHalfBinomialLoss
+from sklearn.feature_extraction.text import CountVectorizer, HashingVectorizer
 from sklearn.linear_model import Ridge
 from sklearn.neighbors import KDTree
+from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 KD = "sklearn.neighbors._kd_tree"
@@ -254,3 +256,15 @@ def test_a_damaged_file_is_one_error(tmp_path: Path) -> None:
         path.write_bytes(whole[:cut])
         with pytest.raises(ArtifactError, match=r"damaged\.pkl"):
             read(path)
+
+
+@pytest.mark.parametrize("vectorizer", [CountVectorizer(vocabulary=["a"]), HashingVectorizer(n_features=4)])
+@pytest.mark.parametrize("source", ["filename", "file"])
+def test_a_vectorizer_that_reads_files_is_refused(tmp_path: Path, vectorizer, source: str) -> None:
+    """Rows would name the files, and predictions tell what is in them."""
+    path = tmp_path / "m.joblib"
+    joblib.dump(Pipeline([("words", vectorizer.set_params(input="content")), ("fit", Ridge())]), path)
+    load(path, trust=False)
+    joblib.dump(Pipeline([("words", vectorizer.set_params(input=source)), ("fit", Ridge())]), path)
+    with pytest.raises(ArtifactError, match=f"input='{source}'.*reads the files that its rows name"):
+        load(path, trust=False)

@@ -24,6 +24,8 @@ from postgres_ml.process.environment import absolute_uri, environment
 from postgres_ml.snapshot.copy import SnapshotSummary
 
 PATIENCE_S = 60
+#: before the name of such a file, and how long that is: a tensor's entry `location` as protobuf writes it
+ONNX_WEIGHTS = re.compile(rb"\x0a\x08location\x12([\x01-\x7f])")
 MISSING = 3  # exit status of the process that asks MLflow: it answers, and has no such model
 
 
@@ -94,15 +96,29 @@ def moves(source: str) -> bool:
 def content_digest(path: Path) -> str:
     """Return the digest of a file, or of a folder's files with their names; that of nothing if it is missing.
 
-    That it is missing is said when it is loaded.
+    That it is missing is said when it is loaded. A graph of ONNX may have its weights in files beside it.
     """
     if not path.is_dir():
-        return hashlib.sha256(path.read_bytes() if path.is_file() else b"").hexdigest()
+        content = path.read_bytes() if path.is_file() else b""
+        digest = hashlib.sha256(content)
+        if path.suffix.lower() == ".onnx":
+            for beside in weights_beside(path, content):
+                digest.update(hashlib.sha256(beside.read_bytes()).digest())
+        return digest.hexdigest()
     digest = hashlib.sha256()
     for file in sorted(file for file in path.rglob("*") if file.is_file()):
         digest.update(f"{file.relative_to(path).as_posix()}\n".encode())
         digest.update(hashlib.sha256(file.read_bytes()).digest())
     return digest.hexdigest()
+
+
+def weights_beside(path: Path, content: bytes) -> list[Path]:
+    """Return the files beside an ONNX file that its content names as places of weights."""
+    names = {
+        content[found.end() : found.end() + found[1][0]].decode("utf-8", "replace")
+        for found in ONNX_WEIGHTS.finditer(content)
+    }
+    return [beside for name in sorted(names) if (beside := path.parent / name).is_file()]
 
 
 def resolve(source: str, uri: str) -> str:

@@ -6,7 +6,7 @@ import ipaddress
 import re
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from dbt.adapters.postgres_ml.config.kinds import Kind, Schema, capitalized, listed
 from dbt.adapters.postgres_ml.config.values import hint, wrong_type
@@ -51,6 +51,8 @@ SPELLINGS = {
     **{"float": "double precision", "float8": "double precision", "double": "double precision"},
     **{"float4": "real", "decimal": "numeric", "dec": "numeric", "bool": "boolean"},
     **{"varchar": "character varying", "char": "character", "bpchar": "character", "string": "text"},
+    **{"timestamp": "timestamp without time zone", "timestamptz": "timestamp with time zone"},
+    **{"time": "time without time zone", "timetz": "time with time zone"},
 }
 ARGUMENT_FORM = (
     "a string such as 'spend float8, state text', or a list such as [{spend: float8}, {state: text}]"
@@ -105,7 +107,7 @@ class SqlType(Kind):
 
     @override
     def read(self, where: str, found: Any, problems: list[str]) -> str | None:
-        name = re.sub(r"\s*\(.*\)", "", str(found).strip().lower())
+        name = " ".join(re.sub(r"\(.*?\)", " ", str(found).lower()).split())
         name = SPELLINGS.get(name, name)
         if name in KINDS:
             return name
@@ -198,6 +200,11 @@ class Url(Kind):
             problems.append(
                 f"{where} must end with its path, because everyone who can see the function can read it and "
                 "what follows a '?' is not sent: put a key into the headers of postgres_ml.endpoint's secret"
+            )
+        elif {".", ".."} & {unquote(segment) for segment in parts.path.split("/")}:
+            problems.append(
+                f"{where} must be the address itself, without '.' and '..' in its path: a secret is sent to "
+                f"what begins with its url_prefix, found {found!r}"
             )
         elif parts.scheme == "http" and not is_loopback(parts.hostname):
             problems.append(f"{where} must be https, or http on this machine: found {found!r}")
