@@ -133,13 +133,14 @@ class TestRegistered:
             "odd.sql": config("models:/odd/1", NUMBERS),
             "odd_untyped.sql": config("models:/odd/1"),
             "lost.sql": config("models:/lost/1"),
+            "sure.sql": config("models:/sure/1"),
             "cut.sql": config("ml/cut"),
             "empty.sql": config("ml/empty"),
         }
 
     def test_they_are_published_or_refused_by_name(self, files, project, connection) -> None:
         warnings.simplefilter("ignore")
-        frame, _ = training_frame()
+        frame, target = training_frame()
         numbers, y = frame[["spend", "calls"]], frame["spend"] * 2 + frame["calls"]
         mlflow.set_tracking_uri(f"sqlite:///{files / 'mlflow.db'}")
         mlflow.set_experiment("elsewhere")
@@ -162,6 +163,8 @@ class TestRegistered:
         line = LinearRegression().fit(numbers, y)
         log("odd", line, infer_signature(numbers.assign(calls=b"x"), y))
         folder = Path(log("lost", line, infer_signature(numbers, y), input_example=numbers.head(3)))
+        likely = LogisticRegression().fit(numbers, target)
+        log("sure", likely, infer_signature(numbers, target), pyfunc_predict_fn="predict_proba")
         for path in folder.glob("*example*"):
             path.unlink()
         for name, text in (("cut", "flavors: {sklearn: ["), ("empty", "")):
@@ -169,7 +172,8 @@ class TestRegistered:
             (files / "ml" / name / "MLmodel").write_text(text)
         results, output = run_dbt_and_capture(["build"], expect_pass=False)
         said = {result.node.name: (result.status, result.message) for result in results}
-        assert [said[name][0] for name in ("dated", "odd", "lost")] == ["success"] * 3, said
+        assert [said[name][0] for name in ("dated", "odd", "lost", "sure")] == ["success"] * 4, said
+        assert "sure: MLflow's pyfunc of this model calls predict_proba" in output
         assert "has inputs that no SQL type fits" in said["odd_untyped"][1]
         assert "set 'arguments' to names and types" in said["odd_untyped"][1]
         for name in ("cut", "empty"):

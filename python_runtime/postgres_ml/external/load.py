@@ -38,6 +38,7 @@ class Loaded:
     example : MLflow's input example; None where there is none
     labelled : whether MLflow's signature says that labels are predicted
     untyped : inputs of MLflow's signature that no SQL type fits, in words
+    method : of the estimator, which MLflow's pyfunc calls
     """
 
     model: Any
@@ -49,6 +50,7 @@ class Loaded:
     example: pd.DataFrame | None = None
     labelled: bool = False
     untyped: str = ""
+    method: str = mlflow_registry.PREDICT
 
     @property
     def model_type(self) -> str:
@@ -110,7 +112,8 @@ def read_file(path: Path, trust: bool) -> Any:
 
 def _of_registry(found: mlflow_registry.Fetched, trust: bool) -> Loaded:
     described: dict[str, Any] = {"columns": found.columns, "returns": found.returns, "uri": found.uri}
-    described |= {"example": found.example, "labelled": found.labelled, "untyped": found.untyped}
+    described |= {"example": found.example, "labelled": found.labelled}
+    described |= {"untyped": found.untyped, "method": found.method}
     for flavor in ("sklearn", "xgboost", "lightgbm", "onnx"):
         if flavor in found.files:
             model = plain(read_file(found.files[flavor], trust))

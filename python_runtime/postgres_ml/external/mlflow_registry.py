@@ -33,6 +33,7 @@ from postgres_ml.snapshot.copy import KINDS
 from postgres_ml.track import store as tracking_store
 
 NAMED = "models:/"
+PREDICT = "predict"
 SQL_TYPES = {
     "boolean": "boolean",
     "integer": "integer",
@@ -56,6 +57,7 @@ class Fetched:
     uri : of this version, whatever alias led to it
     columns, returns : of the signature
     untyped : inputs of the signature that no SQL type fits, in words; then `columns` is ()
+    method : of the estimator, which MLflow's pyfunc calls
     files : the model's file of each flavor that has one
     example : the input example; None where there is none, or it is no table
     labelled : whether the signature's prediction is an array of labels: whole numbers, booleans or texts
@@ -71,6 +73,7 @@ class Fetched:
     example: pd.DataFrame | None = None
     labelled: bool = False
     untyped: str = ""
+    method: str = PREDICT
 
 
 def resolve(source: str, client: MlflowClient) -> tuple[str, str]:
@@ -142,9 +145,10 @@ def fetch(source: str, tracking_uri: str, directory: Path) -> Fetched:
         if flavor in described.flavors and described.flavors[flavor].get(key):
             files[flavor] = folder / described.flavors[flavor][key]
     columns, returns, untyped = _signature(described)
+    method = described.flavors.get("python_function", {}).get("predict_fn", PREDICT)
     return Fetched(
         origin, uri, folder, tuple(described.flavors), columns, returns, files, _example(described, folder),
-        _is_labelled(described), untyped,
+        _is_labelled(described), untyped, method,
     )  # fmt: skip
 
 

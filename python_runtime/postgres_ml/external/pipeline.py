@@ -29,6 +29,7 @@ from postgres_ml.evaluate import metrics as evaluate
 from postgres_ml.external import load as sources
 from postgres_ml.external.boosters import as_estimator
 from postgres_ml.external.load import Loaded
+from postgres_ml.external.mlflow_registry import PREDICT
 from postgres_ml.external.returns import check_range
 from postgres_ml.external.sample import plausible_rows
 from postgres_ml.external.signature import Signature, describe
@@ -101,6 +102,12 @@ def _load(job: TrainingJob, report: Report) -> tuple[Loaded, Signature]:
     loaded = dataclasses.replace(loaded, model=model)
     signature = describe(spec, loaded, job.features, job.target)
     report.note(f"source: {loaded.origin}, {loaded.model_type}")
+    if loaded.pyfunc is None and loaded.method != PREDICT:
+        report.note(
+            f"MLflow's pyfunc of this model calls {loaded.method}; the function returns what predict does"
+            + (", and its _probabilities beside it" if signature.has_probabilities else ""),
+            "warning",
+        )
     if loaded.pyfunc is None:
         loaded = dataclasses.replace(loaded, model=as_fitted(loaded.model, signature.columns))
     return loaded, signature
