@@ -23,6 +23,7 @@ from postgres_ml.features.feature_columns import FeatureColumns, choose_columns
 from postgres_ml.features.holdout import holdout_of
 from postgres_ml.features.problem import Problem
 from postgres_ml.features.rare_classes import SettledSplit, settle_split
+from postgres_ml.features.target_size import size_notes
 from postgres_ml.features.transformer_rules import TEXT_STATISTICS, TEXT_VECTORIZER, members
 from postgres_ml.fit.configured import check_missing
 from postgres_ml.fit.task import Deadline, Task
@@ -36,6 +37,9 @@ from postgres_ml.publish.fitted import Fitted
 from postgres_ml.search.fits import Fits
 from postgres_ml.snapshot.copy import SnapshotSummary
 from postgres_ml.snapshot.rows import Array, TrainingRows
+
+WEIGHTS = (1e-30, 1e30)  # which xgboost has in single precision, and multiplies by gradients
+LITTLE_WEIGHT = 0.05  # a row's in the mean: with 600 rows a weight of 1/600 made r2 0 where it was .99
 
 LargeRowsOf = Callable[[Array, TrainingRows], Rows]
 
@@ -157,13 +161,13 @@ def _settle(
     """Return the problem, the rows of classes that are known, and the split; features aren't looked at."""
     spec = job.spec
     _check_rows(job, len(rows), notes)
-    _check_weights(job, rows)
+    _check_weights(job, rows, notes)
     if job.target is not None:
         rows = dataclasses.replace(rows, target=problems.label_values(rows.target, job.target.sql_type))
     problem = problems.resolve(spec, job.target, rows.target, notes)
     problems.check_interval(spec, problem)
     if problem.is_regression and job.target is not None and job.code is None:
-        notes += problems.size_notes(spec, job.target, rows.target.astype(np.float64))
+        notes += size_notes(spec, job.target, rows.target.astype(np.float64))
     if problem.is_regression and rows.target.dtype == object:  # what is measured needs no exact digits
         rows = dataclasses.replace(rows, target=rows.target.astype(np.float64))
     mask = holdout_of(rows, spec.settings, notes)
@@ -248,8 +252,8 @@ def _check_rows(job: TrainingJob, n_rows: int, notes: list[str]) -> None:
         )
 
 
-def _check_weights(job: TrainingJob, rows: TrainingRows) -> None:
-    """Check that every row counts, and how much is known."""
+def _check_weights(job: TrainingJob, rows: TrainingRows, notes: list[str]) -> None:
+    """Check that every row counts, and how much is known; note weights that are small beside penalties."""
     if rows.weight is None or job.weight is None:
         return
     wrong = {
@@ -263,6 +267,21 @@ def _check_weights(job: TrainingJob, rows: TrainingRows) -> None:
         raise TrainingDataError(
             f'weight "{job.weight.name}" is {found} of {len(rows):,} rows, and must be a positive number: '
             f"leave these rows out (where {identifier(job.weight.name)} > 0), or give them one (coalesce)"
+        )
+    given = rows.weight / rows.weight.max() if job.spec.auto else rows.weight
+    given = given / given.mean() if job.spec.auto else given  # so AUTO has them
+    name = f'column "{job.weight.name}", the weight,'
+    cure = "divide it by its mean: {0} / avg({0}) over ()".format(identifier(job.weight.name))
+    least, greatest = float(rows.weight.min()), float(rows.weight.max())
+    if given.min() < WEIGHTS[0] or given.max() > WEIGHTS[1]:
+        raise TrainingDataError(
+            f"{name} is from {least:.1e} to {greatest:.1e}, which single precision doesn't add up: {cure}"
+        )
+    if given.mean() < LITTLE_WEIGHT:
+        notes.append(
+            f"{name} is {rows.weight.mean():.1e} in the mean. Without AUTO the library gets weights as they "
+            "are, and sets its own constants against them (min_child_weight, alpha, C), so it learns little: "
+            + cure
         )
 
 

@@ -123,3 +123,36 @@ def test_columns_that_are_hashed_as_a_record_alone(cursor: Any, schema: str, pai
         if cursor.fetchone()[0] == 4:
             unnoticed += digest(cursor, swapped, settings) == before
     assert unnoticed == 0
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        # every value of two columns divided by 10,000, and back
+        ("select i::numeric as a, i::numeric + 1 as b", "select i / 10000::numeric as a, (i + 1) / 10000::numeric as b"),
+        ("select i::numeric as a, i * 10000::numeric as b", "select i * 10000::numeric as a, i::numeric as b"),
+        # 1 and 10,000 change places between rows
+        ("select 10000 ^ (i % 2)::numeric as a, i as b", "select 10000 ^ ((i + 1) % 2)::numeric as a, i as b"),
+        # what had been read as signed, or cut to 32 bits
+        ("select -i::bigint as a, 1 as b", "select 4294967296 - i as a, 1 as b"),
+        ("select i::bigint as a, 1 as b", "select i * 4294967296 as a, 1 as b"),
+        ("select i::bigint as a, i * 2::bigint as b", "select i::bigint << 32 as a, (i * 2)::bigint << 32 as b"),
+    ],
+)  # fmt: skip
+def test_numbers_that_postgres_hashes_alike_are_told_apart(cursor: Any, before: str, after: str) -> None:
+    found = {
+        digest(cursor, f"{sql} from generate_series(1, {n}) as i") for sql in (before, after) for n in (1, 99)
+    }
+    assert len(found) == 4
+
+
+def test_a_label_that_is_renamed_is_another_digest(cursor: Any, schema: str) -> None:
+    """The function has the label's text: with the new one it would raise."""
+    cursor.execute(f"create type {schema}.mood as enum ('sad', 'ok')")
+    sql = (
+        f"select (array['sad', 'ok'])[1 + i % 2]::{schema}.mood as m, i as y from generate_series(1, 9) as i"
+    )
+    cursor.execute(f"create temporary table moods as {sql}")
+    before = digest(cursor, "select * from moods")
+    cursor.execute(f"alter type {schema}.mood rename value 'sad' to 'blue'")
+    assert digest(cursor, "select * from moods") != before

@@ -41,6 +41,11 @@ def padded(columns: Iterable[Column]) -> tuple[str, ...]:
     return tuple(column.name for column in columns if column.sql_type == "character")
 
 
+def singles(columns: Iterable[Column]) -> tuple[str, ...]:
+    """Return the columns of type real, whose values JSON has in fewer digits than the double they become."""
+    return tuple(column.name for column in columns if column.sql_type == "real")
+
+
 def _as_argument(column: Column) -> Column:
     if column.kind == "number":
         return replace(column, sql_type="double precision")

@@ -75,6 +75,7 @@ class FunctionBody:
         and named as that argument's type says; empty for a function of at most 100 arguments
     options : what else create function says: volatility, parallel safety, settings
     padded : text features that are columns of type character: rows as jsonb have them with blanks at the end
+    singles : number features that are columns of type real: rows as jsonb have them in nine digits at most
     columns : (name, SQL type) pairs of the table that it returns, unquoted names; empty of a function that
         returns one value. `returns` is 'record' then, as Postgres has it
     defaults : of the last arguments
@@ -89,6 +90,7 @@ class FunctionBody:
     composite: tuple[tuple[str, str], ...] = ()
     options: str = "immutable parallel safe"
     padded: tuple[str, ...] = ()
+    singles: tuple[str, ...] = ()
     columns: tuple[tuple[str, str], ...] = ()
     defaults: tuple[int, ...] = ()
 

@@ -18,9 +18,6 @@ from postgres_ml.snapshot.rows import Array
 
 MAX_INTEGRAL_CLASSES = 10  # of a numeric or floating-point target whose values are all whole numbers
 LARGEST_INTEGER = 2.0**63  # int64 holds what is less
-LARGEST_SQUARED = 1e18  # of a regression: xgboost adds squares of gradients up in single precision
-SCALE_FREE = ("reg:absoluteerror", "reg:gamma")  # whose gradients don't grow with the target
-LARGEST_SINGLE = 1e35  # sums of some thousand values have to be single precision's, too
 DEFAULT_METRIC = {
     "regression": "mse",
     "binary_classification": "f1",
@@ -116,7 +113,7 @@ def label_values(target: Array, sql_type: str) -> Array:
 
     Those beyond 64 bits stay what they are: Decimals, or float64 where doubles print them exactly.
     """
-    if target.dtype == object and sql_type == "numeric" and any(value.is_nan() for value in target):
+    if target.dtype == object and sql_type == "numeric" and not all(value.is_finite() for value in target):
         return target.astype(np.float64)  # which is refused by name
     if sql_type != "numeric" or not len(target) or not _are_whole(target):
         return target
@@ -226,36 +223,6 @@ def check_finite(column: Column, target: Array) -> None:
             f'target "{column.name}" is NaN or infinite in {wrong:,} of {len(target):,} rows; '
             f"leave them out: where \"{column.name}\" not in ('NaN', 'Infinity', '-Infinity')"
         )
-
-
-def size_notes(spec: TrainingSpec, column: Column, target: Array) -> list[str]:
-    """Return a warning of a regression's numbers that single precision doesn't tell apart, as trees see them.
-
-    It is true of what this package fits; a dbt model in Python may fit in double precision.
-
-    Raises
-    ------
-    TrainingDataError
-        They are too great for it, or their squares, and no other model is asked for.
-    """
-    if spec.model_types == ("linear_learner",):
-        return []
-    greatest = float(np.abs(target).max())
-    are_squared = spec.model_types == ("xgboost",) and spec.objective not in SCALE_FREE
-    if greatest > (LARGEST_SQUARED if are_squared else LARGEST_SINGLE):
-        which = "whose squares are " if are_squared else ""
-        models = "boosted trees" if are_squared else "trees and networks"
-        raise TrainingDataError(
-            f'target "{column.name}" has values up to {greatest:.1e}, {which}beyond single precision, in '
-            f"which {models} are fitted: divide it by a constant in the query"
-        )
-    if np.spacing(np.float32(greatest)) <= 1e-3 * target.std():
-        return []
-    return [
-        f'column "{column.name}", the target: its values differ by little beside their size '
-        f"({greatest:.3g}). Trees and networks are fitted in single precision, which hardly tells them "
-        "apart: subtract a constant in the query"
-    ]
 
 
 def _check_values(spec: TrainingSpec, column: Column, problem_type: str, distinct: Array) -> None:

@@ -22,6 +22,9 @@ LEAST_POINTS = 3  # of a series that is forecast
 MAX_GAPS = 0.5  # share of steps without a row from which times are called irregular
 MOST_STEPS_PER_ROW = 50  # of any series
 MAX_NAMED = 5
+# Of values: squares of errors fit into double precision, and an error of 1e-12 is none (`scores`).
+LARGEST, TINIEST = 1e150, 1e-6
+FIRST_YEAR, LAST_YEAR = 1, 9000  # plots end with the year 9999, and forecasts go on after the last time
 Key = tuple[str | None, ...]
 
 
@@ -137,6 +140,18 @@ def _check_values(times: Array, values: Array, time: Column, target: Column) -> 
         raise TrainingDataError(
             f'target "{target.name}" is NaN or infinite in {n_wrong:,} of {len(values):,} rows; leave them '
             f"out: where \"{target.name}\" not in ('NaN', 'Infinity', '-Infinity')"
+        )
+    greatest = float(np.abs(values).max())
+    if greatest > LARGEST or 0 < greatest < TINIEST:
+        raise TrainingDataError(
+            f'target "{target.name}" has values up to {greatest:.1e}, and errors are compared from '
+            f"{TINIEST:.0e} to {LARGEST:.0e}: multiply or divide it by a constant in the query"
+        )
+    years = times.astype("M8[Y]").astype(np.int64) + 1970
+    if years.min() < FIRST_YEAR or years.max() > LAST_YEAR:
+        raise TrainingDataError(
+            f'time "{time.name}" is in the years {years.min()} to {years.max()}, and forecasts are of the '
+            f"years {FIRST_YEAR} to {LAST_YEAR}: leave the other rows out"
         )
 
 

@@ -2,7 +2,9 @@
 
 Source: sklearn/ensemble/_voting.py, sklearn/calibration.py (CalibratedClassifierCV, _CalibratedClassifier).
 Exactness: members' probabilities are multiplied, added in order and divided as numpy.average does it, so the
-average adds no error to that of the members; calibration by isotonic regression within 1e-15.
+average adds no error to that of the members; of xgboost's alone, without weights, NumPy does it in single
+precision, so that probabilities are within 1e-7 and a tie may be decided otherwise; calibration by isotonic
+regression within 1e-15.
 Refused: voting='hard'; members without probabilities; folds in which a class is missing.
 """
 

@@ -314,6 +314,20 @@ def unsupported(estimator: Any, detail: str, hint: str = "use runtime: python") 
     return UnsupportedModelError(type(estimator).__name__, detail, hint)
 
 
+def several_classes(estimator: Any) -> tuple[Any, ...]:
+    """Return a classifier's labels.
+
+    Raises
+    ------
+    UnsupportedModelError
+        It has learned one, so that there is nothing to tell apart.
+    """
+    labels = tuple(np.asarray(estimator.classes_).tolist())
+    if len(labels) < 2:
+        raise unsupported(estimator, "one class only", "fit it on rows of two classes or more")
+    return labels
+
+
 def require(estimator: Any, attribute: str, *allowed: Any, hint: str = "use runtime: python") -> None:
     """Do nothing if the estimator's attribute has one of the allowed values.
 

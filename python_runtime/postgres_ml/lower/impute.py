@@ -105,6 +105,10 @@ def _filled(imputer: Any, column: Column, statistic: Any, builder: Builder) -> C
     if isinstance(column, RawColumn):
         if builder.is_text(column) and not isinstance(statistic, str):
             raise unsupported(imputer, f"the statistic {statistic!r} of a text column", "fill text with text")
+        if not builder.is_text(column) and isinstance(statistic, str):
+            kind = builder.inputs[column.input].kind
+            hint = "impute numbers and texts apart, in a ColumnTransformer"
+            raise unsupported(imputer, f"the statistic {statistic!r} of a {kind} column", hint)
         if isinstance(imputer.missing_values, str):
             return _with_text_replaced(column, imputer.missing_values, str(statistic))
         if column.fill is not None:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from postgres_ml.contract.exceptions import UnsupportedModelError
-from postgres_ml.lower.builder import Builder, Facts, Matrix, Scores, unsupported
+from postgres_ml.lower.builder import Builder, Facts, Matrix, Scores, several_classes, unsupported
 from postgres_ml.lower.compose import add_arithmetic
 from postgres_ml.lower.linear import PROBABILITY, complemented
 from postgres_ml.lower.tree import compact
@@ -75,16 +75,18 @@ def parse_booster_regressor(estimator: Any, matrix: Matrix, builder: Builder) ->
 
 
 def _classes(estimator: Any, text: ModelText, matrix: Matrix, builder: Builder) -> Scores:
-    labels = tuple(np.asarray(estimator.classes_).tolist())
+    labels = several_classes(estimator)
+    if text.objective not in ("binary", "multiclass"):
+        raise unsupported(estimator, f"objective={text.objective!r}")
+    raw = _raw_scores(estimator, text, matrix, builder)
     probabilities: tuple[int, ...]
     if text.objective == "binary":
-        probabilities = complemented(_value(estimator, text, matrix, builder), builder)
-    elif text.objective == "multiclass":
-        raw = _raw_scores(estimator, text, matrix, builder)
-        probabilities = builder.add_wide(Link(raw, "softmax"), PROBABILITY)
+        probabilities = complemented(_linked(estimator, text, raw, builder), builder)
     else:
-        raise unsupported(estimator, f"objective={text.objective!r}")
-    return Scores(MulticlassLabel(labels, probabilities, probabilities))
+        probabilities = builder.add_wide(Link(raw, "softmax"), PROBABILITY)
+    # lightgbm 4.7 and newer have it, and scikit-learn's wrappers then prefer it to probabilities
+    decision = raw if hasattr(estimator, "decision_function") else ()
+    return Scores(MulticlassLabel(labels, probabilities, probabilities), decision)
 
 
 def parse_lgbm_booster(booster: Any, matrix: Matrix, builder: Builder) -> Scores:
@@ -142,9 +144,14 @@ def _raw_scores(owner: Any, text: ModelText, matrix: Matrix, builder: Builder) -
 
 
 def _value(owner: Any, text: ModelText, matrix: Matrix, builder: Builder) -> int:
+    return _linked(owner, text, _raw_scores(owner, text, matrix, builder), builder)
+
+
+def _linked(owner: Any, text: ModelText, scores: tuple[int, ...], builder: Builder) -> int:
+    """Return the slot of the one prediction that the objective makes of the raw score."""
     if text.n_outputs != 1 or "sqrt" in text.parameters:
         raise unsupported(owner, f"objective={text.objective!r} with {text.parameters}")
-    (raw,) = _raw_scores(owner, text, matrix, builder)
+    (raw,) = scores
     if text.objective in IDENTITY:
         return raw
     if text.objective in EXPONENTIAL:

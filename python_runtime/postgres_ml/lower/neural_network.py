@@ -14,7 +14,16 @@ from typing import Any, cast
 
 import numpy as np
 
-from postgres_ml.lower.builder import Builder, Facts, Matrix, Scores, floats, rows, unsupported
+from postgres_ml.lower.builder import (
+    Builder,
+    Facts,
+    Matrix,
+    Scores,
+    floats,
+    rows,
+    several_classes,
+    unsupported,
+)
 from postgres_ml.lower.linear import PROBABILITY, complemented, linear_facts
 from postgres_ml.program.program import BinaryLabel, MulticlassLabel, Value
 from postgres_ml.program.scorers import Activation, ActivationName, Linear, Link
@@ -37,7 +46,7 @@ def parse_mlp_regressor(estimator: Any, matrix: Matrix, builder: Builder) -> Sco
 def parse_mlp_classifier(estimator: Any, matrix: Matrix, builder: Builder) -> Scores:
     """Return logistic (two classes: the second where p > 0.5) or softmax probabilities."""
     outputs = _last_layer(estimator, matrix, builder)
-    labels = tuple(estimator.classes_.tolist())
+    labels = several_classes(estimator)
     if estimator.out_activation_ == "logistic" and len(outputs) == 1:
         positive = builder.add(Link(outputs, "logistic"), PROBABILITY)
         return Scores(BinaryLabel(labels, positive, ">", 0.5, complemented(positive, builder)))

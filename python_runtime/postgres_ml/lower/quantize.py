@@ -42,6 +42,10 @@ def parse_quantile_transformer(transformer: Any, matrix: Matrix, builder: Builde
         raise unsupported(transformer, "a sparse or float32 matrix", "make it dense and float64")
     columns = []
     for slot, quantiles in zip(builder.check(matrix, missing=True), transformer.quantiles_.T, strict=True):
+        gaps = np.diff(np.unique(quantiles))
+        if len(gaps) and gaps.min() < np.finfo(np.float64).tiny:
+            hint = "round the column, or multiply it by a constant, in the query"
+            raise unsupported(transformer, "quantiles that are closer than a slope can be computed", hint)
         columns.append(SlotColumn(_quantile(slot, quantiles, transformer.references_, builder)))
     return Matrix(tuple(columns))
 
@@ -75,6 +79,9 @@ def _quantile(slot: int, quantiles: Any, references: Any, builder: Builder) -> i
     for value, up_to, middle, beyond in zip(
         values[jumped], before[jumped], (at - low)[jumped], (high - low)[jumped], strict=True
     ):
+        if edges and edges[-1] == value:  # the next double after another jump: nothing lies between
+            edges.pop()
+            heights.pop()
         edges += [float(value), math.nextafter(value, math.inf)]
         heights += [float(up_to + middle), float(up_to + beyond)]
     number = builder.add(Bucket(slot, tuple(edges)), facts)

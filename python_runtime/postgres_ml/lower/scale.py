@@ -72,7 +72,9 @@ def _shift_and_scale(scaler: Any, matrix: Matrix, builder: Builder, shift: Any, 
     columns = []
     for slot, minus, divisor in zip(slots, shifts, scales, strict=True):
         shifted = add_arithmetic(builder, slot, "-", minus)
-        columns.append(SlotColumn(add_arithmetic(builder, shifted, "/", divisor)))
+        # of a sparse matrix scikit-learn multiplies the columns, which rounds twice
+        operation = ("*", 1.0 / divisor) if matrix.sparse else ("/", divisor)
+        columns.append(SlotColumn(add_arithmetic(builder, shifted, *operation)))
     # a sparse matrix is never shifted, so its zeros stay zeros
     return Matrix(tuple(columns), matrix.names, matrix.sparse)
 

@@ -17,7 +17,16 @@ from typing import Any
 
 import numpy as np
 
-from postgres_ml.lower.builder import MAX_FLOAT64, Builder, Facts, Matrix, Scores, type_name, unsupported
+from postgres_ml.lower.builder import (
+    MAX_FLOAT64,
+    Builder,
+    Facts,
+    Matrix,
+    Scores,
+    require,
+    type_name,
+    unsupported,
+)
 from postgres_ml.lower.compose import add_arithmetic, apply_ufunc
 from postgres_ml.program.encoders import Clip
 from postgres_ml.program.program import BinaryLabel, MulticlassLabel, Value
@@ -95,6 +104,7 @@ def parse_transformed_target_regressor(estimator: Any, matrix: Matrix, builder: 
     slot, transformer = scores.output.slot, estimator.transformer_
     kind = type_name(transformer)
     if kind == "sklearn.FunctionTransformer":
+        require(transformer, "inv_kw_args", None, {})
         if transformer.validate:
             builder.refuse(slot, missing=True, above=MAX_FLOAT64)
         if transformer.inverse_func is not None:

@@ -18,7 +18,15 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from postgres_ml.lower.builder import MAX_FLOAT32, Builder, Facts, Matrix, Scores, unsupported
+from postgres_ml.lower.builder import (
+    MAX_FLOAT32,
+    Builder,
+    Facts,
+    Matrix,
+    Scores,
+    several_classes,
+    unsupported,
+)
 from postgres_ml.lower.linear import PROBABILITY, complemented
 from postgres_ml.lower.xgboost_booster import BoosterParts, ensemble, margins_of, predictions_at, read_booster
 from postgres_ml.program.encoders import NullIf, Number
@@ -47,7 +55,7 @@ def parse_xgb_classifier(estimator: Any, matrix: Matrix, builder: Builder) -> Sc
     The labels are 0 … n-1: xgboost knows no others (`LabelEncodedClassifier` maps them back).
     """
     parts, margins = _margins(estimator, estimator.get_booster(), _n_rounds(estimator), matrix, builder)
-    labels = tuple(estimator.classes_.tolist())
+    labels = several_classes(estimator)
     if parts.objective in MULTICLASS:
         return _multiclass(parts, labels, margins, builder)
     if parts.objective == "binary:hinge":

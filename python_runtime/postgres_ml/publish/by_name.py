@@ -18,7 +18,8 @@ from postgres_ml.contract.sql_names import identifier, text, type_name
 
 NUMBERS = frozenset({"smallint", "integer", "bigint", "numeric", "real", "double precision"})
 #: names as format_type() gives them; patterns without backslashes, which a session's setting may read twice
-DAY, CLOCK = "[0-9]{4,}-[0-9]{2}-[0-9]{2}", "[0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]+)?)?"
+DAY = "[0-9]{4,6}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
+CLOCK = "([01][0-9]|2[0-4]):[0-5][0-9](:([0-5][0-9]|60)([.][0-9]+)?)?"
 ZONE, ENDLESS = "([+-][0-9]{2}(:?[0-9]{2}){0,2}|Z)", "|-?infinity"
 MOMENTS = {
     "date": (f"{DAY}( BC)?{ENDLESS}", "a date such as 2024-02-29"),
@@ -34,6 +35,8 @@ MOMENTS = {
     ),
 }
 FIELD, AS_TEXT = "pg_catalog.jsonb_object_field", "pg_catalog.jsonb_object_field_text"  # -> and ->>
+#: what has a value in single precision; the cast raises for others, which no column of type real has
+SINGLES = (("-3.4028235e38", "-1e-44"), ("1e-44", "3.4028235e38"))
 CALLED = ("predict", "probabilities", "distances", "is_anomaly", "interval", "explain")
 
 
@@ -57,7 +60,7 @@ def _is_distinct(body: FunctionBody) -> bool:
 def _overload(body: FunctionBody, schema: str) -> FunctionBody:
     features = body.composite or body.arguments
     name = f"{identifier(schema)}.{identifier(body.name)}"
-    call = ",\n".join(_value(key, sql_type, key in body.padded) for key, sql_type in features)
+    call = ",\n".join(_value(key, sql_type, body) for key, sql_type in features)
     if body.composite:
         call = f"row({call})::{body.arguments[0][1]}"
     checks = "\n".join(_check(key, sql_type) for key, sql_type in features)
@@ -81,11 +84,18 @@ def _overload(body: FunctionBody, schema: str) -> FunctionBody:
     )
 
 
-def _value(key: str, sql_type: str, is_padded: bool) -> str:
-    """Return the key's value as the argument: SQL's NULL where it is missing or JSON's null."""
+def _value(key: str, sql_type: str, body: FunctionBody) -> str:
+    """Return the key's value as the argument: SQL's NULL where it is missing or JSON's null.
+
+    JSON has 0.1 for a real that is 0.100000001490116 as a double, which is what the model has learned.
+    """
     found = f"{AS_TEXT}($1,{text(key)})"
-    if is_padded:
+    if key in body.padded:
         return f"pg_catalog.rtrim({found},' ')"
+    if key in body.singles:
+        double = f"{found}::double precision"
+        within = " or ".join(f"{double} between '{low}' and '{high}'" for low, high in SINGLES)
+        return f"case when {within} then {double}::real::double precision else {double} end"
     return found if sql_type == "text" else f"{found}::{type_name(sql_type)}"
 
 

@@ -18,7 +18,7 @@ from typing import Any, get_args
 import numpy as np
 import pandas as pd
 
-from postgres_ml.contract.column import Column, padded
+from postgres_ml.contract.column import Column, padded, singles
 from postgres_ml.contract.exceptions import StorageError, UnsupportedModelError
 from postgres_ml.contract.job import TrainingJob
 from postgres_ml.contract.model import ArtifactFile, DeployedFunctions, Details, FunctionBody
@@ -67,9 +67,11 @@ class Deployment:
         columns : of the query, or as the config and MLflow type them
         """
         generated = self.runtime.generated
-        blanks = padded(columns)
+        blanks, reals = padded(columns), singles(columns)
         return DeployedFunctions(
-            functions=tuple(dataclasses.replace(body, padded=blanks) for body in generated.functions),
+            functions=tuple(
+                dataclasses.replace(body, padded=blanks, singles=reals) for body in generated.functions
+            ),
             runtime=self.runtime.name,
             runtime_reason=self.runtime.reason,
             n_nodes=generated.n_nodes,

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from postgres_ml.contract.column import Column
+from postgres_ml.contract.column import STRINGS, Column
 from postgres_ml.contract.config import ProblemType, Settings
 from postgres_ml.contract.sql_names import identifier, text
 from postgres_ml.snapshot.point import in_utc
@@ -37,19 +37,25 @@ DATA_DIGEST = (
 )
 # Postgres's own hash of a column's value with a seed; a column of any other type is hashed as a record.
 # Traps: a float's zero, and numeric's NaN and infinities, hash to the seed itself, as NULL did; numeric's
-# hash leaves out the sign; that of a time with its zone joins two by exclusive or, and 00:00+00 has NULL's.
+# hash leaves out the sign, and joins the power of 10,000 by exclusive or, so that it is hashed once more; a
+# bigint's folds its halves into one; that of a time with its zone joins two by exclusive or, and 00:00+00 has
+# NULL's.
 COLUMN_HASHES = {
     "smallint": "pg_catalog.hashint2extended({0}, {1})",
     "integer": "pg_catalog.hashint4extended({0}, {1})",
-    "bigint": "pg_catalog.hashint8extended({0}, {1})",
+    "bigint": "pg_catalog.hashint8extended({0} & 4294967295, {1})"
+    " # pg_catalog.hashint4extended(({0} >> 32)::integer, {2})",
     "real": "pg_catalog.hashfloat4extended({0}, {1})",
     "double precision": "pg_catalog.hashfloat8extended({0}, {1})",
-    "numeric": "pg_catalog.hash_numeric_extended({0}, case when {0} < '0' then {1} + 1 else {1} - 1 end)",
+    "numeric": "pg_catalog.hashint8extended("
+    "pg_catalog.hash_numeric_extended({0}, case when {0} < '0' then {1} + 1 else {1} - 1 end), {2})",
     "boolean": "pg_catalog.hashint4extended({0}::integer, {1})",
     "text": "pg_catalog.hashtextextended({0}, {1})",
     "character varying": "pg_catalog.hashtextextended({0}, {1})",
     "time with time zone": "pg_catalog.hashtextextended({0}::text, {1})",
 }
+
+LABEL_HASH = "pg_catalog.hashtextextended({0}::pg_catalog.text, {1})"
 
 UNCLASSED = (
     "regression",
@@ -199,7 +205,7 @@ def _row_hash(columns: Sequence[Column], settings: Settings, server_version: int
     columns = [column for column in columns if column.name != settings.split_column]
     hashes, others = [], [identifier(name) for name in (settings.split_column,) if name]
     for column in columns:
-        if column.sql_type not in COLUMN_HASHES:
+        if column.sql_type not in COLUMN_HASHES and not _is_enum(column):
             others.append(identifier(column.name))
             continue
         seed = zlib.crc32(column.name.encode())
@@ -214,9 +220,15 @@ def _row_hash(columns: Sequence[Column], settings: Settings, server_version: int
     return " # ".join(hashes)
 
 
+def _is_enum(column: Column) -> bool:
+    """Return whether the column is of an enum, whose labels may be renamed: its own hash is of their OIDs."""
+    return column.kind == "text" and column.sql_type not in STRINGS
+
+
 def _column_hash(column: Column, seed: int, server_version: int) -> str:
     value = f"query.{identifier(column.name)}"
-    hashed = COLUMN_HASHES[column.sql_type].format(value, seed)
+    hashes = COLUMN_HASHES.get(column.sql_type, LABEL_HASH)
+    hashed = hashes.format(value, seed, zlib.crc32(b"again " + column.name.encode()))
     if column.sql_type == "numeric":
         special = ["NaN"] if server_version < 140000 else ["NaN", "Infinity", "-Infinity"]
         cases = " ".join(f"when '{name}' then {_constant(seed, name)}" for name in special)

@@ -104,3 +104,24 @@ def test_each_day_of_a_zone_whose_clock_changes_at_midnight_is_a_row(zone, frequ
     [one] = found.series
     assert one.observed.all() and len(one.values) == 366
     assert one.last == days_of_year[-1:].as_unit("us").asi8[0]
+
+
+@pytest.mark.parametrize("scale", [1e-13, 1e160])
+def test_values_whose_errors_cannot_be_compared_are_refused(scale):
+    with pytest.raises(
+        TrainingDataError, match=r'target "sold" has values up to .*by a constant in the query'
+    ):
+        panel([(day, store, (5 + value) * scale) for day, store, value in days("A", 9)], (TIME,))
+
+
+def test_times_that_no_calendar_has_are_refused():
+    rows = [(day, store, value) for day, store, value in days("A", 5)]
+    frame = pd.DataFrame({"day": np.array([f"9999-12-{k:02d}" for k in range(10, 15)], "M8[us]")})
+    target = np.array([row[2] for row in rows], dtype=np.float64)
+    read = TrainingRows(frame, target, np.arange(5, dtype=np.uint64), "")
+    with pytest.raises(TrainingDataError, match=r'time "day" is in the years 9999 to 9999.*1 to 9000'):
+        read_panel(read, (TIME,), SOLD, None, None)
+
+
+def test_zeros_alone_are_no_tiny_values():
+    assert len(panel(days("A", 9, value=0), (TIME,)).series) == 1

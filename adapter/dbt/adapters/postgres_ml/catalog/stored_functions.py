@@ -121,10 +121,10 @@ def _shape(body: Any) -> dict[str, Any]:
     pairs = {name: [_pair(item) for item in body.get(name) or []] for name in ("arguments", "composite")}
     if not all(isinstance(value, str) for value in texts.values()) or texts["role"] not in get_args(Role):
         raise ValueError(f"a function's role is {texts['role']!r}")
-    padded = [str(name) for name in body.get("padded") or []]
+    padded, singles = ([str(name) for name in body.get(field) or []] for field in ("padded", "singles"))
     columns = [_pair(item) for item in body.get("columns") or []]
     defaults = [_whole(item) for item in body.get("defaults") or []]
-    return {**texts, **pairs, "padded": padded, "columns": columns, "defaults": defaults}
+    return {**texts, **pairs, "padded": padded, "singles": singles, "columns": columns, "defaults": defaults}
 
 
 def _whole(item: Any) -> int:
