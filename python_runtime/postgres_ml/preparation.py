@@ -23,7 +23,7 @@ from postgres_ml.features.feature_columns import FeatureColumns, choose_columns
 from postgres_ml.features.holdout import holdout_of
 from postgres_ml.features.problem import Problem
 from postgres_ml.features.rare_classes import SettledSplit, settle_split
-from postgres_ml.features.target_size import size_notes
+from postgres_ml.features.sizes import feature_notes, size_notes
 from postgres_ml.features.transformer_rules import TEXT_STATISTICS, TEXT_VECTORIZER, members
 from postgres_ml.fit.configured import check_missing
 from postgres_ml.fit.task import Deadline, Task
@@ -197,6 +197,9 @@ def _columns(
     )
     if not splits_words:
         _check_no_text_is_read(job, columns)
+    if "xgboost" in spec.model_types and columns.sets is None and job.code is None:
+        numbers = {column.name for column in job.features if column.kind == "number"}
+        notes += feature_notes(rows.frame, [name for name in columns.numbers if name in numbers])
     return columns
 
 

@@ -1,4 +1,4 @@
-"""Targets that are too great, too small or too alike for what learns them: a warning or an error, with a cure."""
+"""Numbers that are too great, too small or too alike for what learns them: a warning or an error, with a cure."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from decimal import Decimal
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from postgres_ml.contract.exceptions import TrainingDataError
 from postgres_ml.features.problem import check_finite, label_values
-from postgres_ml.features.target_size import size_notes
+from postgres_ml.features.sizes import feature_notes, size_notes
 from support.training import column, make_spec
 from xgboost import XGBRegressor
 
@@ -63,3 +64,22 @@ def test_an_infinity_beside_exact_labels_is_refused_by_name() -> None:
     given = np.array([Decimal(90071992547409931), Decimal("Infinity"), Decimal(5)], dtype=object)
     with pytest.raises(TrainingDataError, match='target "y" is NaN or infinite in 1 of 3 rows'):
         check_finite(column("y", "numeric"), label_values(given, "numeric"))
+
+
+def test_features_that_single_precision_makes_alike_are_warned_of() -> None:
+    """Seconds since 1970 of one minute are one number to xgboost, and p-values of 1e-60 are 0."""
+    seconds, tiny = 1.7e9 + 16 * VALUES, 1e-60 * VALUES
+    for values in (seconds, tiny):
+        model = XGBRegressor(n_estimators=20).fit(values[:, None], VALUES)
+        assert np.ptp(model.predict(values[:, None])) < 0.5 * np.ptp(VALUES), (
+            "the library learns little of it"
+        )
+    frame = pd.DataFrame({"seconds": seconds, "tiny": tiny, "usual": VALUES, "id": np.arange(600.0)})
+    found = feature_notes(frame.assign(empty=np.nan, same=1e9), [*frame, "empty", "same"])
+    assert [note.split(":")[0] for note in found] == ['column "seconds"', 'column "tiny"']
+    assert "subtract a constant" in found[0] and "take its logarithm" in found[1]
+
+
+def test_days_written_as_whole_numbers_are_not() -> None:
+    days = pd.date_range("2020-01-01", "2024-12-31").strftime("%Y%m%d").astype(float)
+    assert feature_notes(pd.DataFrame({"day": days}), ["day"]) == []

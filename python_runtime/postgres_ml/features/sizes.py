@@ -1,11 +1,15 @@
-"""Whether the size of a regression's numbers lets a model learn them, and its errors be added up.
+"""Whether the size of numbers lets a model tell them apart, and a regression's errors be added up.
 
-Input: the config and the target. Output: warnings, or an error with the cure: a constant factor in the query.
+Input: the config, the target, features. Output: warnings, or an error, with the cure: a constant in the
+query.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
+import pandas as pd
 
 from postgres_ml.contract.column import Column
 from postgres_ml.contract.config import TrainingSpec
@@ -18,6 +22,8 @@ LEAST_DEVIATION = 1e-3
 LARGEST, SMALLEST = 1e150, 1e-150  # of a regression: metrics are sums of squares
 LARGEST_SQUARED = 1e18  # of a regression: xgboost adds squares of gradients up in single precision
 SCALE_FREE = ("reg:absoluteerror", "reg:gamma")  # whose gradients don't grow with the target
+COARSE = 1e-2  # of a feature's deviation: the step of single precision at its size
+SHARE_OF_ZEROS = 0.01
 LARGEST_SINGLE = 1e35  # sums of some thousand values have to be single precision's, too
 
 
@@ -72,3 +78,32 @@ def size_notes(spec: TrainingSpec, column: Column, target: Array) -> list[str]:
         f"({greatest:.3g}). Trees and networks are fitted in single precision, which hardly tells them "
         "apart: subtract a constant in the query"
     ]
+
+
+def feature_notes(frame: pd.DataFrame, numbers: Sequence[str]) -> list[str]:
+    """Return a warning of each number column that single precision, in which xgboost reads it, makes alike.
+
+    Parameters
+    ----------
+    numbers : names of the columns that are read as they are
+    """
+    return [note for name in numbers if (note := _feature_note(name, frame[name].to_numpy(np.float64)))]
+
+
+def _feature_note(name: str, values: Array) -> str:
+    known = values[~np.isnan(values)]
+    if not len(known) or known.min() == known.max():
+        return ""
+    greatest = float(np.abs(known).max())
+    n_zero = int(np.count_nonzero((known.astype(np.float32) == 0) & (known != 0)))
+    if n_zero > SHARE_OF_ZEROS * len(known):
+        return (
+            f'column "{name}": {n_zero:,} of its values are so small that boosted trees, which read single '
+            "precision, take them for 0: multiply it by a constant in the query, or take its logarithm"
+        )
+    if np.spacing(np.float32(greatest)) <= COARSE * known.std():
+        return ""
+    return (
+        f'column "{name}": its values differ by little beside their size ({greatest:.3g}). Boosted trees '
+        "read single precision, which hardly tells them apart: subtract a constant in the query"
+    )
