@@ -18,7 +18,7 @@ from postgres_ml.contract.sql_names import identifier, text, type_name
 
 NUMBERS = frozenset({"smallint", "integer", "bigint", "numeric", "real", "double precision"})
 #: names as format_type() gives them; patterns without backslashes, which a session's setting may read twice
-DAY = "[0-9]{4,6}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
+DAY = "[0-9]{4,7}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
 CLOCK = "([01][0-9]|2[0-4]):[0-5][0-9](:([0-5][0-9]|60)([.][0-9]+)?)?"
 ZONE, ENDLESS = "([+-][0-9]{2}(:?[0-9]{2}){0,2}|Z)", "|-?infinity"
 MOMENTS = {

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from postgres_ml.contract.model import ENDPOINT_OPTIONS, PYTHON_OPTIONS, FunctionBody
-from postgres_ml.publish.by_name import by_name
+from postgres_ml.publish.by_name import MOMENTS, by_name
 
 BODY = FunctionBody(
     "predict", "predict_x", (("it's", "double precision"), ("b", "text")), "text", "sql", "select 'no'"
@@ -48,3 +50,27 @@ def test_a_wide_model_gets_its_composite_type_and_blanks_of_character_columns_go
     wide = FunctionBody("predict", "p", type_, "text", "sql", "", features, padded=("x3",))
     body = by_name([wide], "ml")[0].body
     assert body.count("pg_catalog.rtrim(") == 1 and ')::"ml"."p_features");' in body
+
+
+@pytest.mark.parametrize(
+    ("sql_type", "value", "is_one"),
+    [
+        ("date", "2024-02-29", True),
+        ("date", "5874897-12-31", True),
+        ("date", "0044-03-15 BC", True),
+        ("date", "2024-13-01", False),
+        ("date", "2024-01-32", False),
+        ("time without time zone", "24:00:00", True),
+        ("time without time zone", "25:00:00", False),
+        ("timestamp with time zone", "2024-02-29T12:30:60Z", True),
+        ("timestamp with time zone", "2024-02-29T12:61:00Z", False),
+    ],
+)
+def test_what_is_no_date_or_time_is_named(sql_type: str, value: str, is_one: bool) -> None:
+    assert bool(re.fullmatch(MOMENTS[sql_type][0], value)) is is_one
+
+
+def test_columns_of_type_real_are_read_as_reals() -> None:
+    body = FunctionBody("predict", "p", (("r", "double precision"), ("x", "double precision")), "text", "sql", "",
+                        singles=("r",))  # fmt: skip
+    assert by_name([body], "ml")[0].body.count("::real::double precision") == 1
