@@ -11,7 +11,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from postgres_ml.contract.column import Column, as_arguments, padded
+from postgres_ml.contract.column import Column, as_arguments, padded, singles
 from postgres_ml.contract.config import Endpoint
 from postgres_ml.contract.exceptions import SpecError
 from postgres_ml.contract.model import ENDPOINT_OPTIONS, FunctionBody
@@ -92,7 +92,7 @@ def generate_endpoint(
     arguments = tuple((column.name, column.sql_type) for column in as_arguments(columns))
     return (
         FunctionBody("predict", function, arguments, returns, "plpython3u",
-                     body("predict(args)"), (), ENDPOINT_OPTIONS, padded(columns)),
+                     body("predict(args)"), (), ENDPOINT_OPTIONS, padded(columns), singles(columns)),
         FunctionBody("part", helper_name(function, "batch"), (("numbers", "bytea"), *others), f"{returns}[]",
                      "plpython3u", body("batch(*args)"), (), ENDPOINT_OPTIONS),
     )  # fmt: skip
