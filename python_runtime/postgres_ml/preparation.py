@@ -23,9 +23,10 @@ from postgres_ml.features.feature_columns import FeatureColumns, choose_columns
 from postgres_ml.features.holdout import holdout_of
 from postgres_ml.features.problem import Problem
 from postgres_ml.features.rare_classes import SettledSplit, settle_split
-from postgres_ml.features.sizes import feature_notes, size_notes
+from postgres_ml.features.sizes import feature_notes, size_notes, weight_notes
 from postgres_ml.features.transformer_rules import TEXT_STATISTICS, TEXT_VECTORIZER, members
 from postgres_ml.fit.configured import check_missing
+from postgres_ml.fit.fit import relative
 from postgres_ml.fit.task import Deadline, Task
 from postgres_ml.generate.sql.words import ENCODINGS, HINT
 from postgres_ml.out_of_core.fit import LargeFit, Rows
@@ -37,9 +38,6 @@ from postgres_ml.publish.fitted import Fitted
 from postgres_ml.search.fits import Fits
 from postgres_ml.snapshot.copy import SnapshotSummary
 from postgres_ml.snapshot.rows import Array, TrainingRows
-
-WEIGHTS = (1e-30, 1e30)  # which xgboost has in single precision, and multiplies by gradients
-LITTLE_WEIGHT = 0.05  # a row's in the mean: with 600 rows a weight of 1/600 made r2 0 where it was .99
 
 LargeRowsOf = Callable[[Array, TrainingRows], Rows]
 
@@ -271,21 +269,9 @@ def _check_weights(job: TrainingJob, rows: TrainingRows, notes: list[str]) -> No
             f'weight "{job.weight.name}" is {found} of {len(rows):,} rows, and must be a positive number: '
             f"leave these rows out (where {identifier(job.weight.name)} > 0), or give them one (coalesce)"
         )
-    given = rows.weight / rows.weight.max() if job.spec.auto else rows.weight
-    given = given / given.mean() if job.spec.auto else given  # so AUTO has them
-    name = f'column "{job.weight.name}", the weight,'
-    cure = "divide it by its mean: {0} / avg({0}) over ()".format(identifier(job.weight.name))
-    least, greatest = float(rows.weight.min()), float(rows.weight.max())
-    if given.min() < WEIGHTS[0] or given.max() > WEIGHTS[1]:
-        raise TrainingDataError(
-            f"{name} is from {least:.1e} to {greatest:.1e}, which single precision doesn't add up: {cure}"
-        )
-    if given.mean() < LITTLE_WEIGHT:
-        notes.append(
-            f"{name} is {rows.weight.mean():.1e} in the mean. Without AUTO the library gets weights as they "
-            "are, and sets its own constants against them (min_child_weight, alpha, C), so it learns little: "
-            + cure
-        )
+    given = relative(rows) if job.spec.auto else rows
+    assert given.weight is not None, "as rows have them"
+    notes += weight_notes(job.weight, rows.weight, given.weight)
 
 
 def trained_model(fitted: Fitted, report: Report, run_id: str, parity_file: Path) -> TrainedModel:

@@ -164,8 +164,6 @@ def _described(source: str, folder: Path) -> Any:
         return Model.load(str(folder))
     except (yaml.YAMLError, AttributeError, TypeError, KeyError, ValueError) as error:
         # what MLflow's reader raises of a file that is empty, cut short, or no YAML
-        if isinstance(error, MlflowException):
-            raise
         reason = next(iter(str(error).splitlines()), "") or type(error).__name__
         raise ArtifactError(
             f"source {source}: its file MLmodel is damaged ({reason}); save or log the model again"

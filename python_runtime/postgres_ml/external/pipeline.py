@@ -42,7 +42,7 @@ from postgres_ml.serve.scorer import PyFunc
 from postgres_ml.snapshot import rows as training_data
 from postgres_ml.snapshot.rows import Array, TrainingRows
 from postgres_ml.track.run_record import RunRecord, write_model
-from postgres_ml.verify.refusals import REFUSED_SHARE, check_plausible, one_each, row_predictions
+from postgres_ml.verify.refusals import REFUSED_SHARE, check_plausible, row_predictions
 from postgres_ml.verify.rows import MAX_HOLDOUT_ROWS, write_rows
 
 
@@ -58,16 +58,20 @@ def publish_external(job: TrainingJob, run_id: Callable[[], str], relay: Relay) 
     with report.phase("load"):
         loaded, signature = _load(job, report)
         rows = _rows(job, signature)
-        if rows is not None and job.target is not None and signature.problem_type != "clustering":
-            _check_target(job.target, signature, rows.target)
+        target = job.target if rows is not None and signature.problem_type != "clustering" else None
+        if target is not None and rows is not None:
+            _check_target(target, signature, rows.target)
     sample, may_refuse = plausible_rows(loaded.model, signature.columns, loaded.example)
     if rows is not None:
         sample, may_refuse = rows.frame, REFUSED_SHARE
     check_plausible(_predictor(loaded).predict, sample.head(MAX_HOLDOUT_ROWS), may_refuse)
-    if signature.problem_type == "regression":
-        check_range(signature.returns, row_predictions(_predictor(loaded), sample))
+    is_number, evaluation = signature.problem_type == "regression", None
+    predicted = row_predictions(_predictor(loaded), sample) if is_number or target is not None else []
+    if is_number:
+        check_range(signature.returns, predicted)
     with report.phase("evaluate"):
-        evaluation = _evaluation(job, loaded, signature, rows, report)
+        if target is not None and rows is not None:
+            evaluation = _evaluation(target, loaded, signature, rows, predicted, report)
     with report.phase("lower"):
         deployment = _deploy(job, loaded, signature, sample)
         for text in deployment.runtime.messages:
@@ -133,19 +137,36 @@ def _summary(
 
 
 def _evaluation(
-    job: TrainingJob, loaded: Loaded, signature: Signature, rows: TrainingRows | None, report: Report
-) -> Evaluation | None:
-    """Return the scores on the query's rows; None where there is nothing to compare predictions with."""
-    if rows is None or job.target is None or signature.problem_type == "clustering":
-        return None
-    model, n_rows = _predictor(loaded), len(rows)
-    rows = _predicted(model, rows)
-    if len(rows) < n_rows:
+    target: Column,
+    loaded: Loaded,
+    signature: Signature,
+    rows: TrainingRows,
+    predicted: Sequence[Any],
+    report: Report,
+) -> Evaluation:
+    """Return the scores on the rows of the query that the model predicts: it saw none of them here.
+
+    Parameters
+    ----------
+    predicted : for each row; None where the model refuses it
+
+    Raises
+    ------
+    TrainingDataError
+        It predicts none.
+    """
+    is_known = np.array([value is not None and value == value for value in predicted])
+    n_known = int(is_known.sum())
+    if not n_known:
+        raise TrainingDataError("the model predicts none of the query's rows, so it can't be evaluated")
+    if n_known < len(rows):
         report.note(
-            f"the scores are of {len(rows):,} rows; the model refuses {n_rows - len(rows):,} of the query's "
-            f"{n_rows:,}, for which the function returns NULL"
+            f"the scores are of {n_known:,} rows; the model refuses {len(rows) - n_known:,} of the query's "
+            f"{len(rows):,}, for which the function returns NULL"
         )
-    metrics = _metrics(job.target, signature, model, rows)
+        rows = rows.take(is_known)
+    known = np.array([value for value, one in zip(predicted, is_known, strict=True) if one])
+    metrics = _metrics(target, signature, _predictor(loaded), rows, known)
     metric = DEFAULT_METRIC[signature.problem_type]
     return Evaluation(metric, metrics[metric], metrics)
 
@@ -164,24 +185,6 @@ def _check_target(target: Column, signature: Signature, values: Array) -> None:
             "as the target, or leave `target` out"
         )
     check_finite(target, values)
-
-
-def _predicted(model: Any, rows: TrainingRows) -> TrainingRows:
-    """Return the rows that the model predicts: a library refuses a whole table for one of them.
-
-    Raises
-    ------
-    TrainingDataError
-        There is none.
-    """
-    is_known = np.array(
-        [value is not None and value == value for value in row_predictions(model, rows.frame)]
-    )
-    if is_known.all():
-        return rows
-    if not is_known.any():
-        raise TrainingDataError("the model predicts none of the query's rows, so it can't be evaluated")
-    return rows.take(is_known)
 
 
 def _write_record(
@@ -231,9 +234,10 @@ def _rows(job: TrainingJob, signature: Signature) -> TrainingRows | None:
     return TrainingRows(rows.frame[names], rows.target, rows.keys, rows.digest)
 
 
-def _metrics(target: Column, signature: Signature, model: Any, rows: TrainingRows) -> dict[str, float]:
-    """Return the metrics on the rows of the query that the model predicts: it saw none of them here."""
-    predicted = one_each(model.predict(rows.frame))
+def _metrics(
+    target: Column, signature: Signature, model: Any, rows: TrainingRows, predicted: Array
+) -> dict[str, float]:
+    """Return the metrics on rows of which each is predicted."""
     if signature.problem_type == "regression":
         return evaluate.regression_metrics(rows.target.astype(np.float64), predicted)
     labels = signature.labels or tuple(sorted({*predicted.tolist(), *rows.target.tolist()}, key=str))

@@ -14,6 +14,8 @@ import pandas as pd
 from postgres_ml.contract.column import Column
 from postgres_ml.contract.exceptions import TrainingDataError
 from postgres_ml.contract.forecast import STEP_WORDS
+from postgres_ml.features.problem import check_finite
+from postgres_ml.features.sizes import LARGEST
 from postgres_ml.forecast import calendar
 from postgres_ml.forecast.calendar import Grid
 from postgres_ml.snapshot.rows import Array, TrainingRows
@@ -22,8 +24,7 @@ LEAST_POINTS = 3  # of a series that is forecast
 MAX_GAPS = 0.5  # share of steps without a row from which times are called irregular
 MOST_STEPS_PER_ROW = 50  # of any series
 MAX_NAMED = 5
-# Of values: squares of errors fit into double precision, and an error of 1e-12 is none (`scores`).
-LARGEST, TINIEST = 1e150, 1e-6
+TINIEST = 1e-6  # greatest value: an error of 1e-12 is none (`scores`)
 FIRST_YEAR, LAST_YEAR = 1, 9000  # plots end with the year 9999, and forecasts go on after the last time
 Key = tuple[str | None, ...]
 
@@ -135,12 +136,7 @@ def _check_values(times: Array, values: Array, time: Column, target: Column) -> 
             f'time "{time.name}" is NULL or infinite in {n_missing:,} of {len(times):,} rows; leave them '
             f'out: where isfinite("{time.name}")'
         )
-    n_wrong = int((~np.isfinite(values)).sum())
-    if n_wrong:
-        raise TrainingDataError(
-            f'target "{target.name}" is NaN or infinite in {n_wrong:,} of {len(values):,} rows; leave them '
-            f"out: where \"{target.name}\" not in ('NaN', 'Infinity', '-Infinity')"
-        )
+    check_finite(target, values)
     greatest = float(np.abs(values).max())
     if greatest > LARGEST or 0 < greatest < TINIEST:
         raise TrainingDataError(

@@ -35,6 +35,7 @@ LATEST = "294247-01-01"
 DATA_DIGEST = (
     "pg_catalog.hashtextextended(pg_catalog.concat_ws(' ', pg_catalog.count(*), pg_catalog.sum({h})), 0)"
 )
+TEXT_HASH = "pg_catalog.hashtextextended({0}::pg_catalog.text, {1})"
 # Postgres's own hash of a column's value with a seed; a column of any other type is hashed as a record.
 # Traps: a float's zero, and numeric's NaN and infinities, hash to the seed itself, as NULL did; numeric's
 # hash leaves out the sign, and joins the power of 10,000 by exclusive or, so that it is hashed once more; a
@@ -52,10 +53,8 @@ COLUMN_HASHES = {
     "boolean": "pg_catalog.hashint4extended({0}::integer, {1})",
     "text": "pg_catalog.hashtextextended({0}, {1})",
     "character varying": "pg_catalog.hashtextextended({0}, {1})",
-    "time with time zone": "pg_catalog.hashtextextended({0}::text, {1})",
+    "time with time zone": TEXT_HASH,
 }
-
-LABEL_HASH = "pg_catalog.hashtextextended({0}::pg_catalog.text, {1})"
 
 UNCLASSED = (
     "regression",
@@ -227,7 +226,7 @@ def _is_enum(column: Column) -> bool:
 
 def _column_hash(column: Column, seed: int, server_version: int) -> str:
     value = f"query.{identifier(column.name)}"
-    hashes = COLUMN_HASHES.get(column.sql_type, LABEL_HASH)
+    hashes = COLUMN_HASHES.get(column.sql_type, TEXT_HASH)
     hashed = hashes.format(value, seed, zlib.crc32(b"again " + column.name.encode()))
     if column.sql_type == "numeric":
         special = ["NaN"] if server_version < 140000 else ["NaN", "Infinity", "-Infinity"]

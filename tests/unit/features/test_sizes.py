@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from postgres_ml.contract.exceptions import TrainingDataError
 from postgres_ml.features.problem import check_finite, label_values
-from postgres_ml.features.sizes import feature_notes, size_notes
+from postgres_ml.features.sizes import feature_notes, size_notes, weight_notes
 from support.training import column, make_spec
 from xgboost import XGBRegressor
 
@@ -83,3 +83,19 @@ def test_features_that_single_precision_makes_alike_are_warned_of() -> None:
 def test_days_written_as_whole_numbers_are_not() -> None:
     days = pd.date_range("2020-01-01", "2024-12-31").strftime("%Y%m%d").astype(float)
     assert feature_notes(pd.DataFrame({"day": days}), ["day"]) == []
+
+
+def test_weights_that_are_small_beside_penalties_are_warned_of() -> None:
+    some, weight = np.full(600, 1 / 600), column("w")
+    model = XGBRegressor(n_estimators=20).fit(VALUES[:, None], VALUES, sample_weight=some)
+    assert np.ptp(model.predict(VALUES[:, None])) < 0.5, "the library itself learns next to nothing"
+    (note,) = weight_notes(weight, some, some)
+    assert note.startswith('column "w", the weight, is 1.7e-03') and '"w" / avg("w") over ()' in note
+    assert weight_notes(weight, some, some * 600) == []
+
+
+@pytest.mark.parametrize("scale", [1e200, 1e-60])
+def test_weights_that_single_precision_does_not_add_up_are_refused(scale: float) -> None:
+    given = np.linspace(1, 2, 600) * scale
+    with pytest.raises(TrainingDataError, match=r'column "w", the weight, is from .*divide it by its mean'):
+        weight_notes(column("w"), given, given)
