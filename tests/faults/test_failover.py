@@ -28,7 +28,7 @@ def standby(faulty_server: Server) -> Iterator[Server]:
     if not program.exists():
         pytest.skip("there is no pg_basebackup beside the server's programs")
     copy_server(program, primary, directory)
-    for library in faulty_server.directory.glob("plmodel-*.so"):  # which is installed, not replicated
+    for library in faulty_server.directory.glob("plmodel.so"):  # which is installed, not replicated
         shutil.copy2(library, directory)
     server = Server(directory)
     assert server.ask("select pg_is_in_recovery()") == [(True,)]

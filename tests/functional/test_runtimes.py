@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 from pathlib import Path
@@ -62,15 +63,21 @@ class TestEmbeddedServer(EmbeddedProfile):
             patch.setattr(native_extension, "packaged_library", lambda major: library)
             yield patch
 
-    def select(self, project, query, directory=None):
+    @contextlib.contextmanager
+    def session(self, project, directory=None):
         at = embedded.ensure(directory or project.adapter.config.credentials.embedded, linger=5)
-        connection = psycopg2.connect(host=at.host, port=at.port, user=at.user, dbname=at.dbname)
-        with connection.cursor() as cursor:
-            cursor.execute(f'set search_path to "{project.test_schema}"')
+        with contextlib.closing(
+            psycopg2.connect(host=at.host, port=at.port, user=at.user, dbname=at.dbname)
+        ) as connection:
+            connection.autocommit = True
+            with connection.cursor() as cursor:
+                cursor.execute(f'set search_path to "{project.test_schema}"')
+                yield cursor
+
+    def select(self, project, query, directory=None):
+        with self.session(project, directory) as cursor:
             cursor.execute(query)
-            rows = cursor.fetchall()
-        connection.close()
-        return rows
+            return cursor.fetchall()
 
     def test_auto_is_native(self, project):
         results, log = run_dbt_and_capture(["build", "--select", "churn"])
@@ -107,14 +114,19 @@ class TestEmbeddedServer(EmbeddedProfile):
         assert dict(self.select(project, LANGUAGES))["predict_churn"] == "plmodel"
 
     def test_another_build_of_the_package_replaces_the_library(self, project, package, library, tmp_path):
-        path = "select probin from pg_proc where proname = 'plmodel_call_handler'"
-        before = self.select(project, path)
+        placed = Path(project.adapter.config.credentials.embedded) / "plmodel.so"
+        assert placed.read_bytes() == library.read_bytes()
         rebuilt = tmp_path / "rebuilt.so"
         rebuilt.write_bytes(library.read_bytes() + b"\0")
-        package.setattr(native_extension, "packaged_library", lambda major: rebuilt)
-        run_dbt(["build", "--select", "churn"])
-        assert self.select(project, path) != before
-        assert self.select(project, CALL)[0][0] == "yes"
+        with self.session(project) as opened:
+            opened.execute(CALL)
+            before = opened.fetchall()
+            package.setattr(native_extension, "packaged_library", lambda major: rebuilt)
+            run_dbt(["build", "--select", "churn"])
+            assert placed.read_bytes() == rebuilt.read_bytes()
+            opened.execute(CALL)  # by the library that it has
+            assert opened.fetchall() == before
+        assert self.select(project, CALL) == before
 
     def test_the_directory_can_be_moved(self, project):
         before = self.select(project, CALL)

@@ -21,6 +21,8 @@ TEXTS = {
     "WIN1252": ["SÜD—nord", "“Süd” Nord", "5 € süd", "ŠKODA škoda", "ŒUVRE œuvre", ""],
     "EUC_JP": ["日本、東京", "日本 ＡＢ東京", "ΣΑ日本", "ЁЛКА ёлка", "SUD nord", ""],
 }
+UNASSIGNED = {"WIN1252": "\\x81", "EUC_JP": "\\xa9\\xa1"}
+"""Bytes that a database in the encoding stores, and that are no character."""
 TERMS = (
     "süd",
     "süd nord",
@@ -69,6 +71,10 @@ def test_words_are_those_of_utf8(native: Any, server: Any, encoding: str) -> Non
             for text in TEXTS[encoding]:
                 cursor.execute("select f(%s)", (text,))
                 found.append(cursor.fetchone()[0])
+            if encoding in UNASSIGNED:  # a blank, where UTF-8 has no such character
+                connection.set_client_encoding(encoding)
+                cursor.execute(f"select f(E'{UNASSIGNED[encoding]}'), f(E'SUD{UNASSIGNED[encoding]}nord')")
+                assert cursor.fetchone() == tuple(interpret.predict(program, {"t": [" ", "SUD nord"]}))
         assert found == interpret.predict(program, {"t": TEXTS[encoding]})
         assert sum(value > 0 for value in found) >= 4
     finally:

@@ -4,6 +4,7 @@
 #include "access/htup_details.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
+#include "mb/pg_wchar.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/typcache.h"
@@ -69,6 +70,13 @@ decoder_of(InputKind kind, Oid type)
 	}
 }
 
+/* How much of a name a message shows: no part of a character. */
+static int
+shown_length(const char *name)
+{
+	return pg_mbcliplen(name, (int) strlen(name), 100);
+}
+
 static void
 bind_input(Model *model, uint32 index, Oid type)
 {
@@ -79,8 +87,8 @@ bind_input(Model *model, uint32 index, Oid type)
 	/* a domain's values are its base type's */
 	reader->decoder = decoder_of(input->kind, getBaseType(type));
 	if (reader->decoder == DECODE_NOTHING)
-		plm_reject_unsupported("argument \"%.100s\" has type %s, which is not of the kind it was trained on",
-							   input->name, format_type_be(type));
+		plm_reject_unsupported("argument \"%.*s\" has type %s, which is not of the kind it was trained on",
+							   shown_length(input->name), input->name, format_type_be(type));
 	if (input->number_cell != NO_CELL)
 		reader->number = &program->cells[input->number_cell];
 	if (input->time_cell != NO_CELL)
@@ -101,7 +109,7 @@ find_attribute(TupleDesc descriptor, const char *name)
 		if (!attribute->attisdropped && strcmp(NameStr(attribute->attname), name) == 0)
 			return i;
 	}
-	plm_reject_unsupported("its argument has no attribute \"%.100s\"", name);
+	plm_reject_unsupported("its argument has no attribute \"%.*s\"", shown_length(name), name);
 }
 
 /* Find the inputs among the attributes, by name; once, and again after the type was altered. */

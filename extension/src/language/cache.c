@@ -2,6 +2,7 @@
 #include "model.h"
 
 #include "access/htup_details.h"
+#include "program/simd.h"
 #include "utils/hsearch.h"
 #include "utils/inval.h"
 #include "utils/memutils.h"
@@ -43,23 +44,6 @@ invalidate(Datum argument, int cache_id, uint32 hash)
 			entry->valid = false;
 			has_invalid = true;
 		}
-}
-
-/* Have every model loaded again when it is next called. */
-void
-plm_forget_models(void)
-{
-	HASH_SEQ_STATUS scan;
-	Cached	   *entry;
-
-	hash_seq_init(&scan, cache);
-	while ((entry = hash_seq_search(&scan)) != NULL)
-	{
-		entry->valid = false;
-		entry->model->xmin = InvalidTransactionId;
-	}
-	has_invalid = true;
-	plm_generation++;
 }
 
 /* Have the setting obeyed by the next call. */
@@ -178,7 +162,7 @@ plm_acquire_model(Oid function)
 	if (has_invalid)
 		sweep();
 	entry = hash_search(cache, &function, HASH_FIND, NULL);
-	if (entry != NULL && entry->valid)
+	if (entry != NULL && entry->valid && entry->model->kernel == plm_kernel_setting)
 	{
 		entry->model->n_users++;
 		entry->last_use = ++n_uses;

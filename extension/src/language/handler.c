@@ -36,14 +36,6 @@ static const struct config_enum_entry kernel_options[] = {
 	{NULL, 0, false}
 };
 
-/* A model keeps the kernel that it was loaded with, so all are loaded again. */
-static void
-assign_kernel(int value, void *extra)
-{
-	(void) value, (void) extra;
-	plm_forget_models();
-}
-
 static void
 assign_cache_size(int value, void *extra)
 {
@@ -54,12 +46,15 @@ assign_cache_size(int value, void *extra)
 void
 _PG_init(void)
 {
-	plm_init_cache();
+	/*
+	 * Where another file of this library was loaded before, the settings exist
+	 * and this raises: before anything is registered that would stay.
+	 */
 	DefineCustomEnumVariable("plmodel.kernel",
 							 "Instruction set that plmodel functions are computed with.",
 							 "All give the same predictions. Where the machine lacks the one that is set, its best one is used.",
 							 &plm_kernel_setting, KERNEL_AUTO, kernel_options, PGC_USERSET, 0,
-							 NULL, assign_kernel, NULL);
+							 NULL, NULL, NULL);
 	DefineCustomIntVariable("plmodel.cache_size",
 							"Memory for models that a session keeps from one statement to the next.",
 							"Beyond it those that were not used for the longest time are read again when they are called.",
@@ -70,6 +65,7 @@ _PG_init(void)
 #else
 	EmitWarningsOnPlaceholders("plmodel");
 #endif
+	plm_init_cache();
 }
 
 static void
@@ -111,7 +107,7 @@ plmodel_call_handler(PG_FUNCTION_ARGS)
 	CallState  *state = fcinfo->flinfo->fn_extra;
 
 	CHECK_FOR_INTERRUPTS();
-	if (state == NULL || state->generation != plm_generation)
+	if (state == NULL || state->generation != plm_generation || state->model->kernel != plm_kernel_setting)
 		state = attach(fcinfo->flinfo);
 	plm_read_row(state->model, fcinfo);
 	return plm_prediction(state->model, &fcinfo->isnull);

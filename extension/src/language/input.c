@@ -29,7 +29,8 @@ read_date(const InputReader *reader, DateADT date)
 {
 	int64		days = (int64) date + DAYS_TO_2000;
 
-	if (DATE_NOT_FINITE(date))
+	/* a date after the last timestamp is missing, as in SQL, which reads dates as timestamps */
+	if (DATE_NOT_FINITE(date) || date >= TIMESTAMP_END_JULIAN - POSTGRES_EPOCH_JDATE)
 		put_time(reader, NO_TIME, NAN);
 	else
 		put_time(reader, days, plm_day_part(days, PART_EPOCH));
@@ -153,7 +154,7 @@ read_composite(Model *model, NullableDatum *argument)
 	HeapTupleHeader header;
 	HeapTupleData tuple;
 	TupleDesc	descriptor;
-	TypeCacheEntry *type;
+	uint64		identifier;
 
 	/* where the row is NULL as a whole, all inputs are missing */
 	if (argument->isnull)
@@ -163,19 +164,21 @@ read_composite(Model *model, NullableDatum *argument)
 		return;
 	}
 	header = DatumGetHeapTupleHeader(argument->value);
-	type = lookup_type_cache(composite->type, TYPECACHE_TUPDESC);
-	descriptor = type->tupDesc;
-	if (composite->identifier != type->tupDesc_identifier)
+	/* held, since binding reads catalogs, after which an altered type's descriptor would be freed */
+	descriptor = lookup_rowtype_tupdesc(composite->type, -1);
+	identifier = lookup_type_cache(composite->type, TYPECACHE_TUPDESC)->tupDesc_identifier;
+	if (composite->identifier != identifier)
 	{
 		plm_function_name = model->name;
 		plm_bind_composite(model, descriptor);
-		composite->identifier = type->tupDesc_identifier;
+		composite->identifier = identifier;
 	}
 	tuple.t_len = HeapTupleHeaderGetDatumLength(header);
 	ItemPointerSetInvalid(&tuple.t_self);
 	tuple.t_tableOid = InvalidOid;
 	tuple.t_data = header;
 	heap_deform_tuple(&tuple, descriptor, composite->values, composite->nulls);
+	ReleaseTupleDesc(descriptor);
 	for (uint32 i = 0; i < model->program->n_inputs; i++)
 	{
 		int			position = composite->positions[i];

@@ -3,6 +3,7 @@
 
 #include "access/htup_details.h"
 #include "catalog/pg_proc.h"
+#include "program/simd.h"
 #include "program/parse.h"
 #include "program/reader.h"
 #include "utils/builtins.h"
@@ -84,6 +85,7 @@ plm_load_model(HeapTuple tuple)
 	model->context = CurrentMemoryContext;
 	model->xmin = HeapTupleHeaderGetRawXmin(tuple->t_data);
 	model->tid = tuple->t_self;
+	model->kernel = plm_kernel_setting;
 	ereport(DEBUG1,
 			(errmsg_internal("plmodel: function \"%s\" has %zu tree nodes, kernel %s",
 							 NameStr(procedure->proname), model->program->n_nodes,

@@ -48,6 +48,7 @@ typedef struct Model
 	uint32		n_users;		/* callers that hold it; the cache is one of them */
 	TransactionId xmin;			/* which version of the pg_proc row it was made of */
 	ItemPointerData tid;
+	int			kernel;			/* the setting plmodel.kernel that it was loaded under */
 	Program    *program;
 	InputReader *readers;
 	Composite	composite;
@@ -60,7 +61,6 @@ typedef struct Model
 extern Model *plm_load_model(HeapTuple procedure);
 extern Model *plm_acquire_model(Oid function);
 extern void plm_release_model(Model *model);
-extern void plm_forget_models(void);
 extern void plm_init_cache(void);
 
 /* The setting plmodel.cache_size, in kilobytes. */

@@ -147,8 +147,10 @@ number(double value, Oid type, bool *is_null)
 	switch (type)
 	{
 		case FLOAT8OID:
+			*is_null = isnan(value);
 			return Float8GetDatum(value);
 		case FLOAT4OID:
+			*is_null = isnan(value);
 			return Float4GetDatum((float4) value);
 		case NUMERICOID:
 			*is_null = !isfinite(value);

@@ -184,8 +184,8 @@ plm_parse(const uint8 *bytes, size_t length)
 	program->role = parse_header(&reader, length);
 	parse_inputs(&reader, program);
 	program->n_slots = read_u32(&reader);
-	/* the densest steps, OneHot and Linear, spend eight bytes on a slot, Activation four */
-	if (program->n_slots > length / 4)
+	/* the densest step, Characters, spends a byte on a slot: the memory stays within some ten times the body's */
+	if (program->n_slots > length)
 		plm_reject("a count is greater than the body can hold");
 	parse_steps(&reader, program);
 	parse_refusals(&reader, program);

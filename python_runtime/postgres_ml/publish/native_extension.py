@@ -6,7 +6,6 @@ language can't be had the runtime is sql, which needs nothing. Standard library 
 
 from __future__ import annotations
 
-import hashlib
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -99,17 +98,16 @@ def place_library(library: Path, directory: Path) -> str:
 
     The server may run as a user who can't read this package, and the package may go before the data does. The
     path is relative to the data directory, which is where the server's processes work, so that it stays true
-    when the directory is moved.
+    when the directory is moved. It is the same for every release: a session that has the library of an
+    earlier one keeps that, and couldn't load a second one beside it.
     """
-    content = library.read_bytes()
-    name = f"{LANGUAGE}-{hashlib.sha256(content).hexdigest()[:12]}.so"
-    target = directory / name
-    if not target.exists():
+    content, target = library.read_bytes(), directory / f"{LANGUAGE}.so"
+    if not target.exists() or target.read_bytes() != content:
         partial = own_name(target)  # dbt's threads may come here at the same time
         partial.write_bytes(content)
         partial.chmod(0o644)
         partial.replace(target)
-    return f"../{name}"
+    return f"../{target.name}"
 
 
 def install_library(cursor: Any, library: str) -> None:

@@ -71,9 +71,9 @@ def writer(sql_type: str) -> Callable[[Any], Any]:
         limit = WHOLE_NUMBERS[sql_type]
         return lambda value: None if value is None else _whole(value, limit)
     if sql_type == "real":
-        return lambda value: None if value is None else _single(value)
+        return lambda value: None if value is None else _known(_single(value))
     if sql_type == "double precision":
-        return lambda value: None if value is None else float(value)
+        return lambda value: None if value is None else _known(float(value))
     if sql_type == "numeric":
         return lambda value: None if value is None or _is_endless(value) else _text(value)
     return lambda value: None if value is None else _text(value)
@@ -94,6 +94,11 @@ def _whole(value: Any, limit: int) -> int | None:
 def _single(value: Any) -> float:
     with np.errstate(over="ignore"):
         return float(np.float32(value))
+
+
+def _known(value: float) -> float | None:
+    """Return the number; None for NaN, as the other runtimes have it."""
+    return None if math.isnan(value) else value
 
 
 def _is_endless(value: Any) -> bool:

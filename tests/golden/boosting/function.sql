@@ -1,7 +1,7 @@
 create or replace function "ml"."_predict_it__extreme"("amount" real, "price" numeric, "quantity" integer, "is_member" boolean, "state" character varying)
 returns integer
 language plpgsql immutable parallel safe as $body$
--- "_predict_it__extreme", generator 4, ir_version 2
+-- "_predict_it__extreme", generator 5, ir_version 2
 #variable_conflict use_column
 declare
 n1 double precision;
@@ -32,7 +32,7 @@ $body$;
 create or replace function "ml"."predict_it"("amount" real, "price" numeric, "quantity" integer, "is_member" boolean, "state" character varying)
 returns integer
 language sql immutable parallel safe as $body$
--- "predict_it", generator 4, ir_version 2
+-- "predict_it", generator 5, ir_version 2
 select case when $1>'Infinity' or $2>'1e37' or $2<'-1e37' or pg_catalog.scale($2)>300 then "ml"."_predict_it__extreme"($1,$2,$3,$4,$5)
 else case when ('.5'::real
 +CASE WHEN $1>='.1' THEN CASE WHEN ($2::double precision)<'19.99000072479248' THEN '.3' ELSE '-.4'::real END WHEN $5::pg_catalog.text collate pg_catalog."C"='CA' THEN '-.2' ELSE '.1'::real END
@@ -51,7 +51,7 @@ $body$;
 create or replace function "ml"."predict_it_probabilities"("amount" real, "price" numeric, "quantity" integer, "is_member" boolean, "state" character varying)
 returns pg_catalog.jsonb
 language plpgsql immutable parallel safe as $body$
--- "predict_it_probabilities", generator 4, ir_version 2
+-- "predict_it_probabilities", generator 5, ir_version 2
 #variable_conflict use_column
 declare
 n1 double precision;
@@ -80,7 +80,7 @@ s7 := '.5'::real
 +CASE WHEN c1>1 THEN '.5' ELSE '.25'::real END;
 s8 := ('1'::real/(pg_catalog.exp((-s7)::double precision)::real+'1'));
 s9 := ((s8::double precision*'-1')+'1');
-return case when s9>=s8::double precision then pg_catalog.jsonb_build_object('labels','[0, 1]'::pg_catalog.jsonb,'probabilities',pg_catalog.jsonb_build_array(s9,s8::double precision)) else pg_catalog.jsonb_build_object('labels','[1, 0]'::pg_catalog.jsonb,'probabilities',pg_catalog.jsonb_build_array(s8::double precision,s9)) end;
+return case when s8::double precision>s9 then pg_catalog.jsonb_build_object('labels','[1, 0]'::pg_catalog.jsonb,'probabilities',pg_catalog.jsonb_build_array(s8::double precision,s9)) else pg_catalog.jsonb_build_object('labels','[0, 1]'::pg_catalog.jsonb,'probabilities',pg_catalog.jsonb_build_array(s9,s8::double precision)) end;
 end
 $body$;
 -- inline

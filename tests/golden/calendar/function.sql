@@ -1,7 +1,7 @@
 create or replace function "ml"."predict_it"("born" pg_catalog.date, "seen" timestamp with time zone)
 returns integer
 language plpgsql immutable parallel safe as $body$
--- "predict_it", generator 4, ir_version 2
+-- "predict_it", generator 5, ir_version 2
 #variable_conflict use_column
 declare
 n1 double precision;
@@ -26,7 +26,7 @@ $body$;
 create or replace function "ml"."predict_it_distances"("born" pg_catalog.date, "seen" timestamp with time zone)
 returns double precision[]
 language plpgsql immutable parallel safe as $body$
--- "predict_it_distances", generator 4, ir_version 2
+-- "predict_it_distances", generator 5, ir_version 2
 #variable_conflict use_column
 declare
 n1 double precision;

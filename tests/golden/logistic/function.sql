@@ -1,7 +1,7 @@
 create or replace function "ml"."_predict_it__ieee"("operator" pg_catalog.text, "a" double precision, "b" double precision)
 returns double precision
 language plpgsql immutable parallel safe as $body$
--- "_predict_it__ieee", generator 4, ir_version 2
+-- "_predict_it__ieee", generator 5, ir_version 2
 #variable_conflict use_column
 
 declare
@@ -61,7 +61,7 @@ $body$;
 create or replace function "ml"."_predict_it__extreme"("age" double precision, "plan" pg_catalog.text)
 returns pg_catalog.text
 language plpgsql immutable parallel safe as $body$
--- "_predict_it__extreme", generator 4, ir_version 2
+-- "_predict_it__extreme", generator 5, ir_version 2
 #variable_conflict use_column
 declare
 s8 double precision;
@@ -83,14 +83,14 @@ $body$;
 create or replace function "ml"."predict_it"("age" double precision, "plan" pg_catalog.text)
 returns pg_catalog.text
 language sql immutable parallel safe as $body$
--- "predict_it", generator 4, ir_version 2
+-- "predict_it", generator 5, ir_version 2
 select case when pg_catalog.abs($1)>'1e37' then "ml"."_predict_it__extreme"($1,$2)
 else case when ((coalesce((($1-'36')/'12.5'),'-.04')*'.75')+(case when $2 is null then '.125' when $2 collate pg_catalog."C"='basic' then '-.5' when $2 collate pg_catalog."C"='plus''s' then '1.25' else '0'::double precision end)+'-.3')>'0' then 'yes'::pg_catalog.text else 'no'::pg_catalog.text end end
 $body$;
 create or replace function "ml"."predict_it_probabilities"("age" double precision, "plan" pg_catalog.text)
 returns pg_catalog.jsonb
 language plpgsql immutable parallel safe as $body$
--- "predict_it_probabilities", generator 4, ir_version 2
+-- "predict_it_probabilities", generator 5, ir_version 2
 #variable_conflict use_column
 declare
 s8 double precision;
@@ -112,7 +112,7 @@ s8 := ((coalesce((($1-'36')/'12.5'),'-.04')*'.75')+(case when $2 is null then '.
 s9 := (case when s8<'-700' then '0' else ('1'/(pg_catalog.exp(greatest(-s8,'-700'))+'1')) end);
 s10 := ((s9*'-1')+'1');
 end if;
-return case when s10>=s9 then pg_catalog.jsonb_build_object('labels','["no", "yes"]'::pg_catalog.jsonb,'probabilities',pg_catalog.jsonb_build_array(s10,s9)) else pg_catalog.jsonb_build_object('labels','["yes", "no"]'::pg_catalog.jsonb,'probabilities',pg_catalog.jsonb_build_array(s9,s10)) end;
+return case when s9>s10 then pg_catalog.jsonb_build_object('labels','["yes", "no"]'::pg_catalog.jsonb,'probabilities',pg_catalog.jsonb_build_array(s9,s10)) else pg_catalog.jsonb_build_object('labels','["no", "yes"]'::pg_catalog.jsonb,'probabilities',pg_catalog.jsonb_build_array(s10,s9)) end;
 end
 $body$;
 -- inline

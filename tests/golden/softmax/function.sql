@@ -1,7 +1,7 @@
 create or replace function "ml"."_predict_it__extreme"("x" double precision)
 returns pg_catalog.text
 language plpgsql immutable parallel safe as $body$
--- "_predict_it__extreme", generator 4, ir_version 2
+-- "_predict_it__extreme", generator 5, ir_version 2
 #variable_conflict use_column
 declare
 s2 real;
@@ -23,7 +23,7 @@ $body$;
 create or replace function "ml"."predict_it"("x" double precision)
 returns pg_catalog.text
 language sql immutable parallel safe as $body$
--- "predict_it", generator 4, ir_version 2
+-- "predict_it", generator 5, ir_version 2
 select case when $1>'Infinity' then "ml"."_predict_it__extreme"($1)
 else case greatest(('.5'::real
 +CASE WHEN $1>='.9999999701976776' THEN CASE WHEN $1 is null THEN '.3' ELSE '-.2'::real END ELSE '0'::real END),('.5'::real
@@ -35,7 +35,7 @@ $body$;
 create or replace function "ml"."predict_it_probabilities"("x" double precision)
 returns pg_catalog.jsonb
 language plpgsql immutable parallel safe as $body$
--- "predict_it_probabilities", generator 4, ir_version 2
+-- "predict_it_probabilities", generator 5, ir_version 2
 #variable_conflict use_column
 declare
 x1 real;

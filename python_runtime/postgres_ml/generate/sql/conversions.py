@@ -32,12 +32,20 @@ def read_part(part: str, item: Input, argument: str) -> str:
         condition += f" and {argument}<pg_catalog.make_date(294277,1,1)"
     elif item.kind == "time":
         condition = ""
-        if item.sql_type == "time with time zone" and part != "epoch":
+        if item.sql_type == "time with time zone":
+            if part == "epoch":
+                return _seconds_in_utc(argument)
             moment = f"pg_catalog.timezone('0'::interval,{argument})"
     value = _part(part, moment)
     if item.sql_type == "time without time zone" and part == "hour":  # 24:00 is the next day's midnight
         return f"case when {argument}<'24:00' then {value} when {argument} is not null then '0' end"
     return f"case when {condition} then {value} end" if condition else value
+
+
+def _seconds_in_utc(argument: str) -> str:
+    """Return a time with time zone in seconds, rounded once: Postgres's own is a fraction less the zone."""
+    micros = f"pg_catalog.round(pg_catalog.date_part('epoch',{argument}::time without time zone)*'1000000')"
+    return f"({micros}-pg_catalog.date_part('timezone',{argument})*'1000000')/'1000000'"
 
 
 def _part(part: str, moment: str) -> str:

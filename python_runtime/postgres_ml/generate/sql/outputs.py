@@ -129,8 +129,8 @@ def probabilities(labels: Sequence[Label], values: Sequence[Value]) -> str:
     if len(labels) == 2:
         first, second = (_operand(value) for value in values)
         return (
-            f"case when {first}>={second} then {_pair(labels, first, second)} "
-            f"else {_pair(labels[::-1], second, first)} end"
+            f"case when {second}>{first} then {_pair(labels[::-1], second, first)} "
+            f"else {_pair(labels, first, second)} end"
         )
     listed = ",".join(_operand(value) for value in values)
     names = sql_names.text(_json(labels))
