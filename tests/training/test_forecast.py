@@ -119,6 +119,21 @@ def test_a_random_walk_with_gaps_is_not_predicted_better_than_it_can_be(tmp_path
     assert evaluated.metrics["rmse"] > 1 and evaluated.metrics["naive_rmse"] > 1  # three steps of 1
 
 
+def test_the_baseline_repeats_the_last_season_however_short_the_series():
+    """The windows end where the season would no longer fit before them."""
+    values = 100 + np.tile([0.0, 30, 60, 90, 60, 30, 0, -30, -60, -90, -60, -30], 4) + np.arange(48)
+    [one], naive = panel({"1": values}).series, Candidate("SeasonalNaive", (12,))
+    windows = budget.windows_of(one, (naive,), 6, 8)
+    means, _ = predict_windows(one, naive, 6, windows, np.inf)
+    assert windows == 4
+    for window in range(windows):
+        start = cut(48, 6, window)
+        assert means[window].tolist() == values[start - 12 : start - 6].tolist()
+    assert predict_windows(one, naive, 6, n_windows(48, 6), np.inf) is None, (
+        "with a window of six months before"
+    )
+
+
 def test_the_hold_out_says_nothing_of_whether_demand_is_intermittent(tmp_path, quick):
     sold = np.where(MONTHS % 10 < 3, 0.0, 100 + MONTHS)  # of the months before the hold-out 29 in 90 are 0
     sold[12] = 5.0

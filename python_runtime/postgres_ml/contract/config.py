@@ -198,6 +198,15 @@ class TrainingSpec:
         return self.model_types == ("forecast",)
 
     @property
+    def reference(self) -> str:
+        """How another dbt model names it in ref() and predict(): 'churn', or 'churn', v=2."""
+        _, _, name, *version = self.unique_id.split(".")
+        if not version:
+            return f"'{name}'"
+        v = ".".join(version).removeprefix("v")
+        return f"'{name}', v={v}" if v.isdigit() else f"'{name}', v='{v}'"
+
+    @property
     def quantile(self) -> float | None:
         """The quantile that objective reg:quantileerror predicts, 0 to 1; None with any other objective."""
         if self.objective != "reg:quantileerror":

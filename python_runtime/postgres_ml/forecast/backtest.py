@@ -41,10 +41,17 @@ class Backtest:
         return int(self.means.shape[1])
 
 
-def n_windows(n_points: int, horizon: int, most: int = MAX_WINDOWS) -> int:
-    """Return how many windows a series has: what is left of it is never shorter than a window."""
+def n_windows(n_points: int, horizon: int, most: int = MAX_WINDOWS, season: int = 1) -> int:
+    """Return how many windows a series has: what is left of it is never shorter than a window.
+
+    Parameters
+    ----------
+    season : of the series' candidates, in steps; beyond two windows two of it are left before each, or
+        the seasonal models would predict something else there, or nothing
+    """
     spare = n_points - max(horizon, LEAST_TRAINING)
-    return max(min(spare // horizon, most), 0)
+    windows = max(min(spare // horizon, most), 0)
+    return min(windows, max((n_points - 2 * season) // horizon, min(windows, 2)))
 
 
 def check_horizon(n_points: int, horizon: int, word: str) -> None:

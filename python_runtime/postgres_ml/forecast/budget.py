@@ -57,7 +57,7 @@ def plan(
 
     def cost(left: Sequence[tuple[Candidate, ...]]) -> float:
         return sum(
-            (min(windows, n_windows(len(one.values), horizon)) + 1) * _points(one) * costs[candidate]
+            (windows_of(one, names, horizon, windows) + 1) * _points(one) * costs[candidate]
             for one, names in zip(series, left, strict=True)
             for candidate in names
         )
@@ -78,6 +78,17 @@ def plan(
     return Plan(
         tuple(kept), windows, expected, tuple(name for name in dict.fromkeys(given_up) if name in there)
     )
+
+
+def windows_of(one: Series, candidates: Sequence[Candidate], horizon: int, most: int) -> int:
+    """Return how many windows a series is compared on, the hold-out among them.
+
+    Parameters
+    ----------
+    candidates : of the series, the baseline first
+    most : as a plan has it
+    """
+    return n_windows(len(one.values), horizon, most, candidates[0].seasons[0])
 
 
 def note(found: Plan, n_series: int) -> str:

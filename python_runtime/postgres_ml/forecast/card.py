@@ -169,7 +169,7 @@ def _calls(forecast: Forecast) -> list[tuple[str, str]]:
     name = f"{readable(spec.schema)}.{readable(spec.function)}"
     return [
         ("sql", f"select * from {name}()"),
-        ("sql", f"select * from {{{{ forecast('{spec.name}') }}}}"),
+        ("sql", f"select * from {{{{ forecast({spec.reference}) }}}}"),
     ]
 
 

@@ -97,7 +97,10 @@ def _shown(found: Searched) -> str:
 def _backtests(
     series: Sequence[Series], plan: budget.Plan, horizon: int, end: float, n_processes: int
 ) -> list[Backtest]:
-    windows = [n_windows(len(one.values), horizon, plan.windows) for one in series]
+    windows = [
+        budget.windows_of(one, names, horizon, plan.windows)
+        for one, names in zip(series, plan.candidates, strict=True)
+    ]
     # candidate by candidate, the cheap ones first: where time runs out, it does for all series
     order = sorted(
         (number, place) for place, names in enumerate(plan.candidates) for number in range(len(names))

@@ -18,7 +18,7 @@ from postgres_ml.contract.exceptions import StorageError, TrainingDataError
 from postgres_ml.contract.forecast import HORIZON, MEAN, table_columns
 from postgres_ml.contract.model import FunctionBody
 from postgres_ml.contract.sql_names import text, type_name
-from postgres_ml.forecast.panel import Key
+from postgres_ml.forecast.panel_checks import Key
 from postgres_ml.snapshot.rows import Array
 from postgres_ml.verify.rows import ESCAPES
 

@@ -27,3 +27,15 @@ def test_a_short_series_is_told_to_get_more_rows():
         TrainingDataError, match=r"last 1 from at least 6 before them\. Select more history: 7 steps or more"
     ):
         check_horizon(5, 1, "day")
+
+
+@pytest.mark.parametrize(
+    ("n_points", "horizon", "season", "windows"),
+    [(48, 6, 12, 4), (96, 6, 12, 8), (36, 6, 12, 2), (26, 12, 12, 1), (70, 7, 7, 8), (74, 12, 24, 2)],
+)
+def test_windows_leave_two_seasons_before_each(
+    n_points: int, horizon: int, season: int, windows: int
+) -> None:
+    assert n_windows(n_points, horizon, season=season) == windows
+    if windows > 2:
+        assert n_points - windows * horizon >= 2 * season

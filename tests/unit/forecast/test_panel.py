@@ -75,7 +75,7 @@ def test_short_and_constant_series_are_named():
         ([*days("A", 5), ("2024-01-03", "A", 1)], None, "1 rows have the series and time of another row; the first: store=A at 2024-01-03"),
         ([(None, "A", 1), *days("A", 5)], None, 'time "day" is NULL or infinite in 1 of 6 rows'),
         (days("A", 5, value=float("nan")), None, 'target "sold" is NaN or infinite in 5 of 5 rows'),
-        ([("2024-01-01 00:00:10.5", "A", 1), ("2024-01-01 00:00:11", "A", 2)], None, "on no common step"),
+        ([("2024-01-01 00:00:10.5", "A", 1), ("2024-01-01 00:00:11", "A", 2), ("2024-01-01 00:00:13", "A", 2)], None, "on no common step"),
         ([("2024-01-01 00:00", "A", 1), ("2024-01-01 00:01", "A", 2), ("2024-01-07 11:07", "A", 2)], None, "the times are irregular: of 9,308 steps of one minute only 3"),
         ([("2024-01-01", "A", 1), ("2024-03-01", "A", 2), ("2024-06-01", "A", 3)], "H", "steps of one hour of store=A only 3 have a row"),
         (days("A", 5), "W", "frequency W does not fit: 4 of 5 rows are not one week after another; the first: store=A at 2024-01-02"),
@@ -125,3 +125,26 @@ def test_times_that_no_calendar_has_are_refused():
 
 def test_zeros_alone_are_no_tiny_values():
     assert len(panel(days("A", 9, value=0), (TIME,)).series) == 1
+
+
+def test_series_that_are_left_out_decide_no_frequency_and_no_density():
+    stores = [row for store in "ABC" for row in days(store, 20)]
+    far = [("2024-01-01", "X", 1.0), ("2024-07-01", "X", 2.0)]
+    odd = [("2024-01-01T00:07", "Y", 1.0)]
+    found = panel([*stores, *far, *odd])
+    assert [one.key for one in found.series] == [("A",), ("B",), ("C",)]
+    assert found.grid.frequency == "D"
+    assert "not forecast, with fewer than 3 rows: 2 series (store=X; store=Y)" in found.notes
+
+
+def test_days_of_another_time_zone_are_told_by_the_zone():
+    berlin = pd.date_range("2024-01-01", periods=400, freq="D", tz="Europe/Berlin").tz_convert("UTC")
+    rows = [(str(at.tz_localize(None)), "A", 1.0) for at in berlin]
+    time = Column("day", "timestamp with time zone", "timestamptz")
+    with pytest.raises(
+        TrainingDataError, match=r"the session's TimeZone, UTC: .*at time zone 'Europe/Berlin'"
+    ):
+        panel(rows, columns=(time, STORE), zone="UTC")
+    with pytest.raises(TrainingDataError, match=r"frequency D does not fit.*the session's TimeZone, UTC"):
+        panel(rows, columns=(time, STORE), frequency="D", zone="UTC")
+    assert panel(rows, columns=(time, STORE), zone="Europe/Berlin").grid.frequency == "D"
