@@ -92,7 +92,11 @@ binned as (
         b.feature,
         case
             when o.value is null then -1
-            when not b.is_number then coalesce(pg_catalog.array_position(b.categories, o.value), 0)
+            {# a char(n) column brings blanks that the training's text hasn't #}
+            when not b.is_number then coalesce(
+                pg_catalog.array_position(b.categories, o.value),
+                pg_catalog.array_position(b.categories, pg_catalog.rtrim(o.value, ' '::text)), 0
+            )
             when pg_catalog.lower(o.value) in ('nan', 'infinity', '-infinity') then -1
             when pg_catalog.cardinality(b.edges) = 0 then 0
             else pg_catalog.width_bucket(o.value::float8, b.edges)

@@ -10,11 +10,13 @@ from pathlib import Path
 import numpy as np
 
 from postgres_ml.contract import json_file
+from postgres_ml.contract.config import TrainingSpec
 from postgres_ml.contract.exceptions import SpecError, TrainingDataError
 from postgres_ml.contract.job import TrainingJob
 from postgres_ml.contract.model import RunReference, TrainedModel
 from postgres_ml.contract.sql_names import identifier
 from postgres_ml.evaluate.drift_reference import training_statistics
+from postgres_ml.evaluate.gates import gate_problem
 from postgres_ml.evaluate.intervals import check_enough
 from postgres_ml.features import column_checks
 from postgres_ml.features import problem as problems
@@ -164,6 +166,7 @@ def _settle(
         rows = dataclasses.replace(rows, target=problems.label_values(rows.target, job.target.sql_type))
     problem = problems.resolve(spec, job.target, rows.target, notes)
     problems.check_interval(spec, problem)
+    _check_gates(spec, problem)
     if problem.is_regression and job.target is not None and job.code is None:
         notes += size_notes(spec, job.target, rows.target.astype(np.float64))
     if problem.is_regression and rows.target.dtype == object:  # what is measured needs no exact digits
@@ -178,6 +181,14 @@ def _settle(
     if spec.interval is not None:
         check_enough(spec.interval, int(split.holdout.sum()))
     return problem, rows, split
+
+
+def _check_gates(spec: TrainingSpec, problem: Problem) -> None:
+    """Check that the model will have the gates' metrics: the config can't tell where the target decides."""
+    names = [gate.metric for gate in spec.gates]
+    text = gate_problem(names, problem.type, has_probabilities=problem.has_probabilities)
+    if text and problem.has_target:
+        raise SpecError(text)
 
 
 def _is_sql(job: TrainingJob) -> bool:

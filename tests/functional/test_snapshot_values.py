@@ -153,3 +153,16 @@ def test_what_is_no_point_is_refused_before_training(
     chosen = Settings(holdout_time="at", holdout_after=after)
     with pytest.raises(TrainingDataError, match=f"holdout: after must be .*{wanted}.*{after}"):
         describe_query(connection.cursor(), f"select 1 as x, {column} as at, 2 as y", chosen)
+
+
+@pytest.mark.parametrize("after", ["2024-01-01T00:00+02:00", "2024-03-31T12:00"])
+def test_a_day_that_begins_elsewhere_is_refused_for_a_date(connection: Any, after: str) -> None:
+    """Postgres reads the time as a date, and would hold out the day before, or the whole day."""
+    sql, chosen = (
+        "select 1 as x, date '2024-01-01' as at, 2 as y",
+        Settings(holdout_time="at", holdout_after=after),
+    )
+    with pytest.raises(TrainingDataError, match="not the beginning of a day in UTC: write the first day"):
+        describe_query(connection.cursor(), sql, chosen)
+    for fine in ("2024-03-31", "2024-03-31T02:00+02:00", "2024-03-31 00:00"):
+        describe_query(connection.cursor(), sql, Settings(holdout_time="at", holdout_after=fine))

@@ -1,8 +1,8 @@
 """The serving version's score on the same hold-out, for `promote: if_better`.
 
 Input: the scoring program of the serving version's pipeline that never saw its hold-out; the new hold-out. A
-row stays on its side of the split across trainings, so that pipeline has seen no row of the new hold-out
-either. Output: its score, or why the two can't be compared.
+row of the same columns stays on its side of the split across trainings, so that pipeline has seen no row of
+the new hold-out either. Output: its score, or why the two can't be compared.
 """
 
 from __future__ import annotations
@@ -100,7 +100,14 @@ def _obstacle(champion: dict[str, Any], job: TrainingJob, task: Task) -> str:
     kinds = {column.name: column.kind for column in job.features}
     inputs = program_from_json(champion["program"]).inputs
     missing = [item.name for item in inputs if kinds.get(item.name) != item.kind]
-    return f"the query no longer has its features {', '.join(missing)}" if missing else ""
+    if missing:
+        return f"the query no longer has its features {', '.join(missing)}"
+    is_marked = job.spec.settings.split_column is not None
+    if not is_marked and [item.name for item in inputs] != [column.name for column in job.features]:
+        return (
+            "the query has other columns, which choose the hold-out, so it may have learned from these rows"
+        )
+    return ""
 
 
 def _metrics(program: Program, task: Task, holdout: Iterable[Rows]) -> dict[str, float] | None:

@@ -109,7 +109,7 @@ def check_enough(level: float, n_rows: int) -> None:
     TrainingDataError
         They are too few: not even the greatest of them is exceeded seldom enough.
     """
-    needed = next(n for n in range(1, 100_000) if math.ceil((n + 1) * level) <= n)
+    needed = next(n for n in range(1, 100_000) if _place(n, level) <= n)
     if n_rows < needed:
         raise TrainingDataError(
             f"interval: {level:g} needs at least {needed:,} rows that are held out, and there are "
@@ -205,8 +205,13 @@ def quantile(errors: Array, level: float, weight: Array | None = None) -> float:
         order = np.argsort(errors, kind="stable")
         reached = np.cumsum(weight[order]) / (weight.sum() + weight.mean())
         return float(errors[order][min(int(np.searchsorted(reached, level - 1e-12)), len(errors) - 1)])
-    place = min(math.ceil((len(errors) + 1) * level), len(errors))
+    place = min(_place(len(errors), level), len(errors))
     return float(np.partition(errors, place - 1)[place - 1])
+
+
+def _place(n: int, level: float) -> int:
+    """Return ceil((n + 1) * level) of the level as it is written: 100 * 0.55 is 55, not a little more."""
+    return math.ceil((n + 1) * level - 1e-9)
 
 
 def _folds(n_rows: int) -> list[Array]:

@@ -76,6 +76,12 @@ def settle_split(
         unknown = (train == 0)[codes]
         holdout = holdout & ~unknown
         held = np.where(train == 0, 0, held)
+        known = np.flatnonzero(train).tolist()
+        if len(known) == 2 and holdout.any() and held[known].min() < 1:
+            raise TrainingDataError(
+                f'two classes of "{column.name}" have rows to train on, and each needs one in the hold-out: '
+                f"{_named(problem, train, held, known)}; choose another hold-out"
+            )
     if np.count_nonzero(train) < 2 or not holdout.any():
         side = "the hold-out has no rows" if np.count_nonzero(train) > 1 else "one class is left to train on"
         raise TrainingDataError(f'target "{column.name}": {side}; add rows, or choose another hold-out')

@@ -21,7 +21,7 @@ from postgres_ml.contract.exceptions import StorageError, TrainingDataError
 from postgres_ml.contract.json_file import to_json
 from postgres_ml.contract.sql_names import identifier
 from postgres_ml.snapshot.encoding import check_names, row_writer, utf8
-from postgres_ml.snapshot.point import in_utc, is_number
+from postgres_ml.snapshot.point import in_utc, is_midnight, is_number
 from postgres_ml.snapshot.query import INTEGER_TYPES, snapshot_query, stored_columns
 
 MAX_FEATURES = 1600  # attributes of a composite type, which models of more than 100 features take
@@ -171,6 +171,11 @@ def _split_problems(column: Column, settings: Settings) -> list[str]:
     if by_time and not _is_point(settings.holdout_after or "", column):
         wanted = "a number" if column.kind == "number" else "a date or time in ISO 8601, such as '2024-03-31'"
         return [f"settings: holdout: after must be {wanted}, found {settings.holdout_after!r}"]
+    if by_time and column.sql_type == "date" and not is_midnight(settings.holdout_after or ""):
+        return [
+            f'settings: holdout: time "{column.name}" is a date, and after {settings.holdout_after!r} is not '
+            "the beginning of a day in UTC: write the first day that is held out, such as '2024-03-31'"
+        ]
     if not by_time and column.sql_type not in ("boolean", *INTEGER_TYPES):
         return [
             f'settings: holdout: column "{column.name}" is of type {column.sql_type}, not boolean '

@@ -23,6 +23,11 @@ def in_utc(after: str) -> str:
     return moment.astimezone(timezone.utc).isoformat(sep=" ")
 
 
+def is_midnight(after: str) -> bool:
+    """Return whether the point is the beginning of a day in UTC; of a date or time in ISO 8601."""
+    return " 00:00:00+" in in_utc(after)
+
+
 def is_number(after: str) -> bool:
     """Return whether the text is a finite number."""
     try:

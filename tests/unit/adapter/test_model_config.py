@@ -608,3 +608,39 @@ def test_grants_are_to_roles(found, shown):
     [problem] = privilege_problems({"execute": found})
     assert problem.startswith(f"grants: execute must be a role or a list of roles, found {shown}: write []")
     assert privilege_problems({"execute": [], "select": "a", "insert": ["a", "b"]}) == []
+
+
+@pytest.mark.parametrize(
+    ("config", "lacking"),
+    [
+        ({"target": "y", "problem_type": "regression", "gates": {"f1": "> 0.5"}}, "f1; one for regression can have"),
+        ({"target": "y", "objective": "mse", "gates": {"auc": "> 0.5"}}, "auc; one for regression can have"),
+        ({"target": "y", "objective": "f1_macro", "gates": {"r2": "> 0.5"}}, "r2; one for classification can have"),
+        (
+            {
+                "target": "y", "auto": False, "model_type": "xgboost", "objective": "binary:hinge",
+                "gates": {"log_loss": "< 0.5"},
+            },
+            "log_loss; one for classification can have",
+        ),
+        ({"model_type": "kmeans", "auto": False, "gates": {"mse": "< 1"}}, "mse; one for clustering can have inertia"),
+        (
+            {"target": "y", "model_type": "forecast", "settings": {"horizon": 3}, "gates": {"mse": "< 1"}},
+            "mse; one for forecasting can have mase",
+        ),
+    ],
+)  # fmt: skip
+def test_gates_that_can_never_be_met_are_refused_while_dbt_parses(config, lacking):
+    assert any(text.startswith(f"gates: this model has no {lacking}") for text in problems(**config))
+
+
+def test_coverage_needs_two_percentiles():
+    config = {"target": "y", "model_type": "forecast", "gates": {"coverage": ">= 0.7"}}
+    refused = problems(**config, settings={"horizon": 3, "percentiles": "0.5,mean"})
+    assert any(text.startswith("gates: 'coverage' is of the rows between") for text in refused)
+    accepted = problems(**config, settings={"horizon": 3, "percentiles": "0.1,0.9"})
+    assert not any("coverage" in text for text in accepted)
+
+
+def test_gates_of_a_target_that_decides_itself_are_left_to_the_training():
+    assert problems(target="y", gates={"f1": "> 0.5", "r2": "> 0.5"}) == []

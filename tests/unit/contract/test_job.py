@@ -1,5 +1,6 @@
 """The contract between dbt and the training process survives the trip through a file."""
 
+import dataclasses
 import subprocess
 import sys
 
@@ -57,3 +58,16 @@ def test_the_adapter_imports_nothing_heavy():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("unique_id", "reference"),
+    [
+        ("model.shop.churn", "'churn'"),
+        ("model.shop.churn.v2", "'churn', v=2"),
+        ("model.shop.churn.v1.5", "'churn', v='1.5'"),
+        ("model.shop.churn.vbeta", "'churn', v='beta'"),
+    ],
+)
+def test_a_model_is_named_as_dbt_wants_it(unique_id, reference):
+    assert dataclasses.replace(a_job().spec, unique_id=unique_id).reference == reference

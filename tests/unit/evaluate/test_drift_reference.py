@@ -35,7 +35,7 @@ def test_ten_groups_of_about_a_tenth():
 @pytest.mark.parametrize("values", [np.array([]), np.array([np.nan, np.nan]), np.full(9, 4.0)])
 def test_columns_without_spread(values):
     found = of_numbers(values)
-    assert len(found["edges"]) <= 1
+    assert len(found["edges"]) == 2 * bool(np.isfinite(values).any()), "the value, and what is above it"
     assert sum(found["shares"].values()) == pytest.approx(1.0)
 
 
@@ -56,3 +56,21 @@ def test_booleans_and_labels_are_written_as_postgres_writes_them():
     assert found["features"]["vip"]["categories"] == ["true", "false"]
     assert found["features"]["plan"]["shares"] == pytest.approx({"-1": 1 / 3, "0": 0.0, "1": 2 / 3})
     assert found["prediction"]["categories"] == ["true", "false"]
+
+
+def test_what_is_above_the_greatest_value_has_a_bin_of_its_own():
+    found = of_numbers(np.array([0.0, 1.0] * 50))
+    assert found["shares"] == pytest.approx({"-1": 0.0, "0": 0.0, "1": 0.5, "2": 0.5, "3": 0.0})
+    assert bisect.bisect_right(found["edges"], 1.0) == 2 and bisect.bisect_right(found["edges"], 100.0) == 3
+    assert found["groups"]["3"] > found["groups"]["2"]
+
+
+def test_edges_of_reals_are_as_postgres_prints_them():
+    values = np.array([0.1, 0.2, 0.3] * 10, np.float32).astype(float)
+    found = of_numbers(values, is_single=True)
+    assert found["edges"][:3] == [0.1, 0.2, 0.3]
+    assert np.float32(found["edges"][3]) == np.nextafter(np.float32(0.3), np.float32(np.inf))
+    for printed, share in zip((0.1, 0.2, 0.3), ("1", "2", "3"), strict=True):
+        assert str(bisect.bisect_right(found["edges"], printed)) == share
+    greatest = of_numbers(np.array([float(np.finfo(np.float32).max)] * 4), is_single=True)
+    assert len(greatest["edges"]) == 1, "nothing is above it"

@@ -3,7 +3,7 @@
 import pytest
 from postgres_ml.contract.config import Gate
 from postgres_ml.contract.exceptions import SpecError
-from postgres_ml.evaluate.gates import check_gates, check_promotion
+from postgres_ml.evaluate.gates import check_gates, check_promotion, gate_problem
 
 METRICS = {"f1": 0.6, "log_loss": 0.4}
 
@@ -39,3 +39,26 @@ def test_a_metric_that_the_model_lacks_is_an_error():
 )
 def test_only_better_is_promoted(metric, score, champion, promoted):
     assert (check_promotion(metric, score, champion, 7) is None) == promoted
+
+
+@pytest.mark.parametrize(
+    ("problem_type", "names", "lacking"),
+    [
+        ("regression", ["f1", "mse", "own_profit"], "f1; one for regression can have mse"),
+        ("multiclass_classification", ["rmse", "f1"], "rmse; one for classification can have accuracy"),
+        ("forecasting", ["mse", "mase"], "mse; one for forecasting can have mase"),
+        ("binary_classification", ["f1", "auc", "own_profit"], ""),
+        ("clustering", ["inertia", "silhouette"], ""),
+    ],
+)
+def test_gates_that_no_such_model_can_meet(problem_type, names, lacking):
+    found = gate_problem(names, problem_type)
+    assert found.startswith(f"gates: this model has no {lacking}" if lacking else "") and bool(found) == bool(
+        lacking
+    )
+
+
+def test_a_classifier_without_probabilities_has_no_metrics_of_them():
+    assert gate_problem(["auc"], "binary_classification", has_probabilities=False).startswith(
+        "gates: this model has no auc; one for classification can have accuracy, f1, f1_macro, precision, recall"
+    )

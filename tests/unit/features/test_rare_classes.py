@@ -162,3 +162,18 @@ def test_metrics_of_rows_that_lack_classes_are_finite() -> None:
         assert all(np.isfinite(list(found.values())))
     binary = Problem("binary_classification", "auc", "auc", np.array(["n", "y"]))
     assert score_function(binary, "auc", 0.5)(np.zeros(50, np.int64), probabilities[:, :2]) == 0.5
+
+
+@pytest.mark.parametrize("held", ["aaaaaccc", "bbbccc"])
+def test_where_two_classes_are_left_to_learn_each_needs_a_row_held_out(held: str) -> None:
+    labels = [*"ab" * 10, *held]
+    with pytest.raises(
+        TrainingDataError, match=r"two classes of .* have rows to train on, and each needs one"
+    ):
+        settled(labels, list(range(20, len(labels))), is_marked=True)
+
+
+def test_where_two_classes_are_left_both_are_scored() -> None:
+    labels = [*"ab" * 10, *"aabccc"]
+    holdout, unknown, said = settled(labels, list(range(20, 26)), is_marked=True)
+    assert np.flatnonzero(holdout).tolist() == [20, 21, 22] and unknown.sum() == 3 and "'c'" in said

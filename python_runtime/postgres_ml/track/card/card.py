@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from postgres_ml.contract.model import registered_name
 from postgres_ml.contract.sql_names import readable_identifier as readable
 from postgres_ml.evaluate.clusters import profile
 from postgres_ml.process.report import Report
@@ -151,9 +152,10 @@ def _calls(fitted: Fitted) -> list[tuple[str, str]]:
     }
     calls += [f"    {more[role]} as {role}" for role in ROLES_SHOWN if role in more]
     sql = "select\n    t.*,\n" + ",\n".join(calls) + "\nfrom your_table as t"
-    call = f"{{{{ predict('{spec.name}', alias='t') }}}}"
+    call = f"{{{{ predict({spec.reference}, alias='t') }}}}"
     dbt = f"select t.*, {call} as {name}\nfrom {{{{ ref('your_model') }}}} as t"
-    python = f'mlflow.pyfunc.load_model("models:/{title(fitted)}@champion").predict(frame)'
+    registered = registered_name(spec.schema, spec.name)
+    python = f'mlflow.pyfunc.load_model("models:/{registered}@champion").predict(frame)'
     codes = [("sql", sql), ("sql", dbt), ("python", python)]
     if fitted.scorecard is not None:
         codes.append(("sql", f"select * from {prefix}{readable(spec.function + '_scorecard')}()"))

@@ -108,10 +108,11 @@ def _of_two_classes(fitted: Fitted, codes: Array, predicted: Array) -> list[str]
     hits = int(np.count_nonzero((predicted == 1) & (codes == 1)))
     found = f"It predicts {second} for {said:,} of them and is right for {hits:,}"
     share = f" ({hits / said:.0%})" if said else ""
+    recall = f" {hits / real:.0%}" if real else " none"
     return [
         _accuracy(fitted, codes, predicted),
-        f"{found}{share}. Of the {real:,} rows that really are {second} it finds {hits / real:.0%}; the "
-        f"other {real - hits:,} it takes for {first}.",
+        f"{found}{share}. Of the {real:,} rows that really are {second} it finds{recall}; the other "
+        f"{real - hits:,} it takes for {first}.",
     ]
 
 

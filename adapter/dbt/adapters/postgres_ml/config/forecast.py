@@ -163,7 +163,14 @@ def forecast_problems(given: Mapping[str, Any], values: Mapping[str, Any], langu
         for name in dict.fromkeys(named)
         if name is not None and named.count(name) > 1
     ]
-    reserved = {HORIZON.name, *map(column_name, read.get("percentiles", DEFAULT_PERCENTILES))}
+    percentiles = read.get("percentiles", DEFAULT_PERCENTILES)
+    n_levels = len(percentiles) - (MEAN in percentiles)
+    if n_levels < 2 and any(gate.metric == "coverage" for gate in values.get("gates", ())):
+        problems.append(
+            "gates: 'coverage' is of the rows between the least and the greatest percentile: give two or "
+            f"more in settings: percentiles, found {', '.join(percentiles)}"
+        )
+    reserved = {HORIZON.name, *map(column_name, percentiles)}
     problems += [
         f"column '{name}' has the name of the function's argument or of a column of the forecast: select "
         "it under "

@@ -47,7 +47,8 @@ class Holdout(Kind):
         by_time = {
             "time": {**name, "description": f"Hold out {time}."},
             "after": {
-                "description": "The first value that is held out; Postgres casts it to the column's type."
+                "description": "The first value that is held out: a number, or a date or time in ISO 8601, "
+                "in UTC where it has no offset."
             },
         }
         splits = [

@@ -218,7 +218,8 @@ MODEL = Section(
             "weight",
             Text(),
             "the column of the query that says how much each row counts, in training and scores",
-            "It is not a feature. Not for `kmeans` and `isolation_forest`.",
+            "It is not a feature. Not for `kmeans`, `isolation_forest` and `forecast`, nor beside `source` "
+            "or `endpoint`.",
             values="a column of positive numbers",
             default_words="none: all rows count alike",
             see="training.md#weights",

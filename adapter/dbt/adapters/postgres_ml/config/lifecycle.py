@@ -18,23 +18,9 @@ from dbt.adapters.postgres_ml.config.values import unknown_key, wrong_type
 from typing_extensions import override
 
 from postgres_ml.contract.config import Gate
+from postgres_ml.evaluate.gates import METRICS_BY_PROBLEM, OWN_METRICS
 
-#: the metrics of each problem type, as gates and the card name them
-METRICS_BY_PROBLEM = {
-    "classification": ("accuracy", "f1", "f1_macro", "auc", "log_loss", "precision", "recall"),
-    "regression": ("mse", "rmse", "mae", "r2", "pinball", "interval_coverage", "interval_width"),
-    "clustering": ("inertia", "silhouette"),
-    "anomaly_detection": (
-        *("anomaly_share", "score_mean", "score_median", "score_p95", "score_p99", "score_max"),
-    ),
-    "forecasting": (
-        *("mase", "wape", "mape", "rmse", "mae", "average_weighted_quantile_loss", "coverage"),
-        *("naive_mase", "naive_wape", "naive_rmse"),
-    ),
-}
 METRICS = tuple(dict.fromkeys(name for names in METRICS_BY_PROBLEM.values() for name in names))
-#: how the names of metrics begin that a dbt model in Python returns
-OWN_METRICS = "own_"
 COMPARISON = re.compile(r"\s*(>=|<=|>|<)\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*")
 GATE_FORM = "a comparison such as '>= 0.6', or {threshold: '>= 0.6', severity: warn}"
 SEVERITIES = {

@@ -23,6 +23,7 @@ from dbt.adapters.postgres_ml.config.values import boolean_of, hint
 from postgres_ml.contract.config import Endpoint, Settings, TrainingSpec
 from postgres_ml.contract.exceptions import SpecError
 from postgres_ml.contract.sql_names import IDENTIFIER_BYTES
+from postgres_ml.evaluate.gates import gate_problem
 from postgres_ml.fit import hyperparameters
 
 #: what there is only with an interval
@@ -72,6 +73,7 @@ class ConfigReader:
         self._check_hyperparameters(model_types, auto)
         function = self._function()
         self._check_explain(model_types)
+        self._check_gates(model_types)
         self._check_interval(model_types)
         self._check_weight(model_types, settings)
         self._check_split_column(settings)
@@ -173,6 +175,17 @@ class ConfigReader:
                 "'explain: true' needs a model whose rows can be explained exactly, which a network's can't: "
                 "use model_type xgboost or linear_learner, or leave 'explain' out"
             )
+
+    def _check_gates(self, model_types: tuple[str, ...]) -> None:
+        """What can't be met is said now, as far as the config says what is predicted."""
+        objective = self.values.get("objective", "")
+        problem_type = self._problem_type(model_types)
+        if problem_type is None and objective in AUTO_OBJECTIVES:
+            problem_type = "regression" if objective == "mse" else "classification"
+        if problem_type is not None:
+            names = [gate.metric for gate in self.values.get("gates", ())]
+            problem = gate_problem(names, problem_type, has_probabilities=objective != "binary:hinge")
+            self.problems += [problem] if problem else []
 
     def _check_interval(self, model_types: tuple[str, ...]) -> None:
         if "interval" not in self.given:
