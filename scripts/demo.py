@@ -54,7 +54,8 @@ def main(project: Path) -> int:
         "  make mlflow    the training runs: parameters, metrics, plots, model cards\n"
         "  make docs      the dbt documentation, with the lineage from data to predictions\n"
         "  make psql      SQL of your own: select * from ml.customer_churn; \\df ml.*\n"
-        f"  {project}/models    twelve dbt models that train, and twelve that predict"
+        f"  {project}/models    twelve dbt models that train, and twelve that predict\n\n"
+        "How it works: macros/materializations/create_model.sql, then python_runtime/postgres_ml/pipeline.py"
     )
     return 0
 

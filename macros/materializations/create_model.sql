@@ -2,6 +2,8 @@
   Trains a model on the node's query and publishes it as a SQL function:
   query -> snapshot -> fit -> evaluate -> lower -> track -> gates -> publish.
   Each phase takes the value that the one before returned: a plan, a snapshot, a result.
+  What `adapter.` stands for is in build/materialization.py; its train_model starts the process whose course is `train` in
+  python_runtime/postgres_ml/pipeline.py.
 #}
 {% materialization create_model, adapter='postgres_ml', supported_languages=['sql', 'python'] %}
   {%- set existing_relation = load_cached_relation(this) -%}

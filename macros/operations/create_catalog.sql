@@ -10,6 +10,7 @@
   {%- do postgres_ml__lock_catalog() -%}
   {%- do postgres_ml__trust_only_catalog() -%}
   {%- do postgres_ml__create_catalog() -%}
+  {%- do postgres_ml__create_endpoint_table() -%}
   {%- set trainers = ([trainers] if trainers is string else trainers) + ([worker] if worker else []) -%}
   {%- for trainer in trainers -%}
     {%- set role = postgres_ml__identifier(trainer) -%}

@@ -16,22 +16,27 @@
   {%- do postgres_ml__lock_catalog() -%}
   {%- do postgres_ml__create_catalog() -%}
   {%- set stored = adapter.version_to_serve(card, version) -%}
+  {%- set present = postgres_ml__present_grantees(card) -%}
   {%- do postgres_ml__publish_functions(card, stored, stored.version) -%}
   {%- do postgres_ml__retire_version(card) -%}
   {%- call statement('serve_version') -%}
     update postgres_ml.model_version set is_serving = true, state = case state when 'STUB' then state else 'READY' end,
-        is_champion = is_champion and false
+        is_champion = case when is_champion is not null then false end  -- null: MLflow has no such version
     where model_schema = {{ postgres_ml__literal(card.schema) }} and model_name = {{ postgres_ml__literal(card.identifier) }}
         and version = {{ stored.version }}
   {%- endcall -%}
-  {%- set grantees = adapter.execute_grantees(stored.dbt_unique_id) -%}
+  {#- functions that are made anew, such as those of other arguments, would be everybody's by Postgres's default -#}
+  {%- set configured = adapter.execute_grantees(stored.dbt_unique_id) -%}
+  {%- set grantees = configured if configured is not none else present -%}
   {%- if grantees is not none -%}
     {%- do postgres_ml__grant_execute(card, grantees) -%}
   {%- endif -%}
   {%- do postgres_ml__comment_on_card(card) -%}
   {%- do adapter.commit() -%}
   {%- do log(card ~ ': v' ~ stored.version ~ ' serves', info=true) -%}
-  {%- do adapter.move_champion(card, stored) -%}
+  {%- if stored.mlflow_run_id -%}
+    {%- do adapter.move_champion(card, stored) -%}
+  {%- endif -%}
 {% endmacro %}
 
 

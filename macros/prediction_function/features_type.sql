@@ -73,3 +73,27 @@
           and c.description like '%[dbt-postgres-ml]'
   )
 {% endmacro %}
+
+
+{#- The type of a model that has 100 features or fewer by now, where nothing uses it any more. -#}
+{% macro postgres_ml__drop_unused_features_type(card, function) %}
+  {%- set query -%}
+    select t.oid::regtype::text as name
+    from pg_type as t
+    inner join pg_description as d on d.objoid = t.oid and d.classoid = 'pg_type'::regclass and d.objsubid = 0
+    where t.typnamespace = to_regnamespace({{ postgres_ml__literal(adapter.quote(card.schema)) }}) and t.typtype = 'c'
+        and t.typname = {{ postgres_ml__literal(function ~ '_features') }} and d.description like '%[dbt-postgres-ml]'
+        and not exists (
+          select from pg_depend as u
+          where u.deptype = 'n' and (
+              u.refclassid = 'pg_type'::regclass and u.refobjid in (t.oid, t.typarray)
+              or u.refclassid = 'pg_class'::regclass and u.refobjid = t.typrelid
+          )
+        )
+  {%- endset -%}
+  {%- for row in run_query(query).rows -%}
+    {%- call statement('drop_unused_features_type') -%}
+      drop type {{ row.name }}
+    {%- endcall -%}
+  {%- endfor -%}
+{% endmacro %}

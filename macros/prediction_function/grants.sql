@@ -23,6 +23,21 @@
 {% endmacro %}
 
 
+{#- Who else than their owner may execute the functions that serve; none where that is everybody, or nothing serves. -#}
+{% macro postgres_ml__present_grantees(card) %}
+  {%- set query -%}
+    select distinct case when a.grantee = 0 then 'public' else quote_ident(pg_get_userbyid(a.grantee)) end as role
+    from ({{ postgres_ml__functions_of(card) }}) as f
+    inner join postgres_ml.model_version as v on v.function_name = f.name
+    left join lateral aclexplode(f.acl) as a on a.privilege_type = 'EXECUTE' and a.grantee <> f.owner
+    where v.is_serving and v.model_schema = {{ postgres_ml__literal(card.schema) }}
+        and v.model_name = {{ postgres_ml__literal(card.identifier) }} and f.head not like '%, pinned (%'
+  {%- endset -%}
+  {%- set roles = run_query(query).columns[0].values() | list -%}
+  {{ return(none if not roles or 'public' in roles else roles | reject('none') | list) }}
+{% endmacro %}
+
+
 {% macro postgres_ml__acl_of_card(card) %}
   select 'table ' || c.oid::regclass::text as object, c.relowner as owner, coalesce(c.relacl, acldefault('r', c.relowner)) as acl
   from pg_class as c

@@ -1,7 +1,8 @@
 {#-
   Raises if another model of the schema serves by functions of the same names: by this one's or one beside it, such as
   `<function>_interval`, whether either model has them or not. Their comments only say that they are some model's.
-  Before a training build/preflight.py asks the same.
+  Before a training build/preflight.py asks the same, and whether a model that has another function now left one of the
+  name.
 -#}
 {% macro postgres_ml__refuse_other_models(card, function) %}
   {%- set names = [] -%}

@@ -19,8 +19,26 @@
       {%- do postgres_ml__create_pinned(function, stored, version) -%}
     {%- endif -%}
   {%- endif -%}
+  {%- do postgres_ml__check_pinned(function, pinned) -%}
   {%- do adapter.restore_search_path(search_path) -%}
   {{ return(pinned) }}
+{% endmacro %}
+
+
+{#- A model that had the function's name before may have left a version of its own. -#}
+{% macro postgres_ml__check_pinned(function, pinned) %}
+  {%- set card = api.Relation.create(database=target.dbname, schema=function.schema, identifier=function.model) -%}
+  {%- set query -%}
+    select 1 as one from ({{ postgres_ml__functions_of(card) }}) as f
+    where f.name = {{ postgres_ml__literal(pinned.name) }} and f.head like '%, pinned (%'
+    limit 1
+  {%- endset -%}
+  {%- if not run_query(query).rows -%}
+    {%- do exceptions.raise_compiler_error(
+        function.model ~ ': function ' ~ pinned.qualified ~ ' is a version of another model, which had the name before: drop it, '
+        ~ 'or set the config `function` of ' ~ function.model ~ ' to another name'
+    ) -%}
+  {%- endif -%}
 {% endmacro %}
 
 

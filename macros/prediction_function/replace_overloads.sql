@@ -18,6 +18,9 @@
         {%- do postgres_ml__drop_unless_used(card, old) -%}
       {%- endfor -%}
     {%- endif -%}
+    {%- if body.role == 'predict' and not body.composite -%}
+      {%- do postgres_ml__drop_unused_features_type(card, body.name) -%}
+    {%- endif -%}
   {%- endfor -%}
 {% endmacro %}
 

@@ -40,9 +40,7 @@ class TestSnippets:
             "customers.sql": CUSTOMERS,
             "churn.sql": snippet("sql", "source='models:/churn@champion'"),
             "scored.sql": snippet("sql", "predict_table(ref('churn')").partition("--")[0],
-            "own_churn.py": snippet("python", "def model(dbt, session)").replace(
-                'target="churned"', 'target="churned", arguments="spend numeric, visits integer"'
-            ),
+            "own_churn.py": snippet("python", "def model(dbt, session)"),
         }
 
     def test_they_build(self, project, connection):

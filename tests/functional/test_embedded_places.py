@@ -78,7 +78,13 @@ def test_places_that_will_not_do(parent):
     mode = stat.S_IMODE(occupied.stat().st_mode)
     with pytest.raises(EmbeddedServerError, match="has other files in it"):
         ensure(occupied)
+    (occupied / "data").mkdir()
+    (occupied / "data" / "customers.csv").touch()
+    (occupied / "initdb.d").mkdir()
+    with pytest.raises(EmbeddedServerError, match="has other files in it"):
+        ensure(occupied)
     assert stat.S_IMODE(occupied.stat().st_mode) == mode
+    assert sorted(path.name for path in occupied.iterdir()) == ["data", "dbt_project.yml", "initdb.d"]
     with pytest.raises(EmbeddedServerError, match=r"dbt_project.yml: Not a directory|Not a directory \("):
         ensure(occupied / "dbt_project.yml" / "pg")
     with pytest.raises(EmbeddedServerError, match="must be an absolute path"):

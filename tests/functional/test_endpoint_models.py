@@ -107,6 +107,34 @@ class TestEndpoint(OnDebian):
             in output
         )
 
+    def test_the_table_of_what_is_allowed_is_there_before_a_model(self, project, built, select):
+        """The build that is refused takes back the table that it made."""
+        select("drop table postgres_ml.endpoint; select 1")
+        refused = run_dbt(["build", "--select", "away"], expect_pass=False)
+        assert "`dbt run-operation create_catalog`" in refused[0].message
+        assert select("select to_regclass('postgres_ml.endpoint')") == [(None,)]
+        run_dbt(["run-operation", "create_catalog"])
+        select(
+            "insert into postgres_ml.endpoint (name, url_prefix) values ('away', 'https://models.example') "
+            "returning name"
+        )
+        try:
+            run_dbt(["build", "--select", "away"])
+        finally:
+            select("delete from postgres_ml.endpoint where name = 'away' returning name")
+
+    def test_a_rollback_asks_mlflow_nothing_that_it_never_knew(self, project, built, select):
+        run_dbt(["build", "--select", "doubled", "--full-refresh"])
+        _, log = run_dbt_and_capture(["run-operation", "rollback_model", "--args", "{model: doubled}"])
+        assert "v1 serves" in log and "champion stays" not in log
+        champions = "select version, is_serving, is_champion from postgres_ml.model_version where model_name = 'doubled'"
+        assert select(f"{champions} and model_schema = current_schema order by 1") == [
+            (1, True, None), (2, False, None),
+        ]  # fmt: skip
+        _, log = run_dbt_and_capture(["build", "--select", "doubled"])
+        assert "champion stays" not in log
+        run_dbt(["run-operation", "rollback_model", "--args", "{model: doubled, version: 2}"])
+
     def test_card(self, built, select):
         assert select("select runtime, score, signature from doubled") == [
             ("endpoint", None, "(spend double precision, region text) returns double precision")

@@ -22,10 +22,10 @@ from pathlib import Path
 
 from postgres_ml.contract.exceptions import EmbeddedServerError
 from postgres_ml.embedded.files import write
+from postgres_ml.embedded.supervisor import SOCKET_LOCK
 
 # sun_path holds 104 bytes on macOS, 108 on Linux; the longest name is that of the socket's lock file
 SOCKET_PATH_BYTES = 100
-SOCKET_LOCK = ".s.PGSQL.5432.lock"
 # two hosts would each start a server on the same files: neither flock nor postmaster.pid stops them
 NETWORK_FILE_SYSTEMS = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "ncpfs", "afs", "fuse.sshfs"})
 
@@ -131,7 +131,8 @@ def prepare(layout: Layout) -> None:
     if (root / "PG_VERSION").exists():
         raise EmbeddedServerError(f"{root} is the data directory of another server; use a separate directory")
     names = {entry.name for entry in root.iterdir() if not entry.name.startswith(".")} - {"lost+found"}
-    if names and not names & {"data", "clients.lock", "start.lock"}:
+    is_ours = names & {"clients.lock", "start.lock"} or (root / "data" / "PG_VERSION").exists()
+    if names and not is_ours:  # a project may have a folder `data` of its own
         raise EmbeddedServerError(f"{root} has other files in it; use a new or empty directory")
     if kind := _network_file_system(root):
         raise EmbeddedServerError(

@@ -9,7 +9,7 @@ list of process ids, which others keep, has the server run for ever after one ki
 """
 
 # pathlib would nearly double the modules that stay in memory
-# ruff: noqa: PTH106, PTH110, PTH115, PTH116, PTH118, PTH123, PTH208
+# ruff: noqa: PTH106, PTH108, PTH110, PTH115, PTH116, PTH118, PTH123, PTH208
 from __future__ import annotations
 
 import contextlib
@@ -20,6 +20,8 @@ import signal
 import sys
 import time
 
+SOCKET = ".s.PGSQL.5432"
+SOCKET_LOCK = SOCKET + ".lock"
 HAS_PROC = os.path.exists("/proc/self/stat")
 TICK = 0.5  # seconds between two looks at the clients
 FAST_SHUTDOWN_S = 300.0  # a fast shutdown writes a checkpoint, at most max_wal_size of it
@@ -266,6 +268,9 @@ class Supervisor:
 
     def _remove_socket_directory(self) -> None:
         if self.socket_directory != self.root:
+            for name in (SOCKET, SOCKET_LOCK):  # of a server that was killed
+                with contextlib.suppress(OSError):
+                    os.unlink(os.path.join(self.socket_directory, name))
             with contextlib.suppress(OSError):
                 os.rmdir(self.socket_directory)
 

@@ -92,6 +92,7 @@ class EndpointBuild(ExternalModelBuild):
             name, prefix = endpoint.secret or self.spec.name, f"{parts.scheme}://{parts.netloc}"
             raise EndpointError(
                 f"endpoint {endpoint.url} is not in the table postgres_ml.endpoint, which lists what may be "
-                "called and with which secret; its owner adds it: insert into postgres_ml.endpoint "
+                "called and with which secret; the catalog's owner makes that table by `dbt run-operation "
+                "create_catalog`, where it is not there yet, and adds: insert into postgres_ml.endpoint "
                 f"(name, url_prefix, secret) values ('{name}', '{prefix}', '{{\"bearer\": \"…\"}}')"
             )

@@ -64,6 +64,20 @@ where v.is_serving and v.model_schema = %s and v.model_name <> %s
     and v.function_name || theirs.suffix = any(%s::text[])
 order by 1
 """
+# a model whose `function` was renamed leaves the old one as it is, for what calls it
+LEFT_BEHIND = """
+select p.oid::regprocedure::text, found.model
+from pg_proc as p
+join pg_namespace as n on n.oid = p.pronamespace
+cross join lateral (
+    select substring(
+        obj_description(p.oid, 'pg_proc') from '^(?:Predicts|Forecasts) by ([^\n]+), version [0-9]+ [(]'
+    ) as model
+) as found
+where n.nspname = %s and p.proname = %s and found.model <> %s
+    and obj_description(p.oid, 'pg_proc') like '%%[dbt-postgres-ml]'
+order by 1
+"""
 CARD_OWNER = """
 select pg_get_userbyid(c.relowner)::text
 from pg_class as c
@@ -161,7 +175,15 @@ def _other_models(build: NodeBuild, cursor: Any) -> Iterator[str]:
     suffixes = list(SUFFIXES.values())
     names = [build.spec.function + suffix for suffix in suffixes]
     cursor.execute(OTHER_MODELS, (suffixes, schema, model, names))
-    for other, function in cursor.fetchall():
+    serving = cursor.fetchall()
+    if not serving:
+        cursor.execute(LEFT_BEHIND, (schema, build.spec.function, model))
+        for signature, other in cursor.fetchall():
+            yield (
+                f"function {signature} is of model {other}, which left it for what still calls it: set the "
+                f"config `function` of {model} to another name, or drop function {signature}"
+            )
+    for other, function in serving:
         yield (
             f"function {function}, with its like, belongs to model {schema}.{other}: set the config "
             f"`function` of {model} to another name, or drop that model: "

@@ -90,7 +90,7 @@ select '{INDEX}', r.name, 'reindex index ' || r.name, pg_has_role(t.relowner, 'u
 from relation as r
 join pg_index as i on i.indexrelid = r.oid
 join pg_class as t on t.oid = i.indrelid
-where r.relkind = 'i' and not r.is_copy
+where r.relkind = 'i' and not r.is_copy and not pg_is_other_temp_schema(t.relnamespace)
 union
 select 'materialized view', r.name, 'refresh materialized view ' || r.name, false
 from relation as r

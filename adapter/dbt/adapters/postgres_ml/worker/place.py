@@ -138,7 +138,7 @@ def of_credentials(credentials: Any, folder: Path, *, is_pooled: bool = False) -
             f"the profile's output is of type {credentials.type}: "
             "the worker needs one of type postgres_ml, or --dsn"
         )
-    names = ("mlflow_tracking_uri", "mlflow_experiment", "server_python_path")
+    names = ("mlflow_tracking_uri", "mlflow_experiment", "server_python_path", "dask_scheduler")
     options = {name: getattr(credentials, name) for name in names if getattr(credentials, name)}
     if credentials.embedded:
         credentials.resolve_embedded(Path.cwd())
