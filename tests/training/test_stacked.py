@@ -32,6 +32,7 @@ from postgres_ml.search.portfolio import portfolio
 from postgres_ml.search.runner import Runner
 from postgres_ml.search.stacking import try_stacked
 from postgres_ml.snapshot.rows import TrainingRows, load
+from postgres_ml.track.run_record import mlflow_name
 from sklearn.metrics import mean_squared_error
 from support.training import Recorder, column, make_spec, write_snapshot
 
@@ -122,6 +123,9 @@ def test_it_is_told(stacked: tuple[Task, Runner, list[str]]) -> None:
     task, runner, (line,) = stacked
     trial = runner.trials[-1]
     n = len(trial.candidate.below)
+    assert mlflow_name(trial.candidate.name) == trial.candidate.name, (
+        "a blend's parameters are named after it"
+    )
     assert line.startswith(f"neural network on the scores of {n} others, 128 x 128: mse 2")
     assert "; the best with it 2" in line and ", without it 2" in line
     assert trial.row("mse", chosen=True)["scores_of"].count(",") == n - 1
@@ -137,7 +141,16 @@ def test_its_scores_are_those_of_trials_on_other_rows(stacked: tuple[Task, Runne
     for name, column_ in zip(names, scores.T, strict=True):
         raw = trials[name].raw.astype(float)
         np.testing.assert_allclose(column_, (raw - raw.mean()) / raw.std(), rtol=1e-9)
-    assert {"xgboost", "mlp", "linear_learner"} <= {one.candidate.model_type for one in candidate.below}
+    kinds = {one.candidate.model_type for one in candidate.below}
+    assert kinds >= {"xgboost", "mlp", "linear_learner", "extra_trees"}
+
+
+def test_trees_that_nobody_asked_for_are_not_below(rows: TrainingRows) -> None:
+    task = task_of(rows, model_types=("mlp", "xgboost", "linear_learner"))
+    runner = tried(task, rows)
+    assert try_stacked(task, runner, said()[1])
+    assert "extra_trees" not in {one.candidate.model_type for one in runner.trials[-1].candidate.below}
+    assert "extra_trees" not in {trial.candidate.model_type for trial in runner.trials}
 
 
 def test_no_fit_of_a_fold_stands_for_it(stacked: tuple[Task, Runner, list[str]]) -> None:
@@ -217,12 +230,15 @@ def test_workers_get_its_scores(stacked: tuple[Task, Runner, list[str]]) -> None
 
 
 def test_what_is_not_better_beyond_noise_is_left_out(tmp_path: Path) -> None:
+    """A line is found by a linear model: what is left is noise, of which the scores tell nothing."""
     random = np.random.default_rng(1)
-    noise = [
-        (*map(float, random.normal(size=5 + len(OTHERS))), "ab"[random.integers(2)], float(random.normal()))
-        for _ in range(1_200)
+    numbers = random.normal(size=(1_200, 5 + len(OTHERS)))
+    values = numbers @ [1, 0.5, *[0] * (3 + len(OTHERS))] + random.normal(size=1_200)
+    given = [
+        (*map(float, row), "ab"[random.integers(2)], float(value))
+        for row, value in zip(numbers, values, strict=True)
     ]
-    rows = rows_of(tmp_path, noise)
+    rows = rows_of(tmp_path, given)
     task = task_of(rows)
     runner = tried(task, rows)
     lines, tell = said()

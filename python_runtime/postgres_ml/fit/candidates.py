@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import xgboost
+from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor
 from sklearn.linear_model import LogisticRegression, Ridge
 
 from postgres_ml.components.additive import AdditiveClassifier, AdditiveRegressor
@@ -43,9 +44,9 @@ class Candidate:
     Parameters
     ----------
     name : of the recipe, for the table of trials
-    model_type : 'xgboost', 'linear_learner', 'mlp', 'additive'; 'ensemble' for a blend of several
+    model_type : 'xgboost', 'linear_learner', 'mlp', 'additive', 'extra_trees'; 'ensemble' for a blend
     parameters : of XGBClassifier, XGBRegressor, LogisticRegression, Ridge, NetworkClassifier,
-        NetworkRegressor, AdditiveClassifier or AdditiveRegressor
+        NetworkRegressor, AdditiveClassifier, AdditiveRegressor, ExtraTreesClassifier or ExtraTreesRegressor
     encoding : how columns become numbers (see `preprocess.encoded_columns`); '' is the least
         encoding that the model type needs
     log_target : whether the logarithm of the target is learnt
@@ -101,11 +102,15 @@ def _tables(candidate: Candidate) -> str:
     return "additive tables" if n_pairs else "additive tables without pairs"
 
 
+def _forest(candidate: Candidate) -> str:
+    return f"{candidate.parameters['n_estimators']} extremely randomized trees"
+
+
 def blend_title(members: Sequence[Candidate]) -> str:
     """Return 'blend of 3 boosted trees and 1 neural network', the most frequent kind first."""
     kinds = {
         "xgboost": "boosted trees", "linear_learner": "linear model", "mlp": "neural network",
-        "additive": "additive model",
+        "additive": "additive model", "extra_trees": "extremely randomized trees",
     }  # fmt: skip
     counts = Counter(kinds.get(member.model_type, member.model_type) for member in members)
     parts = [f"{n} {kind}{'s' * (n > 1 and not kind.endswith('s'))}" for kind, n in counts.most_common()]
@@ -113,7 +118,7 @@ def blend_title(members: Sequence[Candidate]) -> str:
 
 
 _DESCRIBED: dict[str, Callable[[Candidate], str]] = {
-    "xgboost": _trees, "linear_learner": _line, "mlp": _network, "additive": _tables
+    "xgboost": _trees, "linear_learner": _line, "mlp": _network, "additive": _tables, "extra_trees": _forest
 }  # fmt: skip
 
 
@@ -133,6 +138,9 @@ def build_estimator(candidate: Candidate, problem: Problem, seed: int, n_threads
     elif candidate.model_type == "additive":
         tables = AdditiveRegressor if problem.is_regression else AdditiveClassifier
         estimator = tables(**{"random_state": seed, "n_jobs": n_threads, **parameters})
+    elif candidate.model_type == "extra_trees":
+        forest = ExtraTreesRegressor if problem.is_regression else ExtraTreesClassifier
+        estimator = forest(**{"random_state": seed, "n_jobs": n_threads, **parameters})
     else:
         library = xgboost.XGBRegressor if problem.is_regression else xgboost.XGBClassifier
         estimator = library(**{"random_state": seed, "n_jobs": n_threads, "verbosity": 1, **parameters})

@@ -18,6 +18,7 @@ from postgres_ml.snapshot.rows import Array
 MAX_MEMBERS = 4  # three to sixteen score alike, and each member costs time in every prediction
 N_STEPS = 40
 MIN_WEIGHT = 0.04
+LEAST_GAIN = 1e-12  # relative: less than this are sums in another order, whatever unit the target has
 POOL = 16  # the best trials by their own loss; others never got a weight that mattered
 # Nodes that a fit on all rows may have for each one of a trial, whose fold had two thirds of the rows.
 NODES_PER_NODE = 1.6
@@ -45,7 +46,7 @@ def greedy(task: Task, trials: Sequence[Trial], max_members: int = MAX_MEMBERS) 
         chosen = allowed[int(np.argmin(losses))]
         counts[chosen] += 1
         total += given[chosen]
-        if min(losses) < best_loss - 1e-12:
+        if min(losses) < (1 - LEAST_GAIN) * best_loss:
             best_loss, best_counts = min(losses), counts.copy()
     weights = best_counts / best_counts.sum()
     weights = np.where(weights >= MIN_WEIGHT, weights, 0.0)

@@ -101,7 +101,7 @@ def fit_split(
         more = {"categorical": category_places(task.columns), "is_late": LateAt(until)}
         if limit is not None:
             more |= {"max_rounds": limit, "outer_bags": 1}
-    elif not task.problem.is_regression:
+    elif candidate.is_linear and not task.problem.is_regression:
         n_products = max(1, train.size * (1 if len(task.problem.classes) == 2 else len(task.problem.classes)))
         more = {"max_iter": limit or int(np.clip(LINEAR_WORK / 4 / n_products, 20, 300)), "tol": 1e-3}
     if encoded.weight is not None:
@@ -114,7 +114,7 @@ def fit_split(
     raw = estimator.predict(valid) if task.problem.is_regression else estimator.predict_proba(valid)
     if not np.all(np.isfinite(raw)):
         raise ValueError("predictions that are not finite")
-    inner = getattr(estimator, "estimator_", estimator)
+    inner = estimator.estimator_ if candidate.log_target else estimator
     rounds, n_run, nodes = _size(inner, candidate)
     unit_s, is_cut = _pace(inner, candidate, time.thread_time() - begun)
     forget_clock(estimator)
@@ -165,6 +165,8 @@ def _size(estimator: Any, candidate: Candidate) -> tuple[int, int, float]:
     """Return trees per class or epochs up to the best, how many there were, and tree nodes up to the best."""
     if candidate.model_type == "mlp":
         return int(estimator.best_epoch_), int(estimator.n_iter_), 0.0
+    if candidate.model_type == "extra_trees":
+        return 0, 0, sum(tree.tree_.node_count for tree in estimator.estimators_)
     if candidate.model_type != "xgboost":
         return 0, 0, 0.0
     booster = estimator.get_booster()

@@ -284,4 +284,4 @@ def is_hopeless(losses: Array, best: Array, margin: float, weight: Array | None 
 
 
 def _weight(candidate: Candidate) -> int:
-    return ("mlp", "additive", "xgboost", "linear_learner").index(candidate.model_type)
+    return ("mlp", "additive", "xgboost", "extra_trees", "linear_learner").index(candidate.model_type)

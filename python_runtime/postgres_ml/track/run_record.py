@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
+import re
 import sys
 import time
 from collections.abc import Iterator
@@ -77,7 +78,7 @@ def write_record(fitted: Fitted, directory: Path) -> None:
     train = {f"train_{name}": value for name, value in fitted.evaluation.train_metrics.items()}
     record = RunRecord(
         time=int(time.time() * 1000),
-        parameters={name: str(value) for name, value in parameters(fitted).items()},
+        parameters={mlflow_name(name): str(value) for name, value in parameters(fitted).items()},
         metrics=fitted.evaluation.metrics | train,
         searched=search_metrics(fitted),
         dataset=_dataset(fitted),
@@ -104,6 +105,11 @@ def read_model(directory: Path) -> tuple[Any, pd.DataFrame]:
     with (directory / "model.pickle").open("rb") as file:
         model, rows = cloudpickle.load(file)
     return model, rows
+
+
+def mlflow_name(name: str) -> str:
+    """Return a parameter's name as MLflow takes it: another character than it allows becomes a blank."""
+    return re.sub(r"[^\w\-. :/]", " ", name)
 
 
 def parameters(fitted: Fitted) -> dict[str, Any]:

@@ -37,3 +37,11 @@ def test_the_limits_are_mlflows() -> None:
         n, s, c = over
         with pytest.raises(validation.MlflowException, match="maximum length"):
             validation._validate_dataset(Dataset("n" * n, "d", "sql", "s" * s, "c" * c, "{}"))
+
+
+@pytest.mark.parametrize(
+    "name", ["1. mlp ladder on 5 scores", "1. stack of 5, mlp smooth", "a(b)=c%", "n_trees"]
+)
+def test_names_of_parameters_are_mlflows(name: str) -> None:
+    validation._validate_param_name(run_record.mlflow_name(name))
+    assert (run_record.mlflow_name(name) == name) is not any(character in name for character in ",()=%")
