@@ -98,12 +98,15 @@ def _best_scored(task: Task, trials: Sequence[Trial]) -> tuple[Trial, Members, s
     if task.spec.explain:
         return single, [(single, 1.0)], f"{reason}; no blend, since explain is true"
     members = greedy(task, trials)
+    blend, name = blended(task, members), loss_name(task)
     if len(members) > 1:
-        blend, name = blended(task, members), loss_name(task)
         if _gains(task, blend, single):
             text = f"a weighted average of {len(members)}: {name} {figure(blend.loss)}, "
             return blend, members, f"{text}the best candidate alone {figure(single.loss)}"
         reason += "; a blend is not better beyond noise"
+    elif blend.candidate.below and blend is not single and _gains(task, blend, single):
+        # a stack blends by itself, and is judged as a blend
+        return blend, members, f"{name} {figure(blend.loss)}, the best other candidate {figure(single.loss)}"
     return single, [(single, 1.0)], reason
 
 

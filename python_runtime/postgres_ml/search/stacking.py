@@ -41,20 +41,35 @@ TIME_SHARE = 0.8  # of the time left, for its trial and its final fits
 
 
 def try_stacked(task: Task, runner: Runner, on_progress: OnProgress) -> bool:
-    """Add a stacked network's trial to the runner's; return whether a blend with it is better."""
+    """Add a stacked network's trial to the runner's; return whether a blend with it is better.
+
+    Where it is not with the scores of a forest, one without them is tried.
+    """
     base = _base(task, runner)
-    if base is None:
+    if base is None or not _has_time(task, runner, base):
         return False
-    if not _has_time(task, runner, base):
-        return False
-    if _takes_forest(task):
+    if _takes_forest(task, len(runner.trials)):
         runner.run([Candidate("extra trees", "extra_trees", FOREST, encoding="codes")])
-        if not _has_time(task, runner, base):
-            return False
     trials = runner.done
-    plain, _, _ = best_of(task, trials)
     below = _below(task, trials)
-    candidate = _stacked(base, below)
+    without = [trial for trial in below if trial.candidate.model_type != "extra_trees"]
+    for some in [below, *([without] if len(without) < len(below) else [])]:
+        has_time = _has_time(task, runner, base)
+        if has_time and _try(task, runner, trials, _stacked(base, some), some, on_progress):
+            return True
+    return False
+
+
+def _try(
+    task: Task,
+    runner: Runner,
+    trials: Sequence[Trial],
+    candidate: Candidate,
+    below: Sequence[Trial],
+    on_progress: OnProgress,
+) -> bool:
+    """Run the stacked candidate's trial; return whether the best with it is better beyond noise."""
+    plain, _, _ = best_of(task, trials)
     scores = np.hstack([scores_of(t.raw, is_regression=task.problem.is_regression) for t in below])
     center, scale = mean_and_scale(scores)
     runner.encoded.scores[candidate.name] = (scores - center) / scale
@@ -111,9 +126,14 @@ def _base(task: Task, runner: Runner) -> Trial | None:
     return dataclasses.replace(best, best_s=runner.budget.expected_s(best.candidate))
 
 
-def _takes_forest(task: Task) -> bool:
-    """Return whether trees that no `model_type` names may be below: where AUTO compares all that it knows."""
-    return set(task.spec.model_types) == set(TrainingSpec.model_types)
+def _takes_forest(task: Task, n_trials: int) -> bool:
+    """Return whether trees that no `model_type` names may be below: where AUTO compares all that it knows.
+
+    `max_trials` has to leave room for them and for two stacks, with and without them.
+    """
+    limit = task.spec.settings.max_trials
+    has_room = limit is None or n_trials + 3 <= limit
+    return has_room and set(task.spec.model_types) == set(TrainingSpec.model_types)
 
 
 def _below(task: Task, trials: Sequence[Trial]) -> list[Trial]:
