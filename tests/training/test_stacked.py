@@ -18,6 +18,7 @@ from postgres_ml.fit.choice import Choice
 from postgres_ml.fit.fit import fit_pipeline, fold_pipeline
 from postgres_ml.fit.in_time import fit_to_evaluate
 from postgres_ml.fit.task import Deadline, Task
+from postgres_ml.fit.trial import Trial
 from postgres_ml.lower import parse_pipeline
 from postgres_ml.process.report import Report
 from postgres_ml.program import interpret
@@ -102,6 +103,16 @@ def stacked(rows: TrainingRows) -> tuple[Task, Runner, list[str]]:
     return task, runner, lines
 
 
+def stack_of(runner: Runner) -> Trial:
+    """Return the one stack that is left."""
+    (found,) = [trial for trial in runner.done if trial.candidate.below]
+    return found
+
+
+def others_of(runner: Runner) -> list[Trial]:
+    return [trial for trial in runner.done if not trial.candidate.below]
+
+
 def choice_of(task: Task, runner: Runner) -> Choice:
     return decide(task, runner.publishable(), runner.budget.rows_for, runner.kept)
 
@@ -112,7 +123,7 @@ def test_it_predicts_other_rows_better_than_the_blend_without_it(
     task, runner, _ = stacked
     other = rows_of(tmp_path, customers(3_000, 1))
     losses = []
-    for trials in (runner.done[:-1], runner.done):
+    for trials in (others_of(runner), runner.done):
         choice = decide(task, trials, runner.budget.rows_for, runner.kept)
         pipeline = fit_pipeline(task, choice, rows, None)
         losses.append(mean_squared_error(other.target, pipeline.predict(other.frame)))
@@ -120,21 +131,24 @@ def test_it_predicts_other_rows_better_than_the_blend_without_it(
 
 
 def test_it_is_told(stacked: tuple[Task, Runner, list[str]]) -> None:
-    task, runner, (line,) = stacked
-    trial = runner.trials[-1]
+    task, runner, lines = stacked
+    trial = stack_of(runner)
     n = len(trial.candidate.below)
+    assert len(lines) == 2, "with the scores of a forest, and without"
+    (line,) = [line for line in lines if f"scores of {n} others" in line]
     assert mlflow_name(trial.candidate.name) == trial.candidate.name, (
         "a blend's parameters are named after it"
     )
     assert line.startswith(f"neural network on the scores of {n} others, 128 x 128: mse 2")
     assert "; the best with it 2" in line and ", without it 2" in line
     assert trial.row("mse", chosen=True)["scores_of"].count(",") == n - 1
-    assert blended(task, greedy(task, runner.done)).loss < blended(task, greedy(task, runner.done[:-1])).loss
+    without = blended(task, greedy(task, others_of(runner)))
+    assert blended(task, greedy(task, runner.done)).loss < without.loss
 
 
 def test_its_scores_are_those_of_trials_on_other_rows(stacked: tuple[Task, Runner, list[str]]) -> None:
     _, runner, _ = stacked
-    candidate = runner.trials[-1].candidate
+    candidate = runner.trials[-1].candidate  # the last one is tried with the forest
     scores = runner.encoded.scores[candidate.name]
     names = [one.candidate.name for one in candidate.below]
     trials = {trial.candidate.name: trial for trial in runner.trials}
@@ -149,13 +163,13 @@ def test_trees_that_nobody_asked_for_are_not_below(rows: TrainingRows) -> None:
     task = task_of(rows, model_types=("mlp", "xgboost", "linear_learner"))
     runner = tried(task, rows)
     assert try_stacked(task, runner, said()[1])
-    assert "extra_trees" not in {one.candidate.model_type for one in runner.trials[-1].candidate.below}
+    assert "extra_trees" not in {one.candidate.model_type for one in stack_of(runner).candidate.below}
     assert "extra_trees" not in {trial.candidate.model_type for trial in runner.trials}
 
 
 def test_no_fit_of_a_fold_stands_for_it(stacked: tuple[Task, Runner, list[str]]) -> None:
     _, runner, _ = stacked
-    assert runner.trials[-1].candidate.name not in runner.kept
+    assert not {trial.candidate.name for trial in runner.trials if trial.candidate.below} & set(runner.kept)
 
 
 def lowered(pipeline: Any, return_type: str) -> tuple[Any, Any]:
@@ -180,7 +194,7 @@ def test_without_time_for_it_the_best_without_it_is_published(
     stacked: tuple[Task, Runner, list[str]], rows: TrainingRows
 ) -> None:
     task, runner, _ = stacked
-    instead = decide(task, runner.done[:-1], runner.budget.rows_for, runner.kept)
+    instead = decide(task, others_of(runner), runner.budget.rows_for, runner.kept)
     choice = dataclasses.replace(choice_of(task, runner), instead=instead)
     assert not choice.fold_fits and instead.fold_fits
     late = dataclasses.replace(task, deadline=Deadline(0.2))
@@ -198,7 +212,8 @@ def test_a_search_ends_with_it(rows: TrainingRows, monkeypatch: pytest.MonkeyPat
     lines, tell = said()
     choice = search(task, rows, tell)
     assert any(" on the scores of " in line for line in lines)
-    assert choice.trials[-1].candidate.below and not len(choice.trials[-1].raw)
+    stacks = [trial for trial in choice.trials if trial.candidate.below]
+    assert len(stacks) == 2 and not any(len(trial.raw) for trial in choice.trials)
     is_chosen = any(member.candidate.below for member in choice.members) or bool(choice.candidate.below)
     assert is_chosen == (choice.instead is not None and bool(choice.instead.fold_fits))
 
@@ -243,7 +258,7 @@ def test_what_is_not_better_beyond_noise_is_left_out(tmp_path: Path) -> None:
     runner = tried(task, rows)
     lines, tell = said()
     assert not try_stacked(task, runner, tell)
-    assert runner.trials[-1].state == "pruned" and runner.trials[-1] not in runner.done
+    assert {trial.state for trial in runner.trials if trial.candidate.below} == {"pruned"}
     assert all("within noise, so it is left out" in line for line in lines)
 
 

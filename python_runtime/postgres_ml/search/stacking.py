@@ -7,6 +7,7 @@ blend is better beyond noise.
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -37,59 +38,65 @@ MIN_ROWS, MIN_CLASS_ROWS = 1_000, 50
 # better on test rows as well, the others within 0.3 %.
 GAIN_ERRORS = 1.0
 NO_GAIN = "a blend with it is not better beyond noise"
+ANOTHER = "another stack of the same candidates is better"
 TIME_SHARE = 0.8  # of the time left, for its trial and its final fits
 
 
 def try_stacked(task: Task, runner: Runner, on_progress: OnProgress) -> bool:
     """Add a stacked network's trial to the runner's; return whether a blend with it is better.
 
-    Where it is not with the scores of a forest, one without them is tried.
+    With time for it, and where AUTO compares all that it knows, another one is tried with the scores of a
+    forest as well. Of the two the better one stays: they are of the same candidates, and one is computed.
     """
     base = _base(task, runner)
     if base is None or not _has_time(task, runner, base):
         return False
-    if _takes_forest(task, len(runner.trials)):
+    losses = [_try(task, runner, base, on_progress)]
+    if _takes_forest(task, len(runner.trials)) and _has_time(task, runner, base):
+        first = runner.trials[-1]
         runner.run([Candidate("extra trees", "extra_trees", FOREST, encoding="codes")])
-    trials = runner.done
-    below = _below(task, trials)
-    without = [trial for trial in below if trial.candidate.model_type != "extra_trees"]
-    for some in [below, *([without] if len(without) < len(below) else [])]:
-        has_time = _has_time(task, runner, base)
-        if has_time and _try(task, runner, trials, _stacked(base, some), some, on_progress):
-            return True
-    return False
+        if runner.trials[-1].state == "done" and _has_time(task, runner, base):
+            losses.append(_try(task, runner, base, on_progress))
+            if max(losses) < math.inf:
+                worse = runner.trials[-1] if losses[0] <= losses[1] else first
+                runner.trials = [_left_out(one, ANOTHER) if one is worse else one for one in runner.trials]
+    return min(losses) < math.inf
 
 
-def _try(
-    task: Task,
-    runner: Runner,
-    trials: Sequence[Trial],
-    candidate: Candidate,
-    below: Sequence[Trial],
-    on_progress: OnProgress,
-) -> bool:
-    """Run the stacked candidate's trial; return whether the best with it is better beyond noise."""
+def _try(task: Task, runner: Runner, base: Trial, on_progress: OnProgress) -> float:
+    """Run a stacked trial on all others; return the loss of the best with it, infinite if that is no gain."""
+    trials = _others(runner)
     plain, _, _ = best_of(task, trials)
+    below = _below(task, trials)
+    candidate = _stacked(base, below)
     scores = np.hstack([scores_of(t.raw, is_regression=task.problem.is_regression) for t in below])
     center, scale = mean_and_scale(scores)
     runner.encoded.scores[candidate.name] = (scores - center) / scale
     (trial,) = runner.run([candidate])
     runner.late = [late for late in runner.late if late.candidate is not candidate]
     if trial.state != "done":
-        return False
+        return math.inf
     trial = _with_costs(task, trial, candidate, below)
     stacked, _, _ = best_of(task, [*trials, trial])
     gains = _gains(task, stacked, plain)
-    if not gains:
-        trial = dataclasses.replace(trial, state="pruned", raw=trial.raw[:0], note=NO_GAIN)
-    runner.trials[-1] = trial
+    runner.trials[-1] = trial if gains else _left_out(trial, NO_GAIN)
     name = loss_name(task)
     on_progress(
         f"{candidate.shown}: {name} {figure(trial.loss)}; the best with it {figure(stacked.loss)}, "
         f"without it {figure(plain.loss)}" + ("" if gains else ": within noise, so it is left out"),
         None,
     )
-    return gains
+    return stacked.loss if gains else math.inf
+
+
+def _others(runner: Runner) -> list[Trial]:
+    """Return the trials that went through, without stacks."""
+    return [trial for trial in runner.done if not trial.candidate.below]
+
+
+def _left_out(trial: Trial, note: str) -> Trial:
+    """Return the trial as one that is not published."""
+    return dataclasses.replace(trial, state="pruned", raw=trial.raw[:0], note=note)
 
 
 def _base(task: Task, runner: Runner) -> Trial | None:
@@ -129,10 +136,10 @@ def _base(task: Task, runner: Runner) -> Trial | None:
 def _takes_forest(task: Task, n_trials: int) -> bool:
     """Return whether trees that no `model_type` names may be below: where AUTO compares all that it knows.
 
-    `max_trials` has to leave room for them and for two stacks, with and without them.
+    `max_trials` has to leave room for them and for the stack.
     """
     limit = task.spec.settings.max_trials
-    has_room = limit is None or n_trials + 3 <= limit
+    has_room = limit is None or n_trials + 2 <= limit
     return has_room and set(task.spec.model_types) == set(TrainingSpec.model_types)
 
 
@@ -165,7 +172,7 @@ def _stacked(base: Trial, below: Sequence[Trial]) -> Candidate:
 
 def _has_time(task: Task, runner: Runner, base: Trial) -> bool:
     """Return whether its trial, and evaluation and refit after it, are likely to end in time."""
-    budget, below = runner.budget, _below(task, runner.done)
+    budget, below = runner.budget, _below(task, _others(runner))
     trial = _with_costs(task, base, _stacked(base, below), below)
     left = budget.task.deadline.left
     return budget.share_of(trial.candidate) * left + budget.final_s([(trial, 1.0)]) < TIME_SHARE * left
