@@ -11,8 +11,10 @@ Without --data (or BENCH_AUTO_DATA) the sets are scikit-learn's and the examples
 CSV files, named as in `auto_sets.py`, with NULL empty. Each set, seed and system runs in a process of its
 own, one after the other; its result is kept in --results as JSON. An interrupted run goes on where it was,
 `--again` starts over. FLAML and AutoGluon ask for different versions of xgboost: each is installed into an
-environment of its own, where that is not there yet. Each seed has other test rows, and is the seed of AUTO's
-and FLAML's random numbers. Run it on a quiet machine: systems that watch the clock find less on a busy one.
+environment of its own, where that is not there yet. Results of ten minutes a set are kept in git:
+`--budget 600 --results benchmarks/measured` goes on with those. Each seed has other test rows, and is the
+seed of AUTO's and FLAML's random numbers. Run it on a quiet machine: systems that watch the clock find less
+on a busy one.
 """
 
 from __future__ import annotations
