@@ -8,6 +8,7 @@ from typing import Any
 import psycopg2
 import pytest
 from dbt.tests.util import run_dbt, run_dbt_and_capture, write_file
+from support.selecting import selector
 
 ROWS = "create table events as select i % 17 as x, i % 5 as z, (i % 17) * 2.0 + i % 5 as y from generate_series(1, 600) as i"
 MODEL = """
@@ -26,12 +27,7 @@ class Small:
 
     @pytest.fixture(scope="class")
     def ask(self, project, server_connection):
-        def run(query: str) -> list[tuple[Any, ...]]:
-            with server_connection.cursor() as cursor:
-                cursor.execute(f'set search_path to "{project.test_schema}"')
-                cursor.execute(query)
-                return cursor.fetchall() if cursor.description else []
-
+        run = selector(server_connection, project.test_schema)
         run(ROWS)
         return run
 

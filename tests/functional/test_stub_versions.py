@@ -12,6 +12,7 @@ import pytest
 from dbt.adapters.postgres_ml.catalog.read import STUB, read_versions
 from dbt.tests.util import run_dbt, run_dbt_and_capture, write_file
 from sklearn.linear_model import LinearRegression
+from support.selecting import selector
 
 MODEL = """
 {{{{ config(materialized='create_model', target='y', auto=false, model_type='linear_learner',
@@ -35,13 +36,7 @@ class TestStubs:
 
     @pytest.fixture
     def ask(self, project, server_connection):
-        def run(query: str) -> list[tuple[Any, ...]]:
-            with server_connection.cursor() as cursor:
-                cursor.execute(f'set search_path to "{project.test_schema}"')
-                cursor.execute(query)
-                return cursor.fetchall() if cursor.description else []
-
-        return run
+        return selector(server_connection, project.test_schema)
 
     @pytest.fixture
     def build(self, project, ask):
