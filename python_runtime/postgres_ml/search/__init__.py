@@ -29,7 +29,7 @@ from postgres_ml.search.probe import prepare
 from postgres_ml.search.progress import OnProgress, Progress
 from postgres_ml.search.proposals import Proposals, with_dear_tables_later
 from postgres_ml.search.runner import Runner
-from postgres_ml.search.stacking import try_stacked
+from postgres_ml.search.stacking import try_stacked, without_stacks
 from postgres_ml.snapshot.rows import TrainingRows
 
 # A linear model within a second; then within a few the better of boosted trees and a network, whose losses
@@ -99,7 +99,7 @@ def _searched(task: Task, rows: TrainingRows, on_progress: OnProgress, fits: Fit
             out_of_fold=_out_of_fold(one, encoded, len(rows)),
         )
 
-    plain = _plain(trials)
+    plain = without_stacks(trials)
     if choice.fold_fits or len(plain) in (0, len(trials)):
         return complete(choice)
     instead = complete(decide(task, plain, budget.rows_for, runner.kept))
@@ -130,17 +130,12 @@ def _take_stock(task: Task, runner: Runner, progress: Progress, n_new: int, n_mo
     published = best()[1] if task.spec.explain or task.is_sql else members
     kept_for = _sooner(task, runner, published) if len(published) > 1 else published
     runner.budget.note_best(blend_loss(task, members), n_new, kept_for)
-    plain = _plain(runner.done)  # a stack has no fold's fit: what is published instead needs its own
+    plain = without_stacks(runner.done)  # a stack has no fold's fit: what is published instead needs its own
     others = greedy(task, plain) if 0 < len(plain) < len(runner.done) else ()
     kept = publishable(task, runner.done, [*members, *published, *others])
     runner.keep([*kept, *publishable(task, runner.late, ())])
     left_s = runner.budget.estimate_left_s(len(runner.trials), n_more)
     progress.show(runner.trials, lambda: best()[0], left_s)
-
-
-def _plain(trials: Sequence[Trial]) -> list[Trial]:
-    """Return the trials that are no stacks."""
-    return [trial for trial in trials if not trial.candidate.below]
 
 
 def _sooner(task: Task, runner: Runner, members: Sequence[tuple[Trial, float]]) -> Members:

@@ -65,7 +65,7 @@ def try_stacked(task: Task, runner: Runner, on_progress: OnProgress) -> bool:
 
 def _try(task: Task, runner: Runner, base: Trial, on_progress: OnProgress) -> float:
     """Run a stacked trial on all others; return the loss of the best with it, infinite if that is no gain."""
-    trials = _others(runner)
+    trials = without_stacks(runner.done)
     plain, _, _ = best_of(task, trials)
     below = _below(task, trials)
     candidate = _stacked(base, below)
@@ -89,9 +89,9 @@ def _try(task: Task, runner: Runner, base: Trial, on_progress: OnProgress) -> fl
     return stacked.loss if gains else math.inf
 
 
-def _others(runner: Runner) -> list[Trial]:
-    """Return the trials that went through, without stacks."""
-    return [trial for trial in runner.done if not trial.candidate.below]
+def without_stacks(trials: Sequence[Trial]) -> list[Trial]:
+    """Return the trials that are no stacks."""
+    return [trial for trial in trials if not trial.candidate.below]
 
 
 def _left_out(trial: Trial, note: str) -> Trial:
@@ -172,7 +172,7 @@ def _stacked(base: Trial, below: Sequence[Trial]) -> Candidate:
 
 def _has_time(task: Task, runner: Runner, base: Trial) -> bool:
     """Return whether its trial, and evaluation and refit after it, are likely to end in time."""
-    budget, below = runner.budget, _below(task, _others(runner))
+    budget, below = runner.budget, _below(task, without_stacks(runner.done))
     trial = _with_costs(task, base, _stacked(base, below), below)
     left = budget.task.deadline.left
     return budget.share_of(trial.candidate) * left + budget.final_s([(trial, 1.0)]) < TIME_SHARE * left
